@@ -1,0 +1,123 @@
+"""What the stages hand to each other: steps of single pixels, per-pixel maps, and events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from ohana.labels import Label
+
+
+class Steps(NamedTuple):
+    """Significant steps of single pixels, one entry each (sparse).
+
+    Attributes
+    ----------
+    row, col, read : ndarray of int32
+        Pixel, and the first read that contains the step.
+    amplitude, error : ndarray of float32
+        Generalised-least-squares step and its standard error [DN]; negative when downward.
+    significance : ndarray of float32
+        Gaussian-equivalent significance [sigma], with the sign of the amplitude.
+    saturating : ndarray of bool
+        The step drove the pixel into saturation: its amplitude is a lower limit.
+    """
+
+    row: np.ndarray
+    col: np.ndarray
+    read: np.ndarray
+    amplitude: np.ndarray
+    error: np.ndarray
+    significance: np.ndarray
+    saturating: np.ndarray
+
+    def select(self, which: np.ndarray) -> Steps:
+        """Return the steps that an index or boolean array picks."""
+        return Steps(*(column[which] for column in self))
+
+
+#: dtypes of the columns of `Steps`.
+STEP_TYPES = (np.int32, np.int32, np.int32, np.float32, np.float32, np.float32, np.bool_)
+
+
+def join_steps(parts: list[Steps]) -> Steps:
+    """Concatenate lists of steps; an empty list gives empty columns."""
+    empty = [np.empty(0, kind) for kind in STEP_TYPES]
+    return Steps(*(np.concatenate(columns) for columns in zip(empty, *parts, strict=True)))
+
+
+@dataclass(frozen=True)
+class PixelMaps:
+    """Per-pixel results, all of shape (H, W).
+
+    Attributes
+    ----------
+    rate : ndarray of float32
+        Count rate [DN per frame time], steps left out; NaN where it cannot be measured.
+    noise : ndarray of float32
+        Read noise of one frame [DN].
+    best_step, best_significance, best_read : ndarray
+        Most significant upward step: amplitude [DN], significance [sigma], read (-1: none).
+    first_usable, stop : ndarray of int32
+        First read that can be used; first saturated read (T where none is).
+    first_appearance, persistence_count, transition_count : ndarray of int32
+        See `ohana.temporal`.
+    max_intensity, intensity_variance : ndarray of float32
+        See `ohana.temporal` [DN, DN^2].
+    """
+
+    rate: np.ndarray
+    noise: np.ndarray
+    best_step: np.ndarray
+    best_significance: np.ndarray
+    best_read: np.ndarray
+    first_usable: np.ndarray
+    stop: np.ndarray
+    first_appearance: np.ndarray
+    persistence_count: np.ndarray
+    transition_count: np.ndarray
+    max_intensity: np.ndarray
+    intensity_variance: np.ndarray
+
+
+@dataclass(frozen=True)
+class Event:
+    """One anomaly.
+
+    Attributes
+    ----------
+    label : Label
+        Its class.
+    rows, cols : ndarray of int32, shape (n,)
+        Member pixels.
+    reads : ndarray of int32, shape (n,)
+        First read of the event in each member pixel; -1 for telegraph noise.
+    amplitude : ndarray of float32, shape (n,)
+        Step of each member pixel above its ramp [DN].
+    significance : ndarray of float32, shape (n,)
+        Significance of each member's step [sigma].
+    first_frame : int or None
+        First read that contains the event.
+    confidence : float
+        Calibrated probability that the event is real and of this class.
+    source : str
+        ``rules``, ``unet`` or ``both``.
+    integration : int
+        Integration of the exposure.
+    extra : dict
+        Catalogue fields of the class, plain numbers, strings and lists.
+    """
+
+    label: Label
+    rows: np.ndarray
+    cols: np.ndarray
+    reads: np.ndarray
+    amplitude: np.ndarray
+    significance: np.ndarray
+    first_frame: int | None
+    confidence: float
+    source: str = "rules"
+    integration: int = 0
+    extra: dict[str, object] = field(default_factory=dict)
