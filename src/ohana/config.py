@@ -1,0 +1,227 @@
+"""Settings of the detector: every threshold with its default, range, unit and stage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+
+def setting(default: Any, stage: str, unit: str, description: str, **limits: Any) -> Any:
+    """Return a model field that knows the stage it belongs to and its unit ("" for none)."""
+    extra: dict[str, Any] = {"stage": stage, "unit": unit}
+    return Field(default, description=description, json_schema_extra=extra, **limits)
+
+
+#: A (low, high) pair of finite numbers; a list will do in YAML and in Python.
+Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0)]]
+#: The same in cycles per read: one transition per read is half a cycle.
+FrequencyRange = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0, le=0.5)]]
+
+#: Fields that change how fast a result comes, never the result.
+NO_EFFECT_ON_RESULTS = {"threads"}
+
+
+class DetectorConfig(BaseModel):
+    """Settings of one run, all optional; unknown names and values out of range are refused.
+
+    Intensities and steps are DN, significances are in units of each pixel's own noise (sigma),
+    confidences are calibrated probabilities. A floor in DN that is set to 0 leaves
+    ``sigma_threshold`` alone in charge.
+
+    Examples
+    --------
+    >>> DetectorConfig().sigma_threshold
+    5.0
+    >>> DetectorConfig(sigma_threshold=6, rtn_amplitude_range=(20, 300)).rtn_amplitude_range
+    (20.0, 300.0)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    dataset: str | None = setting(
+        None, "reading", "", "Data set of an HDF5 file, if it is not called `data`", min_length=1
+    )
+    detectors_side_by_side: int = setting(
+        1, "reading", "", "Detectors that share the width of each image", ge=1, le=64
+    )
+    detector_index: int = setting(
+        0, "reading", "", "Which of the detectors side by side to use, from 0 at the left", ge=0
+    )
+
+    gain: float | None = setting(None, "detector", "e-/DN", "Gain", gt=0)
+    read_noise: float | None = setting(
+        None, "detector", "e-", "Read noise of one frame; for the summary, noise is measured", gt=0
+    )
+    saturation: float | None = setting(
+        None, "detector", "DN", "Raw value from which a read counts as saturated", gt=0
+    )
+    frame_time: float | None = setting(None, "detector", "s", "Time between frames", gt=0)
+    outputs: int | None = setting(
+        None, "detector", "", "Read-out channels side by side along the fast axis", ge=1, le=128
+    )
+    border: int | None = setting(
+        None, "detector", "px", "Width of the reference-pixel border, 0 for none", ge=0, le=64
+    )
+
+    reference_correction: bool = setting(
+        True, "reference", "", "Subtract what the reference pixels see", strict=True
+    )
+    odd_even: bool = setting(
+        True, "reference", "", "Treat odd and even columns apart where data allow", strict=True
+    )
+    row_smoothing: float | None = setting(
+        None,
+        "reference",
+        "rows",
+        "Smoothing length of the row-wise correction; chosen from the data if absent",
+        gt=0,
+    )
+
+    sigma_threshold: float = setting(
+        5.0, "steps", "sigma", "Significance from which a step is detected", ge=1, le=100
+    )
+    neighbour_threshold: float = setting(
+        4.0,
+        "steps",
+        "sigma",
+        "Significance from which a pixel joins a detected neighbour in the same read",
+        ge=1,
+        le=100,
+    )
+    max_steps: int = setting(12, "steps", "", "Steps searched for in one ramp", ge=1, le=100)
+    min_anomaly_pixels: int = setting(
+        1, "events", "px", "Pixels that an event must have at least", ge=1
+    )
+    min_confidence: float = setting(
+        0.5, "events", "", "Cosmic rays less confident than this are left out", ge=0, le=1
+    )
+
+    cosmic_ray_min_intensity: float = setting(
+        40.0, "cosmic rays", "DN", "Step that the brightest pixel must reach", ge=0
+    )
+    cosmic_ray_max_spatial_extent: int = setting(
+        15,
+        "cosmic rays",
+        "px",
+        "A larger event is tested as a snowball first, then kept with the flag `extended`",
+        ge=1,
+    )
+    cosmic_ray_min_step: float = setting(
+        25.0, "cosmic rays", "DN", "Step that each member pixel must reach", ge=0
+    )
+
+    rtn_min_transitions: int = setting(
+        2, "telegraph noise", "", "Fewest changes of level in a ramp", ge=1
+    )
+    rtn_max_transitions: int = setting(
+        50, "telegraph noise", "", "Most changes of level in a ramp", ge=1
+    )
+    rtn_amplitude_range: Range = setting(
+        (10.0, 300.0), "telegraph noise", "DN", "Distance between the lowest and highest level"
+    )
+    rtn_frequency_range: FrequencyRange = setting(
+        (0.001, 0.5), "telegraph noise", "cycles/read", "Transitions / 2 / reads"
+    )
+    rtn_fit_quality_threshold: float = setting(
+        0.3, "telegraph noise", "", "Fit quality that the level model must reach", ge=0, le=1
+    )
+    rtn_min_confidence: float = setting(
+        0.5, "telegraph noise", "", "Less confident telegraph noise is left out", ge=0, le=1
+    )
+
+    snowball_min_confidence: float = setting(
+        0.2, "snowballs", "", "Less confident snowballs are left out", ge=0, le=1
+    )
+    snowball_min_intensity: float = setting(
+        30.0, "snowballs", "DN", "Lowest step of a pixel of the footprint", ge=0
+    )
+    snowball_max_intensity: float = setting(
+        500.0, "snowballs", "DN", "Highest typical step of the halo (not of a saturated core)", gt=0
+    )
+    snowball_min_radius: float = setting(3.0, "snowballs", "px", "Smallest core radius", gt=0)
+    snowball_max_radius: float = setting(15.0, "snowballs", "px", "Largest core radius", gt=0)
+    snowball_circularity_threshold: float = setting(
+        0.7, "snowballs", "", "Roundness that the footprint must reach", ge=0, le=1
+    )
+    snowball_expansion_rate: float = setting(
+        0.1, "snowballs", "px/read", "Growth of the core radius after landing", ge=0
+    )
+    snowball_min_area: int = setting(75, "snowballs", "px", "Smallest footprint", ge=1)
+    snowball_max_area: int = setting(120000, "snowballs", "px", "Largest footprint", ge=1)
+
+    threads: int | None = setting(
+        None, "running", "", "Threads; as many as there are cores if absent", ge=1, le=1024
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_guessing(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what pydantic would turn into a number: `true` into 1, text into its value."""
+        wants_text = info.field_name == "dataset"
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(item, str) and not wants_text:
+                raise ValueError("wanted a number or true/false, not text")
+            if isinstance(item, bool) and info.field_name not in _SWITCHES:
+                raise ValueError("wanted a number, not true/false")
+        return value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DetectorConfig:
+        """Check every pair of limits, and report all that are the wrong way round."""
+        pairs = [(n, n.replace("_min_", "_max_")) for n in type(self).model_fields if "_min_" in n]
+        bad = [
+            f"{low} ({getattr(self, low)}) must not exceed {high} ({getattr(self, high)})"
+            for low, high in pairs
+            if hasattr(self, high) and getattr(self, low) > getattr(self, high)
+        ]
+        for name in ("rtn_amplitude_range", "rtn_frequency_range"):
+            low, high = getattr(self, name)
+            if low >= high:
+                bad.append(f"{name}: low end ({low}) must be below high end ({high})")
+        if self.detector_index >= self.detectors_side_by_side:
+            bad.append("detector_index must be below detectors_side_by_side")
+        if bad:
+            raise ValueError("; ".join(bad))
+        return self
+
+    def fingerprint(self, stages: Iterable[str] | None = None) -> str:
+        """Return a hash of the settings that can change results.
+
+        Parameters
+        ----------
+        stages : iterable of str, optional
+            Only the settings of these stages, e.g. ``("reading", "detector", "reference")``
+            for what the processed cube depends on.
+
+        Examples
+        --------
+        >>> usual, strict = DetectorConfig(), DetectorConfig(sigma_threshold=6.0)
+        >>> usual.fingerprint() == strict.fingerprint()
+        False
+        >>> usual.fingerprint(["reading"]) == strict.fingerprint(["reading"])
+        True
+        """
+        wanted = None if stages is None else set(stages)
+        values = {
+            name: value
+            for name, value in self.model_dump(mode="json").items()
+            if name not in NO_EFFECT_ON_RESULTS and (wanted is None or stage_of(name) in wanted)
+        }
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+_SWITCHES = {name for name, f in DetectorConfig.model_fields.items() if f.annotation is bool}
+
+
+def stage_of(name: str) -> str:
+    """Return the stage that a field belongs to."""
+    return str(DetectorConfig.model_fields[name].json_schema_extra["stage"])  # type: ignore[index, call-overload]
+
+
+def unit_of(name: str) -> str:
+    """Return the unit of a field, "" for none."""
+    return str(DetectorConfig.model_fields[name].json_schema_extra["unit"])  # type: ignore[index, call-overload]
