@@ -161,12 +161,11 @@ class DetectorConfig(BaseModel):
     @classmethod
     def _no_guessing(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse what pydantic would turn into a number: `true` into 1, text into its value."""
-        wants_text = info.field_name == "dataset"
+        if info.field_name in _RANGES and (not isinstance(value, list | tuple) or len(value) != 2):
+            raise ValueError("wanted a pair [low, high]")
         for item in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(item, str) and not wants_text:
-                raise ValueError("wanted a number or true/false, not text")
-            if isinstance(item, bool) and info.field_name not in _SWITCHES:
-                raise ValueError("wanted a number, not true/false")
+            if isinstance(item, str | bool) and info.field_name not in _NOT_NUMBERS:
+                raise ValueError("wanted a number")
         return value
 
     @model_validator(mode="after")
@@ -178,7 +177,7 @@ class DetectorConfig(BaseModel):
             for low, high in pairs
             if hasattr(self, high) and getattr(self, low) > getattr(self, high)
         ]
-        for name in ("rtn_amplitude_range", "rtn_frequency_range"):
+        for name in _RANGES:
             low, high = getattr(self, name)
             if low >= high:
                 bad.append(f"{name}: low end ({low}) must be below high end ({high})")
@@ -214,7 +213,8 @@ class DetectorConfig(BaseModel):
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
-_SWITCHES = {name for name, f in DetectorConfig.model_fields.items() if f.annotation is bool}
+_NOT_NUMBERS = {"dataset", "reference_correction", "odd_even"}
+_RANGES = [name for name in DetectorConfig.model_fields if name.endswith("_range")]
 
 
 def stage_of(name: str) -> str:

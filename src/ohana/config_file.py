@@ -1,0 +1,180 @@
+"""Read `DetectorConfig` from YAML, with every mistake reported at once by line and key."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import reprlib
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import ValidationError
+
+from ohana.config import DetectorConfig
+from ohana.errors import OhanaError
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which `2.0e2` is a number, as in YAML 1.2 (PyYAML wants `2.0e+2`)."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+_PLAINER = {
+    "Input should be greater than or equal to": "wanted at least",
+    "Input should be less than or equal to": "wanted at most",
+    "Input should be greater than": "wanted more than",
+    "Input should be less than": "wanted less than",
+    "Input should be": "wanted",
+}
+
+
+class _Entry(NamedTuple):
+    """Value of a key and the line (from 1) on which the key stands."""
+
+    value: Any
+    line: int
+
+
+def preset_names() -> list[str]:
+    """Return the names of the settings that ship with the package.
+
+    Examples
+    --------
+    >>> preset_names()
+    ['sensitive']
+    """
+    folder = resources.files("ohana") / "presets"
+    return sorted(
+        f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")
+    )
+
+
+def load_config(source: str | Path | None) -> DetectorConfig:
+    """Read settings from a YAML file, or take a preset by its name.
+
+    Parameters
+    ----------
+    source : str or Path, optional
+        A file, or a name of `preset_names`; None for the defaults. Write ``./NAME`` for a file
+        that has the name of a preset.
+
+    Raises
+    ------
+    OhanaError
+        The file cannot be read, or some settings are wrong: one line for each of them.
+    """
+    if source is None:
+        return DetectorConfig()
+    if str(source) in preset_names():
+        path = resources.files("ohana") / "presets" / f"{source}.yaml"
+        return parse_config(path.read_text("utf-8"), str(source))
+    try:
+        text = Path(source).read_text("utf-8")
+    except UnicodeDecodeError:
+        raise OhanaError(
+            f"{source}: wanted a YAML text file, got bytes that are not UTF-8"
+        ) from None
+    except FileNotFoundError:
+        presets = ", ".join(preset_names())
+        raise OhanaError(f"{source}: no such settings file, and no preset ({presets})") from None
+    except OSError as error:
+        raise OhanaError(f"{source}: cannot read settings: {error.strerror}") from None
+    return parse_config(text, str(source))
+
+
+def parse_config(text: str, name: str = "settings") -> DetectorConfig:
+    """Read settings from YAML text; ``name`` is what error messages call it.
+
+    Examples
+    --------
+    >>> parse_config("sigma_threshold: 6").sigma_threshold
+    6.0
+    >>> parse_config("sigma_treshold: 6", "my.yaml")
+    Traceback (most recent call last):
+        ...
+    ohana.errors.OhanaError: my.yaml:1: sigma_treshold: unknown key, did you mean sigma_threshold?
+    """
+    entries, problems = _read_entries(text, name)
+    values = {}
+    for key, entry in entries.items():
+        if key in DetectorConfig.model_fields:
+            values[key] = entry.value
+        else:
+            problems.append((entry.line, f"{key}: unknown key{_suggestion(key)}"))
+    config, invalid = _validate(values)
+    for key, message in invalid:
+        line = max((entries[k].line for k in values if re.search(rf"\b{k}\b", key)), default=1)
+        problems.append((line, f"{key}: {message}" if message else key))
+    if problems:
+        raise OhanaError(
+            "\n".join(f"{name}:{line}: {message}" for line, message in sorted(problems))
+        )
+    assert config is not None  # without problems there is a result
+    return config
+
+
+def _read_entries(text: str, name: str) -> tuple[dict[str, _Entry], list[tuple[int, str]]]:
+    """Return the top-level entries, and keys given twice as problems (line, message)."""
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        if root is None or (isinstance(root, yaml.ScalarNode) and not root.value):
+            return {}, []
+        if not isinstance(root, yaml.MappingNode):
+            kind = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
+            raise OhanaError(f"{name}:1: wanted `key: value` lines, got {kind}")
+        entries: dict[str, _Entry] = {}
+        problems = []
+        for key_node, value_node in root.value:
+            key, line = str(key_node.value), key_node.start_mark.line + 1
+            if key in entries:
+                problems.append((line, f"{key}: given twice, first on line {entries[key].line}"))
+            else:
+                entries[key] = _Entry(loader.construct_object(value_node, deep=True), line)
+        return entries, problems
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise OhanaError(f"{name}:{line}: not valid YAML: {error.problem}") from None
+    except RecursionError:
+        raise OhanaError(f"{name}: wanted `key: value` lines, got deeply nested lists") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise OhanaError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from None
+
+
+def _suggestion(key: str) -> str:
+    """Name the known key nearest to an unknown one."""
+    known = list(DetectorConfig.model_fields)
+    near = difflib.get_close_matches(key.lower().replace("telegraph_noise", "rtn"), known, n=1)
+    return f", did you mean {near[0]}?" if near else ""
+
+
+def _validate(values: dict[str, Any]) -> tuple[DetectorConfig | None, list[tuple[str, str]]]:
+    """Return the settings or None, and what is wrong as (key, message).
+
+    Wrong values are taken out and the others tried again, because relations between fields
+    are only checked once each of them is valid.
+    """
+    problems: list[tuple[str, str]] = []
+    while True:
+        try:
+            return DetectorConfig(**values), problems
+        except ValidationError as error:
+            details = error.errors()
+        for detail in details:
+            message = detail["msg"].removeprefix("Value error, ")
+            if not detail["loc"]:
+                problems += [(part, "") for part in message.split("; ")]
+                return None, problems
+            for long, short in _PLAINER.items():
+                message = message.replace(long, short)
+            message = message.split(", got")[0]
+            key = "".join(f"[{p}]" if isinstance(p, int) else p for p in detail["loc"])
+            problems.append((key, f"{message}, got {reprlib.repr(detail['input'])}"))
+            values = {k: v for k, v in values.items() if k != detail["loc"][0]}
