@@ -17,13 +17,17 @@ from ohana.errors import OhanaError
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which `2.0e2` is a number, as in YAML 1.2 (PyYAML wants `2.0e+2`)."""
+    """Safe YAML with decimal numbers only: `2.0e2` is 200 (PyYAML: text), `010` is 10 (8)."""
 
 
+_INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT, _FLOAT)]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_INT, re.compile(r"[-+]?(0|[1-9]\d*)$"), list("-+0123456789"))
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
+    _FLOAT, re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"), list("-+.0123456789")
 )
 
 _PLAINER = {
@@ -133,8 +137,10 @@ def _read_entries(text: str, name: str) -> tuple[dict[str, _Entry], list[tuple[i
         entries: dict[str, _Entry] = {}
         problems = []
         for key_node, value_node in root.value:
-            key, line = str(key_node.value), key_node.start_mark.line + 1
-            if key in entries:
+            key, line = key_node.value, key_node.start_mark.line + 1
+            if not isinstance(key, str):
+                problems.append((line, "wanted a name as the key, got a list or mapping"))
+            elif key in entries:
                 problems.append((line, f"{key}: given twice, first on line {entries[key].line}"))
             else:
                 entries[key] = _Entry(loader.construct_object(value_node, deep=True), line)
