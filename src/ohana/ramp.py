@@ -1,18 +1,31 @@
-"""A ramp on disk that can be walked in row blocks: where its reads lie and what is known of them."""
+"""A ramp on disk, walked in row blocks: where its reads lie and what is known of them."""
 
 from __future__ import annotations
 
-import tempfile
+import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
+
+from ohana.errors import OhanaError
 
 #: Row blocks start at multiples of this, so that statistics pooled over tiles do not
 #: depend on how an exposure is cut into blocks.
 TILE_ROWS = 16
+
+
+@njit(nogil=True, cache=True)
+def _from_big_endian(stored: np.ndarray, out: np.ndarray, scale: float, zero: float) -> None:
+    """Write ``scale * value + zero`` of big-endian signed 16-bit values, given as uint16."""
+    for row in range(stored.shape[0]):
+        for col in range(stored.shape[1]):
+            bits = stored[row, col]
+            value = np.int16(np.uint16((bits >> 8) | (bits << 8)))
+            out[row, col] = value * scale + zero
 
 
 @dataclass(frozen=True)
@@ -29,42 +42,106 @@ class Planes:
         (H, W) of one image.
     dtype : numpy.dtype
         Type as stored, byte order included (``>i2``, ``<f4``, ...).
-    zero : float
-        Added to each stored value (``BZERO``).
+    zero : float or ndarray of float64, shape (T,)
+        Added to each stored value, after ``scale`` (``BZERO``).
     scale : ndarray of float64, shape (T,), optional
         Multiplies each stored value, read by read (``BSCALE``; counts per rate).
+    blank : int, optional
+        Stored value that stands for no data (``BLANK``); becomes NaN.
     """
 
     path: Path
     offsets: np.ndarray
     shape: tuple[int, int]
     dtype: np.dtype
-    zero: float = 0.0
+    zero: float | np.ndarray = 0.0
     scale: np.ndarray | None = None
+    blank: int | None = None
 
     def __len__(self) -> int:
         return len(self.offsets)
 
+    def select(self, reads: slice | np.ndarray) -> Planes:
+        """Return the planes of some reads only."""
+        zero = self.zero[reads] if isinstance(self.zero, np.ndarray) else self.zero
+        scale = None if self.scale is None else self.scale[reads]
+        return replace(self, offsets=self.offsets[reads], zero=zero, scale=scale)
+
     def read(self, rows: slice = slice(None), cols: slice = slice(None)) -> np.ndarray:
         """Return all reads of some rows and columns as float32 (T, rows, cols).
 
-        The map is made anew in each call, so that pages it touched do not pile up
-        in memory while an exposure is walked.
+        Parameters
+        ----------
+        rows, cols : slice
+            Window, with a positive step.
+
+        Raises
+        ------
+        OhanaError
+            If the file has become shorter or cannot be read.
         """
-        first = int(self.offsets.min())
-        height, width = self.shape
-        size = height * width * self.dtype.itemsize
-        raw = np.memmap(self.path, np.uint8, "r", first, int(self.offsets.max()) - first + size)
-        shape = np.broadcast_to(np.int8(0), self.shape)[rows, cols].shape
-        out = np.empty((len(self), *shape), np.float32)
-        for t, offset in enumerate(self.offsets - first):
-            plane = raw[offset : offset + size].view(self.dtype).reshape(self.shape)[rows, cols]
-            out[t] = plane
-            if self.scale is not None:
-                out[t] *= self.scale[t]
-        if self.zero:
-            out += np.float32(self.zero)
+        out = np.empty((len(self), *_window_shape(self.shape, rows, cols)), np.float32)
+        zeros = np.broadcast_to(np.asarray(self.zero, np.float64), len(self))
+        scales = np.ones(len(self)) if self.scale is None else self.scale
+        plain = self.scale is None and not np.any(zeros)
+        for t, stored in enumerate(self._windows(rows, cols)):
+            if self.dtype == ">i2":
+                _from_big_endian(stored.view(np.uint16), out[t], scales[t], zeros[t])
+            elif plain:
+                out[t] = stored
+            else:
+                # In double precision, or 32-bit integers would lose their last digits.
+                out[t] = stored.astype(np.float64) * scales[t] + zeros[t]
+            if self.blank is not None:
+                out[t][stored == self.blank] = np.nan
         return out
+
+    def read_stored(self, rows: slice = slice(None), cols: slice = slice(None)) -> np.ndarray:
+        """Return all reads of some rows and columns as stored, for flags: (T, rows, cols)."""
+        shape = (len(self), *_window_shape(self.shape, rows, cols))
+        out = np.empty(shape, self.dtype.newbyteorder("="))
+        for t, stored in enumerate(self._windows(rows, cols)):
+            out[t] = stored
+        return out
+
+    def _windows(self, rows: slice, cols: slice) -> Iterator[np.ndarray]:
+        """Yield a window of each image as stored, in one buffer used again and again.
+
+        Reading a few rows into a buffer that stays in the cache is faster than a memory map,
+        leaves no pages behind, and a file that was cut short is an error, not a crash.
+        """
+        height, width = self.shape
+        first, last, step = rows.indices(height)
+        buffer = np.empty((max(last - first, 0), width), self.dtype)
+        window = buffer[::step, cols]
+        if not window.size:
+            return
+        into = buffer.view(np.uint8).data.cast("B")
+        start = first * width * self.dtype.itemsize
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                for offset in self.offsets:
+                    file.seek(int(offset) + start)
+                    if _fill(file, into) < len(into):
+                        raise OhanaError(f"{self.path}: has become shorter while being read")
+                    yield window
+        except OSError as error:
+            raise OhanaError(f"{self.path}: cannot be read: {error.strerror}") from error
+
+
+def _window_shape(shape: tuple[int, int], rows: slice, cols: slice) -> tuple[int, int]:
+    """Return the shape of a window of an image."""
+    if (rows.step or 1) < 1 or (cols.step or 1) < 1:
+        raise ValueError(f"rows, cols: wanted slices with positive steps, got {rows}, {cols}")
+    return len(range(shape[0])[rows]), len(range(shape[1])[cols])
+
+
+def _fill(file: io.RawIOBase, into: memoryview) -> int:
+    """Read until the buffer is full or the file ends (one call stops at 2 GiB on Linux)."""
+    done = 0
+    while done < len(into) and (got := file.readinto(into[done:])):
+        done += got
+    return done
 
 
 @dataclass(frozen=True)
@@ -85,6 +162,9 @@ class Facts:
         Number of read-out channels, side by side along the fast axis.
     border : int
         Width of the reference-pixel border [pixel]; 0 for none.
+    border_sides : tuple of bool
+        Which sides of the array have that border, in the orientation of the file: the first
+        rows, the last rows, the first columns, the last columns. A subarray may lack some.
     fast_axis, slow_axis : int
         JWST convention: 1 = columns, 2 = rows, negative when read in descending order.
     nframes : int
@@ -101,6 +181,7 @@ class Facts:
     read_noise: float | None = None
     outputs: int = 1
     border: int = 0
+    border_sides: tuple[bool, bool, bool, bool] = (True, True, True, True)
     fast_axis: int = 1
     slow_axis: int = 2
     nframes: int = 1
@@ -137,7 +218,8 @@ class Ramp:
     facts : Facts
         What is known of the detector.
     flags : Planes, optional
-        Group flags (JWST GROUPDQ bits), same shape as ``planes``.
+        Flags of each read, same shape as ``planes``, with the bits of JWST's GROUPDQ, of which
+        DO_NOT_USE (1) and SATURATED (2) matter; see `Planes.read_stored`.
     bad_pixels : ndarray of bool, shape (H, W), optional
         Pixels that must not be used at all.
     integration : int
@@ -146,8 +228,9 @@ class Ramp:
         The file says that reference pixels have been subtracted already.
     notes : tuple of str
         Notices for the user.
-    scratch : TemporaryDirectory, optional
-        Holds the planes of formats that cannot be mapped; removed with the ramp.
+    scratch : object, optional
+        Keeps the temporary folder with the planes of formats that cannot be read in place;
+        the folder goes when the last ramp that needs it goes.
     """
 
     name: str
@@ -160,7 +243,7 @@ class Ramp:
     integration: int = 0
     reference_done: bool = False
     notes: tuple[str, ...] = ()
-    scratch: tempfile.TemporaryDirectory | None = None
+    scratch: object | None = field(default=None, repr=False)
 
     @property
     def shape(self) -> tuple[int, int, int]:
