@@ -1,0 +1,53 @@
+# Set-up and main jobs. Needs Python >= 3.11 and make; everything is installed into .venv.
+
+# The first Python that is new enough; `make PYTHON=/path/to/python test` to choose another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: demo test lint docs clean help
+
+help:
+	@echo "make demo   simulate a small exposure, find its events, compare with the truth"
+	@echo "make test   run every test"
+	@echo "make lint   check style and types"
+	@echo "make docs   write docs/configuration.md and configs/detector.yaml from the code"
+	@echo "make clean  remove .venv and what the demo wrote"
+
+demo: $(VENV)/installed
+	$(BIN)/ohana-predict --demo --output demo_output
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(VENV)/installed
+	$(BIN)/python docs/make_configuration.py
+
+clean:
+	rm -rf $(VENV) demo_output
+
+# Stamps: an install is repeated only when the metadata or the pinned versions change.
+$(VENV)/created:
+	@test -n "$(PYTHON)" || { echo "no Python >= 3.11 found: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/installed: $(VENV)/created pyproject.toml constraints.txt
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/created pyproject.toml constraints.txt
+	$(PIP) --editable ".[test]"
+	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-dev: $(VENV)/installed-test
+	$(PIP) "pip>=25.1"  # the first that knows dependency groups
+	$(PIP) --group dev
+	@touch $@
