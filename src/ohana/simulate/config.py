@@ -1,0 +1,201 @@
+"""What a simulated exposure is made of: every setting with its unit, and named presets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Range = tuple[float, float]
+
+
+class SimulationConfig(BaseModel):
+    """Settings of a simulated up-the-ramp exposure.
+
+    Electrons are those that a pixel collects; ``gain`` turns them into DN. Ranges are
+    (lowest, highest) of a draw per star, pixel or event. An event count of None means that
+    the number is drawn from the rate (or fraction) above it.
+
+    Examples
+    --------
+    >>> SimulationConfig(reads=20, read_noise=8.0).shape
+    (20, 512, 512)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # Array and read-out
+    reads: int = Field(60, ge=2, description="Number of reads.")
+    rows: int = Field(512, ge=1, description="Height of the array [pixel].")
+    cols: int = Field(512, ge=1, description="Width of the array [pixel].")
+    border: int = Field(4, ge=0, description="Width of the reference-pixel border [pixel].")
+    outputs: int = Field(4, ge=1, description="Read-out channels, side by side along rows.")
+    frame_time: float = Field(1.4, gt=0, description="Time between reads [s].")
+    pixel_pitch: float = Field(18.0, gt=0, description="Width of a pixel [micron].")
+
+    # Charge: what falls on the pixels and how they hold it
+    dark_current: float = Field(0.01, ge=0, description="Dark current [e-/s per pixel].")
+    sky: float = Field(0.0, ge=0, description="Sky background [e-/s per pixel].")
+    stars: int = Field(0, ge=0, description="Number of stars.")
+    star_flux: Range = Field((5.0, 2e4), description="Flux of a star [e-/s], log-uniform.")
+    psf_fwhm: float = Field(1.8, gt=0, description="Width of the Moffat profile [pixel].")
+    hot_fraction: float = Field(0.0, ge=0, le=1, description="Part of pixels that is hot.")
+    hot_rate: Range = Field((1.0, 300.0), description="Rate of a hot pixel [e-/s], log-uniform.")
+    saturating_fraction: float = Field(
+        0.0, ge=0, le=1, description="Part of pixels that fill up during the exposure."
+    )
+    full_well: float = Field(8e4, gt=0, description="Charge at which a pixel is full [e-].")
+    nonlinearity: float = Field(
+        0.0, ge=0, le=0.3, description="Part of the signal lost at full well (quadratic)."
+    )
+    ipc: float = Field(
+        0.005, ge=0, lt=0.2, description="Part of a pixel's signal seen in each of 4 neighbours."
+    )
+
+    # Electronics
+    pedestal: float = Field(1e4, ge=0, description="Mean level of an empty pixel [e-].")
+    pedestal_spread: float = Field(500.0, ge=0, description="Its RMS over pixels [e-].")
+    ktc_noise: float = Field(29.0, ge=0, description="RMS of the reset level [e-].")
+    read_noise: float = Field(10.0, ge=0, description="White noise, RMS of one read [e-].")
+    read_noise_spread: float = Field(
+        0.0, ge=0, description="RMS over pixels of the logarithm of the read noise."
+    )
+    pink_common: float = Field(0.0, ge=0, description="RMS of the 1/f noise of all outputs [e-].")
+    pink_output: float = Field(0.0, ge=0, description="RMS of the 1/f noise of each output [e-].")
+    odd_even: float = Field(
+        0.0, ge=0, description="RMS of the offset of odd against even columns, per read [e-]."
+    )
+    gain: float = Field(1.5, gt=0, description="Electrons per DN [e-/DN].")
+
+    # Cosmic rays
+    cosmic_ray_rate: float = Field(0.0, ge=0, description="Hits [1/cm2/s].")
+    cosmic_rays: int | None = Field(None, ge=0, description="Number of hits.")
+    cosmic_ray_charge: float = Field(
+        8500.0, gt=0, description="Most probable charge per pixel width of path [e-]."
+    )
+    cosmic_ray_length: Range = Field((0.3, 40.0), description="Projected track [pixel].")
+    cosmic_ray_index: float = Field(
+        2.5, gt=1, description="Lengths follow a power law of this falling index."
+    )
+    diffusion: float = Field(0.25, gt=0, description="Sigma of the charge's spread [pixel].")
+
+    # Telegraph noise
+    telegraph_fraction: float = Field(0.0, ge=0, le=1, description="Part of pixels that has it.")
+    telegraph_pixels: int | None = Field(None, ge=0, description="Number of pixels that have it.")
+    telegraph_amplitude: Range = Field(
+        (15.0, 400.0), description="Difference of levels [e-], log-uniform."
+    )
+    telegraph_period: Range = Field(
+        (4.0, 40.0), description="Mean high plus mean low dwell [reads], log-uniform."
+    )
+    telegraph_duty: Range = Field((0.2, 0.8), description="Mean part of the time spent high.")
+    three_level_fraction: float = Field(
+        0.15, ge=0, le=1, description="Part of the telegraph pixels that has a third level."
+    )
+
+    # Snowballs
+    snowball_rate: float = Field(0.0, ge=0, description="Events per s on 2048 x 2048 pixels.")
+    snowballs: int | None = Field(None, ge=0, description="Number of events.")
+    snowball_radius: Range = Field((3.0, 10.0), description="Radius of the core [pixel].")
+    snowball_core: Range = Field((1.2, 3.0), description="Charge of the core [full wells].")
+    snowball_halo: Range = Field(
+        (0.002, 0.008), description="Halo at the rim of the core [full wells], log-uniform."
+    )
+    snowball_halo_length: Range = Field(
+        (0.3, 1.2), description="E-folding length of the halo [core radii]."
+    )
+    snowball_growth: float = Field(0.1, ge=0, description="First growth of the core [pixel/read].")
+    snowball_ring: float = Field(
+        0.2, ge=0, description="Ring around the core, added at the next read [halo at the rim]."
+    )
+    snowball_release: float = Field(4.0, gt=0, description="E-folding time of both [reads].")
+    trail_fraction: float = Field(0.1, ge=0, le=1, description="Part of snowballs with a trail.")
+
+    # Awkward places and times
+    ends_fraction: float = Field(
+        0.0, ge=0, le=1, description="Part of hits moved to the first or last two steps."
+    )
+    edge_fraction: float = Field(
+        0.0, ge=0, le=1, description="Part of snowballs moved to the edge of the array."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> SimulationConfig:
+        if 2 * self.border >= min(self.rows, self.cols):
+            raise ValueError(
+                f"border: wanted less than half of {self.rows} x {self.cols}, got {self.border}"
+            )
+        if self.cols % self.outputs:
+            raise ValueError(
+                f"outputs: wanted a divisor of the width {self.cols}, got {self.outputs}"
+            )
+        for name, value in self:
+            if isinstance(value, tuple) and not 0 <= value[0] <= value[1]:
+                raise ValueError(f"{name}: wanted 0 <= lowest <= highest, got {value}")
+        return self
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(T, H, W)."""
+        return self.reads, self.rows, self.cols
+
+    @property
+    def active_shape(self) -> tuple[int, int]:
+        """Height and width of the light-sensitive part."""
+        return self.rows - 2 * self.border, self.cols - 2 * self.border
+
+    @property
+    def exposure_time(self) -> float:
+        """Time from the first to the last read [s]."""
+        return (self.reads - 1) * self.frame_time
+
+    @property
+    def saturation(self) -> float:
+        """Raw value above which a pixel is full [DN]; 5 % are left for spread and noise."""
+        return min((self.pedestal + 0.95 * self.full_well) / self.gain, 65535.0)
+
+
+_DETECTOR: dict[str, Any] = {
+    "read_noise_spread": 0.1,
+    "pink_common": 3.0,
+    "pink_output": 1.0,
+    "odd_even": 0.5,
+    "hot_fraction": 1e-3,
+    "saturating_fraction": 1e-4,
+}
+_TELEGRAPH: dict[str, Any] = {"telegraph_fraction": 1e-4}
+
+#: Settings by name; see `preset`.
+PRESETS: dict[str, dict[str, Any]] = {
+    "dark": _DETECTOR,
+    "sky": _DETECTOR | {"sky": 0.5, "stars": 200},
+    # Muons at sea level: one per cm2 and minute; snowballs ten times rarer than in space.
+    "ground": _DETECTOR
+    | _TELEGRAPH
+    | {"cosmic_ray_rate": 1 / 60, "snowball_rate": 0.005, "outputs": 32},
+    # Rates seen by JWST at L2: 2.3-4.3 hits/cm2/s, one snowball per 20 s and detector.
+    "l2": _DETECTOR | _TELEGRAPH | {"cosmic_ray_rate": 3.0, "snowball_rate": 0.05, "sky": 0.2},
+    # A bit of everything on a quarter of an array's width, to look at.
+    "demo": _DETECTOR
+    | {
+        "sky": 0.2,
+        "stars": 60,
+        "cosmic_rays": 250,
+        "telegraph_pixels": 80,
+        "telegraph_amplitude": (40.0, 400.0),
+        "snowballs": 6,
+    },
+}
+
+
+def preset(name: str, **changes: Any) -> SimulationConfig:
+    """Return a preset (``dark``, ``sky``, ``ground``, ``l2``, ``demo``) with some changes.
+
+    Examples
+    --------
+    >>> preset("l2", reads=450).cosmic_ray_rate
+    3.0
+    """
+    if name not in PRESETS:
+        raise ValueError(f"preset: wanted one of {sorted(PRESETS)}, got {name!r}")
+    return SimulationConfig(**(PRESETS[name] | changes))

@@ -1,0 +1,76 @@
+"""Random telegraph noise: pixels whose level jumps between two, sometimes three, values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ohana.simulate.config import SimulationConfig
+from ohana.simulate.detector import log_uniform
+from ohana.simulate.events import draw_count
+
+
+@dataclass(frozen=True)
+class Flicker:
+    """Telegraph noise of one pixel.
+
+    Attributes
+    ----------
+    row, col : int
+        Pixel, in the active part of the array.
+    levels : ndarray, shape (2,) or (3,)
+        Offset of each state [e-], ascending from 0.
+    dwell : ndarray, same shape
+        Mean stay in each state [reads].
+    states : ndarray of int8, shape (T,)
+        State at each read.
+    """
+
+    row: int
+    col: int
+    levels: np.ndarray
+    dwell: np.ndarray
+    states: np.ndarray
+
+    @property
+    def path(self) -> np.ndarray:
+        """Offset at each read [e-], float32."""
+        return self.levels[self.states].astype(np.float32)
+
+
+def draw_telegraph_noise(config: SimulationConfig, rng: np.random.Generator) -> list[Flicker]:
+    """Draw the pixels that have telegraph noise, and their paths; reference pixels have none."""
+    height, width = config.active_shape
+    expected = config.telegraph_fraction * height * width
+    count = min(draw_count(config.telegraph_pixels, expected, rng), height * width)
+    places = rng.choice(height * width, count, replace=False)
+    return [_flicker(*divmod(int(place), width), config, rng) for place in places]
+
+
+def _flicker(row: int, col: int, config: SimulationConfig, rng: np.random.Generator) -> Flicker:
+    amplitude = log_uniform(config.telegraph_amplitude, rng)
+    period = log_uniform(config.telegraph_period, rng)
+    duty = rng.uniform(*config.telegraph_duty)
+    levels, dwell = np.array([0.0, amplitude]), period * np.array([1 - duty, duty])
+    if rng.random() < config.three_level_fraction:
+        middle = rng.uniform(0.3, 0.7)
+        levels, dwell = np.insert(levels, 1, middle * amplitude), np.insert(dwell, 1, period / 2)
+    return Flicker(row, col, levels, dwell, markov_states(dwell, config.reads, rng))
+
+
+def markov_states(dwell: np.ndarray, reads: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the state at each read of a process with exponential stays, int8 (reads,).
+
+    Time is continuous, so short stays between two reads are missed, as on a detector. A state
+    is left for any of the others with equal chance; the first one is drawn in proportion to
+    the mean stays, which is the balance of such a process.
+    """
+    state = int(rng.choice(len(dwell), p=dwell / dwell.sum()))
+    states, time = np.empty(reads, np.int8), 0.0
+    while time < reads:
+        begin = int(np.ceil(time))
+        time += rng.exponential(dwell[state])
+        states[begin : int(np.ceil(time))] = state
+        state = (state + int(rng.integers(1, len(dwell)))) % len(dwell)
+    return states
