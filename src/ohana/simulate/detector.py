@@ -128,8 +128,8 @@ class Electronics:
         octaves = np.log2([config.reads, max(samples / 2, 1)])
         slow, fast = np.sqrt(octaves / octaves.sum())
         self.rms = np.append(config.pink_common, np.full(config.outputs, config.pink_output))
-        self.slow = slow * self.rms[:, None] * pink_noise(1 + config.outputs, config.reads, rng)
-        self.fast = fast * self.rms[:, None].astype(np.float32)
+        self.slow = pink_noise(len(self.rms), config.reads, rng, slow * self.rms)
+        self.fast = fast * self.rms
 
     def frame(self, read: int) -> np.ndarray:
         """Return the noise of one read, float32 (H, W) [e-]."""
@@ -137,27 +137,32 @@ class Electronics:
         noise = self.rng.standard_normal(self.noise.shape, np.float32)
         noise *= self.noise
         by_output = noise.reshape(config.rows, config.outputs, -1)
+        width = by_output.shape[2]
         if self.rms.any():
-            pink = self.fast * pink_noise(len(self.rms), by_output[:, 0].size, self.rng)
-            pink += self.slow[:, read, None]
-            pink = (pink[0] + pink[1:]).reshape(config.outputs, config.rows, -1)
-            pink[1::2] = pink[1::2, :, ::-1]
-            by_output += pink.transpose(1, 0, 2)
-        if config.odd_even:
-            half = 0.5 * config.odd_even * self.rng.standard_normal((config.outputs, 1), np.float32)
-            by_output[:, :, ::2] += half
-            by_output[:, :, 1::2] -= half
+            pink = pink_noise(len(self.rms), config.rows * width, self.rng, self.fast)
+            for output, stream in enumerate(pink[1:]):
+                stream += pink[0]
+                in_time = stream.reshape(config.rows, width)
+                by_output[:, output] += in_time[:, ::-1] if output % 2 else in_time
+        offset = self.slow[0, read] + self.slow[1:, read, None]
+        column = np.array([0.5, -0.5], np.float32)[np.arange(width) % 2]
+        odd_even = config.odd_even * self.rng.standard_normal((config.outputs, 1), np.float32)
+        noise += (offset + odd_even * column).reshape(-1)
         return noise
 
 
-def pink_noise(streams: int, samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Return 1/f noise of unit RMS and no mean, float32 (streams, samples)."""
+def pink_noise(
+    streams: int, samples: int, rng: np.random.Generator, rms: np.ndarray | float = 1.0
+) -> np.ndarray:
+    """Return 1/f noise of given RMS (one, or one per stream), float32 (streams, samples)."""
     length = next_fast_len(samples, real=True)
     amplitude = np.zeros(length // 2 + 1, np.float32)
     amplitude[1:] = np.arange(1, len(amplitude)) ** -0.5
     amplitude *= length / (2 * np.sqrt(max(np.sum(amplitude**2), 1e-30)))
     parts = rng.standard_normal((streams, len(amplitude), 2), np.float32)
-    spectrum = parts.view(np.complex64)[..., 0] * amplitude
+    spectrum = parts.view(np.complex64)[..., 0]
+    for stream, level in zip(spectrum, np.broadcast_to(rms, streams), strict=True):
+        stream *= amplitude * np.float32(level)
     return irfft(spectrum, length, overwrite_x=True)[:, :samples]
 
 
