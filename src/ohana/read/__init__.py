@@ -1,0 +1,142 @@
+"""Open exposures of any format: one module per format, each gives ramps."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ohana.config import DetectorConfig
+from ohana.errors import OhanaError
+from ohana.ramp import Ramp, row_blocks
+
+__all__ = ["open_exposure"]
+
+#: First bytes of a file -> its format.
+MAGIC = {
+    b"SIMPLE  ": "fits",
+    b"\x1f\x8b": "gzip",
+    b"\x89HDF\r\n\x1a\n": "hdf5",
+    b"\x93NUMPY": "numpy",
+    b"II*\0": "tiff",
+    b"MM\0*": "tiff",
+    b"II+\0": "tiff",
+    b"MM\0+": "tiff",
+}
+
+#: Endings of names -> what the content should have been.
+ENDINGS = {
+    ".fits": "FITS", ".fit": "FITS", ".fts": "FITS", ".fz": "FITS", ".gz": "gzip",
+    ".h5": "HDF5", ".hdf5": "HDF5", ".hdf": "HDF5", ".npy": ".npy", ".tif": "TIFF", ".tiff": "TIFF",
+}  # fmt: skip
+
+WANTED = "FITS (also .fits.gz), HDF5, .npy or a folder of TIFF frames"
+
+#: Rows looked at together when a ramp seems to be empty.
+_ROWS = 64
+
+
+def open_exposure(path: str | Path, config: DetectorConfig | None = None) -> list[Ramp]:
+    """Open an exposure: one ramp for each of its integrations, no pixels in memory.
+
+    Parameters
+    ----------
+    path : str or Path
+        A FITS file (a cube, one read per extension, JWST ``_uncal`` and ``_ramp``, HST WFC3/IR
+        ``_raw`` and ``_ima``; also with gzip), an HDF5 file, a ``.npy`` file, or a folder of
+        TIFF frames. The content decides, not the ending.
+    config : DetectorConfig, optional
+        What it says of the detector overrules the header.
+
+    Returns
+    -------
+    list of Ramp
+        In the order of the file.
+
+    Raises
+    ------
+    OhanaError
+        If there is nothing that can be read, or it is no ramp.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "dark.npy"
+    >>> np.save(path, np.ones((5, 8, 8), np.uint16))
+    >>> [ramp] = open_exposure(path, DetectorConfig(gain=2.0))
+    >>> ramp.name, ramp.shape, ramp.facts.gain, ramp.facts.sources["gain"]
+    ('dark', (5, 8, 8), 2.0, 'config')
+    """
+    path = Path(path)
+    try:
+        opener = _opener(path)
+        with warnings.catch_warnings():
+            # Odd header cards are no concern of the user; what matters is an error or a notice.
+            warnings.simplefilter("ignore")
+            ramps = opener(path, config or DetectorConfig())
+        for ramp in ramps:
+            _refuse_empty(ramp)
+    except OhanaError as error:
+        raise OhanaError(" ".join(str(error).split())) from error.__cause__
+    except OSError as error:
+        reason = " ".join(str(error.strerror or error).split())
+        raise OhanaError(f"{error.filename or path}: cannot be read: {reason}") from error
+    return ramps
+
+
+def _opener(path: Path) -> Callable[[Path, DetectorConfig], list[Ramp]]:
+    """Choose by the content; the libraries are slow to import, so one at a time."""
+    if path.is_dir():
+        from ohana.read.tiff import read_folder
+
+        return read_folder
+    kind = _kind(path)
+    if kind in ("fits", "gzip"):
+        from ohana.read.fits import read_fits, read_gzipped
+
+        return read_fits if kind == "fits" else read_gzipped
+    if kind == "hdf5":
+        from ohana.read.hdf5 import read_hdf5
+
+        return read_hdf5
+    if kind == "numpy":
+        from ohana.read.numpy_file import read_npy
+
+        return read_npy
+    from ohana.read.tiff import read_file
+
+    return read_file
+
+
+def _kind(path: Path) -> str:
+    """Return the format that the first bytes of a file show."""
+    if not path.exists():
+        raise OhanaError(f"{path}: no such file or folder")
+    with open(path, "rb") as file:
+        start = file.read(16)
+    for magic, kind in MAGIC.items():
+        if start.startswith(magic):
+            return kind
+    if not start:
+        raise OhanaError(f"{path}: the file is empty")
+    if path.suffix.lower() in ENDINGS:
+        wanted = ENDINGS[path.suffix.lower()]
+        raise OhanaError(f"{path}: not a {wanted} file: it starts with {start!r}")
+    ending = f"ending {path.suffix!r}" if path.suffix else "no ending"
+    raise OhanaError(f"{path}: wanted {WANTED}, got a file with {ending} and unknown content")
+
+
+def _refuse_empty(ramp: Ramp) -> None:
+    """Refuse a ramp without a single finite value, looking at all only if read 0 has none."""
+    planes = ramp.planes
+    if planes.dtype.kind in "iu" and planes.blank is None:
+        return
+    if np.isfinite(planes.select(slice(0, 1)).read()).any():
+        return
+    for rows in row_blocks(planes.shape[0], _ROWS):
+        if np.isfinite(planes.read(rows)).any():
+            return
+    which = f" of integration {ramp.integration}" if ramp.integration else ""
+    raise OhanaError(f"{ramp.source}: not one finite value in all {len(planes)} reads{which}")

@@ -1,0 +1,107 @@
+"""HDF5 files: a data set of reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ohana.config import DetectorConfig
+from ohana.errors import OhanaError
+from ohana.ramp import Planes, Ramp
+from ohana.read.integrations import ramps_of, require_reads
+from ohana.read.scratch import Scratch, spool
+
+#: Name looked for when the config gives none.
+DATASET = "data"
+
+#: Bytes unpacked at a time, where the chunks of the file allow.
+BLOCK_BYTES = 1 << 27
+
+
+def read_hdf5(path: Path, config: DetectorConfig) -> list[Ramp]:
+    """Read a data set (T, H, W) or (N, T, H, W); attributes serve as header.
+
+    The data set is the one that ``config.dataset`` names, else ``data``, else the only one of
+    three or four dimensions. Contiguous data are read where they lie, others are unpacked.
+
+    Raises
+    ------
+    OhanaError
+        If there is no such data set, or it does not hold numbers.
+    """
+    try:
+        with h5py.File(path, "r", locking="best-effort") as file:
+            dataset = _find(path, file, config.dataset)
+            name = f"{path}: data set {dataset.name!r}"
+            if dataset.dtype.kind not in "iuf" or len(dataset.shape) not in (3, 4):
+                raise OhanaError(
+                    f"{name}: wanted real numbers of shape (reads, rows, columns), "
+                    f"got {dataset.dtype} of shape {dataset.shape}"
+                )
+            require_reads(path, dataset.shape[-3])
+            headers = [_attributes(dataset), _attributes(dataset.parent), _attributes(file)]
+            planes, scratch = _planes(path, dataset)
+            counts = dataset.shape[:-2]
+    except (RuntimeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise OhanaError(f"{path}: damaged or truncated HDF5 file: {error}") from error
+    return ramps_of(path, planes, counts, headers, config, scratch=scratch)
+
+
+def _find(path: Path, file: h5py.File, wanted: str | None) -> h5py.Dataset:
+    """Return the data set to read."""
+    found: dict[str, h5py.Dataset] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = item
+
+    file.visititems(visit)
+    cubes = [name for name, item in found.items() if len(item.shape or ()) in (3, 4)]
+    if wanted is None:
+        wanted = cubes[0] if len(cubes) == 1 and DATASET not in found else DATASET
+    if wanted.strip("/") not in found:
+        raise OhanaError(
+            f"{path}: wanted a data set {wanted!r}, got {', '.join(sorted(found)) or 'none'}; "
+            "set `dataset` in the configuration"
+        )
+    return found[wanted.strip("/")]
+
+
+def _attributes(item: Any) -> dict[str, Any]:
+    return {key.upper(): value for key, value in item.attrs.items()}
+
+
+def _planes(path: Path, dataset: h5py.Dataset) -> tuple[Planes, Scratch | None]:
+    """Return all images of a data set, in their order."""
+    *lead, height, width = dataset.shape
+    total = int(np.prod(lead))
+    start = dataset.id.get_offset()
+    if start is None or dataset.chunks or dataset.external:
+        return spool(_blocks(dataset), (total, height, width), path)
+    size = height * width * dataset.dtype.itemsize
+    if start + total * size > path.stat().st_size:
+        raise OhanaError(f"{path}: truncated: data set {dataset.name!r} ends after the file")
+    offsets = start + size * np.arange(total, dtype=np.int64)
+    return Planes(path, offsets, (height, width), dataset.dtype), None
+
+
+def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Yield (read, row, block), each chunk of the file unpacked only once."""
+    *lead, reads, height, width = dataset.shape
+    *_, chunk_reads, chunk_rows, _ = dataset.chunks or (1, 1, width)
+    line = width * dataset.dtype.itemsize
+    rows = height
+    if chunk_reads * height * line > BLOCK_BYTES:
+        rows = max(BLOCK_BYTES // (chunk_reads * line * chunk_rows), 1) * chunk_rows
+    for place in np.ndindex(*lead):
+        before = place[0] * reads if place else 0
+        for t in range(0, reads, chunk_reads):
+            for row in range(0, height, rows):
+                window = slice(t, t + chunk_reads), slice(row, row + rows)
+                yield before + t, row, dataset[(*place, *window)]

@@ -1,0 +1,129 @@
+"""JWST up-the-ramp products: ``_uncal`` and ``_ramp``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ohana.config import DetectorConfig
+from ohana.errors import OhanaError
+from ohana.ramp import Planes, Ramp
+from ohana.read.facts import Found, number, text
+from ohana.read.fits_cube import not_a_ramp
+from ohana.read.fits_images import FitsFile, Image, planes_of
+from ohana.read.integrations import ramps_of
+
+DO_NOT_USE = 1
+
+#: (columns, rows) of the whole detector, reference pixels included.
+FULL_FRAME = {"MIRI": (1032, 1024)}
+FULL_FRAME_H2RG = (2048, 2048)
+BORDER = 4
+
+#: Mean gains [e-/DN]; the files do not have them, and shot noise needs no better.
+GAINS = {"NRC": 2.05, "NRCLONG": 1.82, "NIS": 1.61, "NRS1": 1.0, "NRS2": 1.14}
+
+
+def read(file: FitsFile, config: DetectorConfig) -> list[Ramp]:
+    """Read all integrations of ``SCI`` (N, T, H, W).
+
+    ``GROUPDQ`` becomes the flags of the reads, of which DO_NOT_USE and SATURATED count, and
+    DO_NOT_USE in ``PIXELDQ`` makes bad pixels. Images keep the orientation of the file;
+    ``FASTAXIS`` and ``SLOWAXIS`` tell how the detector was read.
+
+    Raises
+    ------
+    OhanaError
+        If the product is not an up-the-ramp one, such as ``_rate`` or ``_cal``.
+    """
+    science = _only(file, "SCI")
+    if science is None or len(science.shape) != 4:
+        got = f"a SCI extension of shape {science.shape}" if science else "no SCI extension"
+        raise not_a_ramp(file.source, f"{got} where _uncal and _ramp have four axes")
+    planes, scratch = planes_of(file, [science])
+    integrations, reads, *shape = science.shape
+    headers = [science.header, file.header]
+    default, notes = _defaults(file, planes.shape)
+    ramps = ramps_of(
+        file.source, planes, (integrations, reads), headers, config, default, scratch, notes
+    )
+    flags, flags_scratch = _flags(file, science)
+    bad = _bad_pixels(file, (shape[0], shape[1]))
+    return [
+        replace(
+            ramp,
+            flags=None if flags is None else flags.select(slice(i * reads, (i + 1) * reads)),
+            bad_pixels=bad,
+            reference_done=text(file.header, "S_REFPIX") == "COMPLETE",
+            scratch=(scratch, flags_scratch),
+        )
+        for i, ramp in enumerate(ramps)
+    ]
+
+
+def _only(file: FitsFile, name: str) -> Image | None:
+    images = file.named(name)
+    return images[0] if images else None
+
+
+def _flags(file: FitsFile, science: Image) -> tuple[Planes | None, object]:
+    image = _only(file, "GROUPDQ")
+    if image is None:
+        return None, None
+    if image.shape != science.shape:
+        raise OhanaError(
+            f"{file.source}: mixed shapes: wanted GROUPDQ like SCI {science.shape}, "
+            f"got {image.shape}"
+        )
+    return planes_of(file, [image])
+
+
+def _bad_pixels(file: FitsFile, shape: tuple[int, int]) -> np.ndarray | None:
+    image = _only(file, "PIXELDQ")
+    if image is None or image.shape[-2:] != shape:
+        return None
+    planes, _ = planes_of(file, [image])
+    # BZERO of unsigned integers is 2**31: it leaves the lowest bit as it is.
+    bad = (planes.read_stored()[0] & DO_NOT_USE).astype(bool)
+    return bad if bad.any() else None
+
+
+def _defaults(file: FitsFile, shape: tuple[int, int]) -> tuple[Found, list[str]]:
+    """Return border, outputs and gain as the instrument and the place of a subarray give them."""
+    instrument, detector = text(file.header, "INSTRUME"), text(file.header, "DETECTOR")
+    height, width = shape
+    found: Found = {
+        "fast_axis": (1, "default (JWST)"),
+        "slow_axis": (2, "default (JWST)"),
+    }
+    notes = []
+    key = "NRCLONG" if detector in ("NRCALONG", "NRCBLONG") else detector
+    gain = GAINS.get(key) or GAINS.get(key[:3])
+    if gain:
+        found["gain"] = (gain, f"default ({detector})")
+    columns, rows = FULL_FRAME.get(instrument, FULL_FRAME_H2RG)
+    sizes = number(file.header, "SUBSIZE1") or width, number(file.header, "SUBSIZE2") or height
+    first_col = int(number(file.header, "SUBSTRT1") or 1)
+    first_row = int(number(file.header, "SUBSTRT2") or 1)
+    sides = (
+        first_row == 1,
+        first_row + height - 1 == rows,
+        first_col == 1,
+        first_col + width - 1 == columns,
+    )
+    if instrument == "MIRI":
+        sides = (False, False, *sides[2:])
+        found["outputs"] = (1, "default (MIRI)")
+        notes.append("MIRI: four outputs interleaved by column are treated as one")
+    elif sizes == (columns, rows):
+        found["outputs"] = (4, "default (JWST full frame)")
+    if sizes != (width, height):
+        notes.append("reference pixels lie between the others (IRS2, stripes): no border is used")
+        sides = (False,) * 4
+    if any(sides):
+        found["border"] = (BORDER, "default (JWST)")
+        found["border_sides"] = (sides, "header SUBSTRT1, SUBSTRT2")
+    else:
+        found["border"] = (0, "default (JWST, no reference pixels here)")
+    return found, notes
