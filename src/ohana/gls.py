@@ -45,74 +45,84 @@ class Fit(NamedTuple):
     information: np.ndarray
 
 
+#: Rows of the working array (ROWS, T, n); index 0 along T stands before the first difference.
+DIFFERENCE, USED, PIVOT, RATIO, DATA, RATE, CURVE = range(7)
+ROWS = 7
+
+# The loops over ramps are kept short on purpose: each touches few arrays, which is what lets
+# the compiler use vector instructions.
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
-def eliminate(d, variance, shot, curved, model, work, sums):
+def eliminate(variance, shot, curved, model, work):
     """Forward elimination of the covariance in the differences and in the free columns.
 
     Parameters
     ----------
-    d : ndarray, shape (T - 1, n)
-        First differences, NaN where unusable.
     variance, shot : ndarray, shape (n,)
-        Read variance of one frame and Poisson variance per frame time, in units of ``d**2``.
+        Read variance of one frame and Poisson variance per frame time.
     curved : ndarray, shape (n,)
-        1 where a curvature of the ramp is a free parameter, else 0.
+        1 where a curvature of the ramp is free, else 0; empty if it is nowhere.
     model : Differences
         Covariance coefficients.
-    work : ndarray of float64, shape (4, T, n)
-        Receives the inverse pivots and the reduced d, dt and curvature, from row 1 on.
-    sums : ndarray of float64, shape (7, n)
-        Receives the products with the inverse covariance b'b, b'd, d'd, b'c, c'c, c'd
-        (b: dt, c: curvature) and the number of differences used.
+    work : ndarray of float64, shape (ROWS, T, n)
+        Rows ``DIFFERENCE`` (0 where unusable) and ``USED`` (0 or 1) are given, the rest is
+        filled: inverse pivots, ratios of elimination, and the reduced data, dt and curvature.
     """
-    count, n = d.shape
-    pivot, red_d, red_b, red_c = work[0], work[1], work[2], work[3]
-    work[:, 0] = 0.0
-    sums[:] = 0.0
+    work[PIVOT:, 0] = 0.0
+    count, n = work.shape[1] - 1, work.shape[2]
     for f in range(count):
         read, poisson, dt = model.read[f], model.shot[f], model.dt[f]
         read_off = model.read_next[f - 1] if f > 0 else 0.0
         shot_off = model.shot_next[f - 1] if f > 0 else 0.0
-        bend = dt * (f - 0.5 * (count - 1)) / count
+        used, ratio, before = work[USED, f + 1], work[RATIO, f + 1], work[PIVOT, f]
+        pivot = work[PIVOT, f + 1]
         for i in range(n):
-            value = d[f, i]
-            used = value == value
             off = variance[i] * read_off + shot[i] * shot_off
-            ratio = off * pivot[f, i]
-            inverse = 1.0 / (variance[i] * read + shot[i] * poisson - off * ratio)
-            inverse = inverse if used else 0.0
-            a = value - ratio * red_d[f, i] if used else 0.0
-            b = dt - ratio * red_b[f, i] if used else 0.0
-            c = curved[i] * bend - ratio * red_c[f, i] if used else 0.0
-            pivot[f + 1, i] = inverse
-            red_d[f + 1, i] = a
-            red_b[f + 1, i] = b
-            red_c[f + 1, i] = c
-            sums[0, i] += b * b * inverse
-            sums[1, i] += a * b * inverse
-            sums[2, i] += a * a * inverse
-            sums[3, i] += b * c * inverse
-            sums[4, i] += c * c * inverse
-            sums[5, i] += a * c * inverse
-            sums[6, i] += 1.0 if used else 0.0
+            share = off * before[i]
+            ratio[i] = share * used[i]
+            pivot[i] = used[i] / (variance[i] * read + shot[i] * poisson - off * share)
+        value, now, last = work[DIFFERENCE, f + 1], work[DATA, f + 1], work[DATA, f]
+        for i in range(n):
+            now[i] = value[i] - ratio[i] * last[i]
+        now, last = work[RATE, f + 1], work[RATE, f]
+        for i in range(n):
+            now[i] = dt - ratio[i] * last[i]
+        if curved.size:
+            bend = dt * (f - 0.5 * (count - 1)) / count
+            now, last = work[CURVE, f + 1], work[CURVE, f]
+            for i in range(n):
+                now[i] = curved[i] * bend - ratio[i] * last[i]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def profile(sums, fit):
-    """Solve for the free columns: fills ``fit`` (8, n) from ``sums`` (7, n).
+def dot(work, first, second, out):
+    """Inner product of two reduced rows under the inverse covariance, for each ramp."""
+    out[:] = 0.0
+    for f in range(1, work.shape[1]):
+        pivot, a, b = work[PIVOT, f], work[first, f], work[second, f]
+        for i in range(out.size):
+            out[i] += a[i] * b[i] * pivot[i]
 
-    Rows of ``fit``: rate, curvature, chi-squared, inverse of the 2 x 2 normal matrix (bb, bc,
-    cc), rate error, and a spare row. A column without information gets a zero coefficient.
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def solve_free(work, curved, sums, fit):
+    """Solve for rate and curvature of each ramp.
+
+    ``fit`` (6, n) receives rate, curvature, chi-squared and the inverse of the 2 x 2 normal
+    matrix (rate-rate, rate-curvature, curvature-curvature); ``sums`` is scratch (6, n).
+    A column that the data do not determine gets a zero coefficient.
     """
+    sums[3:] = 0.0
+    dot(work, RATE, RATE, sums[0])
+    dot(work, RATE, DATA, sums[1])
+    dot(work, DATA, DATA, sums[2])
+    if curved.size:
+        dot(work, RATE, CURVE, sums[3])
+        dot(work, CURVE, CURVE, sums[4])
+        dot(work, CURVE, DATA, sums[5])
     for i in range(sums.shape[1]):
-        bb, bd, dd, bc, cc, cd = (
-            sums[0, i],
-            sums[1, i],
-            sums[2, i],
-            sums[3, i],
-            sums[4, i],
-            sums[5, i],
-        )
+        bb, bd, dd, bc, cc, cd = sums[:, i]
         det = bb * cc - bc * bc
         if det > 1e-12 * bb * cc:
             inv_bb, inv_bc, inv_cc = cc / det, -bc / det, bb / det
@@ -121,36 +131,44 @@ def profile(sums, fit):
         fit[0, i] = inv_bb * bd + inv_bc * cd
         fit[1, i] = inv_bc * bd + inv_cc * cd
         fit[2, i] = dd - fit[0, i] * bd - fit[1, i] * cd
-        fit[3, i] = inv_bb
-        fit[4, i] = inv_bc
-        fit[5, i] = inv_cc
+        fit[3, i], fit[4, i], fit[5, i] = inv_bb, inv_bc, inv_cc
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def substitute(variance, shot, model, work, fit, back):
-    """Back substitution; leaves score in ``work[1]`` and information in ``work[2]``, rows 1 on."""
-    pivot, red_d, red_b, red_c = work[0], work[1], work[2], work[3]
-    count = pivot.shape[0] - 1
-    back[:] = 0.0
-    for f in range(count - 1, -1, -1):
-        read_off = model.read_next[f] if f < count - 1 else 0.0
-        shot_off = model.shot_next[f] if f < count - 1 else 0.0
-        for i in range(pivot.shape[1]):
-            inverse = pivot[f + 1, i]
-            ratio = (variance[i] * read_off + shot[i] * shot_off) * inverse
-            x = red_d[f + 1, i] * inverse - ratio * back[0, i]
-            b = red_b[f + 1, i] * inverse - ratio * back[1, i]
-            c = red_c[f + 1, i] * inverse - ratio * back[2, i]
-            diagonal = inverse + ratio * ratio * back[3, i]
-            back[0, i] = x
-            back[1, i] = b
-            back[2, i] = c
-            back[3, i] = diagonal
-            taken = b * b * fit[3, i] + 2.0 * b * c * fit[4, i] + c * c * fit[5, i]
-            information = diagonal - taken
-            known = information > 1e-9 * diagonal
-            red_d[f + 1, i] = x - b * fit[0, i] - c * fit[1, i] if known else 0.0
-            red_b[f + 1, i] = information if known else 0.0
+def substitute(work, curved, fit):
+    """Back substitution: leaves the score in row ``DATA``, the information in row ``PIVOT``."""
+    last, n = work.shape[1] - 1, work.shape[2]
+    for f in range(last, 0, -1):
+        pivot = work[PIVOT, f]
+        for row in range(DATA, CURVE + 1 if curved.size else CURVE):
+            now = work[row, f]
+            for i in range(n):
+                now[i] *= pivot[i]
+            if f < last:
+                ratio, after = work[RATIO, f + 1], work[row, f + 1]
+                for i in range(n):
+                    now[i] -= ratio[i] * after[i]
+        if f < last:
+            ratio, after = work[RATIO, f + 1], work[PIVOT, f + 1]
+            for i in range(n):
+                pivot[i] += ratio[i] * ratio[i] * after[i]
+    for f in range(1, last + 1):
+        score, rate, information = work[DATA, f], work[RATE, f], work[PIVOT, f]
+        slope, share = fit[0], fit[3]
+        for i in range(n):
+            score[i] -= rate[i] * slope[i]
+        if curved.size:
+            curve, bend, cross, own = work[CURVE, f], fit[1], fit[4], fit[5]
+            for i in range(n):
+                score[i] -= curve[i] * bend[i]
+                rate[i] = rate[i] * (rate[i] * share[i] + 2.0 * curve[i] * cross[i])
+                rate[i] += curve[i] * curve[i] * own[i]
+        else:
+            for i in range(n):
+                rate[i] *= rate[i] * share[i]
+        for i in range(n):
+            left = information[i] - rate[i]
+            information[i] = left if left > 1e-9 * information[i] else 0.0
 
 
 def fit_steps(
@@ -193,13 +211,17 @@ def fit_steps(
     count, n = d.shape
     if len(model.dt) != count:
         raise ValueError(f"model: wanted {count} differences, got {len(model.dt)}")
-    curve = np.zeros(n) if curved is None else np.asarray(curved, np.float64)
-    work, sums, fit = np.empty((4, count + 1, n)), np.empty((7, n)), np.empty((6, n))
+    curve = np.empty(0) if curved is None else np.asarray(curved, np.float64)
+    work = np.empty((ROWS, count + 1, n))
+    used = np.isfinite(d)
+    work[DIFFERENCE, 1:] = np.where(used, d, 0.0)
+    work[USED, 1:] = used
+    fit = np.empty((6, n))
     variance, shot = np.asarray(variance, np.float64), np.asarray(shot, np.float64)
-    eliminate(np.asarray(d, np.float64), variance, shot, curve, model, work, sums)
-    profile(sums, fit)
-    substitute(variance, shot, model, work, fit, np.empty((4, n)))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = np.where(sums[6] > 0, fit[0], np.nan)
-        error = np.sqrt(np.where(sums[6] > 0, fit[3], np.nan))
-    return Fit(rate, error, fit[2], sums[6].astype(int), work[1, 1:], work[2, 1:])
+    eliminate(variance, shot, curve, model, work)
+    solve_free(work, curve, np.empty((6, n)), fit)
+    substitute(work, curve, fit)
+    known = used.any(axis=0)
+    rate = np.where(known, fit[0], np.nan)
+    error = np.where(known, np.sqrt(fit[3]), np.nan)
+    return Fit(rate, error, fit[2], used.sum(axis=0), work[DATA, 1:], work[PIVOT, 1:])
