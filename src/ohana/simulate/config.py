@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Range = tuple[float, float]
@@ -153,6 +154,14 @@ class SimulationConfig(BaseModel):
     def saturation(self) -> float:
         """Raw value above which a pixel is full [DN]; 5 % are left for spread and noise."""
         return min((self.pedestal + 0.95 * self.full_well) / self.gain, 65535.0)
+
+    def total_noise(self, white: np.ndarray | float) -> np.ndarray:
+        """Return the RMS of one read [e-] with all that varies between reads, given its white part.
+
+        That is what a pixel taken alone shows: 1/f noise, odd-even offsets, digitisation.
+        """
+        others = self.pink_common**2 + self.pink_output**2 + self.odd_even**2 / 4
+        return np.sqrt(np.asarray(white, np.float64) ** 2 + others + self.gain**2 / 12)
 
 
 _DETECTOR: dict[str, Any] = {

@@ -169,20 +169,13 @@ def truth_of(scene: Scene) -> Truth:
         error = step_errors(
             reads,
             scene.stop[rows, cols],
-            _total_noise(config, scene.pixels.noise[rows, cols]),
+            config.total_noise(scene.pixels.noise[rows, cols]),
             scene.pixels.rate[rows - border, cols - border] * config.frame_time,
         )
         for event, low, high in zip(events, sizes[:-1], sizes[1:], strict=True):
             event.snr[:] = event.charge / error[low:high]
     events += [_true_flicker(flicker, scene) for flicker in scene.flickers]
     return Truth(config.shape, events, config)
-
-
-def _total_noise(config: SimulationConfig, white: np.ndarray) -> np.ndarray:
-    """Return the noise of one read with all that varies from read to read [e-]."""
-    others = (config.pink_common, config.pink_output, config.odd_even / 2)
-    digital = config.gain**2 / 12
-    return np.sqrt(white.astype(float) ** 2 + sum(rms**2 for rms in others) + digital)
 
 
 def _true_hit(hit: Source, config: SimulationConfig) -> TrueEvent:
@@ -218,7 +211,7 @@ def _true_flicker(flicker: Flicker, scene: Scene) -> TrueEvent:
     changes = np.flatnonzero(np.diff(states)) + 1
     chi2 = path_chi2(
         flicker.levels[states],
-        float(_total_noise(config, scene.pixels.noise[row, col])),
+        float(config.total_noise(scene.pixels.noise[row, col])),
         float(scene.pixels.rate[flicker.row, flicker.col] * config.frame_time),
     )
     facts = {

@@ -1,0 +1,208 @@
+"""Scores of hand-made truths and detections with known numbers."""
+
+from io import StringIO
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from ohana.differences import differences
+from ohana.evaluate import confusion, evaluate, expected_false, summary_table, truth_mask
+from ohana.gls import fit_steps
+from ohana.labels import Label
+from ohana.simulate import SimulationConfig, TrueEvent, Truth
+
+CONFIG = SimulationConfig(reads=20, rows=40, cols=50, outputs=1, border=0)
+
+
+def true(label, pixels, read, snr, **facts):
+    rows, cols = np.array(pixels, np.int32).T
+    snr = np.broadcast_to(np.asarray(snr, np.float32), rows.shape)
+    reads = np.full(len(rows), -1 if read is None else read, np.int32)
+    return TrueEvent(label, read, rows, cols, reads, 10 * snr, snr, 1.5, facts)
+
+
+def ray(pixels, read, snr=50.0):
+    return true(Label.COSMIC_RAY, pixels, read, snr)
+
+
+def flicker(pixel, chi2, transitions=6):
+    changes = list(range(2, 2 + transitions))
+    return true(Label.TELEGRAPH_NOISE, [pixel], None, np.sqrt(chi2), transitions=changes, chi2=chi2)
+
+
+def detection(kind, pixels, read, **more):
+    return {"type": kind, "pixels": pixels, "first_frame": read, "integration": 0} | more
+
+
+def score(events, detections, **options):
+    return evaluate(Truth(CONFIG.shape, events, CONFIG), detections, **options)
+
+
+def test_counts_of_cosmic_rays():
+    events = [
+        ray([[1, 1], [1, 2]], 5),  # found
+        ray([[9, 9]], 5),  # found one read late
+        ray([[20, 20]], 5),  # found two reads late: missed, and a false detection
+        ray([[30, 30]], 5, snr=3.0),  # too faint to count
+        ray([[5, 40], [5, 41], [5, 42]], 7),  # found in two pieces
+    ]
+    detections = [
+        detection("cosmic_ray", [[1, 2], [1, 3]], 5),
+        detection("cosmic_ray", [[9, 9]], 6),
+        detection("cosmic_ray", [[20, 20]], 7),
+        detection("cosmic_ray", [[5, 40]], 7),
+        detection("cosmic_ray", [[5, 42]], 7),
+        detection("cosmic_ray", [[0, 0]], 7, integration=1),
+    ]
+    counts = score(events, detections).classes[0]
+    assert (counts.injected, counts.detectable, counts.found) == (5, 4, 3)
+    assert (counts.detected, counts.real, counts.split) == (5, 4, 1)
+    assert counts.completeness == 0.75
+    assert counts.purity == 0.8
+
+
+def test_faint_event_that_is_found_is_not_false():
+    counts = score([ray([[3, 3]], 5, snr=4.0)], [detection("cosmic_ray", [[3, 3]], 5)]).classes[0]
+    assert (counts.detectable, counts.found, counts.real) == (0, 0, 1)
+    assert np.isnan(counts.completeness)
+
+
+def test_other_class_at_the_same_place_does_not_count():
+    result = score([ray([[3, 3]], 5)], [detection("snowball", [[3, 3]], 5)])
+    assert [c.real for c in result.classes] == [0, 0, 0]
+    assert result.classes[0].found == 0
+    assert result.classes[2].purity == 0
+
+
+def test_pixels_of_cosmic_rays_in_bins_of_snr():
+    events = [
+        ray([[1, 1], [1, 2], [1, 3]], 5, snr=[5.5, 7.0, 4.0]),
+        ray([[7, 7], [7, 8]], 9, snr=[5.0, 30.0]),
+        ray([[7, 8]], 15, snr=20.0),  # shares a pixel: neither counts there
+    ]
+    detections = [
+        detection("cosmic_ray", [[1, 1], [1, 2], [1, 3]], 5),
+        detection("cosmic_ray", [[7, 8]], 9),
+    ]
+    bins = score(events, detections).pixels
+    assert [(b.low, b.count, b.found) for b in bins] == [
+        (5, 2, 1),
+        (6, 1, 1),
+        (8, 0, 0),
+        (12, 0, 0),
+    ]
+    assert bins[0].expected == pytest.approx(norm.sf(-0.5) + 0.5)
+    assert bins[1].expected == pytest.approx(norm.cdf(2.0))
+    assert np.isnan(bins[2].completeness)
+
+
+def test_first_frames():
+    events = [ray([[r, 5]], 5, snr=snr) for r, snr in ((1, 9), (3, 9), (5, 9), (7, 9), (9, 7))]
+    reads = [5, 4, 12]  # right, one off, wrong; the fourth is not found, the fifth is too faint
+    detections = [
+        detection("cosmic_ray", [[r, 5]], read) for r, read in zip((1, 3, 5), reads, strict=True)
+    ]
+    dated = score(events, detections).dated
+    assert (dated.count, dated.found) == (3, 2)
+
+
+def test_false_pixels_per_million_empty_pixels():
+    events = [ray([[1, 1], [1, 2]], 5)]
+    detections = [
+        detection("cosmic_ray", [[1, 1]], 15),
+        detection("cosmic_ray", [[30, 30], [30, 31]], 5),
+    ]
+    assert score(events, detections).false_pixels == pytest.approx(2 / (40 * 50 - 2) * 1e6)
+
+
+def test_telegraph_noise():
+    events = [
+        flicker((1, 1), 100.0),
+        flicker((2, 2), 150.0),
+        flicker((3, 3), 500.0),
+        flicker((4, 4), 500.0, transitions=3),
+        flicker((5, 5), 50.0),
+    ]
+    detections = [
+        detection("telegraph_noise", [[1, 1]], None),
+        detection("cosmic_ray", [[2, 2]], 7),
+        detection("telegraph_noise", [[3, 3]], None),
+        detection("telegraph_noise", [[9, 9]], None),
+        detection("cosmic_ray", [[4, 4]], 7),
+    ]
+    result = score(events, detections)
+    assert [(b.count, b.found) for b in result.telegraph] == [(2, 1), (1, 1)]
+    assert result.telegraph_false == pytest.approx(1 / 2000 * 1e6)
+    assert (result.telegraph_as_cosmic_ray.count, result.telegraph_as_cosmic_ray.found) == (3, 1)
+    counts = result.classes[1]
+    assert (counts.injected, counts.detectable, counts.found, counts.real) == (5, 3, 2, 2)
+
+
+def test_overlap_of_snowballs():
+    square = [[r, c] for r in range(10, 20) for c in range(10, 20)]
+    halo = [[r, c] for r in range(8, 10) for c in range(10, 20)]
+    event = true(Label.SNOWBALL, square + halo, 5, [100.0] * 100 + [2.0] * 20)
+    runs = [[r, 10, 8] for r in range(10, 20)]
+    detected = {"type": "snowball", "runs": runs, "first_frame": 6, "integration": 0}
+    result = score([event], [detected])
+    assert result.overlaps == [0.8]
+    assert result.classes[2].found == 1
+    assert score([event], []).overlaps == [0.0]
+
+
+def test_nothing_against_nothing():
+    result = score([], [])
+    assert [c.injected for c in result.classes] == [0, 0, 0]
+    assert result.false_pixels == 0
+    assert result.overlaps == []
+
+
+def test_mask_and_confusion():
+    events = [
+        ray([[1, 1], [1, 2]], 5, snr=[50.0, 1.0]),
+        true(Label.SNOWBALL, [[1, 1], [2, 1]], 5, [50.0, 50.0]),
+    ]
+    truth = Truth(CONFIG.shape, events, CONFIG)
+    mask = truth_mask(truth)
+    assert mask[1, 1] == mask[2, 1] == Label.SNOWBALL
+    assert np.count_nonzero(mask) == 2
+    seen = mask.copy()
+    seen[2, 1], seen[0, 0] = 0, 1
+    table = confusion(truth, seen)
+    assert table[3].tolist() == [1, 0, 0, 1]
+    assert table[0].tolist() == [1997, 1, 0, 0]
+    with pytest.raises(ValueError, match=r"mask: wanted shape \(40, 50\), got \(3, 3\)"):
+        confusion(truth, np.zeros((3, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("reads", "sky", "threshold"), [(8, 0.0, 3.5), (60, 0.0, 3.5), (60, 50.0, 4)]
+)
+def test_expectation_of_false_pixels_against_noise(reads, sky, threshold):
+    config = SimulationConfig(
+        reads=reads, rows=8, cols=8, border=0, gain=1.0, dark_current=0.0, sky=sky, outputs=1
+    )
+    rng, count = np.random.default_rng(1), 100_000
+    rate = sky * config.frame_time
+    noise = float(config.total_noise(config.read_noise))
+    shape = (reads, count)
+    ramp = np.sqrt(rate) * np.cumsum(rng.standard_normal(shape, np.float32), axis=0)
+    ramp += noise * rng.standard_normal(shape, np.float32)
+    model = differences(np.arange(float(reads)))
+    fit = fit_steps(np.diff(ramp, axis=0), np.full(count, noise**2), np.full(count, rate), model)
+    above = np.mean((fit.score / np.sqrt(fit.information)).max(axis=0) > threshold)
+    expected = expected_false(Truth(config.shape, [], config), threshold)
+    assert above == pytest.approx(expected, rel=0.25)
+
+
+def test_table_has_a_row_per_class():
+    from rich.console import Console
+
+    console = Console(width=120, record=True, file=StringIO())
+    console.print(summary_table(score([ray([[1, 1]], 5)], [detection("cosmic_ray", [[1, 1]], 5)])))
+    text = console.export_text()
+    assert "cosmic ray" in text
+    assert "100.0 %" in text
+    assert "telegraph noise" in text
+    assert "-" in text
