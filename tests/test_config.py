@@ -1,6 +1,8 @@
 """Defaults, ranges and YAML of the settings."""
 
+import runpy
 import string
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +13,8 @@ from pydantic import ValidationError
 from ohana.config import NO_EFFECT_ON_RESULTS, DetectorConfig, stage_of, unit_of
 from ohana.config_file import load_config, parse_config, preset_names
 from ohana.errors import OhanaError
+
+ROOT = Path(__file__).parents[1]
 
 SPECIFIED = {
     "sigma_threshold": (5.0, "sigma"),
@@ -270,3 +274,13 @@ def test_settings_survive_a_round_trip(sigma, amplitudes, area, odd_even):
         odd_even=odd_even,
     )
     assert parse_config(yaml.safe_dump(config.model_dump(mode="json"))) == config
+
+
+def test_documentation_is_up_to_date():
+    made = runpy.run_path(ROOT / "docs" / "make_configuration.py")["files"]()
+    for path, text in made.items():
+        assert path.read_text() == text, f"{path.name} is out of date: run `make docs`"
+
+
+def test_template_holds_the_defaults():
+    assert load_config(ROOT / "configs" / "detector.yaml") == DetectorConfig()

@@ -54,3 +54,13 @@ def test_pinned_versions_cover_all_that_is_installed():
     wanted = {re.match(r"[\w-]+", text)[0].lower() for text in requires("ohana")}
     assert wanted <= pinned
     assert "http" not in (ROOT / "constraints.txt").read_text()
+
+
+def test_compiled_code_has_a_place_where_nothing_can_be_written():
+    result = run_python(
+        "import os; os.access = lambda *_: False; os.environ.pop('NUMBA_CACHE_DIR', None)\n"
+        "import ohana; place = os.environ['NUMBA_CACHE_DIR']; print(place, os.path.isdir(place))"
+    )
+    place, was_there = result.stdout.split()
+    assert was_there == "True"
+    assert not Path(place).exists()

@@ -5,6 +5,7 @@ Names are imported when they are first used, so that ``import ohana`` costs noth
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
 
@@ -13,6 +14,7 @@ __version__ = "0.1.0"
 #: Public name -> module that defines it.
 _EXPORTS = {
     "DetectorConfig": "config",
+    "Predictor": "predictor",
     "Event": "events",
     "Label": "labels",
     "OhanaError": "errors",
@@ -35,3 +37,26 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _keep_compiled_code_somewhere() -> None:
+    """Give numba a folder where neither the package nor the user's cache can be written to.
+
+    Without one, importing a compiled kernel fails. It is removed at exit, because a lasting
+    folder that others can write to could be filled with code by them.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    while not os.path.exists(cache) and cache != os.path.dirname(cache):
+        cache = os.path.dirname(cache)
+    if any(os.access(place, os.W_OK) for place in (os.path.dirname(__file__), cache)):
+        return
+    import atexit
+    import shutil
+    import tempfile
+
+    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="ohana-")
+    atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
+
+
+if "NUMBA_CACHE_DIR" not in os.environ:
+    _keep_compiled_code_somewhere()

@@ -1,0 +1,1 @@
+"""The commands: parse, take settings, make one call, say what was written."""

@@ -1,0 +1,140 @@
+"""What every command has: spelling of options, messages, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from ohana import __version__
+from ohana.cli.progress import console
+from ohana.errors import OhanaError
+
+log = logging.getLogger("ohana")
+
+#: Exit codes; argparse itself ends with 2 for wrong usage.
+OK, FAILED, INTERRUPTED = 0, 1, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Argument parser that takes `--some_option` and `--some-option` for the same."""
+
+    def __init__(self, **settings) -> None:
+        super().__init__(
+            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings
+        )
+
+    def add_common(self) -> None:
+        """Add the options that every command has."""
+        group = self.add_argument_group("messages")
+        group.add_argument("--quiet", action="store_true", help="only warnings and errors")
+        group.add_argument("--verbose", action="store_true", help="more about each stage")
+        group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        group.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Parse after each option is spelled as it was declared."""
+        args = sys.argv[1:] if args is None else args
+        declared = {name.replace("_", "-"): name for name in self._option_string_actions}
+        spelled = []
+        for arg in args:
+            name, equals, value = arg.partition("=")
+            spelled.append(declared.get(name.replace("_", "-"), name) + equals + value)
+        return super().parse_known_args(spelled, namespace)
+
+
+def run(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Run a command and turn what goes wrong into one line and an exit code."""
+    with messages(arguments):
+        try:
+            return command(arguments)
+        except KeyboardInterrupt:
+            log.error("interrupted")
+            return INTERRUPTED
+        except Exception as error:
+            report_error(error, arguments.debug)
+            return FAILED
+
+
+def report_error(error: Exception, debug: bool) -> None:
+    """Log an error in one line (one for each mistake of a settings file)."""
+    if debug:
+        log.error("".join(traceback.format_exception(error)).rstrip())
+    if isinstance(error, OhanaError):
+        for line in str(error).splitlines():
+            log.error(line)
+    elif isinstance(error, MemoryError):
+        log.error("out of memory: try fewer --threads")
+    else:
+        what = " ".join(str(error).split())
+        hint = "" if debug else " (--debug shows where)"
+        log.error(f"unexpected {type(error).__name__}: {what}{hint}")
+
+
+@contextmanager
+def messages(arguments: argparse.Namespace) -> Iterator[None]:
+    """Send messages to standard error: coloured on a terminal, plain lines otherwise."""
+    if sys.stderr.isatty():
+        from rich.logging import RichHandler
+
+        handler: logging.Handler = RichHandler(
+            console=console(), show_time=False, show_path=False, highlighter=None
+        )
+        handler.setFormatter(logging.Formatter("%(message)s"))
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(_Plain())
+    before = log.handlers[:], log.level, log.propagate
+    log.handlers[:], log.propagate = [handler], False
+    log.setLevel(_level(arguments))
+    try:
+        yield
+    finally:
+        log.handlers[:], log.propagate = before[0], before[2]
+        log.setLevel(before[1])
+
+
+def _level(arguments: argparse.Namespace) -> int:
+    if arguments.quiet:
+        return logging.WARNING
+    return logging.DEBUG if arguments.verbose or arguments.debug else logging.INFO
+
+
+class _Plain(logging.Formatter):
+    """`message`, `warning: message` or `error: message`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = super().format(record)
+        if record.levelno < logging.WARNING:
+            return message
+        return f"{record.levelname.lower()}: {message}"
+
+
+def positive(text: str) -> int:
+    """Read a number of at least 1 from the command line."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"wanted a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Align a table with its headings in the first row; numbers to the right.
+
+    Examples
+    --------
+    >>> print(columns([("class", "found"), ("snowball", "6"), ("cosmic ray", "247")]))
+    class       found
+    snowball        6
+    cosmic ray    247
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )

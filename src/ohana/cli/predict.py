@@ -1,0 +1,142 @@
+"""`ohana-predict`: find the events of exposures."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from ohana.cli.common import FAILED, OK, Parser, positive, report_error, run
+from ohana.cli.progress import show_progress
+from ohana.errors import OhanaError
+
+log = logging.getLogger("ohana")
+
+DESCRIPTION = """\
+Find cosmic rays, telegraph noise and snowballs in raw up-the-ramp exposures.
+
+Input is FITS (a cube, one read per extension, JWST _uncal and _ramp, HST WFC3/IR _raw and _ima;
+also .fits.gz), HDF5, .npy, or a folder of numbered TIFF frames."""
+
+EPILOG = """\
+Written to the output folder (to one sub-folder for each exposure if there are several):
+  prediction_mask.npy        0 nothing, 1 cosmic ray, 2 telegraph noise, 3 snowball
+  detections.json            one object for each event
+  EXPOSURE_temporal.npz      per-pixel features
+  EXPOSURE_processed.npy     reads after reference correction, less the first [DN]
+
+Examples:
+  ohana-predict --demo
+  ohana-predict --input dark.fits --output results
+  ohana-predict --input night/*.fits --config sensitive --no-processed
+
+Exit code: 0 all done, 1 an exposure failed, 2 wrong usage."""
+
+
+def parser() -> Parser:
+    """Return the options of the command."""
+    options = Parser(prog="ohana-predict", description=DESCRIPTION, epilog=EPILOG)
+    options.add_argument(
+        "--input", nargs="+", action="extend", metavar="PATH", help="exposures to look at"
+    )
+    options.add_argument(
+        "--output", metavar="FOLDER", help="where results go (default: prediction_outputs)"
+    )
+    options.add_argument(
+        "--config", metavar="FILE", help="YAML file with settings, or a preset: sensitive"
+    )
+    options.add_argument(
+        "--model", metavar="FILE", help="network to use besides the rules (not in this version)"
+    )
+    options.add_argument(
+        "--no-processed", action="store_true", help="do not write EXPOSURE_processed.npy"
+    )
+    options.add_argument(
+        "--threads", type=positive, metavar="N", help="threads (default: one for each core)"
+    )
+    options.add_argument(
+        "--demo",
+        action="store_true",
+        help="simulate a small exposure, find its events and compare them with the truth "
+        "(default output: demo_output)",
+    )
+    options.add_common()
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    options = parser()
+    arguments = options.parse_args(argv)
+    if arguments.demo and arguments.input:
+        options.error("--demo makes its own input: leave --input out")
+    if not arguments.demo and not arguments.input:
+        options.error("--input is missing (or try --demo)")
+    return run(_demo if arguments.demo else _predict, arguments)
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from ohana.predictor import Predictor
+
+    predictor = Predictor(arguments.model, _settings(arguments))
+    output = Path(arguments.output or "prediction_outputs")
+    folders = _folders([Path(path) for path in arguments.input], output)
+    failed = 0
+    for path, folder in folders.items():
+        try:
+            with show_progress(arguments.quiet) as progress:
+                summary = predictor.predict(
+                    path, folder, processed=not arguments.no_processed, progress=progress
+                )
+        except Exception as error:
+            if len(folders) == 1:
+                raise
+            report_error(error, arguments.debug)
+            failed += 1
+        else:
+            print(summary, flush=True)
+    if failed:
+        log.error(f"{failed} of {len(folders)} exposures failed")
+    return FAILED if failed else OK
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from ohana.cli.demo import run_demo
+    from ohana.predictor import Predictor
+
+    predictor = Predictor(arguments.model, _settings(arguments))
+    with show_progress(arguments.quiet) as progress:
+        report = run_demo(predictor, Path(arguments.output or "demo_output"), progress)
+    print(report, flush=True)
+    return OK
+
+
+def _settings(arguments: argparse.Namespace):
+    """Return the settings of --config, with --threads on top."""
+    from ohana.config_file import load_config
+
+    config = load_config(arguments.config)
+    if arguments.threads is None:
+        return config
+    return type(config)(**config.model_dump() | {"threads": arguments.threads})
+
+
+def _folders(inputs: list[Path], output: Path) -> dict[Path, Path]:
+    """Return the folder for the results of each input."""
+    from ohana.read.integrations import exposure_name
+
+    if len(inputs) == 1:
+        return {inputs[0]: output}
+    folders: dict[Path, Path] = {}
+    for path in inputs:
+        folder = output / exposure_name(path)
+        twin = next((p for p, f in folders.items() if f == folder and p != path), None)
+        if twin:
+            raise OhanaError(f"{path}: {twin} would write to the same folder {folder}")
+        folders[path] = folder
+    return folders
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,185 @@
+"""`ohana-predict` as a user meets it: spellings, messages, exit codes."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ohana.cli.common import columns
+from ohana.cli.predict import main
+from ohana.cli.progress import show_progress
+from ohana.errors import OhanaError
+from ohana.predictor import Predictor
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Replace the search by a record of what it was asked; `bad*` inputs fail."""
+    made = []
+
+    def predict(self, path, output_dir, *, processed, progress):
+        made.append((path.name, str(output_dir), processed, self.config))
+        if path.name.startswith("bad"):
+            raise OhanaError(f"{path}: wanted a ramp, got nonsense")
+        if path.name.startswith("bug"):
+            raise RuntimeError("two\nlines")
+        progress("searching", 0, 1)
+        progress("searching", 1, 1)
+        return f"summary of {path.name}"
+
+    monkeypatch.setattr(Predictor, "predict", predict)
+    return made
+
+
+def test_one_input_goes_into_the_output_folder(calls, capsys):
+    assert main(["--input", "dark.fits"]) == 0
+    assert calls[0][:3] == ("dark.fits", "prediction_outputs", True)
+    out, err = capsys.readouterr()
+    assert out == "summary of dark.fits\n"
+    assert err == "searching: done in 0.0 s\n"
+
+
+def test_each_of_several_inputs_has_a_folder(calls):
+    assert main(["--input", "a/x.fits.gz", "y.npy", "--input", "z", "--output", "out"]) == 0
+    assert [call[1] for call in calls] == ["out/x", "out/y", "out/z"]
+
+
+def test_inputs_of_one_name_are_refused(calls, capsys):
+    assert main(["--input", "a/x.fits", "b/x.h5", "--output", "out"]) == 1
+    assert (
+        capsys.readouterr().err == "error: b/x.h5: a/x.fits would write to the same folder out/x\n"
+    )
+    assert not calls
+
+
+@pytest.mark.parametrize("flag", ["--no-processed", "--no_processed"])
+def test_both_spellings(calls, flag):
+    assert main(["--input=dark.fits", flag, "--threads", "3"]) == 0
+    assert calls[0][2] is False
+    assert calls[0][3].threads == 3
+
+
+def test_settings_come_from_a_file_or_a_preset(calls, tmp_path):
+    path = tmp_path / "my_settings.yaml"
+    path.write_text("sigma_threshold: 7")
+    assert main(["--input", "x.npy", f"--config={path}"]) == 0
+    assert main(["--input", "x.npy", "--config", "sensitive"]) == 0
+    assert [call[3].sigma_threshold for call in calls] == [7, 5]
+    assert [call[3].cosmic_ray_min_step for call in calls] == [25, 0]
+
+
+def test_a_failed_exposure_does_not_stop_the_others(calls, capsys):
+    assert main(["--input", "bad.fits", "bug.fits", "good.fits"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "summary of good.fits\n"
+    assert err.splitlines()[:2] == [
+        "error: bad.fits: wanted a ramp, got nonsense",
+        "error: unexpected RuntimeError: two lines (--debug shows where)",
+    ]
+    assert err.splitlines()[-1] == "error: 2 of 3 exposures failed"
+
+
+def test_one_failed_exposure_is_one_line(calls, capsys):
+    assert main(["--input", "bad.fits"]) == 1
+    assert capsys.readouterr().err == "error: bad.fits: wanted a ramp, got nonsense\n"
+
+
+def test_traceback_only_with_debug(calls, capsys):
+    assert main(["--input", "bug.fits"]) == 1
+    assert "Traceback" not in capsys.readouterr().err
+    assert main(["--input", "bug.fits", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_quiet_says_nothing_but_the_result(calls, capsys):
+    assert main(["--input", "x.npy", "--quiet"]) == 0
+    assert capsys.readouterr() == ("summary of x.npy\n", "")
+
+
+def test_interrupt_ends_with_130(monkeypatch, capsys):
+    def predict(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Predictor, "predict", predict)
+    assert main(["--input", "x.npy"]) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
+def test_mistakes_in_settings_are_listed_before_any_work(calls, tmp_path, capsys):
+    path = tmp_path / "my.yaml"
+    path.write_text("sigma: 5\nmax_steps: 0\n")
+    assert main(["--input", "x.npy", "--config", str(path)]) == 1
+    assert not calls
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: {path}:1: sigma: unknown key",
+        f"error: {path}:2: max_steps: wanted at least 1, got 0",
+    ]
+
+
+def test_a_network_is_refused(calls, capsys):
+    assert main(["--input", "x.npy", "--model", "net.pth"]) == 1
+    assert "model net.pth: networks are not part of this version" in capsys.readouterr().err
+    assert not calls
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "--input is missing (or try --demo)"),
+        (["--demo", "--input", "x"], "--demo makes its own input"),
+        (["--input"], "expected at least one argument"),
+        (["--input", "x", "--thraeds", "2"], "unrecognized arguments: --thraeds 2"),
+        (["--input", "x", "--threads", "0"], "wanted a whole number of at least 1, got '0'"),
+        (["--inp", "x"], "unrecognized arguments: --inp x"),
+    ],
+)
+def test_wrong_usage_ends_with_2(argv, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_predictor_takes_settings_in_any_form(tmp_path):
+    path = tmp_path / "my.yaml"
+    path.write_text("sigma_threshold: 7")
+    assert Predictor(config=path).config.sigma_threshold == 7
+    assert Predictor(config=Predictor(config=path).config).config.sigma_threshold == 7
+    with pytest.raises(OhanaError, match="networks are not part of this version"):
+        Predictor(tmp_path / "net.pth")
+
+
+def test_progress_lines_only_when_a_stage_ends(caplog):
+    caplog.set_level("INFO", "ohana")
+    with show_progress() as report:
+        for done in range(4):
+            report("reading", done, 3)
+    assert caplog.messages == ["reading: done in 0.0 s"]
+
+
+def test_table_is_aligned():
+    assert columns([("a", "n"), ("long name", "10")]) == "a           n\nlong name  10"
+
+
+def test_help_is_quick_and_needs_no_kernels():
+    code = (
+        "import sys\nfrom ohana.cli.predict import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'numpy', 'numba', 'scipy', 'astropy', 'rich', 'pydantic'} & sys.modules.keys()\n"
+        "assert not heavy, heavy"
+    )
+    started = time.perf_counter()
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    # Half a second is the aim; a busy machine gets some more.
+    assert time.perf_counter() - started < 2
+    assert result.returncode == 0, result.stderr
+    assert "--no-processed" in result.stdout
+    assert "prediction_mask.npy" in result.stdout
+
+
+def test_version_is_printed(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith("ohana-predict 0.")
