@@ -170,7 +170,8 @@ def planes_of(file: FitsFile, images: Sequence[Image]) -> tuple[Planes, Scratch 
     if any(image.offset is None for image in images):
         blocks = ((t, 0, pixels) for t, pixels in enumerate(_pixels(file.path, images)))
         total = sum(image.planes for image in images)
-        return spool(blocks, (total, *shape), file.source)
+        dtype = np.result_type(*map(_unpacked_type, images))
+        return spool(blocks, (total, *shape), dtype, file.source)
     dtype = _same(file, images, "type", lambda image: image.dtype)
     size = math.prod(shape) * dtype.itemsize
     counts = [image.planes for image in images]
@@ -207,9 +208,21 @@ def _same(file: FitsFile, images: Sequence[Image], what: str, of: Any) -> Any:
     return first
 
 
+def _unpacked_type(image: Image) -> np.dtype:
+    """Return the smallest type for the values of an image, not as stored."""
+    kind, bits = image.dtype.kind, 8 * image.dtype.itemsize
+    zero, scale = number(image.header, "BZERO") or 0.0, number(image.header, "BSCALE") or 1.0
+    if kind != "f" and scale == 1 and number(image.header, "BLANK") is None:
+        if zero == 0:
+            return image.dtype
+        if zero == 2 ** (bits - 1):
+            return np.dtype(f"u{bits // 8}")
+    return np.dtype(np.float32 if bits <= 16 or image.dtype == ">f4" else np.float64)
+
+
 def _pixels(path: Path, images: Sequence[Image]) -> Iterator[np.ndarray]:
     """Yield the planes of images as astropy unpacks them, each of shape (1, H, W)."""
-    with fits.open(path, memmap=True) as hdus:
+    with fits.open(path) as hdus:
         for image in images:
             for place in np.ndindex(image.shape[:-2]):
                 if image.constant is None:

@@ -83,7 +83,7 @@ def _planes(path: Path, dataset: h5py.Dataset) -> tuple[Planes, Scratch | None]:
     total = int(np.prod(lead))
     start = dataset.id.get_offset()
     if start is None or dataset.chunks or dataset.external:
-        return spool(_blocks(dataset), (total, height, width), path)
+        return spool(_blocks(dataset), (total, height, width), dataset.dtype, path)
     size = height * width * dataset.dtype.itemsize
     if start + total * size > path.stat().st_size:
         raise OhanaError(f"{path}: truncated: data set {dataset.name!r} ends after the file")

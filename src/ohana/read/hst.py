@@ -138,7 +138,7 @@ def _quality(
     flags = np.where(bits & SATURATED, FLAG_SATURATED, 0).astype(np.uint8)
     flags[(bits & (DECODING_ERROR | FILLED)) != 0] |= FLAG_DO_NOT_USE
     bad = np.all(bits & (DEAD | BAD_REFERENCE), axis=0)
-    translated, scratch = spool([(0, 0, flags)], flags.shape, file.source)
+    translated, scratch = spool([(0, 0, flags)], flags.shape, flags.dtype, file.source)
     return translated, bad if bad.any() else None, scratch
 
 

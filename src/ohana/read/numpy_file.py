@@ -41,7 +41,7 @@ def read_npy(path: Path, config: DetectorConfig) -> list[Ramp]:
     *lead, height, width = shape
     total, scratch = math.prod(lead), None
     if fortran:
-        planes, scratch = spool(_blocks(path, shape), (total, height, width), path)
+        planes, scratch = spool(_blocks(path, shape), (total, height, width), dtype, path)
     else:
         offsets = start + height * width * dtype.itemsize * np.arange(total, dtype=np.int64)
         planes = Planes(path, offsets, (height, width), dtype)

@@ -50,17 +50,21 @@ def _naming_full_disk(folder: Path, source: Path) -> Iterator[None]:
 
 
 def spool(
-    blocks: Iterable[tuple[int, int, np.ndarray]], shape: tuple[int, int, int], source: Path
+    blocks: Iterable[tuple[int, int, np.ndarray]],
+    shape: tuple[int, int, int],
+    dtype: np.dtype,
+    source: Path,
 ) -> tuple[Planes, Scratch]:
     """Write the reads of a ramp one after another into a temporary file.
 
     Parameters
     ----------
     blocks : iterable of (first read, first row, ndarray)
-        Parts of the cube, each of shape (reads, rows, W) and all of one type, that together
-        fill it.
+        Parts of the cube, each of shape (reads, rows, W), that together fill it.
     shape : tuple of int
         (T, H, W) of the cube.
+    dtype : numpy.dtype
+        Type to write.
     source : Path
         Named when the disk is full.
 
@@ -74,10 +78,9 @@ def spool(
     reads, height, width = shape
     scratch = Scratch()
     path = scratch.path / "reads"
-    dtype = np.dtype(np.float32)
+    dtype = dtype.newbyteorder("=")
     with _naming_full_disk(scratch.path, source), open(path, "wb") as file:
         for read, row, block in blocks:
-            dtype = block.dtype.newbyteorder("=")
             for t, image in enumerate(block, read):
                 file.seek((t * height + row) * width * dtype.itemsize)
                 file.write(np.ascontiguousarray(image, dtype).data)

@@ -78,7 +78,7 @@ def _read(
         yield 0, 0, first[None]
         yield from ((t, 0, frame[None]) for t, frame in enumerate(frames, 1))
 
-    planes, scratch = spool(blocks(), shape, source)
+    planes, scratch = spool(blocks(), shape, first.dtype, source)
     return ramps_of(source, planes, (reads,), [], config, scratch=scratch, notes=notes)
 
 
