@@ -15,6 +15,10 @@ from ohana.ramp import Planes
 from ohana.read.facts import number, text
 from ohana.read.scratch import Scratch, spool
 
+#: Headers and data of FITS files are padded to multiples of this.
+BLOCK = 2880
+
+#: BITPIX -> type as stored.
 TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
@@ -108,12 +112,14 @@ def scan(source: Path, path: Path | None = None) -> FitsFile:
     except (OSError, fits.VerifyError, KeyError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise OhanaError(f"{source}: cannot be read as FITS: {error}") from error
+        raise OhanaError(f"{source}: damaged or truncated FITS file: {error}") from error
 
 
 def _data_bytes(hdu: Any) -> int:
-    """Return the size of the data without padding."""
-    header = getattr(hdu, "_bintable", hdu).header if hdu.is_image else hdu.header
+    """Return the size of the data without padding; a lower limit for compressed images."""
+    if isinstance(hdu, fits.CompImageHDU):
+        return hdu.fileinfo()["datSpan"] - (BLOCK - 1)
+    header = hdu.header
     sizes = [header.get(f"NAXIS{axis + 1}", 0) for axis in range(header.get("NAXIS", 0))]
     values = math.prod(sizes) if sizes else 0
     groups = header.get("GCOUNT", 1) * (header.get("PCOUNT", 0) + values)

@@ -55,7 +55,7 @@ def _header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype, int]:
             version = npy.read_magic(file)
             parse = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             return (*parse(file), file.tell())
-    except ValueError as error:
+    except Exception as error:  # the header is parsed as Python, which fails in many ways
         raise OhanaError(f"{path}: damaged .npy file: {error}") from error
 
 

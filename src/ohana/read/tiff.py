@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ from ohana.read.integrations import ramps_of, require_reads
 from ohana.read.scratch import spool
 
 ENDINGS = (".tif", ".tiff")
+
+# What it warns of either becomes an error here or does not matter.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
 def read_folder(path: Path, config: DetectorConfig) -> list[Ramp]:
@@ -87,7 +91,7 @@ def _frames(files: list[Path], config: DetectorConfig) -> Iterator[np.ndarray]:
     kind: tuple[Any, ...] | None = None
     for file in files:
         with _opened(file) as tiff:
-            if len(files) > 1 and len(tiff.pages) > 1:
+            if len(files) > 1 and len(tiff.pages) != 1:
                 raise OhanaError(f"{file}: wanted one frame in each file, got {len(tiff.pages)}")
             for page in tiff.pages:
                 frame = _pixels(file, page)
