@@ -15,6 +15,8 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "DetectorConfig": "config",
     "Predictor": "predictor",
+    "ReferencePixelCorrector": "refpix",
+    "open_exposure": "read",
     "Event": "events",
     "Label": "labels",
     "OhanaError": "errors",
