@@ -169,6 +169,7 @@ def test_rates_turn_back_into_counts(tmp_path, unit, gain):
     counts = np.cumsum(RNG.uniform(0, 1000, (4, *SHAPE)), axis=0)
     counts[0] = 0  # the zeroth read has been subtracted
     rates = (counts * gain / np.maximum(TIMES, 1)[:, None, None]).astype(np.float32)
+    rates[0, 7, 7] = 500.0  # signal before the zeroth read, which the others do not have
     switches = {"BLEVCORR": "COMPLETE", "ZOFFCORR": "COMPLETE", "UNITCORR": "COMPLETE"}
     gains = {"ATODGNA": 2.34, "ATODGNB": 2.37, "ATODGNC": 2.31, "ATODGND": 2.38}
     primary = switches | gains | {"READNSEA": 20.0, "READNSEB": 20.0, "READNSEC": 20.0}

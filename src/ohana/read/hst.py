@@ -115,6 +115,10 @@ def _in_counts(
         factor *= np.where(times > 0, times, number(file.header, "SAMPZERO") or 1.0)
     if unit.startswith("ELECTRON"):
         factor /= facts.gain
+    if text(file.header, "ZOFFCORR") == "COMPLETE":
+        # All reads are relative to read 0 now; what the file may still hold there is the
+        # signal that came before it (ZSIGCORR), which the later reads do not have.
+        factor[0] = 0.0
     if np.all(factor == 1):
         return planes
     scale = factor if planes.scale is None else planes.scale * factor
