@@ -63,7 +63,10 @@ def subtract(
     sizes = (common.shape[1], level.shape[1])
     wanted = (len(level), *(sizes[::-1] if reference.transposed else sizes))
     if data.shape != wanted or data.dtype != np.float32 or not data.flags.c_contiguous:
-        raise ValueError(f"data: wanted C-ordered float32 {wanted}, got {data.dtype} {data.shape}")
+        order = "C order" if data.flags.c_contiguous else "another order"
+        raise ValueError(
+            f"data: wanted float32 {wanted} (C order), got {data.dtype} {data.shape} ({order})"
+        )
     height = reference.common.shape[1]
     x = np.arange(height, dtype=np.float32)[slow] - np.float32((height - 1) / 2)
     _subtract(data, level, slope, common, x, reference.transposed)

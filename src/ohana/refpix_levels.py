@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from scipy.special import gammainc, gammaincc, gammaincinv, ndtri
 
 from ohana.border import Strips
 
@@ -101,27 +102,27 @@ def usable(count: np.ndarray, raw: np.ndarray, scatter: np.ndarray) -> np.ndarra
         Valid reads.
     raw, scatter : ndarray, shape (P,)
         Variance before and after subtraction of what is common to the pixels. A pixel that
-        follows nothing (dead) betrays itself by too little of the one or too much of the other.
+        follows nothing (stuck, deaf) has less of the one than others have of the other.
     """
     good = count >= max(2.0, 0.5 * np.median(count[count > 0])) if np.any(count) else count > 0
     if not np.any(good):
         return good
-    tests = np.array([_deviation(variance, count, good) for variance in (raw, scatter)])
+    typical = max(float(np.median(scatter[good])), 1e-12)
+    z = _deviates(scatter / typical, count)
+    # Where pixels differ more than chance says, their own spread is the unit.
+    spread = max(1.0, 1.4826 * float(np.median(np.abs(z[good]))))
+    deaf = _deviates(raw / typical, count) < -OUTLIER * spread
     stuck = (raw == 0) & (np.median(raw[good]) > 0)
-    return good & ~stuck & np.all(tests > -OUTLIER, axis=0) & (tests[1] < OUTLIER)
+    return good & (np.abs(z) < OUTLIER * spread) & ~deaf & ~stuck
 
 
-def _deviation(variance: np.ndarray, count: np.ndarray, good: np.ndarray) -> np.ndarray:
-    """Return how far variances lie from their median, in sigma.
-
-    The cube root of a chi-squared variable is nearly normal (Wilson & Hilferty 1931); where the
-    pixels differ more than chance says, their own spread is the unit.
-    """
-    width = np.sqrt(2 / 9 / np.maximum(count - 1, 1))
-    typical = max(float(np.median(variance[good])), 1e-12)
-    z = np.cbrt(np.where(good, variance, typical) / typical) / width
-    z -= np.median(z[good])
-    return z / max(1.0, 1.4826 * float(np.median(np.abs(z[good]))))
+def _deviates(ratio: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Return variances in units of their median as Gaussian deviates."""
+    half = np.maximum(count - 1, 1) / 2
+    middle = gammaincinv(half, 0.5)  # half of the median of a chi-squared variable
+    x = middle * ratio
+    z = np.where(x < middle, ndtri(gammainc(half, x)), -ndtri(gammaincc(half, x)))
+    return np.clip(z, -1e3, 1e3)
 
 
 def _edges(strips: Strips, outputs: int) -> tuple[np.ndarray, Pixels]:
