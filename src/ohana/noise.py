@@ -244,7 +244,8 @@ def _clipped_sums(data: np.ndarray, stop: np.ndarray, dt: np.ndarray) -> tuple[n
     rough_kernel(ramps, last, dt, centre, spread)
     known = np.isfinite(spread)
     typical = np.median(spread[known]) if known.any() else np.nan
-    scale = np.fmax(spread, typical) if len(dt) >= FEW else np.full(last.size, typical)
+    # The median deviation of a few values comes out low: be generous, and equal for all.
+    scale = np.fmax(spread, typical) if len(dt) >= FEW else np.full(last.size, 2 * typical)
     sums = np.empty((4, last.size))
     clipped_kernel(ramps, last, dt, centre, CLIP * scale, sums)
     return tuple(values.reshape(stop.shape) for values in (centre, *sums))
