@@ -1,13 +1,11 @@
 """Scores of hand-made truths and detections with known numbers."""
 
-from io import StringIO
-
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 from ohana.differences import differences
-from ohana.evaluate import confusion, evaluate, expected_false, summary_table, truth_mask
+from ohana.evaluate import confusion, evaluate, expected_false, truth_mask
 from ohana.gls import fit_steps
 from ohana.labels import Label
 from ohana.simulate import SimulationConfig, TrueEvent, Truth
@@ -194,15 +192,3 @@ def test_expectation_of_false_pixels_against_noise(reads, sky, threshold):
     above = np.mean((fit.score / np.sqrt(fit.information)).max(axis=0) > threshold)
     expected = expected_false(Truth(config.shape, [], config), threshold)
     assert above == pytest.approx(expected, rel=0.25)
-
-
-def test_table_has_a_row_per_class():
-    from rich.console import Console
-
-    console = Console(width=120, record=True, file=StringIO())
-    console.print(summary_table(score([ray([[1, 1]], 5)], [detection("cosmic_ray", [[1, 1]], 5)])))
-    text = console.export_text()
-    assert "cosmic ray" in text
-    assert "100.0 %" in text
-    assert "telegraph noise" in text
-    assert "-" in text

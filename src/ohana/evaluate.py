@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, owens_t
@@ -14,9 +14,6 @@ from ohana.differences import differences
 from ohana.labels import MASK_PRIORITY, Label, label_of
 from ohana.match import Members
 from ohana.simulate.truth import TrueEvent, Truth
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 #: First reads may differ by so much between a detection and the event that it is taken for.
 READ_TOLERANCE = 1
@@ -309,36 +306,3 @@ def expected_false(truth: Truth, threshold: float) -> float:
     correlation = np.clip(np.diag(precision, 1) / (scale[1:] * scale[:-1]), -1, 1)
     rising = 2 * owens_t(threshold, np.sqrt((1 - correlation) / np.maximum(1 + correlation, 1e-12)))
     return float(ndtr(-threshold) + rising.sum())
-
-
-def summary_table(evaluation: Evaluation) -> Table:
-    """Return the counts per class as a table to print with rich."""
-    from rich.table import Table
-
-    table = Table()
-    table.add_column("class")
-    names = ("injected", "detectable", "found", "completeness", "detections", "false", "purity")
-    for name in names:
-        table.add_column(name, justify="right")
-    for score in evaluation.classes:
-        counts = (score.injected, score.detectable, score.found)
-        table.add_row(
-            score.label.key.replace("_", " "),
-            *(str(count) for count in counts),
-            percent(score.completeness),
-            str(score.detected),
-            str(score.detected - score.real),
-            percent(score.purity),
-        )
-    return table
-
-
-def percent(part: float) -> str:
-    """Return a part as text, a dash for NaN.
-
-    Examples
-    --------
-    >>> percent(0.987), percent(float("nan"))
-    ('98.7 %', '-')
-    """
-    return "-" if np.isnan(part) else f"{100 * part:.1f} %"
