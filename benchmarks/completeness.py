@@ -119,7 +119,7 @@ def add_bins(bins: Iterable[Bin]) -> Bin:
 
 
 def ray_cells(scores: list[Evaluation]) -> list[str]:
-    """Completeness and what noise allows, per bin of S/N; dates; false pixels."""
+    """Show completeness and what noise allows, per bin of S/N; dates; false pixels."""
     cells = []
     for bins in zip(*(score.pixels for score in scores), strict=True):
         total = add_bins(bins)
@@ -130,13 +130,13 @@ def ray_cells(scores: list[Evaluation]) -> list[str]:
 
 
 def false_cells(scores: list[Evaluation]) -> list[str]:
-    """False cosmic-ray pixels per million, and the expectation."""
+    """Show false cosmic-ray pixels per million, and the expectation."""
     false = np.mean([score.false_pixels for score in scores])
     return [f"{false:.1f} / {scores[0].expected_false:.1f}"]
 
 
 def telegraph_cells(scores: list[Evaluation]) -> list[str]:
-    """Completeness per bin of chi-squared, false ones, those taken for cosmic rays."""
+    """Show completeness per bin of chi-squared, false ones, those taken for cosmic rays."""
     cells = []
     for bins in zip(*(score.telegraph for score in scores), strict=True):
         total = add_bins(bins)
@@ -147,7 +147,7 @@ def telegraph_cells(scores: list[Evaluation]) -> list[str]:
 
 
 def snowball_cells(scores: list[Evaluation]) -> list[str]:
-    """Found, false and overlaps."""
+    """Show how many are found, false ones, and overlaps."""
     counts = [score.classes[2] for score in scores]
     overlaps = [overlap for score in scores for overlap in score.overlaps]
     return [
@@ -159,7 +159,7 @@ def snowball_cells(scores: list[Evaluation]) -> list[str]:
 
 
 def quiet_cells(scores: list[Evaluation]) -> list[str]:
-    """False cosmic-ray pixels, telegraph pixels and snowballs."""
+    """Show false cosmic-ray pixels, telegraph pixels and snowballs."""
     telegraph_false = np.mean([score.telegraph_false for score in scores])
     balls = sum(score.classes[2].detected for score in scores)
     return [*false_cells(scores), f"{telegraph_false:.1f}", str(balls)]
