@@ -6,11 +6,14 @@ import time
 
 import pytest
 
+from ohana.catalog import write_catalogue
 from ohana.cli.common import columns
 from ohana.cli.predict import main
 from ohana.cli.progress import show_progress
 from ohana.errors import OhanaError
+from ohana.events import Event
 from ohana.predictor import Predictor
+from ohana.simulate import Truth, preset
 
 
 @pytest.fixture
@@ -183,3 +186,31 @@ def test_version_is_printed(capsys):
         main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out.startswith("ohana-predict 0.")
+
+
+def test_demo_compares_what_was_found_with_the_truth(monkeypatch, tmp_path, capsys):
+    """A search that knows the truth but for one cosmic ray."""
+    small = preset(
+        "demo", reads=20, rows=64, cols=64, cosmic_rays=4, telegraph_pixels=0, snowballs=0
+    )
+    monkeypatch.setattr("ohana.cli.demo.preset", lambda name: small)
+
+    def predict(self, path, output_dir, *, progress):
+        truth = Truth.load(output_dir / "demo_truth.json")
+        events = [
+            Event(e.label, e.rows, e.cols, e.reads, e.amplitude, e.snr, e.first_frame, 0.9)
+            for e in truth.events[1:]
+        ]
+        write_catalogue(output_dir / "detections.json", events)
+        return f"summary of {path.name}"
+
+    monkeypatch.setattr(Predictor, "predict", predict)
+    assert main(["--demo", "--output", str(tmp_path / "out"), "--quiet"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "summary of demo.fits"
+    heading = "class injected detectable found complete detections real"
+    assert " ".join(lines[2].split()) == heading
+    assert lines[3].split() == ["cosmic", "ray", "4", "4", "3", "75.0%", "3", "3"]
+    assert lines[4].split() == ["telegraph", "noise", "0", "0", "0", "-", "0", "0"]
+    names = [line.split()[0].rpartition("/")[2] for line in lines[9:]]
+    assert names == ["demo.fits", "demo_truth.json", "detections.json"]

@@ -16,6 +16,9 @@ from ohana.simulate import preset, simulate_to_fits
 
 SEED = 20240229
 
+LEGEND = """\
+detectable: stands out of the noise; found, complete: of these; real: belongs to an injected event"""
+
 
 def run_demo(predictor: Predictor, folder: Path, progress: Progress) -> str:
     """Simulate an exposure, find its events, and return a report.
@@ -45,7 +48,7 @@ def run_demo(predictor: Predictor, folder: Path, progress: Progress) -> str:
 def score_table(found: Evaluation) -> str:
     """Compare what was found with what was put in, one class on each line."""
     heading = ("class", "injected", "detectable", "found", "complete", "detections", "real")
-    return columns([heading, *(_score_row(score) for score in found.classes)])
+    return f"{columns([heading, *map(_score_row, found.classes)])}\n{LEGEND}"
 
 
 def _score_row(score: ClassScore) -> tuple[str, ...]:
