@@ -57,8 +57,13 @@ class Scan(NamedTuple):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def take_differences(data, stop, work):
-    """Write the first differences of (T, n) reads into ``work``; none from read ``stop`` on."""
+def fit_chunk(data, stop, left_out, noise, curved, model, work, sums, fit):
+    """Fit (T, n) reads with a step at every read: differences, elimination, substitution.
+
+    No difference is used from read ``stop`` on, nor any that ``left_out`` (T, n) marks at its
+    later read; ``left_out`` may be empty, and so may ``curved``. ``noise`` (2, n) is read
+    variance and Poisson variance.
+    """
     n = data.shape[1]
     for f in range(1, data.shape[0]):
         value, used, now, before = work[DIFFERENCE, f], work[USED, f], data[f], data[f - 1]
@@ -67,6 +72,14 @@ def take_differences(data, stop, work):
             good = step - step == 0.0 and f < stop[i]
             value[i] = step if good else 0.0
             used[i] = 1.0 if good else 0.0
+        if left_out.size:
+            for i in range(n):
+                if left_out[f, i]:
+                    value[i] = 0.0
+                    used[i] = 0.0
+    eliminate(noise[0], noise[1], curved, model, work)
+    solve_free(work, curved, sums, fit)
+    substitute(work, curved, fit)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -108,47 +121,111 @@ def pick(work, fit, dt, out):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def scan_kernel(data, stop, variance, shot, model, out):
-    """Scan ramps (T, n), ``CHUNK`` at a time, into ``out`` (11, n)."""
+def scan_kernel(data, stop, left_out, noise, curved, model, at, out):
+    """Scan ramps (T, n), ``CHUNK`` at a time.
+
+    ``out`` (11, n) receives the rows of `Scan`; if ``at`` (n,) is not empty, ``out`` (2, n)
+    receives score and information of the step at read ``at`` instead.
+    """
     reads, n = data.shape
     chunk = min(CHUNK, n)
     work = np.empty((ROWS, reads, chunk))
     sums, fit = np.empty((6, chunk)), np.empty((6, chunk))
-    straight = np.empty(0)
     for first in range(0, n, chunk):
         # The last chunk overlaps the one before instead of being narrower.
-        part = slice(min(first, n - chunk), min(first, n - chunk) + chunk)
-        take_differences(data[:, part], stop[part], work)
-        eliminate(variance[part], shot[part], straight, model, work)
-        solve_free(work, straight, sums, fit)
-        substitute(work, straight, fit)
-        pick(work, fit, model.dt, out[:, part])
+        start = min(first, n - chunk)
+        part = slice(start, start + chunk)
+        bend = curved[part] if curved.size else curved
+        without = left_out[:, part] if left_out.size else left_out
+        fit_chunk(data[:, part], stop[part], without, noise[:, part], bend, model, work, sums, fit)
+        if at.size:
+            for i in range(chunk):
+                out[0, start + i] = work[DATA, at[start + i], i]
+                out[1, start + i] = work[PIVOT, at[start + i], i]
+        else:
+            pick(work, fit, model.dt, out[:, part])
 
 
-def scan(
-    data: np.ndarray, stop: np.ndarray, variance: np.ndarray, shot: np.ndarray, model: Differences
-) -> Scan:
-    """Find the most significant upward and downward step of each ramp.
+class Ramps(NamedTuple):
+    """Ramps to fit.
 
-    Parameters
+    Attributes
     ----------
     data : ndarray, shape (T, n)
-        Ramps [DN], NaN where a read must not be used.
+        [DN], NaN where a read must not be used.
     stop : ndarray of int, shape (n,)
         First saturated read; T where none is.
     variance, shot : ndarray, shape (n,)
-        Read variance of one frame and Poisson variance per frame time [DN^2].
+        Read variance of one frame, and Poisson variance per frame time [DN^2].
+    left_out : ndarray of bool, shape (T, n), optional
+        Differences to leave out, at the index of their later read: a free step each.
+    curved : ndarray of bool, shape (n,), optional
+        Ramps with a free curvature.
+    """
+
+    data: np.ndarray
+    stop: np.ndarray
+    variance: np.ndarray
+    shot: np.ndarray
+    left_out: np.ndarray = np.empty((0, 0), np.bool_)
+    curved: np.ndarray = np.empty(0)
+
+    def select(self, index: np.ndarray) -> Ramps:
+        """Return some of the ramps."""
+        return Ramps(
+            np.ascontiguousarray(self.data[:, index]),
+            self.stop[index],
+            self.variance[index],
+            self.shot[index],
+            self.left_out[:, index] if self.left_out.size else self.left_out,
+            self.curved[index] if self.curved.size else self.curved,
+        )
+
+
+def _run(ramps: Ramps, model: Differences, at: np.ndarray, rows: int) -> np.ndarray:
+    n = ramps.data.shape[1]
+    out = np.zeros((rows, n))
+    noise = np.array([ramps.variance, ramps.shot], np.float64)
+    stop, curved = np.ascontiguousarray(ramps.stop), np.asarray(ramps.curved, np.float64)
+    if n:
+        scan_kernel(ramps.data, stop, ramps.left_out, noise, curved, model, at, out)
+    return out
+
+
+def scan(ramps: Ramps, model: Differences) -> Scan:
+    """Find the most significant upward and downward step of each ramp.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ohana.differences import differences
+    >>> data = np.array([[0.0], [1.0], [2.0], [13.0], [14.0], [15.0]], np.float32)
+    >>> ramps = Ramps(data, np.array([6]), np.ones(1), np.zeros(1))
+    >>> found = scan(ramps, differences(np.arange(6.0)))
+    >>> int(found.up_read[0]), float(found.up_step[0].round(6))
+    (3, 10.0)
+    """
+    return Scan(*_run(ramps, model, np.empty(0, np.int64), len(Scan._fields)))
+
+
+def step_at(ramps: Ramps, model: Differences, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fit a step at one given read of each ramp.
+
+    Parameters
+    ----------
+    ramps : Ramps
+        n ramps.
     model : Differences
         Covariance coefficients.
+    at : ndarray of int, shape (n,)
+        First read that contains the step, 1 to T - 1.
 
     Returns
     -------
-    Scan
-        In units of standard errors as given; see `ohana.noise` for significances.
+    amplitude, error : ndarray, shape (n,)
+        [DN]; 0 and infinity where the step cannot be told from the rest of the ramp.
     """
-    out = np.empty((len(Scan._fields), data.shape[1]))
-    if data.shape[1]:
-        variance = np.ascontiguousarray(variance, np.float64)
-        shot = np.ascontiguousarray(shot, np.float64)
-        scan_kernel(data, np.ascontiguousarray(stop), variance, shot, model, out)
-    return Scan(*out)
+    score, information = _run(ramps, model, np.asarray(at, np.int64), 2)
+    known = information > 0
+    safe = np.where(known, information, 1.0)
+    return np.where(known, score / safe, 0.0), np.where(known, safe**-0.5, np.inf)

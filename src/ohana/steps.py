@@ -1,0 +1,146 @@
+"""Stage 4, second half: all significant steps of the ramps that have any."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ohana.config import DetectorConfig
+from ohana.differences import Differences
+from ohana.events import Steps, join_steps
+from ohana.jumps import Ramps, Scan, scan, step_at
+from ohana.noise import gaussian
+
+#: Ramps worked on together: bounds the memory needed.
+BATCH = 2048
+#: Accumulated signal [DN] from which curvature (non-linearity, persistence) is considered, and
+#: the differences it takes to tell curvature from a step.
+CURVED_SIGNAL = 2000.0
+CURVED_READS = 6
+
+
+def find_steps(
+    ramps: Ramps, dof: np.ndarray, scanned: Scan, model: Differences, config: DetectorConfig
+) -> Steps:
+    """Find every significant step, up and down, of every ramp.
+
+    Parameters
+    ----------
+    ramps : Ramps
+        n ramps, nothing left out.
+    dof : ndarray, shape (n,)
+        Degrees of freedom of their noise.
+    scanned : Scan
+        Their most significant steps, from `ohana.jumps.scan`.
+    model : Differences
+        Covariance coefficients.
+    config : DetectorConfig
+        ``sigma_threshold`` and ``max_steps`` act here.
+
+    Returns
+    -------
+    Steps
+        ``row`` is 0 and ``col`` the index of the ramp; sorted by ramp and read.
+
+    Notes
+    -----
+    A ramp with a significant step is fitted again with that step free, until no further step
+    is significant; then each step is fitted with all others free, and kept if still
+    significant. A step found is a difference left out (see `ohana.gls`).
+    """
+    index = np.flatnonzero(_strongest(scanned, dof)[0] >= config.sigma_threshold)
+    parts = [_saturating(ramps, dof, scanned, model, config)]
+    for start in range(0, len(index), BATCH):
+        part = index[start : start + BATCH]
+        found = _search(ramps.select(part), dof[part], model, config)
+        parts.append(found._replace(col=part[found.col].astype(np.int32)))
+    steps = join_steps(parts)
+    return steps.select(np.lexsort((steps.read, steps.col)))
+
+
+def _strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Significance [sigma] and read of the strongest step, up or down, of each ramp."""
+    up = scanned.up_sigma >= -scanned.down_sigma
+    sigma = np.where(up, scanned.up_sigma, -scanned.down_sigma)
+    return gaussian(sigma, dof), np.where(up, scanned.up_read, scanned.down_read).astype(int)
+
+
+def is_curved(ramps: Ramps, model: Differences) -> np.ndarray:
+    """Tell bright ramps that a curve describes better than one step (boolean, shape (n,))."""
+    plain = scan(ramps, model)
+    curved = (np.abs(plain.rate * plain.count) > CURVED_SIGNAL) & (plain.count >= CURVED_READS)
+    index = np.flatnonzero(curved)
+    bent = scan(ramps._replace(curved=np.ones(len(curved))).select(index), model)
+    step = np.maximum(plain.up_sigma, -plain.down_sigma)[index] ** 2
+    curved[index] = plain.chi2[index] - bent.chi2 > step
+    return curved
+
+
+def _search(ramps: Ramps, dof: np.ndarray, model: Differences, config: DetectorConfig) -> Steps:
+    """Find the steps of ramps that have at least one."""
+    ramps = ramps._replace(
+        left_out=np.zeros(ramps.data.shape, bool), curved=is_curved(ramps, model).astype(float)
+    )
+    active = np.arange(len(dof))
+    for _ in range(config.max_steps):
+        sigma, read = _strongest(scan(ramps.select(active), model), dof[active])
+        significant = sigma >= config.sigma_threshold
+        active, read = active[significant], read[significant]
+        ramps.left_out[read, active] = True
+        if not len(active):
+            break
+    at, ramp = np.nonzero(ramps.left_out)
+    parts = []
+    for start in range(0, len(ramp), BATCH):
+        part = slice(start, start + BATCH)
+        parts.append(_refit(ramps, ramp[part], at[part], dof, model, config))
+    return join_steps(parts)
+
+
+def _refit(
+    ramps: Ramps,
+    ramp: np.ndarray,
+    at: np.ndarray,
+    dof: np.ndarray,
+    model: Differences,
+    config: DetectorConfig,
+) -> Steps:
+    """Fit each step with all other steps of its ramp free; keep those still significant."""
+    alone = ramps.select(ramp)
+    alone.left_out[at, np.arange(len(ramp))] = False
+    amplitude, error = step_at(alone, model, at)
+    sigma = gaussian(amplitude / error, dof[ramp])
+    keep = np.abs(sigma) >= config.sigma_threshold
+    return _as_steps(ramp, at, amplitude, error, sigma, False).select(keep)
+
+
+def _as_steps(ramp, read, amplitude, error, sigma, saturating: bool) -> Steps:
+    return Steps(
+        np.zeros(len(ramp), np.int32),
+        ramp.astype(np.int32),
+        read.astype(np.int32),
+        amplitude.astype(np.float32),
+        error.astype(np.float32),
+        sigma.astype(np.float32),
+        np.full(len(ramp), saturating),
+    )
+
+
+def _saturating(
+    ramps: Ramps, dof: np.ndarray, scanned: Scan, model: Differences, config: DetectorConfig
+) -> Steps:
+    """Find jumps into saturation: the first saturated read is well above where the ramp led.
+
+    The rise from the last usable read is a lower limit of the step. A pixel that is saturated
+    in read 1 has no rate to compare with: its step gets significance 0.
+    """
+    index = np.flatnonzero((ramps.stop >= 1) & (ramps.stop < len(ramps.data)))
+    read = ramps.stop[index].astype(int)
+    rise = ramps.data[read, index].astype(np.float64) - ramps.data[read - 1, index]
+    known = scanned.count[index] > 0
+    excess = rise - np.where(known, scanned.rate[index], 0.0) * model.dt[read - 1]
+    variance = ramps.variance[index] * model.read[read - 1]
+    error = np.sqrt(variance + ramps.shot[index] * model.shot[read - 1])
+    sigma = gaussian(excess / error, dof[index])
+    keep = sigma >= config.sigma_threshold
+    sigma = np.where(known, sigma, 0.0)
+    return _as_steps(index, read, excess, error, sigma, True).select(keep)
