@@ -212,5 +212,5 @@ def test_demo_compares_what_was_found_with_the_truth(monkeypatch, tmp_path, caps
     assert " ".join(lines[2].split()) == heading
     assert lines[3].split() == ["cosmic", "ray", "4", "4", "3", "75.0%", "3", "3"]
     assert lines[4].split() == ["telegraph", "noise", "0", "0", "0", "-", "0", "0"]
-    names = [line.split()[0].rpartition("/")[2] for line in lines[9:]]
+    names = [line.split()[0].rpartition("/")[2] for line in lines[10:]]
     assert names == ["demo.fits", "demo_truth.json", "detections.json"]

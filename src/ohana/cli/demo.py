@@ -17,7 +17,8 @@ from ohana.simulate import preset, simulate_to_fits
 SEED = 20240229
 
 LEGEND = """\
-detectable: stands out of the noise; found, complete: of these; real: belongs to an injected event"""
+detectable: stands out of the noise; found, complete: of these
+real: belongs to an injected event"""
 
 
 def run_demo(predictor: Predictor, folder: Path, progress: Progress) -> str:
