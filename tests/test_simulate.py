@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from ohana.differences import differences
 from ohana.errors import OhanaError
+from ohana.gls import fit_steps
 from ohana.simulate import (
     SimulationConfig,
     Truth,
@@ -269,3 +271,24 @@ def test_chi2_of_a_path_has_no_straight_part():
     # white noise alone: the sum of squares about the best straight line
     line = np.polyval(np.polyfit(np.arange(7), path, 1), np.arange(7))
     assert path_chi2(path, 10.0, 0.0) == pytest.approx(np.sum((path - line) ** 2) / 100)
+
+
+def test_signal_to_noise_is_that_of_the_best_estimator():
+    simulated = simulate(
+        1, rows=128, cols=128, cosmic_rays=250, cosmic_ray_charge=500.0, read_noise_spread=0.1
+    )
+    events = simulated.truth.events
+    rows, cols, reads, snr = (
+        np.concatenate([getattr(event, name) for event in events])
+        for name in ("rows", "cols", "reads", "snr")
+    )
+    _, where, count = np.unique(rows * 128 + cols, return_index=True, return_counts=True)
+    alone = where[count == 1]
+    rows, cols, reads, snr = rows[alone], cols[alone], reads[alone], snr[alone]
+    d = np.diff(simulated.cube[:, rows, cols] * 1.5, axis=0)
+    variance = simulated.config.total_noise(simulated.noise[rows, cols]) ** 2
+    fit = fit_steps(d, variance, simulated.rate[rows, cols] * 1.4, differences(np.arange(20.0)))
+    found = (fit.score / np.sqrt(fit.information))[reads - 1, np.arange(len(reads))]
+    assert len(alone) > 1000
+    assert (found - snr).mean() == pytest.approx(0, abs=0.08)
+    assert (found - snr).std() == pytest.approx(1, abs=0.05)
