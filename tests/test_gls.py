@@ -73,7 +73,7 @@ def test_step_in_every_position():
 def test_dead_pixel_has_no_rate():
     fit = fit_steps(np.full((9, 1), np.nan), np.ones(1), np.zeros(1), differences(np.arange(10.0)))
     assert np.isnan(fit.rate[0])
-    assert fit.count[0] == 0
+    assert fit.used[0] == 0
     assert not fit.information.any()
 
 

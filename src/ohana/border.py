@@ -124,3 +124,15 @@ def _usable(ramp: Ramp, reads: slice, rows: slice, cols: slice) -> np.ndarray:
     if ramp.bad_pixels is not None:
         data[:, ramp.bad_pixels[rows, cols]] = np.nan
     return data
+
+
+def border_mask(ramp: Ramp, rows: slice = slice(None), cols: slice = slice(None)) -> np.ndarray:
+    """Tell the reference pixels of a window (boolean)."""
+    _, height, width = ramp.shape
+    border = np.zeros((height, width), bool)
+    size = ramp.facts.border
+    sides = (np.s_[:size], np.s_[height - size :], np.s_[:, :size], np.s_[:, width - size :])
+    for side, there in zip(sides, ramp.facts.border_sides, strict=True):
+        if there and size:
+            border[side] = True
+    return border[rows, cols]

@@ -23,6 +23,8 @@ class Steps(NamedTuple):
         Gaussian-equivalent significance [sigma], with the sign of the amplitude.
     saturating : ndarray of bool
         The step drove the pixel into saturation: its amplitude is a lower limit.
+    fit : ndarray of float32
+        Reduced chi-squared of the ramp with all its steps fitted.
     """
 
     row: np.ndarray
@@ -32,6 +34,7 @@ class Steps(NamedTuple):
     error: np.ndarray
     significance: np.ndarray
     saturating: np.ndarray
+    fit: np.ndarray
 
     def select(self, which: np.ndarray) -> Steps:
         """Return the steps that an index or boolean array picks."""
@@ -39,7 +42,16 @@ class Steps(NamedTuple):
 
 
 #: dtypes of the columns of `Steps`.
-STEP_TYPES = (np.int32, np.int32, np.int32, np.float32, np.float32, np.float32, np.bool_)
+STEP_TYPES = (
+    np.int32,
+    np.int32,
+    np.int32,
+    np.float32,
+    np.float32,
+    np.float32,
+    np.bool_,
+    np.float32,
+)
 
 
 def join_steps(parts: list[Steps]) -> Steps:
@@ -58,10 +70,14 @@ class PixelMaps:
         Count rate [DN per frame time], steps left out; NaN where it cannot be measured.
     noise : ndarray of float32
         Read noise of one frame [DN].
+    shot : ndarray of float32
+        Poisson variance per frame time [DN^2].
+    dof : ndarray of float32
+        Degrees of freedom behind the noise.
     best_step, best_significance, best_read : ndarray
         Most significant upward step: amplitude [DN], significance [sigma], read (-1: none).
     first_usable, stop : ndarray of int32
-        First read that can be used; first saturated read (T where none is).
+        First read that can be used, and first saturated read (T where there is none).
     first_appearance, persistence_count, transition_count : ndarray of int32
         See `ohana.temporal`.
     max_intensity, intensity_variance : ndarray of float32
@@ -70,6 +86,8 @@ class PixelMaps:
 
     rate: np.ndarray
     noise: np.ndarray
+    shot: np.ndarray
+    dof: np.ndarray
     best_step: np.ndarray
     best_significance: np.ndarray
     best_read: np.ndarray

@@ -29,7 +29,7 @@ class Fit(NamedTuple):
         Rate without any further step, in units of data per frame time; NaN without data.
     chi2 : ndarray, shape (n,)
         Chi-squared without any further step.
-    count : ndarray, shape (n,)
+    used : ndarray, shape (n,)
         Differences used.
     score, information : ndarray, shape (T - 1, n)
         The step from read f to f + 1 is ``score / information``, its standard error
@@ -40,7 +40,7 @@ class Fit(NamedTuple):
     rate: np.ndarray
     rate_error: np.ndarray
     chi2: np.ndarray
-    count: np.ndarray
+    used: np.ndarray
     score: np.ndarray
     information: np.ndarray
 

@@ -31,29 +31,24 @@ class Scan(NamedTuple):
     ----------
     rate : ndarray
         [DN per frame time]
-    chi2, count : ndarray
+    chi2, used : ndarray
         Chi-squared without any step, and differences used.
     up_sigma, up_step, up_read : ndarray
         Most significant upward step: in its standard errors, amplitude [DN], and read (-1 where
         no step can be told).
     down_sigma, down_step, down_read : ndarray
         The same for the downward step; sigma and amplitude are negative.
-    largest, scatter : ndarray
-        Largest difference above the rate [DN], and mean square of the differences about it
-        [DN^2].
     """
 
     rate: np.ndarray
     chi2: np.ndarray
-    count: np.ndarray
+    used: np.ndarray
     up_sigma: np.ndarray
     up_step: np.ndarray
     up_read: np.ndarray
     down_sigma: np.ndarray
     down_step: np.ndarray
     down_read: np.ndarray
-    largest: np.ndarray
-    scatter: np.ndarray
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -83,11 +78,11 @@ def fit_chunk(data, stop, left_out, noise, curved, model, work, sums, fit):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def pick(work, fit, dt, out):
-    """Reduce scores and information over the reads; fills ``out`` (11, n), rows as in `Scan`."""
+def pick(work, fit, out):
+    """Reduce scores and information over the reads; fills ``out`` (9, n), rows as in `Scan`."""
     reads, n = work.shape[1], work.shape[2]
     count, up, up_read = out[2], out[3], out[5]
-    down, down_read, largest, scatter = out[6], out[8], out[9], out[10]
+    down, down_read = out[6], out[8]
     out[2:] = 0.0
     up_read[:] = -1.0
     down_read[:] = -1.0
@@ -102,18 +97,13 @@ def pick(work, fit, dt, out):
         for i in range(n):
             down_read[i] = f if power[i] < down[i] else down_read[i]
             down[i] = min(power[i], down[i])
-        value, used, slope = work[DIFFERENCE, f], work[USED, f], fit[0]
-        for i in range(n):
-            excess = (value[i] - slope[i] * dt[f - 1]) * used[i]
-            largest[i] = max(largest[i], excess)
-            scatter[i] += excess * excess
+        used = work[USED, f]
         for i in range(n):
             count[i] += used[i]
     for i in range(n):
         out[0, i] = fit[0, i] if count[i] > 0 else np.nan
         out[1, i] = fit[2, i]
         up[i], down[i] = np.sqrt(up[i]), -np.sqrt(-down[i])
-        scatter[i] /= max(count[i], 1.0)
         for read, step in ((up_read[i], 4), (down_read[i], 7)):
             f = int(read)
             if f > 0:
@@ -124,7 +114,7 @@ def pick(work, fit, dt, out):
 def scan_kernel(data, stop, left_out, noise, curved, model, at, out):
     """Scan ramps (T, n), ``CHUNK`` at a time.
 
-    ``out`` (11, n) receives the rows of `Scan`; if ``at`` (n,) is not empty, ``out`` (2, n)
+    ``out`` (9, n) receives the rows of `Scan`; if ``at`` (n,) is not empty, ``out`` (2, n)
     receives score and information of the step at read ``at`` instead.
     """
     reads, n = data.shape
@@ -143,7 +133,7 @@ def scan_kernel(data, stop, left_out, noise, curved, model, at, out):
                 out[0, start + i] = work[DATA, at[start + i], i]
                 out[1, start + i] = work[PIVOT, at[start + i], i]
         else:
-            pick(work, fit, model.dt, out[:, part])
+            pick(work, fit, out[:, part])
 
 
 class Ramps(NamedTuple):

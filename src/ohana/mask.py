@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ohana.events import Event
+from ohana.files import replacing
 from ohana.labels import MASK_PRIORITY
 
 
@@ -41,3 +43,9 @@ def paint_mask(events: Sequence[Event], shape: tuple[int, int]) -> np.ndarray:
             if event.label == label:
                 mask[event.rows, event.cols] = label
     return mask
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Write a mask as ``.npy``, whole or not at all."""
+    with replacing(path) as temporary:
+        np.save(temporary, mask, allow_pickle=False)

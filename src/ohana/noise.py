@@ -41,12 +41,17 @@ class Noise(NamedTuple):
         Robust rate [DN per frame time]; NaN without data.
     dof : ndarray
         Degrees of freedom behind ``variance``; may be infinite.
+    largest, scatter : ndarray
+        Largest difference above the median one [DN], and mean square of all differences about
+        it [DN^2], events included.
     """
 
     variance: np.ndarray
     shot: np.ndarray
     rate: np.ndarray
     dof: np.ndarray
+    largest: np.ndarray
+    scatter: np.ndarray
 
 
 @njit(nogil=True, cache=True)
@@ -92,7 +97,11 @@ def rough_kernel(data, stop, dt, centre, spread):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def clipped_kernel(data, stop, dt, centre, limit, sums):
-    """Sum count, dt, d and d^2 of the differences within ``limit`` of the median; (4, n)."""
+    """Sum over differences: ``sums`` (7, n).
+
+    Count, dt, d and d^2 of those within ``limit`` of the median (``d`` counted from it); count,
+    d^2 and the largest d of all.
+    """
     sums[:] = 0.0
     for f in range(1, data.shape[0]):
         length = dt[f - 1]
@@ -106,6 +115,13 @@ def clipped_kernel(data, stop, dt, centre, limit, sums):
             time[i] += length if good else 0.0
             total[i] += excess if good else 0.0
             square[i] += excess * excess if good else 0.0
+        used, scatter, largest = sums[4], sums[5], sums[6]
+        for i in range(now.size):
+            excess = np.float64(now[i]) - np.float64(before[i]) - centre[i] * length
+            good = excess - excess == 0.0 and f < stop[i]
+            used[i] += 1.0 if good else 0.0
+            scatter[i] += excess * excess if good else 0.0
+            largest[i] = max(largest[i], excess) if good else largest[i]
 
 
 class Yields(NamedTuple):
@@ -210,7 +226,7 @@ def measure(
     Noise
         Arrays of shape (R, W); variance NaN where a whole group has no data.
     """
-    centre, count, time, total, square = _clipped_sums(data, stop, model.dt)
+    centre, count, time, total, square, used, scatter, largest = _sums(data, stop, model.dt)
     yields = expected_yields(model)
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = np.where(count > 0, centre + total / time, centre)
@@ -234,10 +250,11 @@ def measure(
         variance[group] = typical[group]
         scale[group] = mixed[group]
         out_dof[group] = np.where(outlier, own, own + worth)[group]
-    return Noise(variance * scale, shot * scale, rate, out_dof)
+    scatter /= np.maximum(used, 1)
+    return Noise(variance * scale, shot * scale, rate, out_dof, largest, scatter)
 
 
-def _clipped_sums(data: np.ndarray, stop: np.ndarray, dt: np.ndarray) -> tuple[np.ndarray, ...]:
+def _sums(data: np.ndarray, stop: np.ndarray, dt: np.ndarray) -> tuple[np.ndarray, ...]:
     """Median difference, and the sums of `clipped_kernel`, of each pixel of a block."""
     ramps, last = data.reshape(len(data), -1), np.ascontiguousarray(stop).ravel()
     centre, spread = np.empty(last.size), np.empty(last.size)
@@ -246,7 +263,7 @@ def _clipped_sums(data: np.ndarray, stop: np.ndarray, dt: np.ndarray) -> tuple[n
     typical = np.median(spread[known]) if known.any() else np.nan
     # The median deviation of a few values comes out low: be generous, and equal for all.
     scale = np.fmax(spread, typical) if len(dt) >= FEW else np.full(last.size, 2 * typical)
-    sums = np.empty((4, last.size))
+    sums = np.empty((7, last.size))
     clipped_kernel(ramps, last, dt, centre, CLIP * scale, sums)
     return tuple(values.reshape(stop.shape) for values in (centre, *sums))
 

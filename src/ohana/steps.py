@@ -20,7 +20,7 @@ CURVED_READS = 6
 
 def find_steps(
     ramps: Ramps, dof: np.ndarray, scanned: Scan, model: Differences, config: DetectorConfig
-) -> Steps:
+) -> tuple[Steps, np.ndarray]:
     """Find every significant step, up and down, of every ramp.
 
     Parameters
@@ -38,8 +38,10 @@ def find_steps(
 
     Returns
     -------
-    Steps
+    steps : Steps
         ``row`` is 0 and ``col`` the index of the ramp; sorted by ramp and read.
+    rate : ndarray, shape (n,)
+        Rate of each ramp with its steps left out [DN per frame time].
 
     Notes
     -----
@@ -48,13 +50,14 @@ def find_steps(
     significant. A step found is a difference left out (see `ohana.gls`).
     """
     index = np.flatnonzero(_strongest(scanned, dof)[0] >= config.sigma_threshold)
+    rate = scanned.rate.copy()
     parts = [_saturating(ramps, dof, scanned, model, config)]
     for start in range(0, len(index), BATCH):
         part = index[start : start + BATCH]
-        found = _search(ramps.select(part), dof[part], model, config)
+        found, rate[part] = _search(ramps.select(part), dof[part], model, config)
         parts.append(found._replace(col=part[found.col].astype(np.int32)))
     steps = join_steps(parts)
-    return steps.select(np.lexsort((steps.read, steps.col)))
+    return steps.select(np.lexsort((steps.read, steps.col))), rate
 
 
 def _strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +70,7 @@ def _strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def is_curved(ramps: Ramps, model: Differences) -> np.ndarray:
     """Tell bright ramps that a curve describes better than one step (boolean, shape (n,))."""
     plain = scan(ramps, model)
-    curved = (np.abs(plain.rate * plain.count) > CURVED_SIGNAL) & (plain.count >= CURVED_READS)
+    curved = (np.abs(plain.rate * plain.used) > CURVED_SIGNAL) & (plain.used >= CURVED_READS)
     index = np.flatnonzero(curved)
     bent = scan(ramps._replace(curved=np.ones(len(curved))).select(index), model)
     step = np.maximum(plain.up_sigma, -plain.down_sigma)[index] ** 2
@@ -75,8 +78,10 @@ def is_curved(ramps: Ramps, model: Differences) -> np.ndarray:
     return curved
 
 
-def _search(ramps: Ramps, dof: np.ndarray, model: Differences, config: DetectorConfig) -> Steps:
-    """Find the steps of ramps that have at least one."""
+def _search(
+    ramps: Ramps, dof: np.ndarray, model: Differences, config: DetectorConfig
+) -> tuple[Steps, np.ndarray]:
+    """Find the steps of ramps that have at least one, and the rates without them."""
     ramps = ramps._replace(
         left_out=np.zeros(ramps.data.shape, bool), curved=is_curved(ramps, model).astype(float)
     )
@@ -93,7 +98,9 @@ def _search(ramps: Ramps, dof: np.ndarray, model: Differences, config: DetectorC
     for start in range(0, len(ramp), BATCH):
         part = slice(start, start + BATCH)
         parts.append(_refit(ramps, ramp[part], at[part], dof, model, config))
-    return join_steps(parts)
+    steps, rest = join_steps(parts), scan(ramps, model)
+    fit = rest.chi2 / np.maximum(rest.used - 1 - ramps.curved, 1)
+    return steps._replace(fit=fit[steps.col].astype(np.float32)), rest.rate
 
 
 def _refit(
@@ -122,6 +129,7 @@ def _as_steps(ramp, read, amplitude, error, sigma, saturating: bool) -> Steps:
         error.astype(np.float32),
         sigma.astype(np.float32),
         np.full(len(ramp), saturating),
+        np.ones(len(ramp), np.float32),
     )
 
 
@@ -136,7 +144,7 @@ def _saturating(
     index = np.flatnonzero((ramps.stop >= 1) & (ramps.stop < len(ramps.data)))
     read = ramps.stop[index].astype(int)
     rise = ramps.data[read, index].astype(np.float64) - ramps.data[read - 1, index]
-    known = scanned.count[index] > 0
+    known = scanned.used[index] > 0
     excess = rise - np.where(known, scanned.rate[index], 0.0) * model.dt[read - 1]
     variance = ramps.variance[index] * model.read[read - 1]
     error = np.sqrt(variance + ramps.shot[index] * model.shot[read - 1])

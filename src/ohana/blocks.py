@@ -1,0 +1,129 @@
+"""Stages 3 to 5 on one row block: noise, steps, telegraph noise, temporal features."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ohana.border import border_mask
+from ohana.config import DetectorConfig
+from ohana.differences import Differences, differences
+from ohana.events import Event, PixelMaps, Steps
+from ohana.jumps import Ramps, Scan, scan, scan_kernel
+from ohana.noise import Noise, gaussian, measure
+from ohana.ramp import Block, Ramp
+from ohana.steps import find_steps
+from ohana.temporal import temporal_features
+from ohana.walk import Source, load_block
+
+
+class BlockResult(NamedTuple):
+    """What was found in a row block; rows of steps and events count from those of the array."""
+
+    rows: slice
+    steps: Steps
+    telegraph: list[Event]
+    maps: PixelMaps
+
+
+def difference_model(ramp: Ramp) -> Differences:
+    """Describe the differences of a ramp, in units of its frame time."""
+    return differences(ramp.times, ramp.facts.frame_time, ramp.facts.nframes)
+
+
+def analyse_block(
+    source: Source, rows: slice, model: Differences, config: DetectorConfig
+) -> tuple[BlockResult, np.ndarray]:
+    """Run the per-pixel stages on one row block of a ramp.
+
+    Parameters
+    ----------
+    source : Source
+        Ramp and reference correction.
+    rows : slice
+        From `ohana.ramp.row_blocks`.
+    model : Differences
+        Covariance coefficients.
+    config : DetectorConfig
+        Settings.
+
+    Returns
+    -------
+    result : BlockResult
+    data : ndarray of float32, shape (T, R, W)
+        The corrected reads, first usable read at zero [DN].
+    """
+    block, first = load_block(source, rows)
+    border = border_mask(source.ramp, rows)
+    noise = measure(block.data, block.stop, border, model, source.ramp.facts.gain)
+    steps, telegraph, maps = analyse(block, noise, model, source.ramp.facts.gain, config)
+    maps = replace(maps, first_usable=first)
+    shift = rows.start
+    steps = steps._replace(row=steps.row + np.int32(shift))
+    telegraph = [replace(event, rows=event.rows + np.int32(shift)) for event in telegraph]
+    return BlockResult(rows, steps, telegraph, maps), block.data
+
+
+def analyse(
+    block: Block, noise: Noise, model: Differences, gain: float, config: DetectorConfig
+) -> tuple[Steps, list[Event], PixelMaps]:
+    """Find steps and telegraph noise of the pixels of a block, and describe them by maps."""
+    reads, rows, cols = block.data.shape
+    flat = Noise(*(values.ravel() for values in noise))
+    dead = ~np.isfinite(flat.variance)
+    ramps = Ramps(
+        block.data.reshape(reads, -1),
+        np.where(dead, 0, block.stop.ravel()).astype(np.int32),
+        np.where(dead, 1.0, flat.variance),
+        flat.shot,
+    )
+    scanned = scan(ramps, model)
+    steps, rate = find_steps(ramps, flat.dof, scanned, model, config)
+    maps = _maps(block, noise, scanned, rate, steps)
+    row, col = np.divmod(steps.col, cols)
+    return steps._replace(row=row.astype(np.int32), col=col.astype(np.int32)), [], maps
+
+
+def compile_kernels(log: logging.Logger) -> None:
+    """Compile what is not compiled yet, on a tiny ramp, and say so: it takes a while."""
+    if any(Path(scan_kernel.stats.cache_path).glob("jumps.scan_kernel-*.nbi")):
+        return
+    log.info("compiling kernels, once for this installation")
+    start = time.perf_counter()
+    data = np.random.default_rng(0).normal(0, 1, (12, 16, 32)).astype(np.float32)
+    data[6:, 8, 8] += 100
+    block, model = Block(data, np.full((16, 32), 12, np.int32)), differences(np.arange(12.0))
+    noise = measure(*block, np.zeros((16, 32), bool), model, 1.0)
+    analyse(block, noise, model, 1.0, DetectorConfig())
+    log.info(f"compiled in {time.perf_counter() - start:.0f} s")
+
+
+def _maps(block: Block, noise: Noise, scanned: Scan, rate: np.ndarray, steps: Steps) -> PixelMaps:
+    """Collect the per-pixel maps of a block; ``steps.col`` counts pixels along the block."""
+    shape = block.stop.shape
+    temporal = temporal_features(steps, block.stop.ravel())
+
+    def plane(values: np.ndarray, kind: type = np.float32) -> np.ndarray:
+        return np.asarray(values).reshape(shape).astype(kind)
+
+    return PixelMaps(
+        rate=plane(rate),
+        noise=plane(np.sqrt(noise.variance)),
+        shot=plane(noise.shot),
+        dof=plane(noise.dof),
+        best_step=plane(scanned.up_step),
+        best_significance=plane(gaussian(scanned.up_sigma, noise.dof.ravel())),
+        best_read=plane(scanned.up_read, np.int32),
+        first_usable=np.zeros(shape, np.int32),
+        stop=block.stop,
+        first_appearance=plane(temporal.first_appearance, np.int32),
+        persistence_count=plane(temporal.persistence_count, np.int32),
+        transition_count=plane(temporal.transition_count, np.int32),
+        max_intensity=plane(noise.largest),
+        intensity_variance=plane(noise.scatter),
+    )

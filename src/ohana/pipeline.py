@@ -1,0 +1,182 @@
+"""The main job, stage by stage: read this first."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ohana.blocks import BlockResult, analyse_block, compile_kernels, difference_model
+from ohana.border import border_mask
+from ohana.catalog import write_catalogue
+from ohana.config import DetectorConfig
+from ohana.events import Event, PixelMaps, Steps, join_steps
+from ohana.features import read_features, write_features
+from ohana.files import make_folder
+from ohana.linking import dating_error, link_steps
+from ohana.mask import paint_mask, write_mask
+from ohana.processed import Processed, fingerprint, open_processed, writing_processed
+from ohana.ramp import Ramp, row_blocks
+from ohana.read import open_exposure
+from ohana.refpix import fit_reference
+from ohana.rules.cosmic_rays import charge_steps, find_cosmic_rays
+from ohana.summary import Summary, summarise
+from ohana.walk import Corrected, Source
+
+log = logging.getLogger("ohana")
+
+#: Called with the name of a stage, the parts done and the parts in all.
+Progress = Callable[[str, int, int], None]
+
+
+class Found(NamedTuple):
+    """Events and per-pixel maps of one integration."""
+
+    events: list[Event]
+    maps: PixelMaps
+
+
+def predict(
+    path: Path,
+    output_dir: Path,
+    config: DetectorConfig,
+    *,
+    processed: bool = True,
+    progress: Progress | None = None,
+) -> Summary:
+    """Find the events of an exposure and write mask, catalogue and per-pixel features.
+
+    Parameters
+    ----------
+    path : Path
+        A file, or a folder of TIFF frames.
+    output_dir : Path
+        Folder for the results.
+    config : DetectorConfig
+        Settings.
+    processed : bool
+        Write the corrected cube too.
+    progress : callable, optional
+        Called with the name of a stage, the parts done and the parts in all.
+
+    Raises
+    ------
+    OhanaError
+        The input is no ramp, or the results cannot be written.
+    """
+    start, tell = time.perf_counter(), progress or (lambda stage, done, total: None)
+    ramps = open_exposure(path, config)
+    compile_kernels(log)
+    make_folder(output_dir)
+    events: list[Event] = []
+    files, notices = [], list(ramps[0].notes)
+    for ramp in ramps:
+        name = ramp.name if len(ramps) == 1 else f"{ramp.name}_int{ramp.integration}"
+        stem = output_dir / name
+        found, written, told = predict_ramp(ramp, stem, config, processed, tell)
+        events += [replace(event, integration=ramp.integration) for event in found.events]
+        files += written
+        notices += [notice for notice in told if notice not in notices]
+    mask = paint_mask(events, ramps[0].shape[1:])
+    write_mask(output_dir / "prediction_mask.npy", mask)
+    write_catalogue(output_dir / "detections.json", events)
+    files += [output_dir / "prediction_mask.npy", output_dir / "detections.json"]
+    science = ~border_mask(ramps[0])
+    return Summary(
+        path,
+        ramps[0].shape,
+        len(ramps),
+        ramps[0].facts,
+        float(np.nanmedian(found.maps.noise[science])),
+        float(np.nanmedian(found.maps.rate[science])),
+        summarise(events, ramps),
+        tuple(notices),
+        tuple(files),
+        time.perf_counter() - start,
+    )
+
+
+def predict_ramp(
+    ramp: Ramp, stem: Path, config: DetectorConfig, processed: bool, progress: Progress
+) -> tuple[Found, list[Path], list[str]]:
+    """Find the events of one integration; writes features and, if wanted, the corrected cube."""
+    cube_path = stem.with_name(f"{stem.name}_processed.npy")
+    features_path = stem.with_name(f"{stem.name}_temporal.npz")
+    mark = fingerprint(ramp, config)
+    source, notice = _reused(ramp, cube_path, features_path, mark), ""
+    if source is None:
+        reference, notice = fit_reference(ramp, config)
+        source = Source(ramp, reference)
+    else:
+        notice = f"{cube_path.name}: used again"
+    write_to = cube_path if processed and source.corrected is None else None
+    reads, height, width = ramp.shape
+    with writing_processed(write_to, (reads - 1, height, width)) as cube:
+        steps, telegraph, maps = walk(source, config, cube, progress)
+        events = telegraph + link_events(source, steps, maps, config, progress)
+        write_features(features_path, maps, mark, ramp.facts.frame_time)
+    files = [features_path, *([cube_path] if processed else [])]
+    return Found(events, maps), files, [notice]
+
+
+def _reused(ramp: Ramp, cube_path: Path, features_path: Path, mark: str) -> Source | None:
+    """Give the corrected cube of an earlier run, if its input and settings were the same."""
+    reads, height, width = ramp.shape
+    planes = open_processed(cube_path, (reads - 1, height, width)) if cube_path.exists() else None
+    features = read_features(features_path) if planes else None
+    if planes is None or features is None or features[1] != mark:
+        return None
+    return Source(ramp, None, Corrected(planes, features[0]["first_usable"], features[0]["stop"]))
+
+
+def walk(
+    source: Source, config: DetectorConfig, cube: Processed | None, progress: Progress
+) -> tuple[Steps, list[Event], PixelMaps]:
+    """Run the per-pixel stages over all row blocks, on several threads."""
+    _, height, width = source.ramp.shape
+    model, blocks = difference_model(source.ramp), list(row_blocks(height))
+    maps: PixelMaps | None = None
+    steps, telegraph = [], []
+
+    def work(rows: slice) -> BlockResult:
+        result, data = analyse_block(source, rows, model, config)
+        if cube is not None:
+            cube.write(data, rows)
+        return result
+
+    progress("steps", 0, len(blocks))
+    with ThreadPoolExecutor(config.threads or os.cpu_count()) as pool:
+        for done, result in enumerate(pool.map(work, blocks), 1):
+            if maps is None:
+                maps = _empty_maps(result.maps, (height, width))
+            for field in fields(maps):
+                getattr(maps, field.name)[result.rows] = getattr(result.maps, field.name)
+            steps.append(result.steps)
+            telegraph += result.telegraph
+            progress("steps", done, len(blocks))
+    assert maps is not None  # an array has rows
+    return join_steps(steps), telegraph, maps
+
+
+def _empty_maps(like: PixelMaps, shape: tuple[int, int]) -> PixelMaps:
+    arrays = {f.name: np.empty(shape, getattr(like, f.name).dtype) for f in fields(like)}
+    return PixelMaps(**arrays)
+
+
+def link_events(
+    source: Source, steps: Steps, maps: PixelMaps, config: DetectorConfig, progress: Progress
+) -> list[Event]:
+    """Link the steps of neighbouring pixels to snowballs and cosmic rays."""
+    progress("events", 0, 1)
+    steps = steps.select(charge_steps(steps, maps, config))
+    group = link_steps(steps, dating_error(steps, maps.noise), maps.stop.shape)
+    rays = find_cosmic_rays(steps, group, maps, config)
+    progress("events", 1, 1)
+    return rays

@@ -1,0 +1,95 @@
+"""The corrected cube on disk (``<exposure>_processed.npy``), and when it can be used again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+import ohana
+from ohana.config import DetectorConfig
+from ohana.errors import OhanaError
+from ohana.files import replacing
+from ohana.ramp import Planes, Ramp
+
+#: Stages whose settings shape the corrected cube.
+STAGES = ("reading", "detector", "reference")
+#: Bytes looked at in each of a few places of an input.
+SAMPLE = 1 << 16
+
+
+def fingerprint(ramp: Ramp, config: DetectorConfig) -> str:
+    """Identify the corrected cube of a ramp: input, integration, settings and version.
+
+    An input counts as the same if name, size, time of change and samples of its bytes are.
+    """
+    source = ramp.source
+    files = sorted(source.iterdir()) if source.is_dir() else [source]
+    digest = hashlib.blake2b(digest_size=16)
+    settings = config.fingerprint(STAGES)
+    digest.update(f"{ohana.__version__} {settings} {ramp.integration} {ramp.shape}".encode())
+    for file in files:
+        status = file.stat()
+        digest.update(f"{file.resolve()} {status.st_size} {status.st_mtime_ns}".encode())
+        with open(file, "rb") as stream:
+            for place in np.linspace(0, max(status.st_size - SAMPLE, 0), 8).astype(int):
+                stream.seek(int(place))
+                digest.update(stream.read(SAMPLE))
+    return digest.hexdigest()
+
+
+class Processed:
+    """Rows of a corrected cube, written by any thread in any order."""
+
+    def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
+        cube = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+        self.offset, self.shape = cube.offset, shape
+        del cube
+        self.file = os.open(path, os.O_WRONLY)
+
+    def write(self, data: np.ndarray, rows: slice) -> None:
+        """Write reads 1 to T - 1 of some rows from float32 ``data`` (T, rows, W)."""
+        plane = self.shape[1] * self.shape[2]
+        for t, part in enumerate(data[1:]):
+            start = self.offset + 4 * (t * plane + rows.start * self.shape[2])
+            left = memoryview(np.ascontiguousarray(part)).cast("B")
+            while left:
+                done = os.pwrite(self.file, left, start)
+                left, start = left[done:], start + done
+
+
+@contextmanager
+def writing_processed(path: Path | None, shape: tuple[int, int, int]) -> Iterator[Processed | None]:
+    """Give the place for the corrected cube (T - 1, H, W); it gets its name when all is there."""
+    if path is None:
+        yield None
+        return
+    free = os.statvfs(path.parent)
+    needed, there = 4 * int(np.prod(shape)), free.f_bavail * free.f_frsize
+    if needed > there:
+        raise OhanaError(
+            f"{path}: needs {needed / 1e9:.1f} GB of disk, {there / 1e9:.1f} GB are free; "
+            "--no-processed does without"
+        )
+    with replacing(path) as temporary:
+        cube = Processed(temporary, shape)
+        try:
+            yield cube
+        finally:
+            os.close(cube.file)
+
+
+def open_processed(path: Path, shape: tuple[int, int, int]) -> Planes | None:
+    """Give the reads of a corrected cube (T - 1, H, W), or None if it is not what it should be."""
+    try:
+        cube = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    if cube.shape != shape or cube.dtype != np.float32 or not cube.flags.c_contiguous:
+        return None
+    offsets = cube.offset + 4 * shape[1] * shape[2] * np.arange(shape[0], dtype=np.int64)
+    return Planes(path, offsets, shape[1:], cube.dtype)

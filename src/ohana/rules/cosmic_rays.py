@@ -1,0 +1,148 @@
+"""Cosmic rays: upward steps that stay, linked over neighbouring pixels in the same read."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage, special
+
+from ohana.config import DetectorConfig
+from ohana.events import Event, PixelMaps, Steps
+from ohana.labels import Label
+
+#: A fall of at least this fraction of a rise means that the rise was not charge.
+FALL = 0.5
+#: Reads after a neighbour has slowly filled up in which charge spills over as a step, and how
+#: many times the threshold a hit must reach to be believed there.
+SPILL_READS = 3
+SPILL_FACTOR = 3.0
+#: Confidence is logistic in (intercept, significance over the threshold, log of the pixels);
+#: fitted by ``benchmarks/calibrate.py``.
+CONFIDENCE = (3.0, 0.5, 1.0)
+
+
+def charge_steps(steps: Steps, maps: PixelMaps, config: DetectorConfig) -> np.ndarray:
+    """Tell steps that charge can have made.
+
+    Parameters
+    ----------
+    steps : Steps
+        n steps of the whole array.
+    maps : PixelMaps
+        Per-pixel results.
+    config : DetectorConfig
+        ``sigma_threshold`` acts here.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        Upward, in a pixel that does not fall back, and not the spill of a full neighbour.
+    """
+    up = steps.amplitude > 0
+    fall = np.zeros(maps.stop.shape, np.float32)
+    np.maximum.at(fall, (steps.row[~up], steps.col[~up]), -steps.amplitude[~up])
+    stays = fall[steps.row, steps.col] < FALL * steps.amplitude
+    filled = np.where(maps.stop > 0, maps.stop, np.iinfo(np.int32).max).astype(np.int64)
+    jumped = steps.saturating
+    filled[steps.row[jumped], steps.col[jumped]] = np.iinfo(np.int32).max
+    since = steps.read - ndimage.minimum_filter(filled, 3)[steps.row, steps.col]
+    faint = steps.significance < SPILL_FACTOR * config.sigma_threshold
+    spill = (since >= 0) & (since <= SPILL_READS) & faint & ~jumped
+    return up & stays & ~spill
+
+
+def find_cosmic_rays(
+    steps: Steps, group: np.ndarray, maps: PixelMaps, config: DetectorConfig
+) -> list[Event]:
+    """Make cosmic rays of linked steps.
+
+    Parameters
+    ----------
+    steps : Steps
+        n upward steps of the whole array.
+    group : ndarray of int, shape (n,)
+        The event each belongs to, see `ohana.linking`.
+    maps : PixelMaps
+        Per-pixel results.
+    config : DetectorConfig
+        The fields of the stages "steps", "events" and "cosmic rays" act here.
+
+    Returns
+    -------
+    list of Event
+        Those of more than ``cosmic_ray_max_spatial_extent`` pixels are flagged ``extended``.
+    """
+    bright = steps.amplitude >= config.cosmic_ray_min_step
+    # A jump into saturation without a rate before it is no evidence on its own.
+    bright &= steps.significance >= config.sigma_threshold
+    steps, group = steps.select(bright), group[bright]
+    steps, group = _join_neighbours(steps, group, maps, config)
+    order = np.lexsort((-steps.amplitude, group))
+    steps, group = steps.select(order), group[order]
+    start = np.flatnonzero(np.diff(group, prepend=-1))
+    events = []
+    for first, last in zip(start, np.append(start[1:], len(group)), strict=True):
+        if steps.amplitude[first] < config.cosmic_ray_min_intensity:
+            continue
+        event = _event(Steps(*(column[first:last] for column in steps)), config)
+        enough = len(event.rows) >= config.min_anomaly_pixels
+        if enough and event.confidence >= config.min_confidence:
+            events.append(event)
+    return events
+
+
+def _join_neighbours(
+    steps: Steps, group: np.ndarray, maps: PixelMaps, config: DetectorConfig
+) -> tuple[Steps, np.ndarray]:
+    """Add fainter pixels beside a member whose own best step is in the same read."""
+    taken = np.zeros(maps.stop.shape, bool)
+    taken[steps.row, steps.col] = True
+    candidate = maps.best_significance >= config.neighbour_threshold
+    candidate &= (maps.best_significance < config.sigma_threshold) & ~taken
+    candidate &= maps.best_step >= config.cosmic_ray_min_step
+    added, groups = [], []
+    for dr, dc in [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c]:
+        row, col = steps.row + dr, steps.col + dc
+        inside = (row >= 0) & (row < taken.shape[0]) & (col >= 0) & (col < taken.shape[1])
+        at = np.flatnonzero(inside)
+        same = candidate[row[at], col[at]]
+        same &= np.abs(maps.best_read[row[at], col[at]] - steps.read[at]) <= 1
+        # Each pixel joins one event only, the first that asks.
+        _, once = np.unique(row[at[same]] * taken.shape[1] + col[at[same]], return_index=True)
+        at = at[same][once]
+        row, col = row[at], col[at]
+        candidate[row, col] = False
+        amplitude, sigma = maps.best_step[row, col], maps.best_significance[row, col]
+        flags = np.zeros(len(at), bool), np.ones(len(at), np.float32)
+        read = maps.best_read[row, col]
+        added.append(Steps(row, col, read, amplitude, amplitude / sigma, sigma, *flags))
+        groups.append(group[at])
+    joined = Steps(*(np.concatenate(parts) for parts in zip(steps, *added, strict=True)))
+    return joined, np.concatenate([group, *groups])
+
+
+def _event(steps: Steps, config: DetectorConfig) -> Event:
+    """Make one event of its steps, the strongest first."""
+    _, once = np.unique(np.stack([steps.row, steps.col]), axis=1, return_index=True)
+    steps = steps.select(np.sort(once))
+    votes = np.bincount(steps.read, weights=np.minimum(steps.significance, 1e3) ** 2)
+    excess = float(steps.significance.max()) - config.sigma_threshold
+    base, slope, per_pixel = CONFIDENCE
+    confidence = special.expit(base + slope * excess + per_pixel * np.log(len(steps.row)))
+    extra = {
+        "step_amplitude": float(steps.amplitude.sum()),
+        "step_error": float(np.sqrt(np.sum(steps.error.astype(float) ** 2))),
+        "fit_quality": float(min(1.0, 1 / max(steps.fit[0], 1e-6))),
+        "saturated": bool(steps.saturating.any()),
+        "extended": len(steps.row) > config.cosmic_ray_max_spatial_extent,
+    }
+    return Event(
+        Label.COSMIC_RAY,
+        steps.row,
+        steps.col,
+        steps.read,
+        steps.amplitude,
+        steps.significance,
+        int(votes.argmax()),
+        float(confidence),
+        extra=extra,
+    )

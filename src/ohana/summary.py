@@ -1,0 +1,127 @@
+"""What a run reports to its user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ohana.events import Event
+from ohana.labels import Label
+from ohana.ramp import Facts, Ramp
+
+#: Facts of the detector that a user should check, with their units.
+FACTS = (
+    ("gain", "e-/DN"),
+    ("saturation", "DN"),
+    ("frame_time", "s"),
+    ("read_noise", "DN"),
+    ("outputs", ""),
+    ("border", "px"),
+)
+
+
+@dataclass(frozen=True)
+class ClassSummary:
+    """Numbers of one class.
+
+    Attributes
+    ----------
+    label : Label
+        The class.
+    events, pixels : int
+        Events, and pixels they cover.
+    density : float
+        Events per million pixels.
+    amplitude, confidence : float
+        Medians over the events; amplitude of the strongest pixel [DN].
+    """
+
+    label: Label
+    events: int
+    pixels: int
+    density: float
+    amplitude: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Outcome of one exposure; ``str()`` gives a page for the terminal.
+
+    Attributes
+    ----------
+    source : Path
+        The input.
+    shape : tuple of int
+        (T, H, W) of one integration.
+    integrations : int
+        Integrations in the file.
+    facts : Facts
+        What was taken for the detector, and from where.
+    noise, rate : float
+        Medians over the pixels that see light [DN, DN per frame time].
+    classes : tuple of ClassSummary
+        One for each class.
+    notices : tuple of str
+        What the user should know.
+    files : tuple of Path
+        What was written or used again.
+    seconds : float
+        Duration.
+    """
+
+    source: Path
+    shape: tuple[int, int, int]
+    integrations: int
+    facts: Facts
+    noise: float
+    rate: float
+    classes: tuple[ClassSummary, ...]
+    notices: tuple[str, ...]
+    files: tuple[Path, ...]
+    seconds: float
+
+    def __str__(self) -> str:
+        reads, height, width = self.shape
+        several = f", {self.integrations} integrations" if self.integrations > 1 else ""
+        lines = [f"{self.source}: {reads} reads of {height} x {width}{several}"]
+        for name, unit in FACTS:
+            value = getattr(self.facts, name)
+            if value is not None:
+                source = self.facts.sources.get(name, "default")
+                lines.append(f"  {name:<12} {value:<10.6g} {unit:<6} {source}")
+        lines.append(f"  {'noise':<12} {self.noise:<10.4g} {'DN':<6} measured, median")
+        lines += [f"  note: {notice}" for notice in self.notices]
+        lines.append(f"{'class':<16}{'events':>9}{'per Mpix':>10}{'pixels':>10}{'step [DN]':>11}")
+        for item in self.classes:
+            amplitude = "-" if np.isnan(item.amplitude) else f"{item.amplitude:.1f}"
+            name = item.label.key.replace("_", " ")
+            numbers = f"{item.events:>9}{item.density:>10.1f}{item.pixels:>10}{amplitude:>11}"
+            lines.append(f"{name:<16}{numbers}")
+        lines += [f"  {path}" for path in self.files]
+        return "\n".join([*lines, f"{self.seconds:.1f} s"])
+
+
+def summarise(events: Sequence[Event], ramps: Sequence[Ramp]) -> tuple[ClassSummary, ...]:
+    """Count events by class over all integrations."""
+    megapixels = sum(np.prod(ramp.shape[1:]) for ramp in ramps) / 1e6
+    table = []
+    for label in Label:
+        if label == Label.BACKGROUND:
+            continue
+        some = [event for event in events if event.label == label]
+        amplitude = [float(event.amplitude.max()) for event in some]
+        table.append(
+            ClassSummary(
+                label,
+                len(some),
+                sum(len(event.rows) for event in some),
+                len(some) / megapixels,
+                float(np.median(amplitude)) if some else float("nan"),
+                float(np.median([event.confidence for event in some])) if some else float("nan"),
+            )
+        )
+    return tuple(table)

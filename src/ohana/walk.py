@@ -1,0 +1,106 @@
+"""Row blocks of a ramp, corrected and masked: what stages 3 to 5 work on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from ohana.border import DO_NOT_USE, SATURATED
+from ohana.ramp import Block, Planes, Ramp
+from ohana.reference import Reference, subtract
+
+
+class Corrected(NamedTuple):
+    """Reads 1 to T - 1 that were corrected before, with first usable and first saturated read."""
+
+    planes: Planes
+    first: np.ndarray
+    stop: np.ndarray
+
+
+class Source(NamedTuple):
+    """A ramp and the correction its blocks need, or its reads as corrected before."""
+
+    ramp: Ramp
+    reference: Reference | None = None
+    corrected: Corrected | None = None
+
+
+@njit(nogil=True, cache=True)
+def _first_saturated(data, limit, stop):
+    """Set ``stop`` (R, W) to the first read at or above ``limit`` where that comes earlier."""
+    for t in range(data.shape[0] - 1, -1, -1):
+        for r in range(data.shape[1]):
+            plane, row = data[t, r], stop[r]
+            for c in range(plane.size):
+                row[c] = t if plane[c] >= limit else row[c]
+
+
+@njit(nogil=True, cache=True)
+def _zero_first(data, stop, first):
+    """Subtract the first usable read of each pixel, and note which it was."""
+    reads, rows, cols = data.shape
+    base = np.empty(cols, data.dtype)
+    for r in range(rows):
+        for c in range(cols):
+            first[r, c] = reads
+            base[c] = 0.0
+            for t in range(stop[r, c]):
+                if data[t, r, c] == data[t, r, c]:
+                    first[r, c] = t
+                    base[c] = data[t, r, c]
+                    break
+        for t in range(reads):
+            plane = data[t, r]
+            for c in range(cols):
+                plane[c] -= base[c]
+
+
+def load_block(source: Source, rows: slice, cols: slice = slice(None)) -> tuple[Block, np.ndarray]:
+    """Read a window of all reads, corrected by reference pixels, first usable read at zero.
+
+    Parameters
+    ----------
+    source : Source
+        Ramp and correction.
+    rows, cols : slice
+        Window in the orientation of the file.
+
+    Returns
+    -------
+    block : Block
+        Reads [DN]; flagged and non-finite ones are NaN, saturated ones are marked by ``stop``.
+    first : ndarray of int32, shape (rows, cols)
+        First usable read; T where there is none.
+    """
+    ramp, reference, corrected = source
+    if corrected is not None:
+        return _load_corrected(corrected, rows, cols)
+    data = ramp.planes.read(rows, cols)
+    stop = np.full(data.shape[1:], len(data), np.int32)
+    if np.isfinite(ramp.facts.saturation):
+        _first_saturated(data, np.float32(ramp.facts.saturation), stop)
+    if ramp.flags is not None:
+        flags = ramp.flags.read_stored(rows, cols)
+        data[flags & DO_NOT_USE > 0] = np.nan
+        saturated = flags & SATURATED > 0
+        stop = np.where(saturated.any(0), np.minimum(saturated.argmax(0), stop), stop)
+        stop = stop.astype(np.int32)
+    if ramp.bad_pixels is not None:
+        data[:, ramp.bad_pixels[rows, cols]] = np.nan
+    if reference is not None:
+        subtract(data, reference, rows, cols)
+    first = np.empty_like(stop)
+    _zero_first(data, stop, first)
+    return Block(data, stop), first
+
+
+def _load_corrected(corrected: Corrected, rows: slice, cols: slice) -> tuple[Block, np.ndarray]:
+    """Give what `load_block` gave when the corrected reads were written."""
+    first, stop = corrected.first[rows, cols].copy(), corrected.stop[rows, cols].copy()
+    later = corrected.planes.read(rows, cols)
+    # Read 0 is the zero of all others, unless it could not be used.
+    zero = np.where((first > 0) & (stop > 0), np.float32(np.nan), np.float32(0))
+    return Block(np.concatenate([zero[None], later]), stop), first
