@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,14 +11,36 @@ import numpy as np
 from ohana.events import PixelMaps
 from ohana.files import replacing
 
+#: Bits of mantissa kept in float maps: one part in 8000, finer than any of them is known.
+BITS = 12
+
 
 def write_features(path: Path, maps: PixelMaps, fingerprint: str, frame_time: float) -> None:
-    """Write the maps, the frame time [s] and the fingerprint of the corrected cube."""
+    """Write the maps, the frame time [s] and the fingerprint of the corrected cube.
+
+    Floats keep ``BITS`` bits of their mantissa; the fast level of compression then takes a
+    fraction of the time and space, and loses nothing that was measured.
+    """
     arrays = {field.name: getattr(maps, field.name) for field in fields(maps)}
-    with replacing(path) as temporary:
-        np.savez_compressed(
-            temporary, **arrays, frame_time=np.float64(frame_time), fingerprint=np.str_(fingerprint)
-        )
+    arrays |= {"frame_time": np.float64(frame_time), "fingerprint": np.str_(fingerprint)}
+    with (
+        replacing(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        for name, values in arrays.items():
+            values = np.asarray(values)
+            if values.dtype == np.float32:
+                values = _rounded(values)
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, values, allow_pickle=False)
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """Round float32 values to ``BITS`` bits of mantissa."""
+    drop = 23 - BITS
+    bits = np.ascontiguousarray(values).view(np.uint32)
+    rounded = ((bits + np.uint32(1 << (drop - 1))) >> drop << drop).view(np.float32)
+    return np.where(np.isfinite(values), rounded, values)
 
 
 def read_features(path: Path) -> tuple[dict[str, np.ndarray], str] | None:

@@ -76,18 +76,56 @@ def find_cosmic_rays(
     bright &= steps.significance >= config.sigma_threshold
     steps, group = steps.select(bright), group[bright]
     steps, group = _join_neighbours(steps, group, maps, config)
-    order = np.lexsort((-steps.amplitude, group))
-    steps, group = steps.select(order), group[order]
+    order = np.lexsort((steps.read, -steps.amplitude, group))
+    steps, group = _once_per_pixel(steps.select(order), group[order], maps.stop.shape)
+    if not len(group):
+        return []
     start = np.flatnonzero(np.diff(group, prepend=-1))
-    events = []
-    for first, last in zip(start, np.append(start[1:], len(group)), strict=True):
-        if steps.amplitude[first] < config.cosmic_ray_min_intensity:
-            continue
-        event = _event(Steps(*(column[first:last] for column in steps)), config)
-        enough = len(event.rows) >= config.min_anomaly_pixels
-        if enough and event.confidence >= config.min_confidence:
-            events.append(event)
-    return events
+    size = np.diff(start, append=len(group))
+    confidence = _confidence(np.maximum.reduceat(steps.significance, start), size, config)
+    keep = steps.amplitude[start] >= config.cosmic_ray_min_intensity
+    keep &= (size >= config.min_anomaly_pixels) & (confidence >= config.min_confidence)
+    first_frame = _dominant_read(steps, group, start)
+    return [
+        _event(Steps(*(column[first:last] for column in steps)), int(read), float(sure), config)
+        for first, last, read, sure in zip(
+            start[keep], (start + size)[keep], first_frame[keep], confidence[keep], strict=True
+        )
+    ]
+
+
+def _once_per_pixel(
+    steps: Steps, group: np.ndarray, shape: tuple[int, int]
+) -> tuple[Steps, np.ndarray]:
+    """Keep the first step of each pixel in each group; groups must be sorted and stay so."""
+    pixel = np.ravel_multi_index((steps.row, steps.col), shape)
+    order = np.lexsort((pixel, group))
+    repeated = (np.diff(group[order], prepend=-1) == 0) & (np.diff(pixel[order], prepend=-1) == 0)
+    keep = np.ones(len(group), bool)
+    # The sort is stable: of equal entries the first comes first.
+    keep[order[repeated]] = False
+    return steps.select(keep), group[keep]
+
+
+def _confidence(significance: np.ndarray, size: np.ndarray, config: DetectorConfig) -> np.ndarray:
+    """Probability that events of some best significance [sigma] and pixel count are real."""
+    base, slope, per_pixel = CONFIDENCE
+    excess = significance - config.sigma_threshold
+    return special.expit(base + slope * excess + per_pixel * np.log(size))
+
+
+def _dominant_read(steps: Steps, group: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Return the read that most of the significance of each group speaks for."""
+    weight = np.minimum(steps.significance.astype(np.float64), 1e3) ** 2
+    order = np.lexsort((steps.read, group))
+    vote = np.flatnonzero(
+        (np.diff(group[order], prepend=-1) != 0) | (np.diff(steps.read[order], prepend=-1) != 0)
+    )
+    total, of_group = np.add.reduceat(weight[order], vote), group[order][vote]
+    best = np.lexsort((-total, of_group))
+    first = np.flatnonzero(np.diff(of_group[best], prepend=-1))
+    assert len(first) == len(start)
+    return steps.read[order][vote][best][first]
 
 
 def _join_neighbours(
@@ -120,18 +158,12 @@ def _join_neighbours(
     return joined, np.concatenate([group, *groups])
 
 
-def _event(steps: Steps, config: DetectorConfig) -> Event:
+def _event(steps: Steps, first_frame: int, confidence: float, config: DetectorConfig) -> Event:
     """Make one event of its steps, the strongest first."""
-    _, once = np.unique(np.stack([steps.row, steps.col]), axis=1, return_index=True)
-    steps = steps.select(np.sort(once))
-    votes = np.bincount(steps.read, weights=np.minimum(steps.significance, 1e3) ** 2)
-    excess = float(steps.significance.max()) - config.sigma_threshold
-    base, slope, per_pixel = CONFIDENCE
-    confidence = special.expit(base + slope * excess + per_pixel * np.log(len(steps.row)))
     extra = {
         "step_amplitude": float(steps.amplitude.sum()),
-        "step_error": float(np.sqrt(np.sum(steps.error.astype(float) ** 2))),
-        "fit_quality": float(min(1.0, 1 / max(steps.fit[0], 1e-6))),
+        "step_error": float(np.sqrt(np.square(steps.error, dtype=np.float64).sum())),
+        "fit_quality": min(1.0, 1 / max(float(steps.fit[0]), 1e-6)),
         "saturated": bool(steps.saturating.any()),
         "extended": len(steps.row) > config.cosmic_ray_max_spatial_extent,
     }
@@ -142,7 +174,7 @@ def _event(steps: Steps, config: DetectorConfig) -> Event:
         steps.read,
         steps.amplitude,
         steps.significance,
-        int(votes.argmax()),
-        float(confidence),
+        first_frame,
+        confidence,
         extra=extra,
     )
