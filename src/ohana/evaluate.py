@@ -15,8 +15,29 @@ from ohana.labels import MASK_PRIORITY, Label, label_of
 from ohana.match import Members
 from ohana.simulate.truth import TrueEvent, Truth
 
-#: First reads may differ by so much between a detection and the event that it is taken for.
+#: A first read is right when it is off by no more than this.
 READ_TOLERANCE = 1
+#: The time of a step of a in noise s is uncertain by 20 (s / a)**2 reads at 99 % (Yao 1987, Ann.
+#: Stat. 15, 1321): a detection so much further off still is of the same event.
+DATE_SPREAD = 20.0
+#: Chance that the best estimate of the time of a step is right to one read, by step over noise;
+#: 200 000 simulated walks of the likelihood for each.
+_STEP_OVER_NOISE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0)
+_DATED_CHANCE = (
+    0.0,
+    0.070,
+    0.209,
+    0.364,
+    0.509,
+    0.629,
+    0.732,
+    0.867,
+    0.939,
+    0.976,
+    0.991,
+    0.997,
+    1,
+)
 #: Bins of matched-filter S/N of cosmic-ray pixels, and of chi-squared of telegraph noise.
 SNR_BINS = (5.0, 6.0, 8.0, 12.0, np.inf)
 CHI2_BINS = (80.0, 200.0, np.inf)
@@ -65,8 +86,8 @@ class ClassScore:
 class Bin:
     """Found part between two values of S/N or chi-squared.
 
-    ``expected`` is how many Gaussian noise would leave above the threshold; NaN where that
-    is not defined.
+    ``expected`` is how many an ideal estimator would find in Gaussian noise; NaN where that is
+    not defined.
     """
 
     low: float
@@ -93,7 +114,7 @@ class Evaluation:
         Cosmic-ray pixels by S/N; pixels that have part in several events are left out.
     dated : Bin
         Cosmic rays above `DATED_SNR` that were found at their place; ``found`` counts first
-        reads that are right to one read.
+        reads that are right to one read, ``expected`` what read noise would allow.
     false_pixels, expected_false : float
         Cosmic-ray pixels per million pixels without any event; what Gaussian noise gives.
     telegraph : list of Bin
@@ -123,7 +144,8 @@ def evaluate(
     """Compare the catalogue of one integration with the truth.
 
     A detection and a true event of one class match where they share a pixel and their first
-    reads differ by no more than `READ_TOLERANCE`.
+    reads differ by no more than `READ_TOLERANCE`; for steps of the order of the noise of one
+    read, which only long ramps show, by no more than the noise makes of them (`DATE_SPREAD`).
 
     Parameters
     ----------
@@ -188,7 +210,9 @@ def _pairs(edges: Sequence[float]) -> list[tuple[float, float]]:
 
 def _class_score(truth: Truth, label: Label, found: Members, threshold: float) -> ClassScore:
     events = truth.of(label)
-    pairs = _gather_truth(events, truth.shape[2]).matches(found, READ_TOLERANCE)
+    brightest = np.array([event.charge.max(initial=0) for event in events])
+    members = _gather_truth(events, truth.shape[2])
+    pairs = members.matches(found, _tolerance(truth, brightest))
     count = np.bincount(pairs[0], minlength=len(events))
     detectable = np.array([is_detectable(event, threshold) for event in events], bool)
     return ClassScore(
@@ -202,6 +226,15 @@ def _class_score(truth: Truth, label: Label, found: Members, threshold: float) -
     )
 
 
+def _typical_noise(truth: Truth) -> float:
+    return float(truth.config.total_noise(truth.config.read_noise))
+
+
+def _tolerance(truth: Truth, charge: np.ndarray) -> np.ndarray:
+    """Return by how many reads the first read of a step of so many electrons may be off."""
+    return READ_TOLERANCE + DATE_SPREAD * (_typical_noise(truth) / np.maximum(charge, 1e-9)) ** 2
+
+
 def _alone(members: Members, everything: Members) -> np.ndarray:
     """Tell which entries are of pixels that only one event has part in."""
     pixel, count = np.unique(everything.pixel, return_counts=True)
@@ -213,7 +246,9 @@ def _ray_pixels(truth: Truth, everything: Members, found: Members, threshold: fl
     rays = truth.of(Label.COSMIC_RAY)
     members = _gather_truth(rays, truth.shape[2])
     snr = np.concatenate([np.empty(0), *(ray.snr for ray in rays)])[members.order]
-    alone, seen = _alone(members, everything), members.gap(found) <= READ_TOLERANCE
+    charge = np.concatenate([np.empty(0), *(ray.charge for ray in rays)])[members.order]
+    seen = members.gap(found) <= _tolerance(truth, charge)
+    alone = _alone(members, everything)
     bins = []
     for low, high in _pairs(SNR_BINS):
         here = alone & (snr >= low) & (snr < high)
@@ -229,7 +264,11 @@ def _dated(truth: Truth, everything: Members, found: Members) -> Bin:
     gap = np.full(len(rays), np.inf)
     alone = _alone(members, everything)
     np.minimum.at(gap, members.event[alone], members.gap(found)[alone])
-    return Bin(DATED_SNR, np.inf, int(np.isfinite(gap).sum()), int((gap <= READ_TOLERANCE).sum()))
+    placed = np.isfinite(gap)
+    step = np.array([np.sqrt(np.sum(ray.charge**2)) for ray in rays]) / _typical_noise(truth)
+    allowed = np.interp(step, _STEP_OVER_NOISE, _DATED_CHANCE)[placed].sum()
+    right = int((gap <= READ_TOLERANCE).sum())
+    return Bin(DATED_SNR, np.inf, int(placed.sum()), right, float(allowed))
 
 
 def _telegraph_bin(truth: Truth, found: Members, low: float, high: float) -> Bin:
@@ -294,7 +333,7 @@ def expected_false(truth: Truth, threshold: float) -> float:
     0.57
     """
     config = truth.config
-    noise = config.total_noise(config.read_noise)
+    noise = _typical_noise(truth)
     rate = (config.dark_current + config.sky) * config.frame_time
     model = differences(np.arange(float(config.reads)))
     beside = (noise**2 * model.read_next + rate * model.shot_next)[:-1]

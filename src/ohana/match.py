@@ -50,12 +50,14 @@ class Members:
         np.minimum.at(gap, mine, np.abs(self.read[mine] - other.read[theirs]))
         return gap
 
-    def matches(self, other: Members, tolerance: int) -> np.ndarray:
+    def matches(self, other: Members, tolerance: np.ndarray) -> np.ndarray:
         """Return pairs of events (own, other's), int (2, n), each once.
 
-        Those that share a pixel and whose first reads differ by no more than ``tolerance``.
+        Those that share a pixel and whose first reads differ by no more than ``tolerance``,
+        given for each own event.
         """
         mine, theirs = self.shared(other)
-        near = np.abs(self.read[mine] - other.read[theirs]) <= tolerance
+        gap = np.abs(self.read[mine] - other.read[theirs])
+        near = gap <= tolerance[self.event[mine]]
         pairs = np.stack([self.event[mine[near]], other.event[theirs[near]]])
         return np.unique(pairs, axis=1)

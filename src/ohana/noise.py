@@ -245,6 +245,8 @@ def measure(
         own = np.where(known, yields.dof * count, 0.0)
         share = own / (own + worth)
         outlier = known & (count >= FEW) & (ratio > 1 + OUTLIER * np.sqrt(2 / np.maximum(own, 1)))
+        limit = special.chdtri(own[outlier], stats.norm.sf(OUTLIER)) / own[outlier]
+        outlier[outlier] = ratio[outlier] > limit
         share[outlier] = 1.0
         mixed = np.where(share > 0, share * ratio, 0.0) + 1 - share
         variance[group] = typical[group]

@@ -62,7 +62,8 @@ def find_steps(
 
 def _strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Significance [sigma] and read of the strongest step, up or down, of each ramp."""
-    up = scanned.up_sigma >= -scanned.down_sigma
+    # Two differences cannot tell a rise in one from a fall in the other: charge comes first.
+    up = scanned.up_sigma >= -scanned.down_sigma * (1 - 1e-9)
     sigma = np.where(up, scanned.up_sigma, -scanned.down_sigma)
     return gaussian(sigma, dof), np.where(up, scanned.up_read, scanned.down_read).astype(int)
 
