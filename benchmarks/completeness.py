@@ -120,13 +120,14 @@ def add_bins(bins: Iterable[Bin]) -> Bin:
 
 def ray_cells(scores: list[Evaluation]) -> list[str]:
     """Show completeness and what noise allows, per bin of S/N; dates; false pixels."""
+    columns = [*zip(*(score.pixels for score in scores), strict=True)]
+    columns.append(tuple(score.dated for score in scores))
     cells = []
-    for bins in zip(*(score.pixels for score in scores), strict=True):
+    for bins in columns:
         total = add_bins(bins)
         allowed = total.expected / total.count if total.count else np.nan
         cells.append(f"{percent(total.completeness)} / {percent(allowed)} ({total.count})")
-    dated = add_bins(score.dated for score in scores)
-    return [*cells, f"{percent(dated.completeness)} ({dated.count})", *false_cells(scores)]
+    return [*cells, *false_cells(scores)]
 
 
 def false_cells(scores: list[Evaluation]) -> list[str]:
@@ -178,8 +179,8 @@ class Experiment:
 _FALSE = "false pixels per million, found / noise"
 EXPERIMENTS = {
     "rays": Experiment(
-        "Cosmic-ray pixels: completeness / what noise allows [%] (pixels), by S/N",
-        ["5-6", "6-8", "8-12", "> 12", "first frame right [%]", _FALSE],
+        "Cosmic-ray pixels by S/N: completeness / what noise allows [%] (pixels)",
+        ["5-6", "6-8", "8-12", "> 12", "first read right (events above 8)", _FALSE],
         rays,
         ray_cells,
     ),

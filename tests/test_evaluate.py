@@ -17,7 +17,7 @@ def true(label, pixels, read, snr, **facts):
     rows, cols = np.array(pixels, np.int32).T
     snr = np.broadcast_to(np.asarray(snr, np.float32), rows.shape)
     reads = np.full(len(rows), -1 if read is None else read, np.int32)
-    return TrueEvent(label, read, rows, cols, reads, 10 * snr, snr, 1.5, facts)
+    return TrueEvent(label, read, rows, cols, reads, 100 * snr, snr, 1.5, facts)
 
 
 def ray(pixels, read, snr=50.0):
@@ -103,6 +103,19 @@ def test_first_frames():
     ]
     dated = score(events, detections).dated
     assert (dated.count, dated.found) == (3, 2)
+    assert dated.expected == 3  # steps of many times the noise
+
+
+def test_faint_steps_of_long_ramps_may_be_off_by_what_noise_makes_of_them():
+    noise = float(CONFIG.total_noise(CONFIG.read_noise))
+    event = ray([[3, 3]], 5, snr=9.0)
+    event.charge[:] = 2 * noise  # 99 % of the best estimates are within five or six reads
+    for late, found in ((5, 1), (7, 0)):
+        result = score([event], [detection("cosmic_ray", [[3, 3]], 5 + late)])
+        assert result.classes[0].found == found
+        assert result.pixels[2].found == found
+        assert result.dated.found == 0
+    assert result.dated.expected == pytest.approx(0.867)
 
 
 def test_false_pixels_per_million_empty_pixels():
