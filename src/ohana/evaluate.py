@@ -24,20 +24,6 @@ DATE_SPREAD = 20.0
 #: 200 000 simulated walks of the likelihood for each.
 _STEP_OVER_NOISE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0)
 _DATED_CHANCE = (0, 0.07, 0.209, 0.364, 0.509, 0.629, 0.732, 0.867, 0.939, 0.976, 0.991, 0.997, 1)
-    0.0,
-    0.070,
-    0.209,
-    0.364,
-    0.509,
-    0.629,
-    0.732,
-    0.867,
-    0.939,
-    0.976,
-    0.991,
-    0.997,
-    1,
-)
 #: Bins of matched-filter S/N of cosmic-ray pixels, and of chi-squared of telegraph noise.
 SNR_BINS = (5.0, 6.0, 8.0, 12.0, np.inf)
 CHI2_BINS = (80.0, 200.0, np.inf)
