@@ -27,6 +27,7 @@ from ohana.ramp import Ramp, row_blocks
 from ohana.read import open_exposure
 from ohana.refpix import fit_reference
 from ohana.rules.cosmic_rays import charge_steps, find_cosmic_rays
+from ohana.rules.snowballs import find_snowballs
 from ohana.summary import Summary, summarise
 from ohana.walk import Corrected, Source
 
@@ -176,7 +177,13 @@ def link_events(
     """Link the steps of neighbouring pixels to snowballs and cosmic rays."""
     progress("events", 0, 1)
     steps = steps.select(charge_steps(steps, maps, config))
-    group = link_steps(steps, dating_error(steps, maps.noise), maps.stop.shape)
+    slack = dating_error(steps, maps.noise)
+    group = link_steps(steps, slack, maps.stop.shape)
+    model = difference_model(source.ramp)
+    snowballs, claimed = find_snowballs(source, steps, group, maps, model, config)
+    if snowballs:
+        steps, slack = steps.select(~claimed), slack[~claimed]
+        group = link_steps(steps, slack, maps.stop.shape)
     rays = find_cosmic_rays(steps, group, maps, config)
     progress("events", 1, 1)
-    return rays
+    return snowballs + rays

@@ -1,0 +1,111 @@
+"""Disks fitted to groups of pixels, where some pixels may be hidden: cores of snowballs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage, optimize
+
+#: Neighbours of a pixel: all eight.
+EIGHT = np.ones((3, 3), bool)
+
+
+class Disk(NamedTuple):
+    """A disk of pixels.
+
+    Attributes
+    ----------
+    row, col, radius : float
+        Centre and radius [pixel]; the centre may lie outside the array.
+    circularity : float
+        Pixels in common with the disk over pixels of either, hidden ones not counted: 1 for a
+        perfect disk.
+    cut : bool
+        Part of it is hidden.
+    """
+
+    row: float
+    col: float
+    radius: float
+    circularity: float
+    cut: bool
+
+    def distance(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Return distances from the centre [pixel]."""
+        return np.hypot(rows - self.row, cols - self.col)
+
+    def moved(self, rows: int, cols: int) -> Disk:
+        """Return the disk counted from another origin."""
+        return self._replace(row=self.row + rows, col=self.col + cols)
+
+
+def fit_disks(inside: np.ndarray, visible: np.ndarray, count: int = 1) -> list[Disk]:
+    """Fit a union of disks to one connected group of pixels.
+
+    Parameters
+    ----------
+    inside : ndarray of bool, shape (h, w)
+        The group, with a margin around it where there are such pixels.
+    visible : ndarray of bool, shape (h, w)
+        False where a pixel could not have shown whether it belongs to the group.
+    count : int
+        1, or 2 for a pair that overlaps.
+
+    Returns
+    -------
+    list of Disk
+        ``count`` of them, with the circularity of their union.
+
+    Examples
+    --------
+    >>> row, col = np.indices((15, 15))
+    >>> inside = np.hypot(row - 7, col - 7) <= 5
+    >>> disk, = fit_disks(inside, np.ones_like(inside))
+    >>> round(disk.row), round(disk.col), round(disk.radius), disk.circularity > 0.9
+    (7, 7, 5, True)
+    """
+    rows, cols = np.nonzero(visible | inside)
+    wanted = inside[rows, cols].astype(float)
+
+    def union(values: np.ndarray) -> np.ndarray:
+        parts = values.reshape(-1, 3)
+        distance = np.hypot(rows - parts[:, :1], cols - parts[:, 1:2])
+        return np.clip(parts[:, 2:] + 0.5 - distance, 0, 1).max(0)
+
+    hidden = ndimage.binary_dilation(inside, EIGHT) & ~visible & ~inside
+    at_edge = _touches_rim(inside)
+    cut = bool(hidden.any() or at_edge)
+    starts = _starts(inside, count, cut)
+    fits = [
+        optimize.least_squares(
+            lambda values: union(values) - wanted, start, diff_step=1e-2, max_nfev=60
+        )
+        for start in starts
+    ]
+    best = min(fits, key=lambda fit: fit.cost).x
+    model = union(best)
+    overlap = float(np.minimum(model, wanted).sum() / max(np.maximum(model, wanted).sum(), 1e-9))
+    return [Disk(*map(float, part), overlap, cut) for part in best.reshape(-1, 3)]
+
+
+def _touches_rim(inside: np.ndarray) -> bool:
+    """Tell whether a group reaches the rim of its window, which is then that of the array."""
+    return bool(inside[0].any() or inside[-1].any() or inside[:, 0].any() or inside[:, -1].any())
+
+
+def _starts(inside: np.ndarray, count: int, cut: bool) -> list[np.ndarray]:
+    """Return first guesses of (row, col, radius) of each disk."""
+    at = np.argwhere(inside).astype(float)
+    centre, radius = at.mean(0), np.sqrt(len(at) / np.pi)
+    if count == 2:
+        values, vectors = np.linalg.eigh(np.cov(at.T))
+        shift = vectors[:, 1] * np.sqrt(values[1])
+        pair = [[*(centre + sign * shift), radius / np.sqrt(2)] for sign in (-1, 1)]
+        return [np.ravel(pair)]
+    starts = [np.array([*centre, radius])]
+    if cut:
+        half = np.ptp(at, axis=0) / 2 + 0.5
+        for shift in np.array([[1, 0], [-1, 0], [0, 1], [0, -1]]) * half.max():
+            starts.append(np.array([*(centre + shift), max(half.max(), radius) * 1.2]))
+    return starts

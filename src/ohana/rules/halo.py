@@ -1,0 +1,115 @@
+"""The halo of a snowball: its radial profile, and the pixels in which it can be seen."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage, optimize
+
+from ohana.cutout import Cutout
+from ohana.rules.disks import EIGHT
+
+#: A pixel belongs to the footprint where the charge exceeds this many errors of a step.
+FOOTPRINT_SIGMA = 3.0
+#: Steps further than this from the profile, in sigma, are no part of it: trail, cosmic rays.
+CLIP = 4.0
+
+
+class Profile(NamedTuple):
+    """Radial profile of a halo: mean step [DN] at distances from the centre [pixel]."""
+
+    distance: np.ndarray
+    level: np.ndarray
+
+    def at(self, distance: np.ndarray) -> np.ndarray:
+        """Return the step expected at some distances from the centre [DN]."""
+        return np.interp(distance, self.distance, self.level, right=0.0)
+
+
+def radial_profile(
+    distance: np.ndarray, look: Cutout, use: np.ndarray, radius: float, gain: float
+) -> Profile:
+    """Measure the profile of a halo in rings one pixel wide.
+
+    Parameters
+    ----------
+    distance : ndarray, shape (h, w)
+        From the centre [pixel].
+    look : Cutout
+        Steps of the window.
+    use : ndarray of bool, shape (h, w)
+        Pixels to use.
+    radius : float
+        Of the core [pixel]: rings begin at its rim.
+    gain : float
+        [e-/DN], for the Poisson noise of the halo itself.
+
+    Returns
+    -------
+    Profile
+        Never rises outwards, never negative.
+    """
+    use = use & np.isfinite(look.error) & (distance > radius + 0.5)
+    ring = (distance[use] - radius - 0.5).astype(int)
+    away, step, error = distance[use], look.amplitude[use], look.error[use]
+    count = np.bincount(ring)
+    if not len(count):
+        return Profile(np.array([radius]), np.zeros(1))
+    middle = np.array(ndimage.median(step, ring, np.arange(len(count))))
+    variance = error**2 + np.maximum(middle, 0)[ring] / gain
+    near = np.abs(step - middle[ring]) < CLIP * np.sqrt(variance)
+    weight = near / variance
+    total = np.bincount(ring, weight)
+    known = total > 0
+    level = np.bincount(ring, weight * step)[known] / total[known]
+    place = np.bincount(ring, weight * away)[known] / total[known]
+    falling = optimize.isotonic_regression(level, weights=total[known], increasing=False).x
+    return Profile(place, np.maximum(falling, 0))
+
+
+def footprint(
+    distance: np.ndarray,
+    look: Cutout,
+    profile: Profile,
+    core: np.ndarray,
+    own: np.ndarray,
+    gain: float,
+) -> np.ndarray:
+    """Tell the pixels that hold more charge of the snowball than `FOOTPRINT_SIGMA` errors.
+
+    The charge of a pixel is the mean of what the profile expects, with its Poisson noise, and
+    what the pixel shows, with its error. A pixel far above the profile that is connected to the
+    rest is believed as it is: that is how a trail belongs to it.
+
+    Parameters
+    ----------
+    distance : ndarray, shape (h, w)
+        From the centre [pixel].
+    look : Cutout
+        Steps of the window.
+    profile : Profile
+        Of the halo.
+    core : ndarray of bool, shape (h, w)
+        Pixels of the core.
+    own : ndarray of bool, shape (h, w)
+        Pixels where no other snowball is nearer: elsewhere the profile alone decides.
+    gain : float
+        [e-/DN]
+
+    Returns
+    -------
+    ndarray of bool, shape (h, w)
+    """
+    expected = profile.at(distance)
+    poisson = expected / gain
+    variance = poisson + look.error**2
+    with np.errstate(invalid="ignore"):
+        share = np.where(own & np.isfinite(variance), poisson / variance, 0.0)
+        limit = FOOTPRINT_SIGMA * look.error
+        charge = expected + share * (look.amplitude - expected)
+        member = (charge > limit) | core
+        stray = own & (look.amplitude - expected > (CLIP + 1) * np.sqrt(variance))
+    joined, _ = ndimage.label(member | stray, EIGHT)
+    kept = np.unique(joined[core])
+    return member | (stray & np.isin(joined, kept[kept > 0]))

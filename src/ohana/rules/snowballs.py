@@ -1,0 +1,265 @@
+"""Snowballs: a round core in a halo that lands in one read and goes on growing slowly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage, special
+
+from ohana.border import border_mask
+from ohana.config import DetectorConfig
+from ohana.cutout import Cutout, step_window
+from ohana.differences import Differences
+from ohana.events import Event, PixelMaps, Steps
+from ohana.labels import Label
+from ohana.linking import dating_error
+from ohana.rules.cores import Core, find_cores
+from ohana.rules.disks import EIGHT
+from ohana.rules.halo import FOOTPRINT_SIGMA, Profile, footprint, radial_profile
+from ohana.walk import Source
+
+#: Reads over which the growth of a core is followed.
+GROWTH_READS = 20
+#: Width of the ring that follows a core over the next reads [pixel].
+RING_WIDTH = 5.0
+#: Place of the brightest part of the halo, outside the rim of the core [pixel].
+BRIGHTEST = (0.5, 2.5)
+#: How much further than steps of single pixels a halo may be seen: in core radii, and pixels.
+FURTHER, MORE = 0.6, 4
+#: A trail reaches so many core radii beyond the rim.
+TRAIL = 0.4
+#: Confidence is logistic in (1, log10 of the halo's significance, circularity);
+#: fitted by ``benchmarks/snowballs.py --calibrate``.
+CONFIDENCE = (-8.0, 4.0, 8.0)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What every candidate is judged by: the ramp, the maps, all steps, and the settings."""
+
+    source: Source
+    steps: Steps
+    group: np.ndarray
+    maps: PixelMaps
+    model: Differences
+    stop: np.ndarray
+    config: DetectorConfig
+
+    @property
+    def gain(self) -> float:
+        """Gain [e-/DN]."""
+        return self.source.ramp.facts.gain
+
+
+class View(NamedTuple):
+    """A candidate seen in a window of the array; maps of the window's shape.
+
+    ``distance`` is from the centre, ``core`` and ``own`` are as in `ohana.rules.halo.footprint`.
+    """
+
+    window: tuple[slice, slice]
+    look: Cutout
+    distance: np.ndarray
+    core: np.ndarray
+    own: np.ndarray
+    profile: Profile
+
+
+def find_snowballs(
+    source: Source,
+    steps: Steps,
+    group: np.ndarray,
+    maps: PixelMaps,
+    model: Differences,
+    config: DetectorConfig,
+) -> tuple[list[Event], np.ndarray]:
+    """Find snowballs among linked steps.
+
+    Parameters
+    ----------
+    source : Source
+        Ramp and correction, for a second look at each candidate.
+    steps : Steps
+        n upward steps of the whole array.
+    group : ndarray of int, shape (n,)
+        The event each belongs to, from `ohana.linking.link_steps`.
+    maps : PixelMaps
+        Per-pixel results.
+    model : Differences
+        Covariance coefficients.
+    config : DetectorConfig
+        The fields of the stage "snowballs" act here.
+
+    Returns
+    -------
+    events : list of Event
+        Every pixel in which the charge exceeds three errors of a step is a member.
+    claimed : ndarray of bool, shape (n,)
+        Steps that are part of them: those of the landing, and of later growth.
+    """
+    dead = ~np.isfinite(maps.noise) | border_mask(source.ramp)
+    stop = np.where(dead, -1, maps.stop)
+    scene = Scene(source, steps, group, maps, model, stop, config)
+    cores, events = find_cores(steps, group, stop, config), []
+    claimed = np.zeros(len(steps.row), bool)
+    for core in cores:
+        view = _look(core, [other for other in cores if other is not core], scene)
+        member = footprint(view.distance, view.look, view.profile, view.core, view.own, scene.gain)
+        event = _judge(core, view, member, scene)
+        if event is not None:
+            events.append(event)
+            claimed |= _claim(core, view, member, scene)
+    return events, claimed
+
+
+def _look(core: Core, others: list[Core], scene: Scene) -> View:
+    """Look at a candidate again, in a window that holds its halo."""
+    reach = _reach(core, scene)
+    while True:
+        view = _view(core, others, reach, scene)
+        height, width = view.distance.shape
+        whole = (height, width) == scene.stop.shape
+        if whole or _halo_radius(core, view) + 1 < reach:
+            return view
+        reach *= 1.5
+
+
+def _reach(core: Core, scene: Scene) -> float:
+    """Guess how far the halo can be seen, from the steps of single pixels [pixel]."""
+    same = (scene.group == core.group) & (np.abs(scene.steps.read - core.read) <= 2)
+    away = core.disk.distance(scene.steps.row[same], scene.steps.col[same])
+    radius = core.disk.radius
+    filled = np.bincount((away / 2).astype(int)) / (4 * np.pi * np.arange(1, away.max() / 2 + 1))
+    outer = 2 * (1 + np.flatnonzero(filled > 0.2).max(initial=int(radius / 2)))
+    return max(outer, radius) + FURTHER * radius + MORE
+
+
+def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
+    disk, shape = core.disk, scene.stop.shape
+    window = tuple(
+        slice(max(int(at - reach), 0), min(int(at + reach) + 2, size))
+        for at, size in zip((disk.row, disk.col), shape, strict=True)
+    )
+    look = step_window(scene.source, scene.maps, scene.model, window, core.read, scene.steps)
+    stop = scene.stop[window]
+    # What was full before shows nothing, and neither does the border.
+    look.error[stop < core.read] = np.inf
+    rows, cols = np.ogrid[window]
+    distance = disk.distance(rows, cols)
+    own = np.ones(distance.shape, bool)
+    for other in others:
+        if abs(other.read - core.read) <= 2:
+            own &= distance - disk.radius <= other.disk.distance(rows, cols) - other.disk.radius
+    full = stop == core.read
+    inside = (distance <= disk.radius) | (full & (distance <= disk.radius + 1))
+    halo = own & ~full
+    profile = radial_profile(distance, look, halo, disk.radius, scene.gain)
+    return View(window, look, distance, inside & (stop >= core.read), own, profile)
+
+
+def _halo_radius(core: Core, view: View) -> float:
+    """Return the distance at which the halo falls below `FOOTPRINT_SIGMA` errors [pixel]."""
+    error = view.look.error[np.isfinite(view.look.error) & ~view.core]
+    if not len(error):
+        return core.disk.radius
+    seen = view.profile.level > FOOTPRINT_SIGMA * np.median(error)
+    return float(view.profile.distance[seen].max(initial=core.disk.radius))
+
+
+def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | None:
+    """Make an event of a candidate, unless it fails a test."""
+    config, disk, look = scene.config, core.disk, view.look
+    outside = view.distance - disk.radius
+    known = np.isfinite(look.error) & ~view.core & view.own
+    known &= scene.stop[view.window] != core.read
+    ring = known & (outside > BRIGHTEST[0]) & (outside <= BRIGHTEST[1])
+    if not ring.any():
+        return None
+    brightest = float(np.median(look.amplitude[ring]))
+    # The median of n values is sqrt(pi / 2) less certain than their mean.
+    evidence = float(np.median(look.significance[ring]) * np.sqrt(ring.sum() * 2 / np.pi))
+    halo = look.amplitude[member & known]
+    typical = float(np.median(halo)) if len(halo) else brightest
+    area = np.count_nonzero(member)
+    if (
+        evidence < config.sigma_threshold
+        or brightest < config.snowball_min_intensity
+        or typical > config.snowball_max_intensity
+        or not config.snowball_min_area <= area <= config.snowball_max_area
+    ):
+        return None
+    base, per_halo, per_circularity = CONFIDENCE
+    score = base + per_halo * np.log10(evidence) + per_circularity * disk.circularity
+    confidence = float(special.expit(score))
+    if confidence < config.snowball_min_confidence:
+        return None
+    return _event(core, view, member, confidence, brightest, scene)
+
+
+def _event(
+    core: Core, view: View, member: np.ndarray, confidence: float, brightest: float, scene: Scene
+) -> Event:
+    rows, cols = np.nonzero(member)
+    stop, disk = scene.stop[view.window], core.disk
+    later = (stop > core.read) & (stop <= core.read + GROWTH_READS)
+    later &= view.distance <= disk.radius + scene.config.snowball_expansion_rate * GROWTH_READS + 1
+    followed = min(GROWTH_READS, scene.source.ramp.shape[0] - 1 - core.read)
+    grown = np.count_nonzero(later) * disk.radius / (2 * max(view.core.sum(), 1))
+    extra = {
+        "core_radius": disk.radius,
+        "halo_radius": _halo_radius(core, view),
+        "circularity": disk.circularity,
+        "growth": grown / followed if followed else 0.0,
+        "halo_level": brightest,
+        "trailed": _trailed(core, view, member),
+        "cut_by_edge": disk.cut,
+        "saturated": bool((stop[view.core] == core.read).any()),
+    }
+    with np.errstate(invalid="ignore"):
+        significance = np.where(np.isfinite(view.look.error), view.look.significance, 0.0)
+    return Event(
+        Label.SNOWBALL,
+        (rows + view.window[0].start).astype(np.int32),
+        (cols + view.window[1].start).astype(np.int32),
+        np.full(len(rows), core.read, np.int32),
+        view.look.amplitude[member].astype(np.float32),
+        significance[member].astype(np.float32),
+        core.read,
+        confidence,
+        extra=extra,
+    )
+
+
+def _trailed(core: Core, view: View, member: np.ndarray) -> bool:
+    """Tell whether pixels far above the profile reach out from the core."""
+    variance = view.look.error**2 + view.profile.at(view.distance)
+    with np.errstate(invalid="ignore"):
+        excess = view.look.amplitude - view.profile.at(view.distance) > 10 * np.sqrt(variance)
+    excess &= member & view.own
+    joined, _ = ndimage.label(excess | view.core, EIGHT)
+    beside = np.isin(joined, np.unique(joined[view.core])) & ~view.core
+    radius = core.disk.radius
+    return bool(view.distance[beside].max(initial=0.0) > radius + max(TRAIL * radius, 2.0))
+
+
+def _claim(core: Core, view: View, member: np.ndarray, scene: Scene) -> np.ndarray:
+    """Tell the steps that a snowball accounts for."""
+    steps, (rows, cols) = scene.steps, view.window
+    inside = (steps.row >= rows.start) & (steps.row < rows.stop)
+    inside &= (steps.col >= cols.start) & (steps.col < cols.stop)
+    at = np.flatnonzero(inside)
+    here = steps.select(at)
+    row, col = here.row - rows.start, here.col - cols.start
+    since = here.read - core.read
+    landing = np.abs(since) <= np.maximum(dating_error(here, scene.maps.noise), 1)
+    landing &= member[row, col]
+    outside = view.distance[row, col] - core.disk.radius
+    swept = outside <= scene.config.snowball_expansion_rate * GROWTH_READS
+    brightest = float(view.profile.level.max(initial=0.0))
+    faint = (outside <= RING_WIDTH) & (here.amplitude <= brightest)
+    growth = (since > 0) & (since <= GROWTH_READS) & (swept | faint)
+    claimed = np.zeros(len(steps.row), bool)
+    claimed[at[landing | growth]] = True
+    return claimed
