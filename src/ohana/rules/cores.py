@@ -22,14 +22,37 @@ PIXEL = 0.5
 MARGIN = 3
 #: Reads in which one core may light up: reads that average frames see it in two.
 SAME = 2
+#: Reads over which a core is expected to grow, and the width of the fainter ring that follows
+#: around it [pixel].
+GROWTH_READS = 20
+RING_WIDTH = 5.0
+#: No more than this part of a core may lie where pixels were full before.
+HIDDEN = 0.6
 
 
 class Core(NamedTuple):
-    """A core: the read it appears in, the group of its steps, its shape in the array."""
+    """A core.
+
+    Attributes
+    ----------
+    read : int
+        First read that contains it.
+    group : int
+        Group of its steps.
+    disk : Disk
+        Its shape, in pixels of the array.
+    full : bool
+        It is saturated.
+    rows, cols : ndarray of int
+        Its pixels.
+    """
 
     read: int
     group: int
     disk: Disk
+    full: bool
+    rows: np.ndarray
+    cols: np.ndarray
 
 
 def find_cores(
@@ -54,19 +77,23 @@ def find_cores(
     """
     found: list[Core] = []
     for number, part in _bright_parts(steps, group, stop.shape, config):
-        read = int(part.read[0])
-        for disk in _disks(part, stop >= read, config):
-            core = Core(read, number, disk)
-            if not any(_same(core, other) for other in found):
-                found.append(core)
-    return found
+        found += _cores(number, part, stop, config)
+    found.sort(key=lambda core: core.read)
+    kept: list[Core] = []
+    for core in found:
+        if not any(_is_growth(core, other, config) for other in kept):
+            kept.append(core)
+    return kept
 
 
-def _same(core: Core, other: Core) -> bool:
+def _is_growth(core: Core, other: Core, config: DetectorConfig) -> bool:
     """Tell whether a core is one that was found before, now in a later read."""
-    apart = np.hypot(core.disk.row - other.disk.row, core.disk.col - other.disk.col)
-    near = apart < max(core.disk.radius, other.disk.radius) / 2
-    return bool(near) and abs(core.read - other.read) <= SAME
+    away = other.disk.distance(core.rows, core.cols) - other.disk.radius
+    since = core.read - other.read
+    if since <= SAME:
+        return bool(np.median(away) <= 0)
+    swept = config.snowball_expansion_rate * GROWTH_READS + PIXEL
+    return bool(np.median(away) <= (swept if core.full else RING_WIDTH)) and since <= GROWTH_READS
 
 
 def _bright_parts(
@@ -94,25 +121,32 @@ def _bright_parts(
         yield int(group[large[first]]), part.select(bright)
 
 
-def _disks(part: Steps, visible: np.ndarray, config: DetectorConfig) -> list[Disk]:
-    """Fit disks to the connected pixels of bright steps; return those of the right kind."""
+def _cores(number: int, part: Steps, stop: np.ndarray, config: DetectorConfig) -> Iterator[Core]:
+    """Fit disks to the connected pixels of bright steps of one read; yield round ones."""
+    read = int(part.read[0])
     top, left = max(part.row.min() - MARGIN, 0), max(part.col.min() - MARGIN, 0)
     window = np.s_[top : part.row.max() + MARGIN + 1, left : part.col.max() + MARGIN + 1]
-    visible = visible[window]
-    bright = np.zeros(visible.shape, bool)
+    stop = stop[window]
+    bright, full = np.zeros(stop.shape, bool), np.zeros(stop.shape, bool)
     bright[part.row - top, part.col - left] = True
+    full[part.row - top, part.col - left] = part.saturating
     labels, _ = ndimage.label(bright, EIGHT)
-    disks = []
-    for number, box in enumerate(ndimage.find_objects(labels), 1):
+    for label, box in enumerate(ndimage.find_objects(labels), 1):
         grown = tuple(slice(max(s.start - MARGIN, 0), s.stop + MARGIN) for s in box)
-        inside = labels[grown] == number
-        seen = visible[grown] & ((labels[grown] == 0) | inside)
-        if _large_enough(inside, seen, config):
-            disks += [
-                disk.moved(top + grown[0].start, left + grown[1].start)
-                for disk in _fit(inside, seen, config)
-            ]
-    return disks
+        inside = labels[grown] == label
+        seen = (stop[grown] >= read) & ((labels[grown] == 0) | inside)
+        if not _large_enough(inside, seen, config):
+            continue
+        before = (stop[grown] >= 0) & (stop[grown] < read)
+        row, col = top + grown[0].start, left + grown[1].start
+        for disk in _fit(inside, seen, config):
+            away = disk.distance(*np.ogrid[: inside.shape[0], : inside.shape[1]])
+            if np.mean(before[away <= disk.radius]) <= HIDDEN:
+                own = inside & (away <= disk.radius + 1)
+                rows, cols = np.nonzero(own)
+                saturated = np.count_nonzero(full[grown][own]) >= FULL_PIXELS
+                moved = disk.moved(row, col)
+                yield Core(read, number, moved, saturated, rows + row, cols + col)
 
 
 def _large_enough(inside: np.ndarray, seen: np.ndarray, config: DetectorConfig) -> bool:

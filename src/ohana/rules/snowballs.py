@@ -15,15 +15,11 @@ from ohana.differences import Differences
 from ohana.events import Event, PixelMaps, Steps
 from ohana.labels import Label
 from ohana.linking import dating_error
-from ohana.rules.cores import Core, find_cores
+from ohana.rules.cores import GROWTH_READS, RING_WIDTH, SAME, Core, find_cores
 from ohana.rules.disks import EIGHT
 from ohana.rules.halo import FOOTPRINT_SIGMA, Profile, footprint, radial_profile
 from ohana.walk import Source
 
-#: Reads over which the growth of a core is followed.
-GROWTH_READS = 20
-#: Width of the ring that follows a core over the next reads [pixel].
-RING_WIDTH = 5.0
 #: Place of the brightest part of the halo, outside the rim of the core [pixel].
 BRIGHTEST = (0.5, 2.5)
 #: How much further than steps of single pixels a halo may be seen: in core radii, and pixels.
@@ -128,7 +124,7 @@ def _look(core: Core, others: list[Core], scene: Scene) -> View:
 
 def _reach(core: Core, scene: Scene) -> float:
     """Guess how far the halo can be seen, from the steps of single pixels [pixel]."""
-    same = (scene.group == core.group) & (np.abs(scene.steps.read - core.read) <= 2)
+    same = (scene.group == core.group) & (np.abs(scene.steps.read - core.read) <= SAME)
     away = core.disk.distance(scene.steps.row[same], scene.steps.col[same])
     radius = core.disk.radius
     filled = np.bincount((away / 2).astype(int)) / (4 * np.pi * np.arange(1, away.max() / 2 + 1))
@@ -150,7 +146,7 @@ def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
     distance = disk.distance(rows, cols)
     own = np.ones(distance.shape, bool)
     for other in others:
-        if abs(other.read - core.read) <= 2:
+        if abs(other.read - core.read) <= SAME:
             own &= distance - disk.radius <= other.disk.distance(rows, cols) - other.disk.radius
     full = stop == core.read
     inside = (distance <= disk.radius) | (full & (distance <= disk.radius + 1))
