@@ -81,8 +81,9 @@ def analyse(
         np.where(dead, 0, block.stop.ravel()).astype(np.int32),
         np.where(dead, 1.0, flat.variance),
         flat.shot,
+        guess=flat.rate,
     )
-    scanned = scan(ramps, model)
+    scanned = scan(ramps, model, quick=True)
     steps, rate = find_steps(ramps, flat.dof, scanned, model, config)
     maps = _maps(block, noise, scanned, rate, steps)
     row, col = np.divmod(steps.col, cols)

@@ -49,8 +49,12 @@ class Fit(NamedTuple):
 DIFFERENCE, USED, PIVOT, RATIO, DATA, RATE, CURVE = range(7)
 ROWS = 7
 
+#: See `substitute`; far above the rounding errors of either type.
+LEAST = np.array([1e-9])
+LEAST_SINGLE = np.array([1e-5], np.float32)
+
 # The loops over ramps are kept short on purpose: each touches few arrays, which is what lets
-# the compiler use vector instructions.
+# the compiler use vector instructions. All arrays of a call have one type, float64 or float32.
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -73,8 +77,8 @@ def eliminate(variance, shot, curved, model, work):
     count, n = work.shape[1] - 1, work.shape[2]
     for f in range(count):
         read, poisson, dt = model.read[f], model.shot[f], model.dt[f]
-        read_off = model.read_next[f - 1] if f > 0 else 0.0
-        shot_off = model.shot_next[f - 1] if f > 0 else 0.0
+        # Before the first difference stands a pivot of zero, whatever is read here.
+        read_off, shot_off = model.read_next[max(f - 1, 0)], model.shot_next[max(f - 1, 0)]
         used, ratio, before = work[USED, f + 1], work[RATIO, f + 1], work[PIVOT, f]
         pivot = work[PIVOT, f + 1]
         for i in range(n):
@@ -135,9 +139,14 @@ def solve_free(work, curved, sums, fit):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def substitute(work, curved, fit):
-    """Back substitution: leaves the score in row ``DATA``, the information in row ``PIVOT``."""
+def substitute(work, curved, fit, least):
+    """Back substitution: leaves the score in row ``DATA``, the information in row ``PIVOT``.
+
+    ``least`` (1,) is the fraction of the information about a step, all else known, that must be
+    left with all else free.
+    """
     last, n = work.shape[1] - 1, work.shape[2]
+    none = work.dtype.type(0)
     for f in range(last, 0, -1):
         pivot = work[PIVOT, f]
         for row in range(DATA, CURVE + 1 if curved.size else CURVE):
@@ -168,7 +177,7 @@ def substitute(work, curved, fit):
                 rate[i] *= rate[i] * share[i]
         for i in range(n):
             left = information[i] - rate[i]
-            information[i] = left if left > 1e-9 * information[i] else 0.0
+            information[i] = left if left > least[0] * information[i] else none
 
 
 def fit_steps(
@@ -220,7 +229,7 @@ def fit_steps(
     variance, shot = np.asarray(variance, np.float64), np.asarray(shot, np.float64)
     eliminate(variance, shot, curve, model, work)
     solve_free(work, curve, np.empty((6, n)), fit)
-    substitute(work, curve, fit)
+    substitute(work, curve, fit, LEAST)
     known = used.any(axis=0)
     rate = np.where(known, fit[0], np.nan)
     error = np.where(known, np.sqrt(fit[3]), np.nan)

@@ -11,6 +11,8 @@ from ohana.differences import Differences
 from ohana.gls import (
     DATA,
     DIFFERENCE,
+    LEAST,
+    LEAST_SINGLE,
     PIVOT,
     RATE,
     ROWS,
@@ -21,7 +23,7 @@ from ohana.gls import (
 )
 
 #: Pixels worked on together: wide enough for vector instructions, small enough for the cache.
-CHUNK = 32
+CHUNK = 64
 
 
 class Scan(NamedTuple):
@@ -52,35 +54,39 @@ class Scan(NamedTuple):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def fit_chunk(data, stop, left_out, noise, curved, model, work, sums, fit):
+def fit_chunk(data, stop, left_out, given, curved, model, least, work, sums, fit):
     """Fit (T, n) reads with a step at every read: differences, elimination, substitution.
 
     No difference is used from read ``stop`` on, nor any that ``left_out`` (T, n) marks at its
-    later read; ``left_out`` may be empty, and so may ``curved``. ``noise`` (2, n) is read
-    variance and Poisson variance.
+    later read; ``left_out`` may be empty, and so may ``curved``. ``given`` (3, n) is read
+    variance, Poisson variance, and a rate to count differences from, which saves digits.
     """
-    n = data.shape[1]
+    n, guess = data.shape[1], given[2]
+    none, one = work.dtype.type(0), work.dtype.type(1)
     for f in range(1, data.shape[0]):
         value, used, now, before = work[DIFFERENCE, f], work[USED, f], data[f], data[f - 1]
+        dt = model.dt[f - 1]
         for i in range(n):
-            step = np.float64(now[i]) - np.float64(before[i])
+            # Reads are float32 and close to each other: their difference is nearly exact.
+            step = now[i] - before[i] - guess[i] * dt
             good = step - step == 0.0 and f < stop[i]
-            value[i] = step if good else 0.0
-            used[i] = 1.0 if good else 0.0
+            value[i] = step if good else none
+            used[i] = one if good else none
         if left_out.size:
             for i in range(n):
                 if left_out[f, i]:
-                    value[i] = 0.0
-                    used[i] = 0.0
-    eliminate(noise[0], noise[1], curved, model, work)
+                    value[i] = none
+                    used[i] = none
+    eliminate(given[0], given[1], curved, model, work)
     solve_free(work, curved, sums, fit)
-    substitute(work, curved, fit)
+    substitute(work, curved, fit, least)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def pick(work, fit, out):
+def pick(work, fit, guess, out):
     """Reduce scores and information over the reads; fills ``out`` (9, n), rows as in `Scan`."""
     reads, n = work.shape[1], work.shape[2]
+    none = work.dtype.type(0)
     count, up, up_read = out[2], out[3], out[5]
     down, down_read = out[6], out[8]
     out[2:] = 0.0
@@ -89,19 +95,20 @@ def pick(work, fit, out):
     for f in range(1, reads):
         score, information, power = work[DATA, f], work[PIVOT, f], work[RATE, f]
         for i in range(n):
-            known = information[i] > 0.0
-            power[i] = score[i] * abs(score[i]) / information[i] if known else 0.0
+            known = information[i] > none
+            power[i] = score[i] * abs(score[i]) / information[i] if known else none
+        at = work.dtype.type(f)
         for i in range(n):
-            up_read[i] = f if power[i] > up[i] else up_read[i]
+            up_read[i] = at if power[i] > up[i] else up_read[i]
             up[i] = max(power[i], up[i])
         for i in range(n):
-            down_read[i] = f if power[i] < down[i] else down_read[i]
+            down_read[i] = at if power[i] < down[i] else down_read[i]
             down[i] = min(power[i], down[i])
         used = work[USED, f]
         for i in range(n):
             count[i] += used[i]
     for i in range(n):
-        out[0, i] = fit[0, i] if count[i] > 0 else np.nan
+        out[0, i] = guess[i] + fit[0, i] if count[i] > 0 else np.nan
         out[1, i] = fit[2, i]
         up[i], down[i] = np.sqrt(up[i]), -np.sqrt(-down[i])
         for read, step in ((up_read[i], 4), (down_read[i], 7)):
@@ -111,7 +118,7 @@ def pick(work, fit, out):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def scan_kernel(data, stop, left_out, noise, curved, model, at, out):
+def scan_kernel(data, stop, left_out, given, curved, model, least, at, out):
     """Scan ramps (T, n), ``CHUNK`` at a time.
 
     ``out`` (9, n) receives the rows of `Scan`; if ``at`` (n,) is not empty, ``out`` (2, n)
@@ -119,21 +126,32 @@ def scan_kernel(data, stop, left_out, noise, curved, model, at, out):
     """
     reads, n = data.shape
     chunk = min(CHUNK, n)
-    work = np.empty((ROWS, reads, chunk))
-    sums, fit = np.empty((6, chunk)), np.empty((6, chunk))
+    work = np.empty((ROWS, reads, chunk), least.dtype)
+    sums, fit = np.empty((6, chunk), least.dtype), np.empty((6, chunk), least.dtype)
     for first in range(0, n, chunk):
         # The last chunk overlaps the one before instead of being narrower.
         start = min(first, n - chunk)
         part = slice(start, start + chunk)
         bend = curved[part] if curved.size else curved
         without = left_out[:, part] if left_out.size else left_out
-        fit_chunk(data[:, part], stop[part], without, noise[:, part], bend, model, work, sums, fit)
+        fit_chunk(
+            data[:, part],
+            stop[part],
+            without,
+            given[:, part],
+            bend,
+            model,
+            least,
+            work,
+            sums,
+            fit,
+        )
         if at.size:
             for i in range(chunk):
                 out[0, start + i] = work[DATA, at[start + i], i]
                 out[1, start + i] = work[PIVOT, at[start + i], i]
         else:
-            pick(work, fit, out[:, part])
+            pick(work, fit, given[2, part], out[:, part])
 
 
 class Ramps(NamedTuple):
@@ -151,6 +169,8 @@ class Ramps(NamedTuple):
         Differences to leave out, at the index of their later read: a free step each.
     curved : ndarray of bool, shape (n,), optional
         Ramps with a free curvature.
+    guess : ndarray, shape (n,), optional
+        Rates to start from [DN per frame time]; needed for fits in single precision only.
     """
 
     data: np.ndarray
@@ -159,6 +179,7 @@ class Ramps(NamedTuple):
     shot: np.ndarray
     left_out: np.ndarray = np.empty((0, 0), np.bool_)
     curved: np.ndarray = np.empty(0)
+    guess: np.ndarray = np.empty(0)
 
     def select(self, index: np.ndarray) -> Ramps:
         """Return some of the ramps."""
@@ -169,21 +190,39 @@ class Ramps(NamedTuple):
             self.shot[index],
             self.left_out[:, index] if self.left_out.size else self.left_out,
             self.curved[index] if self.curved.size else self.curved,
+            self.guess[index] if self.guess.size else self.guess,
         )
 
 
-def _run(ramps: Ramps, model: Differences, at: np.ndarray, rows: int) -> np.ndarray:
+def _run(
+    ramps: Ramps, model: Differences, at: np.ndarray, rows: int, precision: type = np.float64
+) -> np.ndarray:
+    """Run `scan_kernel` with all its arrays in one precision."""
     n = ramps.data.shape[1]
-    out = np.zeros((rows, n))
-    noise = np.array([ramps.variance, ramps.shot], np.float64)
-    stop, curved = np.ascontiguousarray(ramps.stop), np.asarray(ramps.curved, np.float64)
+    out = np.zeros((rows, n), precision)
+    given = np.zeros((3, n), precision)
+    given[0], given[1] = ramps.variance, ramps.shot
+    if ramps.guess.size:
+        given[2] = np.nan_to_num(ramps.guess)
+    stop, curved = np.ascontiguousarray(ramps.stop), ramps.curved.astype(precision)
+    least = LEAST if precision is np.float64 else LEAST_SINGLE
+    model = Differences(*(values.astype(precision) for values in model))
     if n:
-        scan_kernel(ramps.data, stop, ramps.left_out, noise, curved, model, at, out)
+        scan_kernel(ramps.data, stop, ramps.left_out, given, curved, model, least, at, out)
     return out
 
 
-def scan(ramps: Ramps, model: Differences) -> Scan:
+def scan(ramps: Ramps, model: Differences, quick: bool = False) -> Scan:
     """Find the most significant upward and downward step of each ramp.
+
+    Parameters
+    ----------
+    ramps : Ramps
+        n ramps.
+    model : Differences
+        Covariance coefficients.
+    quick : bool
+        Work in single precision, good to about 1e-3 in significance if ``ramps.guess`` is good.
 
     Examples
     --------
@@ -195,7 +234,10 @@ def scan(ramps: Ramps, model: Differences) -> Scan:
     >>> int(found.up_read[0]), float(found.up_step[0].round(6))
     (3, 10.0)
     """
-    return Scan(*_run(ramps, model, np.empty(0, np.int64), len(Scan._fields)))
+    nowhere = np.empty(0, np.int64)
+    precision = np.float32 if quick else np.float64
+    out = _run(ramps, model, nowhere, len(Scan._fields), precision)
+    return Scan(*out.astype(np.float64))
 
 
 def step_at(ramps: Ramps, model: Differences, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -137,17 +137,25 @@ class Yields(NamedTuple):
 
 
 def expected_yields(model: Differences) -> Yields:
-    """Compute `Yields` exactly for the residuals about the mean difference."""
-    count = len(model.dt)
+    """Compute `Yields` for the residuals about the mean difference, exactly.
 
-    def tridiagonal(diagonal: np.ndarray, beside: np.ndarray) -> np.ndarray:
-        return np.diag(diagonal) + np.diag(beside[:-1], 1) + np.diag(beside[:-1], -1)
+    With C the tridiagonal covariance and M the projection that removes the mean, these are the
+    traces of M C and of (M C)^2.
+    """
+    n = len(model.dt)
 
-    remove = np.eye(count) - 1 / count
-    read = remove @ tridiagonal(model.read, model.read_next) @ remove
-    shot = remove @ tridiagonal(model.shot, model.shot_next) @ remove
-    dof = np.trace(read) ** 2 / np.sum(read * read)
-    return Yields(np.trace(read) / count, np.trace(shot) / count, dof / count)
+    def trace(diagonal: np.ndarray, beside: np.ndarray) -> tuple[float, float]:
+        inner = beside[:-1]
+        sums = diagonal.copy()
+        sums[:-1] += inner
+        sums[1:] += inner
+        square = np.sum(diagonal**2) + 2 * np.sum(inner**2)
+        single = diagonal.sum() - sums.sum() / n
+        return single, square - 2 * np.sum(sums**2) / n + (sums.sum() / n) ** 2
+
+    read, squared = trace(model.read, model.read_next)
+    shot, _ = trace(model.shot, model.shot_next)
+    return Yields(read / n, shot / n, read**2 / squared / n)
 
 
 def worth_of_prior(ratio: np.ndarray, dof: float) -> float:

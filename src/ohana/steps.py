@@ -10,6 +10,8 @@ from ohana.events import Steps, join_steps
 from ohana.jumps import Ramps, Scan, scan, step_at
 from ohana.noise import gaussian
 
+#: Significance by which a scan in single precision may be off, generously.
+MARGIN = 0.05
 #: Ramps worked on together: bounds the memory needed.
 BATCH = 2048
 #: Accumulated signal [DN] from which curvature (non-linearity, persistence) is considered, and
@@ -49,7 +51,7 @@ def find_steps(
     is significant; then each step is fitted with all others free, and kept if still
     significant. A step found is a difference left out (see `ohana.gls`).
     """
-    index = np.flatnonzero(_strongest(scanned, dof)[0] >= config.sigma_threshold)
+    index = np.flatnonzero(_strongest(scanned, dof)[0] >= config.sigma_threshold - MARGIN)
     rate = scanned.rate.copy()
     parts = [_saturating(ramps, dof, scanned, model, config)]
     for start in range(0, len(index), BATCH):
