@@ -6,12 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ohana.border import border_mask
 from ohana.differences import Differences
 from ohana.events import PixelMaps, Steps
 from ohana.jumps import Ramps, step_at
 from ohana.linking import dating_error
+from ohana.noise import Noise, measure
+from ohana.ramp import Block
 from ohana.steps import CURVED_SIGNAL, is_curved
 from ohana.walk import Source, load_block
+
+#: In ramps with fewer reads a step can pass for noise: the noise is measured again without it.
+SHORT = 100
 
 
 class Cutout(NamedTuple):
@@ -66,28 +72,46 @@ def step_window(
     """
     rows, cols = window
     block, _ = load_block(source, rows, cols)
-    reads, shape = len(block.data), block.stop.shape
-    variance = maps.noise[window].astype(np.float64).ravel() ** 2
-    dead = ~np.isfinite(variance)
-    ramps = Ramps(
-        block.data.reshape(reads, -1),
-        np.where(dead, 0, block.stop.ravel()).astype(np.int32),
-        np.where(dead, 1.0, variance),
-        np.nan_to_num(maps.shot[window].astype(np.float64).ravel()),
-        np.zeros((reads, dead.size), bool),
-    )
-    here = _inside(steps, window)
+    here, shape = _inside(steps, window), block.stop.shape
     pixel = (here.row - rows.start) * shape[1] + here.col - cols.start
+    noise = Noise(
+        maps.noise[window].astype(np.float64) ** 2, np.nan_to_num(maps.shot[window]), *[None] * 4
+    )
+    ramps = _ramps(block, noise)
     other = np.abs(here.read - read) > np.maximum(dating_error(here, maps.noise), 1)
     other &= ~here.saturating
     ramps.left_out[here.read[other], pixel[other]] = True
-    bright = np.flatnonzero(np.abs(maps.rate[window].ravel()) * reads > CURVED_SIGNAL)
-    curved = np.zeros(dead.size)
-    curved[bright] = is_curved(ramps.select(bright), model)
-    amplitude, error = step_at(ramps._replace(curved=curved), model, np.full(dead.size, read))
+    bright = np.flatnonzero(np.abs(maps.rate[window].ravel()) * len(block.data) > CURVED_SIGNAL)
+    ramps.curved[bright] = is_curved(ramps.select(bright), model)
+    at = np.full(len(ramps.stop), read)
+    amplitude, error = step_at(ramps, model, at)
+    if len(block.data) < SHORT:
+        without = block.data.copy()
+        without[read:] -= amplitude.reshape(shape).astype(np.float32)
+        border, gain = border_mask(source.ramp, rows, cols), source.ramp.facts.gain
+        noise = measure(without, block.stop, border, model, gain)
+        # The step has taken one of the differences to fit.
+        lost = len(model.dt) / (len(model.dt) - 1)
+        fresh = _ramps(block, noise._replace(variance=noise.variance * lost))
+        ramps = fresh._replace(left_out=ramps.left_out, curved=ramps.curved)
+        amplitude, error = step_at(ramps, model, at)
     jump = here.saturating & (here.read == read)
     amplitude[pixel[jump]], error[pixel[jump]] = here.amplitude[jump], here.error[jump]
     return Cutout(amplitude.reshape(shape), error.reshape(shape))
+
+
+def _ramps(block: Block, noise: Noise) -> Ramps:
+    """Return the ramps of a block, with nothing left out."""
+    reads, variance = len(block.data), noise.variance.ravel()
+    dead = ~np.isfinite(variance)
+    return Ramps(
+        block.data.reshape(reads, -1),
+        np.where(dead, 0, block.stop.ravel()).astype(np.int32),
+        np.where(dead, 1.0, variance),
+        noise.shot.ravel().astype(np.float64),
+        np.zeros((reads, dead.size), bool),
+        np.zeros(dead.size),
+    )
 
 
 def _inside(steps: Steps, window: tuple[slice, slice]) -> Steps:
