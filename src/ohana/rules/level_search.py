@@ -1,0 +1,255 @@
+"""Search for the level model of one ramp, and for what else could explain it.
+
+Every explanation is worth its log-likelihood less a cost for each thing it adds: a step of a
+cosmic ray, a curvature, a third level. Levels are looked for from a grid of guesses, ranked by
+the cheapest path through each; the best few are improved by expectation maximisation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ohana.rules.levels import backward, cheapest, climb, forward, set_levels, viterbi
+from ohana.rules.whitening import add_column, find_steps, place_steps, set_filter, whiten
+
+#: Guesses: amplitudes (above the least of interest), part of the time spent high, and price of
+#: a transition in chi-squared. Of each price the cheapest two amplitudes are followed up.
+AMPLITUDES = 1.5 ** np.arange(8)
+DUTIES = np.array([0.5, 0.2, 0.8])
+PRICES = np.array([9.0, 4.0])
+PRICE, AMPLITUDE, DUTY = np.meshgrid(PRICES, AMPLITUDES, DUTIES, indexing="ij")
+#: Where a third level is tried, in units of the amplitude above the lower level.
+THIRD_LEVELS = np.array([0.5, 1.6, -0.6, 0.25, 0.75, 3.0, -2.0])
+#: Iterations for the best two starts, and further ones for the best.
+EARLY, LATE = 2, 6
+#: Lead over the best explanation without levels, in log-likelihood, that two levels need to be
+#: followed up: the cheapest path at the lower price (times reads**0.31), the likelihood at the
+#: best start. Noise alone rarely has these, telegraph noise in reach lacks them in 1 % of cases.
+PATH_LEAD, START_LEAD = 2.1, 2.5
+#: Lead from which a third level is tried.
+PROMISING = 8.0
+#: Rounds in which levels and steps of cosmic rays are fitted in turn.
+ROUNDS = 2
+#: Most steps of cosmic rays in a ramp.
+MAX_STEPS = 4
+#: Log-likelihood that a step of a cosmic ray, a curved ramp, and a third level must bring.
+STEP_COST, CURVE_COST, LEVEL_COST = 10.0, 8.0, 8.0
+#: Columns of a straight and of a curved ramp.
+STRAIGHT, CURVED = 2, 4
+
+
+class Ramp(NamedTuple):
+    """The usable reads of one ramp.
+
+    ``data`` (2, T) is plain [DN] and whitened [sigma]; for ``filter`` and ``columns`` see
+    `ohana.rules.whitening`. The first `CURVED` columns are always there.
+    """
+
+    data: np.ndarray
+    filter: np.ndarray
+    columns: np.ndarray
+
+
+@dataclass(frozen=True)
+class Model:
+    """One explanation of a ramp: a straight or curved ramp, steps, and perhaps levels.
+
+    ``value`` is the log-likelihood less costs; ``rest`` (T,) the ramp less everything but the
+    levels and ``alone`` the log-likelihood, less costs, of the same model without levels.
+    """
+
+    value: float
+    alone: float
+    base: int
+    steps: np.ndarray
+    rest: np.ndarray
+    levels: np.ndarray
+    move: np.ndarray
+
+
+def prepare(y: np.ndarray, times: np.ndarray, walk: np.ndarray, white: np.ndarray) -> Ramp:
+    """Whiten a ramp and set up its columns.
+
+    Parameters
+    ----------
+    y, times : ndarray, shape (T,)
+        Usable reads [DN] and their times, in any unit.
+    walk, white : ndarray, shape (T,)
+        Variance of the shot noise since the read before, and of the read noise [DN^2].
+    """
+    ramp = Ramp(np.empty((2, y.size)), np.empty((2, y.size)), np.empty((2, 8, y.size)))
+    set_filter(walk, white, ramp.filter)
+    ramp.data[0] = y
+    whiten(ramp.data[0], ramp.filter, ramp.data[1])
+    x = (2.0 * times - times[0] - times[-1]) / (times[-1] - times[0])
+    for i in range(CURVED):
+        ramp.columns[0, i] = x**i
+        add_column(ramp.columns, i, ramp.filter)
+    return ramp
+
+
+def cost(base: int, steps: np.ndarray) -> float:
+    """Log-likelihood that a curvature and steps must bring."""
+    return STEP_COST * len(steps) + (CURVE_COST if base == CURVED else 0.0)
+
+
+def place(ramp: Ramp, base: int, steps: np.ndarray) -> tuple[int, np.ndarray, float]:
+    """Set up a nuisance; return its columns, the ramp without it, and what it is worth."""
+    n = place_steps(steps, len(steps), ramp.columns, base, ramp.filter)
+    share = ramp.columns[1, :n] @ ramp.data[1]
+    rest = ramp.data[0] - share @ ramp.columns[0, :n]
+    chi2 = ramp.data[1] @ ramp.data[1] - share @ share
+    return n, rest, -0.5 * chi2 - cost(base, steps)
+
+
+def steps_in(ramp: Ramp, whitened: np.ndarray, base: int) -> np.ndarray:
+    """Find the upward steps in whitened data that are worth their cost."""
+    reads = np.empty(MAX_STEPS, np.int64)
+    count = find_steps(whitened, 2.0 * STEP_COST, reads, ramp.columns, base, ramp.filter)
+    return reads[:count]
+
+
+def without_levels(ramp: Ramp, curved: bool) -> Model:
+    """Explain a ramp by steps and, if it may be ``curved``, by a curvature."""
+    models = []
+    for base in (STRAIGHT, CURVED) if curved else (STRAIGHT,):
+        steps = steps_in(ramp, ramp.data[1], base)
+        _, rest, value = place(ramp, base, steps)
+        models.append(Model(value, value, base, steps, rest, np.zeros(1), np.ones((1, 1))))
+    return max(models, key=lambda model: model.value)
+
+
+def two_level_starts(ramp: Ramp, rest: np.ndarray, alone: float, least: float) -> list[np.ndarray]:
+    """Pick starts for `search`, none if the cheapest path between two levels is not worth it.
+
+    It has to lead the straight ramp, worth ``alone``, and by half as much ``least``.
+    """
+    # What so many reads can tell, in units of the innovation error.
+    floor = max(0.6, 2.0 * np.sqrt(30.0 / rest.size)) / ramp.filter[1, rest.size // 2]
+    low = -floor * AMPLITUDE * DUTY
+    high = low + floor * AMPLITUDE
+    price = cheapest(rest, ramp.filter, low.ravel(), high.ravel(), PRICE.ravel())
+    price = price.reshape(PRICE.shape)
+    lead = PATH_LEAD * rest.size**0.31
+    if -0.5 * price[-1].min() < max(alone + lead, least + lead / 2):
+        return []
+    starts, duty = [], price.argmin(axis=2)
+    for p, best in enumerate(price.min(axis=2)):
+        for a in np.argsort(best)[:2]:
+            d = duty[p, a]
+            starts.append(np.array([PRICES[p], low[p, a, d], high[p, a, d]]))
+    return starts
+
+
+def search(
+    ramp: Ramp, base: int, steps: np.ndarray, least: float, starts: list[np.ndarray] | None = None
+) -> Model | None:
+    """Find the best levels beside a nuisance.
+
+    Parameters
+    ----------
+    least : float
+        Value that the model must lead by `START_LEAD` at the best start.
+    starts : list of ndarray, optional
+        Price of a transition and two or more levels each, which refer to the ramp less its
+        nuisance; picked from a grid if absent.
+    """
+    n, base_rest, alone = place(ramp, base, steps)
+    add = cost(base, steps)
+    if starts is None:
+        starts = two_level_starts(ramp, base_rest, alone + add, least + add)
+    fixed = ramp.data, ramp.filter, ramp.columns, n
+    found = []
+    for start in starts:
+        levels, rest = start[1:] - start[1], base_rest - start[1]
+        leave = 1.0 / (1.0 + np.exp(0.5 * start[0])) / (levels.size - 1)
+        move = np.full((levels.size, levels.size), leave)
+        np.fill_diagonal(move, 1.0 - leave * (levels.size - 1))
+        found.append((climb(*fixed, levels, move, rest, 0), levels, move, rest))
+    found.sort(key=lambda state: -state[0])
+    if not found or found[0][0] < least + add + START_LEAD:
+        return None
+    found = [(climb(*fixed, *state[1:], EARLY), *state[1:]) for state in found[:2]]
+    _, levels, move, rest = max(found, key=lambda state: state[0])
+    value = climb(*fixed, levels, move, rest, LATE) - add
+    return Model(value, alone, base, steps, rest, levels, move)
+
+
+def occupation(ramp: Ramp, model: Model) -> np.ndarray:
+    """Probability (T, L) of each level at each read."""
+    weights, chance = np.empty((2, model.rest.size, model.levels.size))
+    forward(model.rest, ramp.filter, model.levels, model.move, weights)
+    backward(weights, model.move, chance, np.empty_like(model.move))
+    return chance
+
+
+def refine(ramp: Ramp, model: Model) -> Model:
+    """Look for steps in what the levels leave, refit the levels beside them, and again."""
+    for _ in range(ROUNDS):
+        signal = np.empty(model.rest.size)
+        chance = occupation(ramp, model)
+        whiten(chance @ model.levels, ramp.filter, signal)
+        steps = steps_in(ramp, ramp.data[1] - signal, model.base)
+        if np.array_equal(np.sort(steps), np.sort(model.steps)):
+            break
+        n, rest, alone = place(ramp, model.base, steps)
+        levels, move = model.levels.copy(), model.move.copy()
+        set_levels(ramp.data, ramp.filter, ramp.columns, n, chance, levels, rest)
+        value = climb(ramp.data, ramp.filter, ramp.columns, n, levels, move, rest, LATE)
+        value -= cost(model.base, steps)
+        if value <= model.value:
+            break
+        model = Model(value, alone, model.base, steps, rest, levels, move)
+    return model
+
+
+def add_level(ramp: Ramp, model: Model) -> Model:
+    """Return the best model with a third level, or the same one if that is not better."""
+    _, base_rest, _ = place(ramp, model.base, model.steps)
+    leave = 0.5 * (model.move[0, 1] + model.move[1, 0])
+    price = 2.0 * np.log(1.0 / leave - 1.0)
+    # Starts refer to the ramp less its nuisance, which the levels have shifted since.
+    low = float(np.mean(base_rest - model.rest))
+    starts = [low + np.array([0, 0, 1, third]) * model.levels[1] for third in THIRD_LEVELS]
+    for start in starts:
+        start[0] = price
+    better = search(ramp, model.base, model.steps, model.value + LEVEL_COST / 2, starts)
+    if better is None or better.value < model.value + LEVEL_COST:
+        return model
+    return better
+
+
+def fit_levels(ramp: Ramp, curved: bool = False) -> tuple[Model | None, Model]:
+    """Fit the best level model of a ramp, and the best explanation without levels.
+
+    Returns
+    -------
+    levels : Model or None
+        None where two levels have no clear lead over ``other``.
+    other : Model
+    """
+    other = without_levels(ramp, curved)
+    models = [search(ramp, STRAIGHT, other.steps[:0], other.value)]
+    if other.steps.size or other.base == CURVED:
+        models.append(search(ramp, other.base, other.steps, other.value))
+    found = [refine(ramp, model) for model in models if model is not None]
+    if not found:
+        return None, other
+    best = max(found, key=lambda model: model.value)
+    if best.value > other.value + PROMISING:
+        best = add_level(ramp, best)
+    return best, other
+
+
+def decode(ramp: Ramp, model: Model) -> tuple[np.ndarray, float, float]:
+    """Most likely path (T,) of a model, and chi-squared of its nuisance without and with it."""
+    path = np.empty(model.rest.size, np.int8)
+    viterbi(model.rest, ramp.filter, model.levels, -2.0 * np.log(model.move), path)
+    n, rest, alone = place(ramp, model.base, model.steps)
+    chance = (path[:, None] == np.arange(model.levels.size)).astype(np.float64)
+    levels = model.levels.copy()
+    chi2 = set_levels(ramp.data, ramp.filter, ramp.columns, n, chance, levels, rest)
+    return path, -2.0 * (alone + cost(model.base, model.steps)), chi2

@@ -1,0 +1,246 @@
+"""Telegraph noise: pixels whose ramp jumps between two or three levels.
+
+`screen` looks at every pixel and passes about one in 200; `fit_telegraph_noise` compares the
+ramps of these with and without levels by likelihood. A cosmic ray never comes back down, so
+steps that stay up are part of both explanations.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from ohana.differences import Differences
+from ohana.rules.level_search import Model, Ramp, decode, fit_levels, prepare
+from ohana.rules.screen import CANDIDATE, read_noise_terms, screen
+
+__all__ = ["CANDIDATE", "MIN_READS", "TelegraphFit", "fit_telegraph_noise", "screen"]
+
+#: Fewest usable reads in which telegraph noise can be told from anything else.
+MIN_READS = 10
+#: A ramp whose signal exceeds its noise that often may be curved (non-linearity, persistence).
+CURVED_SIGNAL = 20.0
+#: What few transitions cost in score: two are a box, which much else can make.
+FEW_TRANSITIONS = np.array([99.0, 12.0, 6.0, 3.0])
+#: Two levels must lead any other explanation by so much less than they must bring by themselves.
+LEAD = 5.0
+#: Confidence is a logistic function of the score with this slope and middle.
+CONFIDENCE = (0.9, 13.0)
+
+
+#: Where there is no model: levels, low, high, transitions, dwell low and high, frequency, chi2
+#: gain, fit quality, score.
+NOTHING = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -np.inf)
+
+
+class Settings(Protocol):
+    """The fields of `ohana.config.DetectorConfig` that matter here."""
+
+    sigma_threshold: float
+    rtn_min_transitions: int
+    rtn_max_transitions: int
+    rtn_amplitude_range: tuple[float, float]
+    rtn_frequency_range: tuple[float, float]
+    rtn_fit_quality_threshold: float
+    rtn_min_confidence: float
+
+
+class TelegraphFit(NamedTuple):
+    """Level models of n ramps; arrays of shape (n,) but the last.
+
+    Attributes
+    ----------
+    accepted : ndarray of bool
+        It is telegraph noise within the limits of the settings.
+    n_levels : ndarray of int32
+        2 or 3; 1 where no level model came near.
+    low, high : ndarray of float32
+        Lowest and highest level above the mean of the ramp [DN].
+    amplitude : ndarray of float32
+        Their distance [DN].
+    transitions : ndarray of int32
+        Changes of level.
+    dwell_low, dwell_high : ndarray of float32
+        Mean dwell time in the lowest and highest level [reads]: the time spent there over the
+        number of departures, which makes up for dwells that the ramp cuts off.
+    frequency : ndarray of float32
+        Transitions / 2 / reads [cycles per read].
+    chi2_gain : ndarray of float32
+        Chi-squared that the levels take off the same ramp without them.
+    fit_quality : ndarray of float32
+        Correlation of ramp and level model, both whitened and less what is not levels (0-1).
+    significance : ndarray of float32
+        Root of ``chi2_gain`` [sigma]: the amplitude in its errors, if the transitions are given.
+    score : ndarray of float32
+        Log-likelihood that the levels bring, less what their alternatives would.
+    confidence : ndarray of float32
+        Probability that this is telegraph noise (0-1).
+    model : ndarray of float32, shape (T, n)
+        The level at each read above the mean of the ramp [DN]; 0 where no model came near.
+    """
+
+    accepted: np.ndarray
+    n_levels: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    amplitude: np.ndarray
+    transitions: np.ndarray
+    dwell_low: np.ndarray
+    dwell_high: np.ndarray
+    frequency: np.ndarray
+    chi2_gain: np.ndarray
+    fit_quality: np.ndarray
+    significance: np.ndarray
+    score: np.ndarray
+    confidence: np.ndarray
+    model: np.ndarray
+
+
+def confidence_of(score: np.ndarray) -> np.ndarray:
+    """Turn a score into the probability that it is telegraph noise."""
+    slope, middle = CONFIDENCE
+    return 1.0 / (1.0 + np.exp(-slope * (np.asarray(score, np.float64) - middle).clip(-700, 700)))
+
+
+def fit_telegraph_noise(
+    data: np.ndarray,
+    stop: np.ndarray,
+    noise: np.ndarray,
+    rate: np.ndarray,
+    model: Differences,
+    gain: float,
+    config: Settings,
+) -> TelegraphFit:
+    """Fit level models to the ramps of candidates.
+
+    Parameters
+    ----------
+    data : ndarray of float32, shape (T, n)
+        Raw ramps [DN], NaN where masked.
+    stop : ndarray of int, shape (n,)
+        First read that cannot be used; T where there is none.
+    noise, rate : ndarray, shape (n,)
+        Noise of one frame [DN] and rate [DN per frame time].
+    model : Differences
+        Timing of the reads.
+    gain : float
+        [e-/DN]
+    config : DetectorConfig
+        Fields ``rtn_*`` and ``sigma_threshold``.
+
+    Returns
+    -------
+    TelegraphFit
+        Ramps with fewer than `MIN_READS` usable reads have no model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ohana.config import DetectorConfig
+    >>> from ohana.differences import differences
+    >>> rng = np.random.default_rng(0)
+    >>> ramp = rng.normal(1000, 5, 60) + 50 * (np.arange(60) // 10 % 2)
+    >>> fit = fit_telegraph_noise(
+    ...     ramp[:, None].astype(np.float32), np.array([60]), np.array([5.0]), np.array([0.0]),
+    ...     differences(np.arange(60.0)), 1.0, DetectorConfig(),
+    ... )
+    >>> bool(fit.accepted[0]), int(fit.transitions[0]), round(float(fit.amplitude[0]), -1)
+    (True, 5, 50.0)
+    """
+    reads, n = data.shape
+    table = np.zeros((len(NOTHING), n))
+    levels = np.zeros((reads, n), np.float32)
+    times = np.append(0.0, np.cumsum(model.dt))
+    _, white, shift = read_noise_terms(model)
+    for i in range(n):
+        table[:, i] = NOTHING
+        good = np.flatnonzero(np.isfinite(data[: stop[i], i]))
+        known = noise[i] > 0 and np.isfinite(noise[i]) and np.isfinite(rate[i])
+        if len(good) < MIN_READS or not known:
+            continue
+        shot = max(float(rate[i]), 0.0) / gain
+        walk = shot * np.diff(times[good], prepend=times[good[0]])
+        single = noise[i] ** 2 * white - shot * shift
+        single = np.maximum(single, 0.1 * noise[i] ** 2 * white)[good]
+        ramp = prepare(data[good, i] - np.float64(data[good[0], i]), times[good], walk, single)
+        signal = rate[i] * (times[good[-1]] - times[good[0]])
+        best, other = fit_levels(ramp, curved=signal > CURVED_SIGNAL * noise[i])
+        if best is not None:
+            table[:, i], path = describe(ramp, best, other)
+            # A masked read keeps the level before it.
+            last = np.searchsorted(good, np.arange(reads), side="right") - 1
+            levels[:, i] = path[last.clip(0)]
+    return judge(table, levels, config)
+
+
+def describe(ramp: Ramp, best: Model, other: Model) -> tuple[list[float], np.ndarray]:
+    """Measure a level model: the entries of `NOTHING`, and the level (T,) at each read."""
+    path, alone, chi2 = decode(ramp, best)
+    order = np.argsort(best.levels)
+    bottom, top = order[0], order[-1]
+    signal = best.levels[path]
+    mean = signal.mean()
+    moved = path[1:] != path[:-1]
+    transitions = int(moved.sum())
+    dwell = [
+        (path == level).sum() / max((moved & (path[:-1] == level)).sum(), 1)
+        for level in (bottom, top)
+    ]
+    few = FEW_TRANSITIONS[transitions] if transitions < len(FEW_TRANSITIONS) else 0.0
+    if transitions == 2 and min((path == path[0]).sum(), (path != path[0]).sum()) == 1:
+        few = np.inf  # a single bad read
+    score = min(best.value - best.alone, best.value - other.value + LEAD) - few
+    gain = max(alone - chi2, 0.0)
+    row = [
+        best.levels.size,
+        best.levels[bottom] - mean,
+        best.levels[top] - mean,
+        transitions,
+        *dwell,
+        transitions / 2.0 / path.size,
+        gain,
+        np.sqrt(gain / alone),
+        score,
+    ]
+    return row, (signal - mean).astype(np.float32)
+
+
+def judge(table: np.ndarray, levels: np.ndarray, config: Settings) -> TelegraphFit:
+    """Accept or refuse described models by the limits of the settings."""
+    single = table.astype(np.float32)
+    n_levels, low, high, transitions, dwell_low, dwell_high, frequency, gain, quality, score = (
+        single
+    )
+    amplitude, significance, confidence = high - low, np.sqrt(gain), confidence_of(score)
+    accepted = (
+        (n_levels > 1)
+        & (transitions >= config.rtn_min_transitions)
+        & (transitions <= config.rtn_max_transitions)
+        & within(amplitude, config.rtn_amplitude_range)
+        & within(frequency, config.rtn_frequency_range)
+        & (quality >= config.rtn_fit_quality_threshold)
+        & (confidence >= config.rtn_min_confidence)
+        & (significance >= config.sigma_threshold)
+    )
+    return TelegraphFit(
+        accepted,
+        n_levels.astype(np.int32),
+        low,
+        high,
+        amplitude,
+        transitions.astype(np.int32),
+        *dwells,
+        frequency,
+        gain,
+        quality,
+        significance,
+        score,
+        confidence.astype(np.float32),
+        levels,
+    )
+
+
+def within(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """Tell which values lie within limits."""
+    return (values >= limits[0]) & (values <= limits[1])
