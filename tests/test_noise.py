@@ -33,7 +33,7 @@ def test_recovers_read_noise_and_rate(reads, rate, gain):
     noise = measured(ramps(reads, 10.0, rate, gain), gain)
     assert np.median(np.sqrt(noise.variance)) == pytest.approx(10, rel=0.04)
     assert np.median(noise.rate) == pytest.approx(rate, abs=14.2 / (reads - 1) ** 0.5 / 5)
-    np.testing.assert_allclose(noise.shot, np.fmax(noise.rate, 0) / gain, rtol=0.5, atol=1)
+    assert np.median(noise.shot) == pytest.approx(rate / gain, rel=0.1, abs=1.5)
 
 
 @pytest.mark.parametrize("reads", [8, 20, 100])
@@ -50,6 +50,25 @@ def test_pixels_that_differ_keep_their_own_noise():
     assert np.median(ratio) == pytest.approx(1, abs=0.02)
     assert np.quantile(np.abs(np.log(ratio)), 0.9) < 0.15
     assert np.isfinite(noise.dof).all()
+
+
+def test_faint_pixels_have_the_shot_noise_of_their_tile_and_hot_ones_their_own():
+    data = ramps(100, sigma=5.0, rate=0.05)
+    data[:, 3, 3] += 30 * np.arange(100)
+    noise = measured(data)
+    assert noise.shot[3, 3] == pytest.approx(30, rel=0.1)
+    cold = np.delete(noise.shot.ravel(), 3 * COLS + 3)
+    assert np.quantile(cold, 0.01) > 0.03
+
+
+@pytest.mark.parametrize("reads", [6, 8, 20])
+def test_a_hit_below_the_clip_does_not_raise_its_own_noise(reads):
+    data = ramps(reads)
+    data[reads // 2 :, :, ::20] += 65
+    noise = measured(data)
+    share = np.sqrt(noise.variance[:, ::20]) / 10
+    assert np.median(share) == pytest.approx(1, abs=0.03)
+    assert np.quantile(share, 0.99) < 1.3
 
 
 def test_steps_leave_the_noise_alone():

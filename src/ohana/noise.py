@@ -11,21 +11,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from scipy import optimize, special, stats
 
 from ohana.differences import Differences
+from ohana.scatter import sum_differences
 
 #: Columns of a tile over which noise is pooled (its rows are `ohana.ramp.TILE_ROWS`).
 TILE_COLS = 64
-#: Differences further than this from the median, in sigma, are left out as events.
-CLIP = 5.0
-#: Differences used for the median: enough to tell the bulk from the events.
-SAMPLE = 31
 #: A pixel whose scatter exceeds expectation by more than this, in sigma, keeps its own.
 OUTLIER = 4.0
-#: With fewer differences than this a pixel's own scatter cannot tell noise from an event.
-FEW = 5
+#: With fewer degrees of freedom a pixel's own scatter says nothing.
+MIN_DOF = 2.0
+#: A pixel whose rate differs from its tile's by more than this, in sigma, keeps its own.
+OTHER_RATE = 3.0
 
 
 class Noise(NamedTuple):
@@ -52,76 +50,6 @@ class Noise(NamedTuple):
     dof: np.ndarray
     largest: np.ndarray
     scatter: np.ndarray
-
-
-@njit(nogil=True, cache=True)
-def _sorted(values, n):
-    """Sort the first n values in place: few enough for insertion."""
-    for i in range(1, n):
-        value = values[i]
-        j = i - 1
-        while j >= 0 and values[j] > value:
-            values[j + 1] = values[j]
-            j -= 1
-        values[j + 1] = value
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def rough_kernel(data, stop, dt, centre, spread):
-    """Median and scaled median deviation of the differences per frame time of (T, n) reads."""
-    reads, n = data.shape
-    stride = max(1, (reads - 1) // SAMPLE)
-    values = np.empty((SAMPLE * 2 + 1, n))
-    used = np.zeros(n, np.int64)
-    for f in range(stride, reads, stride):
-        for i in range(n):
-            step = (np.float64(data[f, i]) - np.float64(data[f - 1, i])) / dt[f - 1]
-            if step - step == 0.0 and f < stop[i]:
-                values[used[i], i] = step
-                used[i] += 1
-    column = np.empty(SAMPLE * 2 + 1)
-    for i in range(n):
-        centre[i] = np.nan
-        spread[i] = np.nan
-        if used[i] > 0:
-            for k in range(used[i]):
-                column[k] = values[k, i]
-            _sorted(column, used[i])
-            # Events only add charge: of an even number the lower middle is the safer one.
-            centre[i] = column[(used[i] - 1) // 2]
-            for k in range(used[i]):
-                column[k] = abs(column[k] - centre[i])
-            _sorted(column, used[i])
-            spread[i] = 1.4826 * column[used[i] // 2]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def clipped_kernel(data, stop, dt, centre, limit, sums):
-    """Sum over differences: ``sums`` (7, n).
-
-    Count, dt, d and d^2 of those within ``limit`` of the median (``d`` counted from it); count,
-    d^2 and the largest d of all.
-    """
-    sums[:] = 0.0
-    for f in range(1, data.shape[0]):
-        length = dt[f - 1]
-        count, time, total, square = sums[0], sums[1], sums[2], sums[3]
-        now, before = data[f], data[f - 1]
-        for i in range(now.size):
-            # About the median, so that nothing is lost to rounding in a steep ramp.
-            excess = np.float64(now[i]) - np.float64(before[i]) - centre[i] * length
-            good = abs(excess) <= limit[i] * length and f < stop[i]
-            count[i] += 1.0 if good else 0.0
-            time[i] += length if good else 0.0
-            total[i] += excess if good else 0.0
-            square[i] += excess * excess if good else 0.0
-        used, scatter, largest = sums[4], sums[5], sums[6]
-        for i in range(now.size):
-            excess = np.float64(now[i]) - np.float64(before[i]) - centre[i] * length
-            good = excess - excess == 0.0 and f < stop[i]
-            used[i] += 1.0 if good else 0.0
-            scatter[i] += excess * excess if good else 0.0
-            largest[i] = max(largest[i], excess) if good else largest[i]
 
 
 class Yields(NamedTuple):
@@ -190,23 +118,30 @@ def worth_of_prior(ratio: np.ndarray, dof: float) -> float:
     return 2 * root
 
 
-def read_variance(
-    squares: np.ndarray, shot: np.ndarray, yields: Yields, dof: float, known: np.ndarray
-) -> np.ndarray:
-    """Typical read variance around each pixel: the median over its tile, Poisson noise removed.
-
-    All arrays are (R, W); tiles with few ``known`` pixels take the median of the block.
-    """
-    unbiased = squares * (dof / stats.chi2.median(dof))
-    own = (unbiased - yields.shot * shot) / yields.read
-    # Poisson noise that explains everything leaves a floor, so that weights stay finite.
-    floor = 1e-3 * np.median(unbiased[known]) + 1e-12
-    typical = np.full(squares.shape, max(np.median(own[known]), floor))
-    for start in range(0, squares.shape[1], TILE_COLS):
+def tile_medians(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Median of the ``known`` values (R, W) around each pixel: over its tile, or the block."""
+    typical = np.full(values.shape, np.median(values[known]))
+    for start in range(0, values.shape[1], TILE_COLS):
         tile = np.s_[:, start : start + TILE_COLS]
         if known[tile].sum() >= TILE_COLS:
-            typical[tile] = max(np.median(own[tile][known[tile]]), floor)
+            typical[tile] = np.median(values[tile][known[tile]])
     return typical
+
+
+def poisson_variance(
+    rate: np.ndarray, count: np.ndarray, square: np.ndarray, known: np.ndarray, gain: float
+) -> np.ndarray:
+    """Poisson variance per frame time [DN^2] of each pixel (R, W), from its rate.
+
+    A rate that chance can explain is that of the tile: otherwise faint pixels that happen to
+    come out low would be taken to have no shot noise, and their charge would look like steps.
+    """
+    typical = tile_medians(rate, known)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # The read noise of a mean difference cancels but for first and last read.
+        error = np.sqrt(square / count**2 + np.fmax(typical, 0) / gain / count)
+        own = np.abs(rate - typical) > OTHER_RATE * error
+    return np.fmax(np.where(own & known, rate, typical), 0) / gain
 
 
 def measure(
@@ -234,48 +169,46 @@ def measure(
     Noise
         Arrays of shape (R, W); variance NaN where a whole group has no data.
     """
-    centre, count, time, total, square, used, scatter, largest = _sums(data, stop, model.dt)
-    yields = expected_yields(model)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = np.where(count > 0, centre + total / time, centre)
-        squares = (square - total**2 / count) / count
-    shot = np.nan_to_num(np.fmax(rate, 0)) / gain
-    variance, out_dof = np.full(stop.shape, np.nan), np.zeros(stop.shape)
-    scale = np.ones(stop.shape)
+    sums, yields = sum_differences(data, stop, model.dt), expected_yields(model)
+    variance, dof = np.full(stop.shape, np.nan), np.zeros(stop.shape)
+    shot = np.zeros(stop.shape)
     for group in (~border, border):
-        known = group & (count > 1)
+        known = group & (sums.count > 1)
         if not known.any():
             continue
-        dof = yields.dof * float(np.median(count[known]))
-        typical = read_variance(squares, shot, yields, dof, known)
-        ratio = squares / (yields.read * typical + yields.shot * shot)
-        worth = worth_of_prior(ratio[known], dof)
-        own = np.where(known, yields.dof * count, 0.0)
-        share = own / (own + worth)
-        outlier = known & (count >= FEW) & (ratio > 1 + OUTLIER * np.sqrt(2 / np.maximum(own, 1)))
-        limit = special.chdtri(own[outlier], stats.norm.sf(OUTLIER)) / own[outlier]
-        outlier[outlier] = ratio[outlier] > limit
-        share[outlier] = 1.0
-        mixed = np.where(share > 0, share * ratio, 0.0) + 1 - share
-        variance[group] = typical[group]
-        scale[group] = mixed[group]
-        out_dof[group] = np.where(outlier, own, own + worth)[group]
-    scatter /= np.maximum(used, 1)
-    return Noise(variance * scale, shot * scale, rate, out_dof, largest, scatter)
+        poisson = poisson_variance(sums.rate, sums.count, sums.square, known, gain)
+        chance = yields.dof * float(np.median(sums.count[known]))
+        unbiased = sums.square * (chance / stats.chi2.median(chance))
+        typical = tile_medians((unbiased - yields.shot * poisson) / yields.read, known)
+        # Poisson noise that explains everything leaves a floor, so that weights stay finite.
+        typical = np.maximum(typical, 1e-3 * np.median(unbiased[known]) + 1e-12)
+        ratio = sums.trimmed / (yields.read * typical + yields.shot * poisson)
+        own = np.where(known, np.maximum(yields.dof * sums.count - 1, 0), 0)
+        scale, degrees = _shrink(ratio, own, known)
+        variance[group] = (typical * scale)[group]
+        shot[group] = (poisson * scale)[group]
+        dof[group] = degrees[group]
+    return Noise(variance, shot, sums.rate, dof, sums.largest, sums.scatter)
 
 
-def _sums(data: np.ndarray, stop: np.ndarray, dt: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Median difference, and the sums of `clipped_kernel`, of each pixel of a block."""
-    ramps, last = data.reshape(len(data), -1), np.ascontiguousarray(stop).ravel()
-    centre, spread = np.empty(last.size), np.empty(last.size)
-    rough_kernel(ramps, last, dt, centre, spread)
-    known = np.isfinite(spread)
-    typical = np.median(spread[known]) if known.any() else np.nan
-    # The median deviation of a few values comes out low: be generous, and equal for all.
-    scale = np.fmax(spread, typical) if len(dt) >= FEW else np.full(last.size, 2 * typical)
-    sums = np.empty((7, last.size))
-    clipped_kernel(ramps, last, dt, centre, CLIP * scale, sums)
-    return tuple(values.reshape(stop.shape) for values in (centre, *sums))
+def _shrink(ratio: np.ndarray, own: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shrink measured over expected variance (R, W) toward 1; and the degrees of freedom.
+
+    ``own`` are the degrees of freedom of each measurement.
+    """
+    typical = float(np.median(own[known]))
+    if typical < MIN_DOF:
+        return np.ones(ratio.shape), np.full(ratio.shape, np.inf)
+    # Trimming makes all ratios smaller by the same factor.
+    ratio = ratio * (stats.chi2.median(typical) / typical / np.median(ratio[known]))
+    worth = worth_of_prior(ratio[known], typical)
+    share = own / (own + worth)
+    outlier = known & (ratio > 1 + OUTLIER * np.sqrt(2 / np.maximum(own, 1)))
+    limit = special.chdtri(own[outlier], stats.norm.sf(OUTLIER)) / own[outlier]
+    outlier[outlier] = ratio[outlier] > limit
+    share[outlier] = 1.0
+    scale = np.where(share > 0, share * np.nan_to_num(ratio), 0.0) + 1 - share
+    return scale, np.where(outlier, own, own + worth)
 
 
 def gaussian(ratio: np.ndarray, dof: np.ndarray) -> np.ndarray:

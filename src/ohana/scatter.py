@@ -1,0 +1,138 @@
+"""Differences of each pixel, summed up robustly: what noise and rate are measured from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+#: Differences further than this from the median, in sigma, are left out as events.
+CLIP = 5.0
+#: Differences used for the median: enough to tell the bulk from the events.
+SAMPLE = 31
+#: With fewer differences than this a pixel's own spread cannot tell noise from an event.
+FEW = 5
+#: A most deviant difference beyond this, in sigma, is no part of the rate either.
+DEVIANT = 4.0
+
+
+class Scatter(NamedTuple):
+    """Sums over the differences of each pixel, arrays of one shape.
+
+    Attributes
+    ----------
+    count : ndarray
+        Differences that are not events.
+    rate : ndarray
+        Their mean [DN per frame time], the most deviant one left out if it stands out.
+    square : ndarray
+        Their mean square about the mean [DN^2].
+    trimmed : ndarray
+        The same without the most deviant difference of all, so that a hit too small to be left
+        out as an event does not count as noise.
+    largest, scatter : ndarray
+        Largest difference above the median one [DN], and mean square of all about it [DN^2].
+    """
+
+    count: np.ndarray
+    rate: np.ndarray
+    square: np.ndarray
+    trimmed: np.ndarray
+    largest: np.ndarray
+    scatter: np.ndarray
+
+
+@njit(nogil=True, cache=True)
+def _sorted(values, n):
+    """Sort the first n values in place: few enough for insertion."""
+    for i in range(1, n):
+        value = values[i]
+        j = i - 1
+        while j >= 0 and values[j] > value:
+            values[j + 1] = values[j]
+            j -= 1
+        values[j + 1] = value
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def rough_kernel(data, stop, dt, centre, spread):
+    """Median and scaled median deviation of the differences per frame time of (T, n) reads."""
+    reads, n = data.shape
+    stride = max(1, (reads - 1) // SAMPLE)
+    values = np.empty((SAMPLE * 2 + 1, n))
+    used = np.zeros(n, np.int64)
+    for f in range(stride, reads, stride):
+        for i in range(n):
+            step = (np.float64(data[f, i]) - np.float64(data[f - 1, i])) / dt[f - 1]
+            if step - step == 0.0 and f < stop[i]:
+                values[used[i], i] = step
+                used[i] += 1
+    column = np.empty(SAMPLE * 2 + 1)
+    for i in range(n):
+        centre[i] = np.nan
+        spread[i] = np.nan
+        if used[i] > 0:
+            for k in range(used[i]):
+                column[k] = values[k, i]
+            _sorted(column, used[i])
+            # Events only add charge: of an even number the lower middle is the safer one.
+            centre[i] = column[(used[i] - 1) // 2]
+            for k in range(used[i]):
+                column[k] = abs(column[k] - centre[i])
+            _sorted(column, used[i])
+            spread[i] = 1.4826 * column[used[i] // 2]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def clipped_kernel(data, stop, dt, centre, limit, sums):
+    """Sum over differences ``d``, counted from the median so that no digits are lost; (8, n).
+
+    Count, dt, d and d^2 of those within ``limit``, and the most deviant of them; count and d^2
+    of all, and the largest.
+    """
+    sums[:] = 0.0
+    for f in range(1, data.shape[0]):
+        length = dt[f - 1]
+        now, before = data[f], data[f - 1]
+        count, time, total, square, deviant = sums[0], sums[1], sums[2], sums[3], sums[4]
+        for i in range(now.size):
+            excess = np.float64(now[i]) - np.float64(before[i]) - centre[i] * length
+            good = abs(excess) <= limit[i] * length and f < stop[i]
+            count[i] += 1.0 if good else 0.0
+            time[i] += length if good else 0.0
+            total[i] += excess if good else 0.0
+            square[i] += excess * excess if good else 0.0
+            deviant[i] = excess if good and abs(excess) > abs(deviant[i]) else deviant[i]
+        used, everything, largest = sums[5], sums[6], sums[7]
+        for i in range(now.size):
+            excess = np.float64(now[i]) - np.float64(before[i]) - centre[i] * length
+            good = excess - excess == 0.0 and f < stop[i]
+            used[i] += 1.0 if good else 0.0
+            everything[i] += excess * excess if good else 0.0
+            largest[i] = max(largest[i], excess) if good else largest[i]
+
+
+def sum_differences(data: np.ndarray, stop: np.ndarray, dt: np.ndarray) -> Scatter:
+    """Sum up the differences of a block (T, R, W) with ``stop`` (R, W); results are (R, W)."""
+    ramps, last = data.reshape(len(data), -1), np.ascontiguousarray(stop).ravel()
+    centre, spread = np.empty(last.size), np.empty(last.size)
+    rough_kernel(ramps, last, dt, centre, spread)
+    known = np.isfinite(spread)
+    typical = np.median(spread[known]) if known.any() else np.nan
+    # The median deviation of a few values comes out low: be generous, and equal for all.
+    scale = np.fmax(spread, typical) if len(dt) >= FEW else np.full(last.size, 2 * typical)
+    sums = np.empty((8, last.size))
+    clipped_kernel(ramps, last, dt, centre, CLIP * scale, sums)
+    count, time, total, square, deviant, used, everything, largest = sums
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Where an event was left out already, the most deviant of all differences is gone.
+        less = np.where(used > count, 0.0, 1.0)
+        rest, left = total - less * deviant, count - less
+        trimmed = (square - less * deviant**2 - rest**2 / left) / left
+        stands_out = (left >= FEW) & (np.abs(deviant) > DEVIANT * np.sqrt(trimmed))
+        mean = np.where(stands_out, rest / (time - less * time / count), total / time)
+        rate = np.where(count > 1, centre + np.where(np.isfinite(mean), mean, 0.0), centre)
+        plain = (square - total**2 / count) / count
+    found = Scatter(count, rate, plain, trimmed, largest, everything / np.maximum(used, 1))
+    return Scatter(*(values.reshape(stop.shape) for values in found))
