@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from scipy.special import expit
 
 from ohana.differences import Differences
 from ohana.rules.level_search import Model, Ramp, decode, fit_levels, prepare
@@ -29,9 +30,22 @@ LEAD = 5.0
 CONFIDENCE = (0.9, 13.0)
 
 
-#: Where there is no model: levels, low, high, transitions, dwell low and high, frequency, chi2
-#: gain, fit quality, score.
-NOTHING = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -np.inf)
+#: Measures of a ramp without a level model.
+NOTHING = {
+    "n_levels": np.int32(1),
+    "low": np.float32(0.0),
+    "high": np.float32(0.0),
+    "amplitude": np.float32(0.0),
+    "transitions": np.int32(0),
+    "dwell_low": np.float32(0.0),
+    "dwell_high": np.float32(0.0),
+    "frequency": np.float32(0.0),
+    "chi2_gain": np.float32(0.0),
+    "fit_quality": np.float32(0.0),
+    "significance": np.float32(0.0),
+    "score": np.float32(-np.inf),
+    "confidence": np.float32(0.0),
+}
 
 
 class Settings(Protocol):
@@ -97,10 +111,10 @@ class TelegraphFit(NamedTuple):
     model: np.ndarray
 
 
-def confidence_of(score: np.ndarray) -> np.ndarray:
+def confidence_of(score: float) -> float:
     """Turn a score into the probability that it is telegraph noise."""
     slope, middle = CONFIDENCE
-    return 1.0 / (1.0 + np.exp(-slope * (np.asarray(score, np.float64) - middle).clip(-700, 700)))
+    return float(expit(slope * (score - middle)))
 
 
 def fit_telegraph_noise(
@@ -149,12 +163,11 @@ def fit_telegraph_noise(
     (True, 5, 50.0)
     """
     reads, n = data.shape
-    table = np.zeros((len(NOTHING), n))
+    table = {name: np.full(n, value) for name, value in NOTHING.items()}
     levels = np.zeros((reads, n), np.float32)
     times = np.append(0.0, np.cumsum(model.dt))
     _, white, shift = read_noise_terms(model)
     for i in range(n):
-        table[:, i] = NOTHING
         good = np.flatnonzero(np.isfinite(data[: stop[i], i]))
         known = noise[i] > 0 and np.isfinite(noise[i]) and np.isfinite(rate[i])
         if len(good) < MIN_READS or not known:
@@ -166,81 +179,64 @@ def fit_telegraph_noise(
         ramp = prepare(data[good, i] - np.float64(data[good[0], i]), times[good], walk, single)
         signal = rate[i] * (times[good[-1]] - times[good[0]])
         best, other = fit_levels(ramp, curved=signal > CURVED_SIGNAL * noise[i])
-        if best is not None:
-            table[:, i], path = describe(ramp, best, other)
-            # A masked read keeps the level before it.
-            last = np.searchsorted(good, np.arange(reads), side="right") - 1
-            levels[:, i] = path[last.clip(0)]
-    return judge(table, levels, config)
+        if best is None:
+            continue
+        measures, path = describe(ramp, best, other)
+        for name, value in measures.items():
+            table[name][i] = value
+        # A masked read keeps the level before it.
+        last = np.searchsorted(good, np.arange(reads), side="right") - 1
+        levels[:, i] = path[last.clip(0)]
+    fit = TelegraphFit(np.zeros(n, bool), **table, model=levels)
+    return fit._replace(accepted=acceptable(fit, config))
 
 
-def describe(ramp: Ramp, best: Model, other: Model) -> tuple[list[float], np.ndarray]:
-    """Measure a level model: the entries of `NOTHING`, and the level (T,) at each read."""
+def describe(ramp: Ramp, best: Model, other: Model) -> tuple[dict[str, float], np.ndarray]:
+    """Measure a level model; also returns the level (T,) at each read above the mean [DN]."""
     path, alone, chi2 = decode(ramp, best)
     order = np.argsort(best.levels)
-    bottom, top = order[0], order[-1]
-    signal = best.levels[path]
-    mean = signal.mean()
+    signal = best.levels[path] - best.levels[path].mean()
     moved = path[1:] != path[:-1]
     transitions = int(moved.sum())
-    dwell = [
+    dwell_low, dwell_high = (
         (path == level).sum() / max((moved & (path[:-1] == level)).sum(), 1)
-        for level in (bottom, top)
-    ]
+        for level in (order[0], order[-1])
+    )
     few = FEW_TRANSITIONS[transitions] if transitions < len(FEW_TRANSITIONS) else 0.0
     if transitions == 2 and min((path == path[0]).sum(), (path != path[0]).sum()) == 1:
         few = np.inf  # a single bad read
     score = min(best.value - best.alone, best.value - other.value + LEAD) - few
     gain = max(alone - chi2, 0.0)
-    row = [
-        best.levels.size,
-        best.levels[bottom] - mean,
-        best.levels[top] - mean,
-        transitions,
-        *dwell,
-        transitions / 2.0 / path.size,
-        gain,
-        np.sqrt(gain / alone),
-        score,
-    ]
-    return row, (signal - mean).astype(np.float32)
+    measures = {
+        "n_levels": best.levels.size,
+        "low": signal.min(),
+        "high": signal.max(),
+        "amplitude": np.ptp(signal),
+        "transitions": transitions,
+        "dwell_low": dwell_low,
+        "dwell_high": dwell_high,
+        "frequency": transitions / 2.0 / path.size,
+        "chi2_gain": gain,
+        "fit_quality": np.sqrt(gain / alone),
+        "significance": np.sqrt(gain),
+        "score": score,
+        "confidence": confidence_of(score),
+    }
+    return measures, signal.astype(np.float32)
 
 
-def judge(table: np.ndarray, levels: np.ndarray, config: Settings) -> TelegraphFit:
-    """Accept or refuse described models by the limits of the settings."""
-    single = table.astype(np.float32)
-    n_levels, low, high, transitions, dwell_low, dwell_high, frequency, gain, quality, score = (
-        single
+def acceptable(fit: TelegraphFit, config: Settings) -> np.ndarray:
+    """Tell which fits are telegraph noise within the limits of the settings."""
+    amplitude, frequency = config.rtn_amplitude_range, config.rtn_frequency_range
+    return (
+        (fit.n_levels > 1)
+        & (fit.transitions >= config.rtn_min_transitions)
+        & (fit.transitions <= config.rtn_max_transitions)
+        & (fit.amplitude >= amplitude[0])
+        & (fit.amplitude <= amplitude[1])
+        & (fit.frequency >= frequency[0])
+        & (fit.frequency <= frequency[1])
+        & (fit.fit_quality >= config.rtn_fit_quality_threshold)
+        & (fit.confidence >= config.rtn_min_confidence)
+        & (fit.significance >= config.sigma_threshold)
     )
-    amplitude, significance, confidence = high - low, np.sqrt(gain), confidence_of(score)
-    accepted = (
-        (n_levels > 1)
-        & (transitions >= config.rtn_min_transitions)
-        & (transitions <= config.rtn_max_transitions)
-        & within(amplitude, config.rtn_amplitude_range)
-        & within(frequency, config.rtn_frequency_range)
-        & (quality >= config.rtn_fit_quality_threshold)
-        & (confidence >= config.rtn_min_confidence)
-        & (significance >= config.sigma_threshold)
-    )
-    return TelegraphFit(
-        accepted,
-        n_levels.astype(np.int32),
-        low,
-        high,
-        amplitude,
-        transitions.astype(np.int32),
-        *dwells,
-        frequency,
-        gain,
-        quality,
-        significance,
-        score,
-        confidence.astype(np.float32),
-        levels,
-    )
-
-
-def within(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """Tell which values lie within limits."""
-    return (values >= limits[0]) & (values <= limits[1])
