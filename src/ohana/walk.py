@@ -6,10 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from scipy import ndimage
 
 from ohana.border import DO_NOT_USE, SATURATED
 from ohana.ramp import Block, Planes, Ramp
 from ohana.reference import Reference, subtract
+
+#: A rise into saturation up to so many times the one before is no jump.
+SLOW = 3.0
 
 
 class Corrected(NamedTuple):
@@ -39,6 +43,21 @@ def _first_saturated(data, limit, stop):
 
 
 @njit(nogil=True, cache=True)
+def _filling(data, stop):
+    """Return the first saturated read of pixels that fill up slowly, T for all others (R, W)."""
+    reads = data.shape[0]
+    filled = np.full(stop.shape, reads, np.int32)
+    for r in range(stop.shape[0]):
+        for c in range(stop.shape[1]):
+            s = stop[r, c]
+            if 2 <= s < reads:
+                rise = data[s, r, c] - data[s - 1, r, c]
+                if rise <= SLOW * (data[s - 1, r, c] - data[s - 2, r, c]):
+                    filled[r, c] = s
+    return filled
+
+
+@njit(nogil=True, cache=True)
 def _zero_first(data, stop, first):
     """Subtract the first usable read of each pixel, and note which it was."""
     reads, rows, cols = data.shape
@@ -61,23 +80,46 @@ def _zero_first(data, stop, first):
 def load_block(source: Source, rows: slice, cols: slice = slice(None)) -> tuple[Block, np.ndarray]:
     """Read a window of all reads, corrected by reference pixels, first usable read at zero.
 
+    A ramp stops where it saturates, and also where one of its eight neighbours has slowly
+    filled up: from then on that one's charge spills over.
+
     Parameters
     ----------
     source : Source
         Ramp and correction.
     rows, cols : slice
-        Window in the orientation of the file.
+        Window in the orientation of the file. Neighbours beyond its columns do not count.
 
     Returns
     -------
     block : Block
-        Reads [DN]; flagged and non-finite ones are NaN, saturated ones are marked by ``stop``.
+        Reads [DN]; flagged and non-finite ones are NaN, those not to be used are marked by
+        ``stop``.
     first : ndarray of int32, shape (rows, cols)
         First usable read; T where there is none.
     """
     ramp, reference, corrected = source
     if corrected is not None:
         return _load_corrected(corrected, rows, cols)
+    top, bottom, _ = rows.indices(ramp.shape[1])
+    block = _load_raw(ramp, rows, cols)
+    filled = [_filling(*block)]
+    for beside in (top - 1, bottom):
+        inside = 0 <= beside < ramp.shape[1]
+        row = slice(beside, beside + 1)
+        none = np.full((1, filled[0].shape[1]), len(block.data), np.int32)
+        filled.append(_filling(*_load_raw(ramp, row, cols)) if inside else none)
+    spilling = ndimage.minimum_filter(np.concatenate([filled[1], filled[0], filled[2]]), 3)
+    stop = np.minimum(block.stop, spilling[1:-1])
+    if reference is not None:
+        subtract(block.data, reference, rows, cols)
+    first = np.empty_like(stop)
+    _zero_first(block.data, stop, first)
+    return Block(block.data, stop), first
+
+
+def _load_raw(ramp: Ramp, rows: slice, cols: slice) -> Block:
+    """Read a window of all reads, saturation and flags taken into account."""
     data = ramp.planes.read(rows, cols)
     stop = np.full(data.shape[1:], len(data), np.int32)
     if np.isfinite(ramp.facts.saturation):
@@ -87,14 +129,9 @@ def load_block(source: Source, rows: slice, cols: slice = slice(None)) -> tuple[
         data[flags & DO_NOT_USE > 0] = np.nan
         saturated = flags & SATURATED > 0
         stop = np.where(saturated.any(0), np.minimum(saturated.argmax(0), stop), stop)
-        stop = stop.astype(np.int32)
     if ramp.bad_pixels is not None:
         data[:, ramp.bad_pixels[rows, cols]] = np.nan
-    if reference is not None:
-        subtract(data, reference, rows, cols)
-    first = np.empty_like(stop)
-    _zero_first(data, stop, first)
-    return Block(data, stop), first
+    return Block(data, stop.astype(np.int32))
 
 
 def _load_corrected(corrected: Corrected, rows: slice, cols: slice) -> tuple[Block, np.ndarray]:

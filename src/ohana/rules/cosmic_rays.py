@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage, special
+from scipy import special
 
 from ohana.config import DetectorConfig
 from ohana.events import Event, PixelMaps, Steps
@@ -11,43 +11,31 @@ from ohana.labels import Label
 
 #: A fall of at least this fraction of a rise means that the rise was not charge.
 FALL = 0.5
-#: Reads after a neighbour has slowly filled up in which charge spills over as a step, and how
-#: many times the threshold a hit must reach to be believed there.
-SPILL_READS = 3
-SPILL_FACTOR = 3.0
 #: Confidence is logistic in (intercept, significance over the threshold, log of the pixels);
 #: fitted by ``benchmarks/calibrate.py``.
 CONFIDENCE = (3.0, 0.5, 1.0)
 
 
-def charge_steps(steps: Steps, maps: PixelMaps, config: DetectorConfig) -> np.ndarray:
+def charge_steps(steps: Steps, shape: tuple[int, int]) -> np.ndarray:
     """Tell steps that charge can have made.
 
     Parameters
     ----------
     steps : Steps
         n steps of the whole array.
-    maps : PixelMaps
-        Per-pixel results.
-    config : DetectorConfig
-        ``sigma_threshold`` acts here.
+    shape : tuple of int
+        (H, W).
 
     Returns
     -------
     ndarray of bool, shape (n,)
-        Upward, in a pixel that does not fall back, and not the spill of a full neighbour.
+        Upward, in a pixel that does not fall back.
     """
     up = steps.amplitude > 0
-    fall = np.zeros(maps.stop.shape, np.float32)
+    fall = np.zeros(shape, np.float32)
     np.maximum.at(fall, (steps.row[~up], steps.col[~up]), -steps.amplitude[~up])
     stays = fall[steps.row, steps.col] < FALL * steps.amplitude
-    filled = np.where(maps.stop > 0, maps.stop, np.iinfo(np.int32).max).astype(np.int64)
-    jumped = steps.saturating
-    filled[steps.row[jumped], steps.col[jumped]] = np.iinfo(np.int32).max
-    since = steps.read - ndimage.minimum_filter(filled, 3)[steps.row, steps.col]
-    faint = steps.significance < SPILL_FACTOR * config.sigma_threshold
-    spill = (since >= 0) & (since <= SPILL_READS) & faint & ~jumped
-    return up & stays & ~spill
+    return up & stays
 
 
 def find_cosmic_rays(
