@@ -9,7 +9,7 @@ import numpy as np
 from ohana.border import border_mask
 from ohana.differences import Differences
 from ohana.events import PixelMaps, Steps
-from ohana.jumps import Ramps, step_at
+from ohana.jumps import Ramps, scan, step_at
 from ohana.linking import dating_error
 from ohana.noise import Noise, measure
 from ohana.ramp import Block
@@ -27,10 +27,13 @@ class Cutout(NamedTuple):
     ----------
     amplitude, error : ndarray
         Step and its standard error [DN]; 0 and infinity where it cannot be told.
+    alone : ndarray
+        Standard error if the ramp held no other steps [DN].
     """
 
     amplitude: np.ndarray
     error: np.ndarray
+    alone: np.ndarray
 
     @property
     def significance(self) -> np.ndarray:
@@ -45,6 +48,7 @@ def step_window(
     window: tuple[slice, slice],
     read: int,
     steps: Steps,
+    apart: np.ndarray,
 ) -> Cutout:
     """Fit a step at one read in every pixel of a window.
 
@@ -64,6 +68,9 @@ def step_window(
         Steps of the whole array. Those of other reads are left free in the fit; one whose date
         is uncertain enough to be this step is not. Jumps into saturation at ``read`` are taken
         as they are.
+    apart : ndarray of bool, shape (T, h, w)
+        Steps too faint to be found one by one that are left free as well, at the read that
+        contains them first.
 
     Returns
     -------
@@ -81,23 +88,44 @@ def step_window(
     other = np.abs(here.read - read) > np.maximum(dating_error(here, maps.noise), 1)
     other &= ~here.saturating
     ramps.left_out[here.read[other], pixel[other]] = True
+    ramps.left_out[apart.reshape(len(apart), -1)] = True
+    ramps.left_out[read] = False
     bright = np.flatnonzero(np.abs(maps.rate[window].ravel()) * len(block.data) > CURVED_SIGNAL)
     ramps.curved[bright] = is_curved(ramps.select(bright), model)
+    if len(block.data) < SHORT:
+        ramps = _quiet(ramps, block, source, window, model, read)
     at = np.full(len(ramps.stop), read)
     amplitude, error = step_at(ramps, model, at)
-    if len(block.data) < SHORT:
-        without = block.data.copy()
-        without[read:] -= amplitude.reshape(shape).astype(np.float32)
-        border, gain = border_mask(source.ramp, rows, cols), source.ramp.facts.gain
-        noise = measure(without, block.stop, border, model, gain)
-        # The step has taken one of the differences to fit.
-        lost = len(model.dt) / (len(model.dt) - 1)
-        fresh = _ramps(block, noise._replace(variance=noise.variance * lost))
-        ramps = fresh._replace(left_out=ramps.left_out, curved=ramps.curved)
-        amplitude, error = step_at(ramps, model, at)
+    _, alone = step_at(ramps._replace(left_out=np.empty((0, 0), bool)), model, at)
     jump = here.saturating & (here.read == read)
     amplitude[pixel[jump]], error[pixel[jump]] = here.amplitude[jump], here.error[jump]
-    return Cutout(amplitude.reshape(shape), error.reshape(shape))
+    alone[pixel[jump]] = here.error[jump]
+    return Cutout(*(values.reshape(shape) for values in (amplitude, error, alone)))
+
+
+def _quiet(
+    ramps: Ramps,
+    block: Block,
+    source: Source,
+    window: tuple[slice, slice],
+    model: Differences,
+    read: int,
+) -> Ramps:
+    """Return the ramps with the noise that they have without any of their steps."""
+    steps = ramps.left_out.copy()
+    steps[read] = True
+    rate = np.nan_to_num(scan(ramps._replace(left_out=steps), model).rate)
+    step = np.diff(ramps.data, axis=0) - rate * model.dt[:, None]
+    shift = np.cumsum(np.where(steps[1:], np.nan_to_num(step), 0), axis=0)
+    without = block.data.copy()
+    without[1:] -= shift.reshape(without[1:].shape).astype(np.float32)
+    border, gain = border_mask(source.ramp, *window), source.ramp.facts.gain
+    noise = measure(without, block.stop, border, model, gain)
+    # Each step has taken one of the differences to fit.
+    left = len(model.dt) - np.minimum(steps[1:].sum(0), len(model.dt) - 2)
+    lost = (len(model.dt) / left).reshape(noise.variance.shape)
+    fresh = _ramps(block, noise._replace(variance=noise.variance * lost))
+    return fresh._replace(left_out=ramps.left_out, curved=ramps.curved)
 
 
 def _ramps(block: Block, noise: Noise) -> Ramps:

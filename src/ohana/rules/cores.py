@@ -90,10 +90,12 @@ def _is_growth(core: Core, other: Core, config: DetectorConfig) -> bool:
     """Tell whether a core is one that was found before, now in a later read."""
     away = other.disk.distance(core.rows, core.cols) - other.disk.radius
     since = core.read - other.read
-    if since <= SAME:
-        return bool(np.median(away) <= 0)
+    if since <= SAME and np.median(away) <= 0:
+        return True
     swept = config.snowball_expansion_rate * GROWTH_READS + PIXEL
-    return bool(np.median(away) <= (swept if core.full else RING_WIDTH)) and since <= GROWTH_READS
+    return 0 < since <= GROWTH_READS and bool(
+        np.median(away) <= (swept if core.full else RING_WIDTH)
+    )
 
 
 def _bright_parts(

@@ -106,7 +106,7 @@ def footprint(
     variance = poisson + look.error**2
     with np.errstate(invalid="ignore"):
         share = np.where(own & np.isfinite(variance), poisson / variance, 0.0)
-        limit = FOOTPRINT_SIGMA * look.error
+        limit = FOOTPRINT_SIGMA * look.alone
         charge = expected + share * (look.amplitude - expected)
         member = (charge > limit) | core
         stray = own & (look.amplitude - expected > (CLIP + 1) * np.sqrt(variance))

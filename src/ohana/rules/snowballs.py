@@ -24,6 +24,8 @@ from ohana.walk import Source
 BRIGHTEST = (0.5, 2.5)
 #: How much further than steps of single pixels a halo may be seen: in core radii, and pixels.
 FURTHER, MORE = 0.6, 4
+#: Within so many core radii of its centre, another snowball is taken out of the ramps.
+AROUND = 4.0
 #: A trail reaches so many core radii beyond the rim.
 TRAIL = 0.4
 #: Confidence is logistic in (1, log10 of the halo's significance, circularity);
@@ -138,18 +140,22 @@ def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
         slice(max(int(at - reach), 0), min(int(at + reach) + 2, size))
         for at, size in zip((disk.row, disk.col), shape, strict=True)
     )
-    look = step_window(scene.source, scene.maps, scene.model, window, core.read, scene.steps)
-    stop = scene.stop[window]
-    # What was full before shows nothing, and neither does the border.
-    look.error[stop < core.read] = np.inf
     rows, cols = np.ogrid[window]
     distance = disk.distance(rows, cols)
+    stop = scene.stop[window]
+    apart = np.zeros((scene.source.ramp.shape[0], *stop.shape), bool)
+    for other in others:
+        apart[other.read] |= other.disk.distance(rows, cols) < AROUND * other.disk.radius
+    look = step_window(scene.source, scene.maps, scene.model, window, core.read, scene.steps, apart)
+    # What was full before shows nothing, and neither does the border.
+    look.error[stop < core.read] = look.alone[stop < core.read] = np.inf
     own = np.ones(distance.shape, bool)
     for other in others:
         if abs(other.read - core.read) <= SAME:
             own &= distance - disk.radius <= other.disk.distance(rows, cols) - other.disk.radius
     full = stop == core.read
-    inside = (distance <= disk.radius) | (full & (distance <= disk.radius + 1))
+    # Beside the rim there is always charge that the core couples into its neighbours.
+    inside = distance <= disk.radius + 1
     halo = own & ~full
     profile = radial_profile(distance, look, halo, disk.radius, scene.gain)
     return View(window, look, distance, inside & (stop >= core.read), own, profile)
@@ -157,7 +163,7 @@ def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
 
 def _halo_radius(core: Core, view: View) -> float:
     """Return the distance at which the halo falls below `FOOTPRINT_SIGMA` errors [pixel]."""
-    error = view.look.error[np.isfinite(view.look.error) & ~view.core]
+    error = view.look.alone[np.isfinite(view.look.alone) & ~view.core]
     if not len(error):
         return core.disk.radius
     seen = view.profile.level > FOOTPRINT_SIGMA * np.median(error)
