@@ -41,18 +41,11 @@ class Core(NamedTuple):
         Group of its steps.
     disk : Disk
         Its shape, in pixels of the array.
-    full : bool
-        It is saturated.
-    rows, cols : ndarray of int
-        Its pixels.
     """
 
     read: int
     group: int
     disk: Disk
-    full: bool
-    rows: np.ndarray
-    cols: np.ndarray
 
 
 def find_cores(
@@ -75,27 +68,25 @@ def find_cores(
     -------
     list of Core
     """
+    parts = sorted(
+        _bright_parts(steps, group, stop.shape, config), key=lambda part: part[1].read[0]
+    )
     found: list[Core] = []
-    for number, part in _bright_parts(steps, group, stop.shape, config):
-        found += _cores(number, part, stop, config)
-    found.sort(key=lambda core: core.read)
-    kept: list[Core] = []
-    for core in found:
-        if not any(_is_growth(core, other, config) for other in kept):
-            kept.append(core)
-    return kept
+    for number, part in parts:
+        found += _cores(number, part, stop, found, config)
+    return found
 
 
-def _is_growth(core: Core, other: Core, config: DetectorConfig) -> bool:
-    """Tell whether a core is one that was found before, now in a later read."""
-    away = other.disk.distance(core.rows, core.cols) - other.disk.radius
-    since = core.read - other.read
-    if since <= SAME and np.median(away) <= 0:
+def _is_growth(
+    rows: np.ndarray, cols: np.ndarray, read: int, full: bool, core: Core, config: DetectorConfig
+) -> bool:
+    """Tell whether bright pixels are those of a core that was found before, or what it grows."""
+    away = core.disk.distance(rows, cols) - core.disk.radius
+    since = read - core.read
+    if 0 < since <= SAME and np.median(away) <= 0:
         return True
     swept = config.snowball_expansion_rate * GROWTH_READS + PIXEL
-    return 0 < since <= GROWTH_READS and bool(
-        np.median(away) <= (swept if core.full else RING_WIDTH)
-    )
+    return 0 < since <= GROWTH_READS and bool(np.median(away) <= (swept if full else RING_WIDTH))
 
 
 def _bright_parts(
@@ -123,8 +114,10 @@ def _bright_parts(
         yield int(group[large[first]]), part.select(bright)
 
 
-def _cores(number: int, part: Steps, stop: np.ndarray, config: DetectorConfig) -> Iterator[Core]:
-    """Fit disks to the connected pixels of bright steps of one read; yield round ones."""
+def _cores(
+    number: int, part: Steps, stop: np.ndarray, found: list[Core], config: DetectorConfig
+) -> list[Core]:
+    """Fit disks to the connected pixels of bright steps of one read; return new round ones."""
     read = int(part.read[0])
     top, left = max(part.row.min() - MARGIN, 0), max(part.col.min() - MARGIN, 0)
     window = np.s_[top : part.row.max() + MARGIN + 1, left : part.col.max() + MARGIN + 1]
@@ -133,22 +126,25 @@ def _cores(number: int, part: Steps, stop: np.ndarray, config: DetectorConfig) -
     bright[part.row - top, part.col - left] = True
     full[part.row - top, part.col - left] = part.saturating
     labels, _ = ndimage.label(bright, EIGHT)
+    cores: list[Core] = []
     for label, box in enumerate(ndimage.find_objects(labels), 1):
         grown = tuple(slice(max(s.start - MARGIN, 0), s.stop + MARGIN) for s in box)
         inside = labels[grown] == label
         seen = (stop[grown] >= read) & ((labels[grown] == 0) | inside)
         if not _large_enough(inside, seen, config):
             continue
-        before = (stop[grown] >= 0) & (stop[grown] < read)
         row, col = top + grown[0].start, left + grown[1].start
+        rows, cols = np.nonzero(inside)
+        saturated = np.count_nonzero(full[grown] & inside) >= FULL_PIXELS
+        where = rows + row, cols + col, read, saturated
+        if any(_is_growth(*where, core, config) for core in found):
+            continue
+        before = (stop[grown] >= 0) & (stop[grown] < read)
         for disk in _fit(inside, seen, config):
             away = disk.distance(*np.ogrid[: inside.shape[0], : inside.shape[1]])
             if np.mean(before[away <= disk.radius]) <= HIDDEN:
-                own = inside & (away <= disk.radius + 1)
-                rows, cols = np.nonzero(own)
-                saturated = np.count_nonzero(full[grown][own]) >= FULL_PIXELS
-                moved = disk.moved(row, col)
-                yield Core(read, number, moved, saturated, rows + row, cols + col)
+                cores.append(Core(read, number, disk.moved(row, col)))
+    return cores
 
 
 def _large_enough(inside: np.ndarray, seen: np.ndarray, config: DetectorConfig) -> bool:

@@ -68,10 +68,21 @@ def fit_disks(inside: np.ndarray, visible: np.ndarray, count: int = 1) -> list[D
     rows, cols = np.nonzero(visible | inside)
     wanted = inside[rows, cols].astype(float)
 
+    def reach(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return by how much each disk covers each pixel, and the directions from its centre."""
+        parts = values.reshape(-1, 3, 1)
+        away = np.stack([rows - parts[:, 0], cols - parts[:, 1]])
+        distance = np.hypot(*away)
+        return parts[:, 2] + 0.5 - distance, away / np.maximum(distance, 1e-9)
+
     def union(values: np.ndarray) -> np.ndarray:
-        parts = values.reshape(-1, 3)
-        distance = np.hypot(rows - parts[:, :1], cols - parts[:, 1:2])
-        return np.clip(parts[:, 2:] + 0.5 - distance, 0, 1).max(0)
+        return np.clip(reach(values)[0].max(0), 0, 1)
+
+    def slope(values: np.ndarray) -> np.ndarray:
+        over, way = reach(values)
+        first = (over == over.max(0)) & (over > 0) & (over < 1)
+        change = np.stack([*way, np.ones(over.shape)], axis=1) * first[:, None]
+        return change.reshape(len(values), -1).T
 
     hidden = ndimage.binary_dilation(inside, EIGHT) & ~visible & ~inside
     at_edge = _touches_rim(inside)
@@ -79,7 +90,7 @@ def fit_disks(inside: np.ndarray, visible: np.ndarray, count: int = 1) -> list[D
     starts = _starts(inside, count, cut)
     fits = [
         optimize.least_squares(
-            lambda values: union(values) - wanted, start, diff_step=1e-2, max_nfev=60
+            lambda values: union(values) - wanted, start, slope, method="lm", max_nfev=40
         )
         for start in starts
     ]

@@ -129,7 +129,8 @@ def _reach(core: Core, scene: Scene) -> float:
     same = (scene.group == core.group) & (np.abs(scene.steps.read - core.read) <= SAME)
     away = core.disk.distance(scene.steps.row[same], scene.steps.col[same])
     radius = core.disk.radius
-    filled = np.bincount((away / 2).astype(int)) / (4 * np.pi * np.arange(1, away.max() / 2 + 1))
+    count = np.bincount((away / 2).astype(int))
+    filled = count / (4 * np.pi * (2 * np.arange(len(count)) + 1))
     outer = 2 * (1 + np.flatnonzero(filled > 0.2).max(initial=int(radius / 2)))
     return max(outer, radius) + FURTHER * radius + MORE
 
