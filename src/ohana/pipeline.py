@@ -176,7 +176,7 @@ def link_events(
 ) -> list[Event]:
     """Link the steps of neighbouring pixels to snowballs and cosmic rays."""
     progress("events", 0, 1)
-    steps = steps.select(charge_steps(steps, maps.stop.shape))
+    steps = steps.select(charge_steps(steps, border_mask(source.ramp)))
     slack = dating_error(steps, maps.noise)
     group = link_steps(steps, slack, maps.stop.shape)
     model = difference_model(source.ramp)

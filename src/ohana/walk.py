@@ -14,6 +14,8 @@ from ohana.reference import Reference, subtract
 
 #: A rise into saturation up to so many times the one before is no jump.
 SLOW = 3.0
+#: Saturated pixels of a 3 x 3 square up to which it holds no core.
+ALONE = 2
 
 
 class Corrected(NamedTuple):
@@ -44,15 +46,23 @@ def _first_saturated(data, limit, stop):
 
 @njit(nogil=True, cache=True)
 def _filling(data, stop):
-    """Return the first saturated read of pixels that fill up slowly, T for all others (R, W)."""
-    reads = data.shape[0]
+    """Return the first saturated read of pixels that fill up slowly, T for all others (R, W).
+
+    A pixel saturated in read 1 has no earlier rise to compare with: alone, or nearly, it is
+    taken for a hot one, among others for the core of an event.
+    """
+    reads, rows, cols = data.shape
     filled = np.full(stop.shape, reads, np.int32)
-    for r in range(stop.shape[0]):
-        for c in range(stop.shape[1]):
+    for r in range(rows):
+        for c in range(cols):
             s = stop[r, c]
             if 2 <= s < reads:
                 rise = data[s, r, c] - data[s - 1, r, c]
                 if rise <= SLOW * (data[s - 1, r, c] - data[s - 2, r, c]):
+                    filled[r, c] = s
+            elif s == 1:
+                around = stop[max(r - 1, 0) : r + 2, max(c - 1, 0) : c + 2]
+                if np.sum(around <= 1) <= ALONE:
                     filled[r, c] = s
     return filled
 

@@ -16,6 +16,9 @@ from ohana.rules.disks import EIGHT, Disk, fit_disks
 CORE_PIXELS = 10
 #: So many pixels that jump into saturation together are (part of) a core.
 FULL_PIXELS = 4
+#: At least this part of an unsaturated core is flat: within a fifth of its bright level. The
+#: blur of a cosmic ray has a third there.
+FLAT = 0.55
 #: Measured radii may miss the limits by half a pixel.
 PIXEL = 0.5
 #: Pixels around a core that must be seen to tell its shape.
@@ -122,16 +125,17 @@ def _cores(
     top, left = max(part.row.min() - MARGIN, 0), max(part.col.min() - MARGIN, 0)
     window = np.s_[top : part.row.max() + MARGIN + 1, left : part.col.max() + MARGIN + 1]
     stop = stop[window]
-    bright, full = np.zeros(stop.shape, bool), np.zeros(stop.shape, bool)
-    bright[part.row - top, part.col - left] = True
+    level, full = np.zeros(stop.shape), np.zeros(stop.shape, bool)
+    level[part.row - top, part.col - left] = part.amplitude
     full[part.row - top, part.col - left] = part.saturating
-    labels, _ = ndimage.label(bright, EIGHT)
+    labels, _ = ndimage.label(level > 0, EIGHT)
     cores: list[Core] = []
     for label, box in enumerate(ndimage.find_objects(labels), 1):
         grown = tuple(slice(max(s.start - MARGIN, 0), s.stop + MARGIN) for s in box)
         inside = labels[grown] == label
         seen = (stop[grown] >= read) & ((labels[grown] == 0) | inside)
-        if not _large_enough(inside, seen, config):
+        flat = full[grown] | (level[grown] >= 0.8 * np.quantile(level[grown][inside], 0.9))
+        if not _large_enough(inside, seen, config) or np.mean(flat[inside]) < FLAT:
             continue
         row, col = top + grown[0].start, left + grown[1].start
         rows, cols = np.nonzero(inside)

@@ -16,26 +16,26 @@ FALL = 0.5
 CONFIDENCE = (3.0, 0.5, 1.0)
 
 
-def charge_steps(steps: Steps, shape: tuple[int, int]) -> np.ndarray:
+def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
     """Tell steps that charge can have made.
 
     Parameters
     ----------
     steps : Steps
         n steps of the whole array.
-    shape : tuple of int
-        (H, W).
+    border : ndarray of bool, shape (H, W)
+        Reference pixels.
 
     Returns
     -------
     ndarray of bool, shape (n,)
-        Upward, in a pixel that does not fall back.
+        Upward, in a pixel that sees light and does not fall back.
     """
     up = steps.amplitude > 0
-    fall = np.zeros(shape, np.float32)
+    fall = np.zeros(border.shape, np.float32)
     np.maximum.at(fall, (steps.row[~up], steps.col[~up]), -steps.amplitude[~up])
     stays = fall[steps.row, steps.col] < FALL * steps.amplitude
-    return up & stays
+    return up & stays & ~border[steps.row, steps.col]
 
 
 def find_cosmic_rays(

@@ -35,6 +35,8 @@ PROMISING = 8.0
 ROUNDS = 2
 #: Most steps of cosmic rays in a ramp.
 MAX_STEPS = 4
+#: Relative uncertainty of the noise that is handed in.
+NOISE_ERROR = 0.04
 #: Log-likelihood that a step of a cosmic ray, a curved ramp, and a third level must bring.
 STEP_COST, CURVE_COST, LEVEL_COST = 10.0, 8.0, 8.0
 #: Columns of a straight and of a curved ramp.
@@ -220,6 +222,45 @@ def add_level(ramp: Ramp, model: Model) -> Model:
     if better is None or better.value < model.value + LEVEL_COST:
         return model
     return better
+
+
+def rescaled(chi2: float, reads: int) -> float:
+    """Log-likelihood of a chi-squared if the noise may be off by `NOISE_ERROR`, relative to 1."""
+    width = (2.0 * NOISE_ERROR) ** 2
+    log_scale = 0.0
+    for _ in range(4):
+        pull = 0.5 * chi2 * np.exp(-log_scale)
+        slope = pull - 0.5 * reads - log_scale / width
+        log_scale += slope / (pull + 1.0 / width)
+    prior = log_scale**2 / (2.0 * width)
+    return -0.5 * chi2 * np.exp(-log_scale) - 0.5 * reads * log_scale - prior
+
+
+def compare(ramp: Ramp, best: Model, other: Model) -> tuple[float, float]:
+    """Log-likelihood that levels bring beside their own nuisance, and their lead over ``other``.
+
+    The noise of each explanation may be off by `NOISE_ERROR`: otherwise noise that was
+    underestimated would pass for fast telegraph noise.
+    """
+    reads = best.rest.size
+    alone, without = (
+        rescaled(-2.0 * (value + add), reads) - add
+        for value, add in (
+            (best.alone, cost(best.base, best.steps)),
+            (other.value, cost(other.base, other.steps)),
+        )
+    )
+    weights = np.empty((reads, best.levels.size))
+    points = NOISE_ERROR * np.array([-2.0, 0.0, 2.0])
+    values = []
+    for log_scale in points:
+        filter = ramp.filter * np.exp([[0.0], [-0.5 * log_scale]])
+        value = forward(best.rest, filter, best.levels, best.move, weights)
+        values.append(value - 0.5 * reads * log_scale - 0.5 * (log_scale / points[2]) ** 2)
+    curve, slope, middle = np.polyfit(points, values, 2)
+    log_scale = np.clip(-slope / (2.0 * curve), 2.0 * points[0], 2.0 * points[2])
+    top = middle + log_scale * (slope + log_scale * curve) - cost(best.base, best.steps)
+    return top - alone, top - without
 
 
 def fit_levels(ramp: Ramp, curved: bool = False) -> tuple[Model | None, Model]:

@@ -149,9 +149,10 @@ def screen_chunk(data, stop, scale, rate, walk, dt, white, shift, statistic):
     span = np.float32(dt.sum())
     for i in range(n):
         rates[i] = rate[i]
-        # Wide enough for a rate from the ends of a ramp with telegraph noise.
+        # Wide enough for the rate of a ramp that ends twenty sigma off; if it were free, a jump
+        # at the start of a short ramp would pass for it.
         ll[i] = np.float32(1e6)
-        rr[i] = np.float32(1e4) / (span * span) + np.float32(100.0) * walk[i] / span
+        rr[i] = np.float32(400.0) / (span * span) + np.float32(10.0) * walk[i] / span
     for k in range(total):
         for i in range(n):
             usable[i] = ONE if k < stop[i] and scale[i] > ZERO else ZERO

@@ -13,13 +13,13 @@ import numpy as np
 from scipy.special import expit
 
 from ohana.differences import Differences
-from ohana.rules.level_search import Model, Ramp, decode, fit_levels, prepare
+from ohana.rules.level_search import Model, Ramp, compare, decode, fit_levels, prepare
 from ohana.rules.screen import CANDIDATE, read_noise_terms, screen
 
 __all__ = ["CANDIDATE", "MIN_READS", "TelegraphFit", "fit_telegraph_noise", "screen"]
 
 #: Fewest usable reads in which telegraph noise can be told from anything else.
-MIN_READS = 10
+MIN_READS = 6
 #: A ramp whose signal exceeds its noise that often may be curved (non-linearity, persistence).
 CURVED_SIGNAL = 20.0
 #: What few transitions cost in score: two are a box, which much else can make.
@@ -205,7 +205,8 @@ def describe(ramp: Ramp, best: Model, other: Model) -> tuple[dict[str, float], n
     few = FEW_TRANSITIONS[transitions] if transitions < len(FEW_TRANSITIONS) else 0.0
     if transitions == 2 and min((path == path[0]).sum(), (path != path[0]).sum()) == 1:
         few = np.inf  # a single bad read
-    score = min(best.value - best.alone, best.value - other.value + LEAD) - few
+    own, lead = compare(ramp, best, other)
+    score = min(own, lead + LEAD) - few
     gain = max(alone - chi2, 0.0)
     measures = {
         "n_levels": best.levels.size,
