@@ -45,11 +45,12 @@ def _first_saturated(data, limit, stop):
 
 
 @njit(nogil=True, cache=True)
-def _filling(data, stop):
+def _filling(data, stop, crowd):
     """Return the first saturated read of pixels that fill up slowly, T for all others (R, W).
 
     A pixel saturated in read 1 has no earlier rise to compare with: alone, or nearly, it is
-    taken for a hot one, among others for the core of an event.
+    taken for a hot one, among others for the core of an event. ``crowd`` (R, W) counts the
+    pixels of the 3 x 3 around each that are saturated by read 1.
     """
     reads, rows, cols = data.shape
     filled = np.full(stop.shape, reads, np.int32)
@@ -60,10 +61,8 @@ def _filling(data, stop):
                 rise = data[s, r, c] - data[s - 1, r, c]
                 if rise <= SLOW * (data[s - 1, r, c] - data[s - 2, r, c]):
                     filled[r, c] = s
-            elif s == 1:
-                around = stop[max(r - 1, 0) : r + 2, max(c - 1, 0) : c + 2]
-                if np.sum(around <= 1) <= ALONE:
-                    filled[r, c] = s
+            elif s == 1 and crowd[r, c] <= ALONE:
+                filled[r, c] = s
     return filled
 
 
@@ -111,21 +110,29 @@ def load_block(source: Source, rows: slice, cols: slice = slice(None)) -> tuple[
     ramp, reference, corrected = source
     if corrected is not None:
         return _load_corrected(corrected, rows, cols)
-    top, bottom, _ = rows.indices(ramp.shape[1])
     block = _load_raw(ramp, rows, cols)
-    filled = [_filling(*block)]
-    for beside in (top - 1, bottom):
-        inside = 0 <= beside < ramp.shape[1]
-        row = slice(beside, beside + 1)
-        none = np.full((1, filled[0].shape[1]), len(block.data), np.int32)
-        filled.append(_filling(*_load_raw(ramp, row, cols)) if inside else none)
-    spilling = ndimage.minimum_filter(np.concatenate([filled[1], filled[0], filled[2]]), 3)
-    stop = np.minimum(block.stop, spilling[1:-1])
+    stop = np.minimum(block.stop, _spilling(ramp, block, rows, cols))
     if reference is not None:
         subtract(block.data, reference, rows, cols)
     first = np.empty_like(stop)
     _zero_first(block.data, stop, first)
     return Block(block.data, stop), first
+
+
+def _spilling(ramp: Ramp, block: Block, rows: slice, cols: slice) -> np.ndarray:
+    """Return the first read in which a pixel or a neighbour has slowly filled up, else T."""
+    top, bottom, _ = rows.indices(ramp.shape[1])
+    # Two rows more on either side: neighbours, and what is around these.
+    above = _load_raw(ramp, slice(max(top - 2, 0), top), cols)
+    below = _load_raw(ramp, slice(bottom, bottom + 2), cols)
+    parts = (above, block, below)
+    full = np.concatenate([part.stop for part in parts]) <= 1
+    crowd = ndimage.correlate(full.astype(np.int8), np.ones((3, 3), np.int8), mode="constant")
+    cuts = np.cumsum([len(part.stop) for part in parts])[:-1]
+    filled = [
+        _filling(*part, near) for part, near in zip(parts, np.split(crowd, cuts), strict=True)
+    ]
+    return np.split(ndimage.minimum_filter(np.concatenate(filled), 3), cuts)[1]
 
 
 def _load_raw(ramp: Ramp, rows: slice, cols: slice) -> Block:

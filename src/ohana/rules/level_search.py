@@ -260,6 +260,7 @@ def compare(ramp: Ramp, best: Model, other: Model) -> tuple[float, float]:
     curve, slope, middle = np.polyfit(points, values, 2)
     log_scale = np.clip(-slope / (2.0 * curve), 2.0 * points[0], 2.0 * points[2])
     top = middle + log_scale * (slope + log_scale * curve) - cost(best.base, best.steps)
+    top -= LEVEL_COST * (best.levels.size - 2)
     return top - alone, top - without
 
 

@@ -27,7 +27,7 @@ FEW_TRANSITIONS = np.array([99.0, 12.0, 6.0, 3.0])
 #: Two levels must lead any other explanation by so much less than they must bring by themselves.
 LEAD = 5.0
 #: Confidence is a logistic function of the score with this slope and middle.
-CONFIDENCE = (0.9, 13.0)
+CONFIDENCE = (0.9, 12.0)
 
 
 #: Measures of a ramp without a level model.
