@@ -17,6 +17,11 @@ from ohana.events import Event, PixelMaps, Steps
 from ohana.jumps import Ramps, Scan, scan, scan_kernel
 from ohana.noise import Noise, gaussian, measure
 from ohana.ramp import Block, Ramp
+from ohana.rules.telegraph_pixels import (
+    find_telegraph_noise,
+    telegraph_events,
+    without_levels,
+)
 from ohana.steps import find_steps
 from ohana.temporal import temporal_features
 from ohana.walk import Source, load_block
@@ -86,8 +91,13 @@ def analyse(
     scanned = scan(ramps, model, quick=True)
     steps, rate = find_steps(ramps, flat.dof, scanned, model, config)
     maps = _maps(block, noise, scanned, rate, steps)
+    index, fit = find_telegraph_noise(ramps, flat, steps, model, gain, config)
+    if len(index):
+        steps = without_levels(ramps, flat.dof, index, fit, model, config, steps)
+        maps.transition_count.ravel()[index] = fit.transitions
     row, col = np.divmod(steps.col, cols)
-    return steps._replace(row=row.astype(np.int32), col=col.astype(np.int32)), [], maps
+    steps = steps._replace(row=row.astype(np.int32), col=col.astype(np.int32))
+    return steps, telegraph_events(index, fit, cols), maps
 
 
 def compile_kernels(log: logging.Logger) -> None:

@@ -28,6 +28,7 @@ from ohana.read import open_exposure
 from ohana.refpix import fit_reference
 from ohana.rules.cosmic_rays import charge_steps, find_cosmic_rays
 from ohana.rules.snowballs import find_snowballs
+from ohana.rules.telegraph_noise import MIN_READS
 from ohana.summary import Summary, summarise
 from ohana.walk import Corrected, Source
 
@@ -78,6 +79,8 @@ def predict(
     make_folder(output_dir)
     events: list[Event] = []
     files, notices = [], list(ramps[0].notes)
+    if ramps[0].shape[0] < MIN_READS:
+        notices.append(f"telegraph noise: needs {MIN_READS} reads, not looked for")
     for ramp in ramps:
         name = ramp.name if len(ramps) == 1 else f"{ramp.name}_int{ramp.integration}"
         stem = output_dir / name
