@@ -18,6 +18,10 @@ from ohana.walk import Source, load_block
 
 #: In ramps with fewer reads a step can pass for noise: the noise is measured again without it.
 SHORT = 100
+#: With fewer differences than this they cannot tell the noise beside a step.
+TOO_FEW = 5
+#: Pixels around the window that tell the noise of ramps of a few reads.
+BESIDE = 64
 
 
 class Cutout(NamedTuple):
@@ -93,7 +97,9 @@ def step_window(
     bright = np.flatnonzero(np.abs(maps.rate[window].ravel()) * len(block.data) > CURVED_SIGNAL)
     ramps.curved[bright] = is_curved(ramps.select(bright), model)
     if len(block.data) < SHORT:
-        ramps = _quiet(ramps, block, source, window, model, read)
+        wide = tuple(slice(max(s.start - BESIDE, 0), s.stop + BESIDE) for s in window)
+        around = float(np.nanmedian(maps.noise[wide])) ** 2
+        ramps = _quiet(ramps, block, source, window, model, read, around)
     at = np.full(len(ramps.stop), read)
     amplitude, error = step_at(ramps, model, at)
     _, alone = step_at(ramps._replace(left_out=np.empty((0, 0), bool)), model, at)
@@ -110,8 +116,12 @@ def _quiet(
     window: tuple[slice, slice],
     model: Differences,
     read: int,
+    around: float,
 ) -> Ramps:
-    """Return the ramps with the noise that they have without any of their steps."""
+    """Return the ramps with the noise that they have without any of their steps.
+
+    Where there are too few differences to tell, that is the variance ``around``.
+    """
     steps = ramps.left_out.copy()
     steps[read] = True
     rate = np.nan_to_num(scan(ramps._replace(left_out=steps), model).rate)
@@ -119,6 +129,8 @@ def _quiet(
     shift = np.cumsum(np.where(steps[1:], np.nan_to_num(step), 0), axis=0)
     without = block.data.copy()
     without[1:] -= shift.reshape(without[1:].shape).astype(np.float32)
+    if len(model.dt) < TOO_FEW:
+        return ramps._replace(variance=np.full(ramps.variance.shape, around))
     border, gain = border_mask(source.ramp, *window), source.ramp.facts.gain
     noise = measure(without, block.stop, border, model, gain)
     # Each step has taken one of the differences to fit.

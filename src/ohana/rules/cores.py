@@ -21,6 +21,8 @@ FULL_PIXELS = 4
 FLAT = 0.55
 #: Measured radii may miss the limits by half a pixel.
 PIXEL = 0.5
+#: Below this circularity a pair of disks is tried; it must gain so much.
+PAIR_BELOW, PAIR_GAIN = 0.85, 0.07
 #: Pixels around a core that must be seen to tell its shape.
 MARGIN = 3
 #: Reads in which one core may light up: reads that average frames see it in two.
@@ -29,6 +31,10 @@ SAME = 2
 #: around it [pixel].
 GROWTH_READS = 20
 RING_WIDTH = 5.0
+#: Growth of the radius that is never taken for another core [pixel], and steps of the ring in
+#: units of those of the core.
+GROWTH = 2.5
+RING_LEVEL = 0.2
 #: No more than this part of a core may lie where pixels were full before.
 HIDDEN = 0.6
 
@@ -44,11 +50,14 @@ class Core(NamedTuple):
         Group of its steps.
     disk : Disk
         Its shape, in pixels of the array.
+    level : float
+        Typical step of its pixels [DN].
     """
 
     read: int
     group: int
     disk: Disk
+    level: float
 
 
 def find_cores(
@@ -80,16 +89,21 @@ def find_cores(
     return found
 
 
-def _is_growth(
-    rows: np.ndarray, cols: np.ndarray, read: int, full: bool, core: Core, config: DetectorConfig
-) -> bool:
-    """Tell whether bright pixels are those of a core that was found before, or what it grows."""
-    away = core.disk.distance(rows, cols) - core.disk.radius
+def _is_growth(core: Core, away: np.ndarray, read: int, level: float, full: bool) -> bool:
+    """Tell whether bright pixels are those of an earlier core, or what it has grown.
+
+    ``away`` are their distances from the rim of that core, ``level`` is their typical step.
+    """
     since = read - core.read
-    if 0 < since <= SAME and np.median(away) <= 0:
-        return True
-    swept = config.snowball_expansion_rate * GROWTH_READS + PIXEL
-    return 0 < since <= GROWTH_READS and bool(np.median(away) <= (swept if full else RING_WIDTH))
+    if not 0 < since <= GROWTH_READS:
+        return False
+    if full:
+        reach = GROWTH
+    elif level < RING_LEVEL * core.level:
+        reach = RING_WIDTH
+    else:
+        reach = 0.0 if since <= SAME else -np.inf
+    return bool(np.median(away) <= reach)
 
 
 def _bright_parts(
@@ -140,14 +154,17 @@ def _cores(
         row, col = top + grown[0].start, left + grown[1].start
         rows, cols = np.nonzero(inside)
         saturated = np.count_nonzero(full[grown] & inside) >= FULL_PIXELS
-        where = rows + row, cols + col, read, saturated
-        if any(_is_growth(*where, core, config) for core in found):
+        typical = float(np.median(level[grown][inside]))
+        if any(
+            _is_growth(core, core.disk.outside(rows + row, cols + col), read, typical, saturated)
+            for core in found
+        ):
             continue
         before = (stop[grown] >= 0) & (stop[grown] < read)
         for disk in _fit(inside, seen, config):
             away = disk.distance(*np.ogrid[: inside.shape[0], : inside.shape[1]])
             if np.mean(before[away <= disk.radius]) <= HIDDEN:
-                cores.append(Core(read, number, disk.moved(row, col)))
+                cores.append(Core(read, number, disk.moved(row, col), typical))
     return cores
 
 
@@ -166,8 +183,12 @@ def _fit(inside: np.ndarray, seen: np.ndarray, config: DetectorConfig) -> list[D
     most = config.snowball_max_radius + PIXEL
     if np.count_nonzero(inside) > 2 * np.pi * (most + 1) ** 2:
         return []
-    for count in (1, 2):
-        disks = fit_disks(inside, seen, count)
-        if disks[0].circularity >= config.snowball_circularity_threshold:
-            return [disk for disk in disks if least <= disk.radius <= most]
-    return []
+    fits = [fit_disks(inside, seen)]
+    if fits[0][0].circularity < PAIR_BELOW:
+        fits.append(fit_disks(inside, seen, 2))
+    # Two disks have to be worth it.
+    gain = fits[-1][0].circularity - fits[0][0].circularity
+    best = fits[-1] if gain > PAIR_GAIN else fits[0]
+    if best[0].circularity < config.snowball_circularity_threshold:
+        return []
+    return [disk for disk in best if least <= disk.radius <= most]

@@ -35,6 +35,10 @@ class Disk(NamedTuple):
         """Return distances from the centre [pixel]."""
         return np.hypot(rows - self.row, cols - self.col)
 
+    def outside(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Return distances from the rim, negative inside [pixel]."""
+        return self.distance(rows, cols) - self.radius
+
     def moved(self, rows: int, cols: int) -> Disk:
         """Return the disk counted from another origin."""
         return self._replace(row=self.row + rows, col=self.col + cols)
