@@ -11,14 +11,14 @@ from ohana.differences import Differences
 from ohana.events import PixelMaps, Steps
 from ohana.jumps import Ramps, scan, step_at
 from ohana.linking import dating_error
-from ohana.noise import Noise, measure
+from ohana.noise import measure
 from ohana.ramp import Block
 from ohana.steps import CURVED_SIGNAL, is_curved
 from ohana.walk import Source, load_block
 
 #: In ramps with fewer reads a step can pass for noise: the noise is measured again without it.
 SHORT = 100
-#: With fewer differences than this they cannot tell the noise beside a step.
+#: With fewer differences than this they cannot tell noise, or another step, beside a step.
 TOO_FEW = 5
 #: Pixels around the window that tell the noise of ramps of a few reads.
 BESIDE = 64
@@ -85,14 +85,12 @@ def step_window(
     block, _ = load_block(source, rows, cols)
     here, shape = _inside(steps, window), block.stop.shape
     pixel = (here.row - rows.start) * shape[1] + here.col - cols.start
-    noise = Noise(
-        maps.noise[window].astype(np.float64) ** 2, np.nan_to_num(maps.shot[window]), *[None] * 4
-    )
-    ramps = _ramps(block, noise)
+    ramps = _ramps(block, maps.noise[window].astype(np.float64) ** 2, maps.shot[window])
     other = np.abs(here.read - read) > np.maximum(dating_error(here, maps.noise), 1)
     other &= ~here.saturating
     ramps.left_out[here.read[other], pixel[other]] = True
-    ramps.left_out[apart.reshape(len(apart), -1)] = True
+    if len(model.dt) >= TOO_FEW:
+        ramps.left_out[apart.reshape(len(apart), -1)] = True
     ramps.left_out[read] = False
     bright = np.flatnonzero(np.abs(maps.rate[window].ravel()) * len(block.data) > CURVED_SIGNAL)
     ramps.curved[bright] = is_curved(ramps.select(bright), model)
@@ -136,19 +134,19 @@ def _quiet(
     # Each step has taken one of the differences to fit.
     left = len(model.dt) - np.minimum(steps[1:].sum(0), len(model.dt) - 2)
     lost = (len(model.dt) / left).reshape(noise.variance.shape)
-    fresh = _ramps(block, noise._replace(variance=noise.variance * lost))
+    fresh = _ramps(block, noise.variance * lost, noise.shot)
     return fresh._replace(left_out=ramps.left_out, curved=ramps.curved)
 
 
-def _ramps(block: Block, noise: Noise) -> Ramps:
+def _ramps(block: Block, variance: np.ndarray, shot: np.ndarray) -> Ramps:
     """Return the ramps of a block, with nothing left out."""
-    reads, variance = len(block.data), noise.variance.ravel()
+    reads, variance = len(block.data), variance.ravel()
     dead = ~np.isfinite(variance)
     return Ramps(
         block.data.reshape(reads, -1),
         np.where(dead, 0, block.stop.ravel()).astype(np.int32),
         np.where(dead, 1.0, variance),
-        noise.shot.ravel().astype(np.float64),
+        np.nan_to_num(shot.ravel().astype(np.float64)),
         np.zeros((reads, dead.size), bool),
         np.zeros(dead.size),
     )

@@ -180,7 +180,7 @@ def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | 
     ring = known & (outside > BRIGHTEST[0]) & (outside <= BRIGHTEST[1])
     if not ring.any():
         return None
-    brightest = float(np.median(look.amplitude[ring]))
+    brightest = float(view.profile.level.max(initial=0.0))
     # The median of n values is sqrt(pi / 2) less certain than their mean.
     evidence = float(np.median(look.significance[ring]) * np.sqrt(ring.sum() * 2 / np.pi))
     halo = look.amplitude[member & known]
