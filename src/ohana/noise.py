@@ -39,6 +39,8 @@ class Noise(NamedTuple):
         Robust rate [DN per frame time]; NaN without data.
     dof : ndarray
         Degrees of freedom behind ``variance``; may be infinite.
+    typical : ndarray
+        Read-noise variance of the pixels around, whatever this one's scatter [DN^2].
     largest, scatter : ndarray
         Largest difference above the median one [DN], and mean square of all differences about
         it [DN^2], events included.
@@ -48,6 +50,7 @@ class Noise(NamedTuple):
     shot: np.ndarray
     rate: np.ndarray
     dof: np.ndarray
+    typical: np.ndarray
     largest: np.ndarray
     scatter: np.ndarray
 
@@ -171,7 +174,7 @@ def measure(
     """
     sums, yields = sum_differences(data, stop, model.dt), expected_yields(model)
     variance, dof = np.full(stop.shape, np.nan), np.zeros(stop.shape)
-    shot = np.zeros(stop.shape)
+    around, shot = variance.copy(), np.zeros(stop.shape)
     for group in (~border, border):
         known = group & (sums.count > 1)
         if not known.any():
@@ -185,10 +188,11 @@ def measure(
         ratio = sums.trimmed / (yields.read * typical + yields.shot * poisson)
         own = np.where(known, np.maximum(yields.dof * sums.count - 1, 0), 0)
         scale, degrees = _shrink(ratio, own, known)
+        around[group] = typical[group]
         variance[group] = (typical * scale)[group]
         shot[group] = (poisson * scale)[group]
         dof[group] = degrees[group]
-    return Noise(variance, shot, sums.rate, dof, sums.largest, sums.scatter)
+    return Noise(variance, shot, sums.rate, dof, around, sums.largest, sums.scatter)
 
 
 def _shrink(ratio: np.ndarray, own: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

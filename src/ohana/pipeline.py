@@ -20,6 +20,7 @@ from ohana.config import DetectorConfig
 from ohana.events import Event, PixelMaps, Steps, join_steps
 from ohana.features import read_features, write_features
 from ohana.files import make_folder
+from ohana.labels import Label
 from ohana.linking import dating_error, link_steps
 from ohana.mask import paint_mask, write_mask
 from ohana.processed import Processed, fingerprint, open_processed, writing_processed
@@ -124,7 +125,8 @@ def predict_ramp(
     reads, height, width = ramp.shape
     with writing_processed(write_to, (reads - 1, height, width)) as cube:
         steps, telegraph, maps = walk(source, config, cube, progress)
-        events = telegraph + link_events(source, steps, maps, config, progress)
+        events = link_events(source, steps, maps, config, progress)
+        events += outside_snowballs(telegraph, events, maps.stop.shape)
         write_features(features_path, maps, mark, ramp.facts.frame_time)
     files = [features_path, *([cube_path] if processed else [])]
     return Found(events, maps), files, [notice]
@@ -190,3 +192,12 @@ def link_events(
     rays = find_cosmic_rays(steps, group, maps, config)
     progress("events", 1, 1)
     return snowballs + rays
+
+
+def outside_snowballs(
+    telegraph: list[Event], events: list[Event], shape: tuple[int, int]
+) -> list[Event]:
+    """Drop telegraph noise under snowballs: charge released over many reads looks like it."""
+    balls = [event for event in events if event.label == Label.SNOWBALL]
+    covered = paint_mask(balls, shape) > 0
+    return [event for event in telegraph if not covered[event.rows[0], event.cols[0]]]

@@ -26,8 +26,11 @@ CURVED_SIGNAL = 20.0
 FEW_TRANSITIONS = np.array([99.0, 12.0, 6.0, 3.0])
 #: Two levels must lead any other explanation by so much less than they must bring by themselves.
 LEAD = 5.0
+#: What is added to the score for the gain of the filter, up to the second number: shot noise
+#: forgets levels, which leaves it fewer ways to look like them.
+FORGETTING = (8.0, 0.3)
 #: Confidence is a logistic function of the score with this slope and middle.
-CONFIDENCE = (0.9, 12.0)
+CONFIDENCE = (0.9, 10.7)
 
 
 #: Measures of a ramp without a level model.
@@ -207,6 +210,7 @@ def describe(ramp: Ramp, best: Model, other: Model) -> tuple[dict[str, float], n
         few = np.inf  # a single bad read
     own, lead = compare(ramp, best, other)
     score = min(own, lead + LEAD) - few
+    score += FORGETTING[0] * min(ramp.filter[0, -1], FORGETTING[1])
     gain = max(alone - chi2, 0.0)
     measures = {
         "n_levels": best.levels.size,

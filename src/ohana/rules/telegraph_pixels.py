@@ -13,6 +13,11 @@ from ohana.noise import Noise
 from ohana.rules.telegraph_noise import CANDIDATE, TelegraphFit, fit_telegraph_noise, screen
 from ohana.steps import find_steps
 
+#: A pixel whose scatter is so many times that of its neighbours may flicker fast: its levels are
+#: then tried with the neighbours' noise, and must leave no more than so much of chi-squared per
+#: read, which plain noise, however cut into levels, does not.
+NOISY = 4.0
+LEFT_OVER = 1.6
 #: Measures of the level model that go to the catalogue.
 CATALOGUED = (
     "n_levels",
@@ -60,15 +65,33 @@ def find_telegraph_noise(
     fit : TelegraphFit
         Their level models.
     """
-    sigma = np.sqrt(ramps.variance)
+    scale = np.clip(np.nan_to_num(ramps.variance / noise.typical, nan=1.0), 1e-3, None)
+    noisy = scale > NOISY
+    share = np.where(noisy, scale, 1.0)
+    sigma, rate = np.sqrt(ramps.variance / share), ramps.shot * gain / share
     candidate = screen(ramps.data, ramps.stop, sigma, noise.rate, model, gain) > CANDIDATE
+    # Hits make a ramp look unsteady: look again without them.
+    hit = np.intersect1d(np.flatnonzero(candidate), steps.col)
+    some = ramps.select(hit)
+    rest = some.data - _risen(steps, hit, len(ramps.data))
+    candidate[hit] = screen(rest, some.stop, sigma[hit], noise.rate[hit], model, gain) > CANDIDATE
     candidate[steps.col[steps.amplitude < 0]] = True
     index = np.flatnonzero(candidate)
     some = ramps.select(index)
-    rate = some.shot * gain
-    fit = fit_telegraph_noise(some.data, some.stop, sigma[index], rate, model, gain, config)
-    columns = (values[..., fit.accepted] for values in fit)
-    return index[fit.accepted], TelegraphFit(*columns)
+    fit = fit_telegraph_noise(some.data, some.stop, sigma[index], rate[index], model, gain, config)
+    quality = np.clip(fit.fit_quality, 1e-3, 1.0)
+    left_over = fit.chi2_gain * (quality**-2 - 1) / np.maximum(some.stop, 1)
+    accepted = fit.accepted & (~noisy[index] | (left_over < LEFT_OVER))
+    columns = (values[..., accepted] for values in fit)
+    return index[accepted], TelegraphFit(*columns)
+
+
+def _risen(steps: Steps, index: np.ndarray, reads: int) -> np.ndarray:
+    """Sum of the steps of some ramps up to each read (T, m) [DN]."""
+    own = steps.select(np.isin(steps.col, index))
+    rise = np.zeros((reads, len(index)), np.float32)
+    np.add.at(rise, (own.read, np.searchsorted(index, own.col)), own.amplitude)
+    return np.cumsum(rise, axis=0, out=rise)
 
 
 def without_levels(
