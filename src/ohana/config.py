@@ -137,20 +137,35 @@ class DetectorConfig(BaseModel):
         0.2, "snowballs", "", "Less confident snowballs are left out", ge=0, le=1
     )
     snowball_min_intensity: float = setting(
-        30.0, "snowballs", "DN", "Lowest step of a pixel of the footprint", ge=0
+        30.0, "snowballs", "DN", "Mean step that the brightest ring of the halo must reach", ge=0
     )
     snowball_max_intensity: float = setting(
-        500.0, "snowballs", "DN", "Highest typical step of the halo (not of a saturated core)", gt=0
+        500.0, "snowballs", "DN", "Highest median step of the halo, core left out", gt=0
     )
-    snowball_min_radius: float = setting(3.0, "snowballs", "px", "Smallest core radius", gt=0)
-    snowball_max_radius: float = setting(15.0, "snowballs", "px", "Largest core radius", gt=0)
+    snowball_min_radius: float = setting(
+        3.0, "snowballs", "px", "Smallest core radius, to half a pixel", gt=0
+    )
+    snowball_max_radius: float = setting(
+        15.0, "snowballs", "px", "Largest core radius, to half a pixel", gt=0
+    )
     snowball_circularity_threshold: float = setting(
-        0.7, "snowballs", "", "Roundness that the footprint must reach", ge=0, le=1
+        0.7,
+        "snowballs",
+        "",
+        "Part that the core must have in common with a disk (pixels of both over pixels of either)",
+        ge=0,
+        le=1,
     )
     snowball_expansion_rate: float = setting(
-        0.1, "snowballs", "px/read", "Growth of the core radius after landing", ge=0
+        0.1,
+        "snowballs",
+        "px/read",
+        "Growth of the core radius, over the 20 reads after landing, that is part of the snowball",
+        ge=0,
     )
-    snowball_min_area: int = setting(75, "snowballs", "px", "Smallest footprint", ge=1)
+    snowball_min_area: int = setting(
+        75, "snowballs", "px", "Smallest footprint, as if no edge cut it", ge=1
+    )
     snowball_max_area: int = setting(120000, "snowballs", "px", "Largest footprint", ge=1)
 
     threads: int | None = setting(

@@ -115,11 +115,10 @@ def find_snowballs(
 def _look(core: Core, others: list[Core], scene: Scene) -> View:
     """Look at a candidate again, in a window that holds its halo."""
     reach = _reach(core, scene)
+    most = np.sqrt(scene.config.snowball_max_area / np.pi) + MORE
     while True:
-        view = _view(core, others, reach, scene)
-        height, width = view.distance.shape
-        whole = (height, width) == scene.stop.shape
-        if whole or _halo_radius(core, view) + 1 < reach:
+        view = _view(core, others, min(reach, most), scene)
+        if reach >= most or _halo_radius(core, view) + 1 < reach:
             return view
         reach *= 1.5
 
@@ -186,6 +185,8 @@ def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | 
     halo = look.amplitude[member & known]
     typical = float(np.median(halo)) if len(halo) else brightest
     area = np.count_nonzero(member)
+    if disk.cut:
+        area = max(area, round(np.pi * _halo_radius(core, view) ** 2))
     if (
         evidence < config.sigma_threshold
         or brightest < config.snowball_min_intensity
@@ -198,40 +199,58 @@ def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | 
     confidence = float(special.expit(score))
     if confidence < config.snowball_min_confidence:
         return None
-    return _event(core, view, member, confidence, brightest, scene)
-
-
-def _event(
-    core: Core, view: View, member: np.ndarray, confidence: float, brightest: float, scene: Scene
-) -> Event:
-    rows, cols = np.nonzero(member)
-    stop, disk = scene.stop[view.window], core.disk
-    later = (stop > core.read) & (stop <= core.read + GROWTH_READS)
-    later &= view.distance <= disk.radius + scene.config.snowball_expansion_rate * GROWTH_READS + 1
-    followed = min(GROWTH_READS, scene.source.ramp.shape[0] - 1 - core.read)
-    grown = np.count_nonzero(later) * disk.radius / (2 * max(view.core.sum(), 1))
-    extra = {
+    measured = {
         "core_radius": disk.radius,
         "halo_radius": _halo_radius(core, view),
         "circularity": disk.circularity,
-        "growth": grown / followed if followed else 0.0,
+        "growth": _growth(core, view, scene),
         "halo_level": brightest,
+        "halo_significance": evidence,
         "trailed": _trailed(core, view, member),
         "cut_by_edge": disk.cut,
-        "saturated": bool((stop[view.core] == core.read).any()),
+        "saturated": bool((scene.stop[view.window][view.core] == core.read).any()),
     }
+    return _event(core.read, view, member, confidence, measured)
+
+
+def _growth(core: Core, view: View, scene: Scene) -> float:
+    """Return the mean growth of the radius over the reads that follow [pixel per read]."""
+    followed = min(GROWTH_READS, scene.source.ramp.shape[0] - 1 - core.read)
+    if not followed:
+        return 0.0
+    stop, disk = scene.stop[view.window], core.disk
+    later = (stop > core.read) & (stop <= core.read + GROWTH_READS)
+    later &= view.distance <= disk.radius + _swept(scene) + 1
+    landed = np.count_nonzero((stop == core.read) & view.core)
+    # Of the part that is seen: the rim grows by area over length.
+    return float(np.count_nonzero(later) * disk.radius / (2 * max(landed, 1)) / followed)
+
+
+def _swept(scene: Scene) -> float:
+    """Return how far a core may grow while it is followed [pixel]."""
+    return scene.config.snowball_expansion_rate * GROWTH_READS
+
+
+def _event(
+    read: int,
+    view: View,
+    member: np.ndarray,
+    confidence: float,
+    measured: dict[str, object],
+) -> Event:
+    rows, cols = np.nonzero(member)
     with np.errstate(invalid="ignore"):
         significance = np.where(np.isfinite(view.look.error), view.look.significance, 0.0)
     return Event(
         Label.SNOWBALL,
         (rows + view.window[0].start).astype(np.int32),
         (cols + view.window[1].start).astype(np.int32),
-        np.full(len(rows), core.read, np.int32),
+        np.full(len(rows), read, np.int32),
         view.look.amplitude[member].astype(np.float32),
         significance[member].astype(np.float32),
-        core.read,
+        read,
         confidence,
-        extra=extra,
+        extra=measured,
     )
 
 
@@ -259,7 +278,7 @@ def _claim(core: Core, view: View, member: np.ndarray, scene: Scene) -> np.ndarr
     landing = np.abs(since) <= np.maximum(dating_error(here, scene.maps.noise), 1)
     landing &= member[row, col]
     outside = view.distance[row, col] - core.disk.radius
-    swept = outside <= scene.config.snowball_expansion_rate * GROWTH_READS
+    swept = outside <= _swept(scene)
     brightest = float(view.profile.level.max(initial=0.0))
     faint = (outside <= RING_WIDTH) & (here.amplitude <= brightest)
     growth = (since > 0) & (since <= GROWTH_READS) & (swept | faint)
