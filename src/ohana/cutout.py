@@ -33,11 +33,15 @@ class Cutout(NamedTuple):
         Step and its standard error [DN]; 0 and infinity where it cannot be told.
     alone : ndarray
         Standard error if the ramp held no other steps [DN].
+    rise : ndarray
+        Signal some reads later above that of the read before the step, rate included [DN]; NaN
+        where it is not known.
     """
 
     amplitude: np.ndarray
     error: np.ndarray
     alone: np.ndarray
+    rise: np.ndarray
 
     @property
     def significance(self) -> np.ndarray:
@@ -53,6 +57,7 @@ def step_window(
     read: int,
     steps: Steps,
     apart: np.ndarray,
+    follow: int,
 ) -> Cutout:
     """Fit a step at one read in every pixel of a window.
 
@@ -75,6 +80,8 @@ def step_window(
     apart : ndarray of bool, shape (T, h, w)
         Steps too faint to be found one by one that are left free as well, at the read that
         contains them first.
+    follow : int
+        Reads after ``read`` at which ``rise`` is taken, or the last read.
 
     Returns
     -------
@@ -104,7 +111,10 @@ def step_window(
     jump = here.saturating & (here.read == read)
     amplitude[pixel[jump]], error[pixel[jump]] = here.amplitude[jump], here.error[jump]
     alone[pixel[jump]] = here.error[jump]
-    return Cutout(*(values.reshape(shape) for values in (amplitude, error, alone)))
+    after = min(read + follow, len(block.data) - 1)
+    rise = (block.data[after] - block.data[read - 1]).ravel().astype(np.float64)
+    rise[ramps.stop <= after] = np.nan
+    return Cutout(*(values.reshape(shape) for values in (amplitude, error, alone, rise)))
 
 
 def _quiet(

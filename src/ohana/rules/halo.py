@@ -14,6 +14,8 @@ from ohana.rules.disks import EIGHT
 FOOTPRINT_SIGMA = 3.0
 #: Steps further than this from the profile, in sigma, are no part of it: trail, cosmic rays.
 CLIP = 4.0
+#: Pixels beyond the ring that it takes to tell what follows from the rate.
+ENOUGH = 20
 
 
 class Profile(NamedTuple):
@@ -68,10 +70,46 @@ def radial_profile(
     return Profile(place, np.maximum(falling, 0))
 
 
+def with_later(
+    profile: Profile, distance: np.ndarray, look: Cutout, use: np.ndarray, reach: float
+) -> Profile:
+    """Add to the profile of the landing the charge that follows in the next reads.
+
+    Parameters
+    ----------
+    profile : Profile
+        From `radial_profile`.
+    distance, look, use
+        As there.
+    reach : float
+        Charge follows within this distance from the centre [pixel]; the pixels beyond tell how
+        much the signal rises without it.
+
+    Returns
+    -------
+    Profile
+        At the same distances, never rises outwards.
+    """
+    use = use & np.isfinite(look.rise)
+    beyond, level = use & (distance > reach), profile.level.copy()
+    if np.count_nonzero(beyond) < ENOUGH:
+        return profile
+    extra = look.rise - profile.at(distance)
+    ground = float(np.median(extra[beyond]))
+    for i in np.flatnonzero(profile.distance < reach):
+        ring = extra[use & (np.abs(distance - profile.distance[i]) < 0.5)] - ground
+        if len(ring):
+            middle = np.median(ring)
+            # Normal deviates: the median's error, from the median deviation.
+            error = 1.25 * 1.48 * np.median(np.abs(ring - middle)) / np.sqrt(len(ring))
+            level[i] += middle if middle > FOOTPRINT_SIGMA * error else 0.0
+    return Profile(profile.distance, np.maximum.accumulate(level[::-1])[::-1])
+
+
 def footprint(
     distance: np.ndarray,
     look: Cutout,
-    profile: Profile,
+    profiles: tuple[Profile, Profile],
     core: np.ndarray,
     own: np.ndarray,
     gain: float,
@@ -88,8 +126,8 @@ def footprint(
         From the centre [pixel].
     look : Cutout
         Steps of the window.
-    profile : Profile
-        Of the halo.
+    profiles : tuple of Profile
+        Of the landing, and with what follows.
     core : ndarray of bool, shape (h, w)
         Pixels of the core.
     own : ndarray of bool, shape (h, w)
@@ -101,13 +139,13 @@ def footprint(
     -------
     ndarray of bool, shape (h, w)
     """
-    expected = profile.at(distance)
+    expected, total = (profile.at(distance) for profile in profiles)
     poisson = expected / gain
     variance = poisson + look.error**2
     with np.errstate(invalid="ignore"):
         share = np.where(own & np.isfinite(variance), poisson / variance, 0.0)
         limit = FOOTPRINT_SIGMA * look.alone
-        charge = expected + share * (look.amplitude - expected)
+        charge = total + share * (look.amplitude - expected)
         member = (charge > limit) | core
         stray = own & (look.amplitude - expected > (CLIP + 1) * np.sqrt(variance))
     joined, _ = ndimage.label(member | stray, EIGHT)

@@ -37,8 +37,12 @@ ROUNDS = 2
 MAX_STEPS = 4
 #: Relative uncertainty of the noise that is handed in.
 NOISE_ERROR = 0.04
-#: Log-likelihood that a step of a cosmic ray, a curved ramp, and a third level must bring.
-STEP_COST, CURVE_COST, LEVEL_COST = 10.0, 8.0, 8.0
+#: Log-likelihood that a curved ramp and a third level must bring, and a step of a cosmic ray:
+#: beside levels, and in the explanation without levels, which gets the benefit of the doubt.
+CURVE_COST, LEVEL_COST, STEP_COST, LONE_STEP_COST = 8.0, 8.0, 10.0, 5.0
+#: How far a ramp may fall from its first to its last read [noise of a read]. Charge only grows,
+#: so steps upward on a falling ramp, which look much like two levels, are no explanation.
+DRIFT = 0.3
 #: Columns of a straight and of a curved ramp.
 STRAIGHT, CURVED = 2, 4
 
@@ -93,34 +97,52 @@ def prepare(y: np.ndarray, times: np.ndarray, walk: np.ndarray, white: np.ndarra
     return ramp
 
 
-def cost(base: int, steps: np.ndarray) -> float:
+def cost(base: int, steps: np.ndarray, step: float = STEP_COST) -> float:
     """Log-likelihood that a curvature and steps must bring."""
-    return STEP_COST * len(steps) + (CURVE_COST if base == CURVED else 0.0)
+    return step * len(steps) + (CURVE_COST if base == CURVED else 0.0)
 
 
 def place(ramp: Ramp, base: int, steps: np.ndarray) -> tuple[int, np.ndarray, float]:
-    """Set up a nuisance; return its columns, the ramp without it, and what it is worth."""
+    """Set up a nuisance; return its columns, the ramp without it, and its log-likelihood."""
     n = place_steps(steps, len(steps), ramp.columns, base, ramp.filter)
     share = ramp.columns[1, :n] @ ramp.data[1]
     rest = ramp.data[0] - share @ ramp.columns[0, :n]
     chi2 = ramp.data[1] @ ramp.data[1] - share @ share
-    return n, rest, -0.5 * chi2 - cost(base, steps)
+    return n, rest, -0.5 * chi2
 
 
-def steps_in(ramp: Ramp, whitened: np.ndarray, base: int) -> np.ndarray:
-    """Find the upward steps in whitened data that are worth their cost."""
+def steps_in(ramp: Ramp, whitened: np.ndarray, base: int, least: float) -> np.ndarray:
+    """Find the upward steps in whitened data that bring a log-likelihood of ``least`` each."""
     reads = np.empty(MAX_STEPS, np.int64)
-    count = find_steps(whitened, 2.0 * STEP_COST, reads, ramp.columns, base, ramp.filter)
+    count = find_steps(whitened, 2.0 * least, reads, ramp.columns, base, ramp.filter)
     return reads[:count]
+
+
+def falling(ramp: Ramp, steps: np.ndarray, rest: np.ndarray, likely: float) -> float:
+    """Log-likelihood that a straight ramp with steps loses if it may hardly fall."""
+    fit, x = ramp.data[0] - rest, ramp.columns[0, 1]
+    rise = np.median(np.diff(fit) / np.diff(x)) * (x[-1] - x[0])
+    if steps.size == 0 or rise >= 0:
+        return 0.0
+    flat = np.empty((2, 1 + steps.size, rest.size))
+    flat[0, 0] = 1.0
+    n = place_steps(steps, steps.size, flat, add_column(flat, 0, ramp.filter), ramp.filter)
+    share = flat[1, :n] @ ramp.data[1]
+    without_rate = -0.5 * (ramp.data[1] @ ramp.data[1] - share @ share)
+    error2 = 0.5 * rise**2 / max(likely - without_rate, 1e-9)
+    return 0.5 * rise**2 / (error2 + (DRIFT / ramp.filter[1, 0]) ** 2)
 
 
 def without_levels(ramp: Ramp, curved: bool) -> Model:
     """Explain a ramp by steps and, if it may be ``curved``, by a curvature."""
     models = []
     for base in (STRAIGHT, CURVED) if curved else (STRAIGHT,):
-        steps = steps_in(ramp, ramp.data[1], base)
-        _, rest, value = place(ramp, base, steps)
-        models.append(Model(value, value, base, steps, rest, np.zeros(1), np.ones((1, 1))))
+        for least in (np.inf, LONE_STEP_COST):
+            steps = steps_in(ramp, ramp.data[1], base, least)
+            _, rest, value = place(ramp, base, steps)
+            loss = falling(ramp, steps, rest, value) if base == STRAIGHT else 0.0
+            value -= cost(base, steps, LONE_STEP_COST) + loss
+            models.append(Model(value, value, base, steps, rest, np.zeros(1), np.ones((1, 1))))
     return max(models, key=lambda model: model.value)
 
 
@@ -162,7 +184,7 @@ def search(
     n, base_rest, alone = place(ramp, base, steps)
     add = cost(base, steps)
     if starts is None:
-        starts = two_level_starts(ramp, base_rest, alone + add, least + add)
+        starts = two_level_starts(ramp, base_rest, alone, least + add)
     fixed = ramp.data, ramp.filter, ramp.columns, n
     found = []
     for start in starts:
@@ -177,7 +199,7 @@ def search(
     found = [(climb(*fixed, *state[1:], EARLY), *state[1:]) for state in found[:2]]
     _, levels, move, rest = max(found, key=lambda state: state[0])
     value = climb(*fixed, levels, move, rest, LATE) - add
-    return Model(value, alone, base, steps, rest, levels, move)
+    return Model(value, alone - add, base, steps, rest, levels, move)
 
 
 def occupation(ramp: Ramp, model: Model) -> np.ndarray:
@@ -194,17 +216,17 @@ def refine(ramp: Ramp, model: Model) -> Model:
         signal = np.empty(model.rest.size)
         chance = occupation(ramp, model)
         whiten(chance @ model.levels, ramp.filter, signal)
-        steps = steps_in(ramp, ramp.data[1] - signal, model.base)
+        steps = steps_in(ramp, ramp.data[1] - signal, model.base, STEP_COST)
         if np.array_equal(np.sort(steps), np.sort(model.steps)):
             break
         n, rest, alone = place(ramp, model.base, steps)
         levels, move = model.levels.copy(), model.move.copy()
         set_levels(ramp.data, ramp.filter, ramp.columns, n, chance, levels, rest)
         value = climb(ramp.data, ramp.filter, ramp.columns, n, levels, move, rest, LATE)
-        value -= cost(model.base, steps)
-        if value <= model.value:
+        add = cost(model.base, steps)
+        if value - add <= model.value:
             break
-        model = Model(value, alone, model.base, steps, rest, levels, move)
+        model = Model(value - add, alone - add, model.base, steps, rest, levels, move)
     return model
 
 
@@ -247,7 +269,7 @@ def compare(ramp: Ramp, best: Model, other: Model) -> tuple[float, float]:
         rescaled(-2.0 * (value + add), reads) - add
         for value, add in (
             (best.alone, cost(best.base, best.steps)),
-            (other.value, cost(other.base, other.steps)),
+            (other.value, cost(other.base, other.steps, LONE_STEP_COST)),
         )
     )
     weights = np.empty((reads, best.levels.size))
@@ -276,7 +298,8 @@ def fit_levels(ramp: Ramp, curved: bool = False) -> tuple[Model | None, Model]:
     other = without_levels(ramp, curved)
     models = [search(ramp, STRAIGHT, other.steps[:0], other.value)]
     if other.steps.size or other.base == CURVED:
-        models.append(search(ramp, other.base, other.steps, other.value))
+        steps = steps_in(ramp, ramp.data[1], other.base, STEP_COST)
+        models.append(search(ramp, other.base, steps, other.value))
     found = [refine(ramp, model) for model in models if model is not None]
     if not found:
         return None, other
@@ -294,4 +317,4 @@ def decode(ramp: Ramp, model: Model) -> tuple[np.ndarray, float, float]:
     chance = (path[:, None] == np.arange(model.levels.size)).astype(np.float64)
     levels = model.levels.copy()
     chi2 = set_levels(ramp.data, ramp.filter, ramp.columns, n, chance, levels, rest)
-    return path, -2.0 * (alone + cost(model.base, model.steps)), chi2
+    return path, -2.0 * alone, chi2

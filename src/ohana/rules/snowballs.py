@@ -17,7 +17,7 @@ from ohana.labels import Label
 from ohana.linking import dating_error
 from ohana.rules.cores import GROWTH_READS, RING_WIDTH, SAME, Core, find_cores
 from ohana.rules.disks import EIGHT
-from ohana.rules.halo import FOOTPRINT_SIGMA, Profile, footprint, radial_profile
+from ohana.rules.halo import FOOTPRINT_SIGMA, Profile, footprint, radial_profile, with_later
 from ohana.walk import Source
 
 #: Place of the brightest part of the halo, outside the rim of the core [pixel].
@@ -54,7 +54,8 @@ class Scene:
 class View(NamedTuple):
     """A candidate seen in a window of the array; maps of the window's shape.
 
-    ``distance`` is from the centre, ``core`` and ``own`` are as in `ohana.rules.halo.footprint`.
+    ``distance`` is from the centre; ``core``, ``own`` and ``profiles`` are as in
+    `ohana.rules.halo.footprint`.
     """
 
     window: tuple[slice, slice]
@@ -62,7 +63,7 @@ class View(NamedTuple):
     distance: np.ndarray
     core: np.ndarray
     own: np.ndarray
-    profile: Profile
+    profiles: tuple[Profile, Profile]
 
 
 def find_snowballs(
@@ -104,7 +105,7 @@ def find_snowballs(
     claimed = np.zeros(len(steps.row), bool)
     for core in cores:
         view = _look(core, [other for other in cores if other is not core], scene)
-        member = footprint(view.distance, view.look, view.profile, view.core, view.own, scene.gain)
+        member = footprint(view.distance, view.look, view.profiles, view.core, view.own, scene.gain)
         event = _judge(core, view, member, scene)
         if event is not None:
             events.append(event)
@@ -131,7 +132,7 @@ def _reach(core: Core, scene: Scene) -> float:
     count = np.bincount((away / 2).astype(int))
     filled = count / (4 * np.pi * (2 * np.arange(len(count)) + 1))
     outer = 2 * (1 + np.flatnonzero(filled > 0.2).max(initial=int(radius / 2)))
-    return max(outer, radius) + FURTHER * radius + MORE
+    return max(outer + FURTHER * radius, radius + RING_WIDTH) + MORE
 
 
 def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
@@ -146,7 +147,9 @@ def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
     apart = np.zeros((scene.source.ramp.shape[0], *stop.shape), bool)
     for other in others:
         apart[other.read] |= other.disk.distance(rows, cols) < AROUND * other.disk.radius
-    look = step_window(scene.source, scene.maps, scene.model, window, core.read, scene.steps, apart)
+    look = step_window(
+        scene.source, scene.maps, scene.model, window, core.read, scene.steps, apart, GROWTH_READS
+    )
     # What was full before shows nothing, and neither does the border.
     look.error[stop < core.read] = look.alone[stop < core.read] = np.inf
     own = np.ones(distance.shape, bool)
@@ -157,8 +160,9 @@ def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
     # Beside the rim there is always charge that the core couples into its neighbours.
     inside = distance <= disk.radius + 1
     halo = own & ~full
-    profile = radial_profile(distance, look, halo, disk.radius, scene.gain)
-    return View(window, look, distance, inside & (stop >= core.read), own, profile)
+    landed = radial_profile(distance, look, halo, disk.radius, scene.gain)
+    total = with_later(landed, distance, look, halo, disk.radius + RING_WIDTH)
+    return View(window, look, distance, inside & (stop >= core.read), own, (landed, total))
 
 
 def _halo_radius(core: Core, view: View) -> float:
@@ -166,8 +170,8 @@ def _halo_radius(core: Core, view: View) -> float:
     error = view.look.alone[np.isfinite(view.look.alone) & ~view.core]
     if not len(error):
         return core.disk.radius
-    seen = view.profile.level > FOOTPRINT_SIGMA * np.median(error)
-    return float(view.profile.distance[seen].max(initial=core.disk.radius))
+    seen = view.profiles[1].level > FOOTPRINT_SIGMA * np.median(error)
+    return float(view.profiles[1].distance[seen].max(initial=core.disk.radius))
 
 
 def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | None:
@@ -179,7 +183,7 @@ def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | 
     ring = known & (outside > BRIGHTEST[0]) & (outside <= BRIGHTEST[1])
     if not ring.any():
         return None
-    brightest = float(view.profile.level.max(initial=0.0))
+    brightest = float(view.profiles[1].level.max(initial=0.0))
     # The median of n values is sqrt(pi / 2) less certain than their mean.
     evidence = float(np.median(look.significance[ring]) * np.sqrt(ring.sum() * 2 / np.pi))
     halo = look.amplitude[member & known]
@@ -256,9 +260,9 @@ def _event(
 
 def _trailed(core: Core, view: View, member: np.ndarray) -> bool:
     """Tell whether pixels far above the profile reach out from the core."""
-    variance = view.look.error**2 + view.profile.at(view.distance)
+    variance = view.look.error**2 + view.profiles[0].at(view.distance)
     with np.errstate(invalid="ignore"):
-        excess = view.look.amplitude - view.profile.at(view.distance) > 10 * np.sqrt(variance)
+        excess = view.look.amplitude - view.profiles[0].at(view.distance) > 10 * np.sqrt(variance)
     excess &= member & view.own
     joined, _ = ndimage.label(excess | view.core, EIGHT)
     beside = np.isin(joined, np.unique(joined[view.core])) & ~view.core
@@ -279,7 +283,7 @@ def _claim(core: Core, view: View, member: np.ndarray, scene: Scene) -> np.ndarr
     landing &= member[row, col]
     outside = view.distance[row, col] - core.disk.radius
     swept = outside <= _swept(scene)
-    brightest = float(view.profile.level.max(initial=0.0))
+    brightest = float(view.profiles[1].level.max(initial=0.0))
     faint = (outside <= RING_WIDTH) & (here.amplitude <= brightest)
     growth = (since > 0) & (since <= GROWTH_READS) & (swept | faint)
     claimed = np.zeros(len(steps.row), bool)

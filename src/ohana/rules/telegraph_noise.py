@@ -25,7 +25,7 @@ CURVED_SIGNAL = 20.0
 #: What few transitions cost in score: two are a box, which much else can make.
 FEW_TRANSITIONS = np.array([99.0, 12.0, 6.0, 3.0])
 #: Two levels must lead any other explanation by so much less than they must bring by themselves.
-LEAD = 5.0
+LEAD = 3.0
 #: What is added to the score for the gain of the filter, up to the second number: shot noise
 #: forgets levels, which leaves it fewer ways to look like them.
 FORGETTING = (8.0, 0.3)

@@ -16,7 +16,7 @@ from ohana.steps import find_steps
 #: A pixel whose scatter is so many times that of its neighbours may flicker fast: its levels are
 #: then tried with the neighbours' noise, and must leave no more than so much of chi-squared per
 #: read, which plain noise, however cut into levels, does not.
-NOISY = 4.0
+NOISY = 1.3
 LEFT_OVER = 1.6
 #: Measures of the level model that go to the catalogue.
 CATALOGUED = (
