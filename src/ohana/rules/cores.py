@@ -52,12 +52,15 @@ class Core(NamedTuple):
         Its shape, in pixels of the array.
     level : float
         Typical step of its pixels [DN].
+    significance : float
+        Typical significance of its steps [sigma]; 0 for pixels that are full from read 1 on.
     """
 
     read: int
     group: int
     disk: Disk
     level: float
+    significance: float
 
 
 def find_cores(
@@ -140,7 +143,9 @@ def _cores(
     window = np.s_[top : part.row.max() + MARGIN + 1, left : part.col.max() + MARGIN + 1]
     stop = stop[window]
     level, full = np.zeros(stop.shape), np.zeros(stop.shape, bool)
+    sigma = np.zeros(stop.shape)
     level[part.row - top, part.col - left] = part.amplitude
+    sigma[part.row - top, part.col - left] = part.significance
     full[part.row - top, part.col - left] = part.saturating
     labels, _ = ndimage.label(level > 0, EIGHT)
     cores: list[Core] = []
@@ -154,7 +159,7 @@ def _cores(
         row, col = top + grown[0].start, left + grown[1].start
         rows, cols = np.nonzero(inside)
         saturated = np.count_nonzero(full[grown] & inside) >= FULL_PIXELS
-        typical = float(np.median(level[grown][inside]))
+        typical, sure = (float(np.median(values[grown][inside])) for values in (level, sigma))
         if any(
             _is_growth(core, core.disk.outside(rows + row, cols + col), read, typical, saturated)
             for core in found
@@ -164,7 +169,7 @@ def _cores(
         for disk in _fit(inside, seen, config):
             away = disk.distance(*np.ogrid[: inside.shape[0], : inside.shape[1]])
             if np.mean(before[away <= disk.radius]) <= HIDDEN:
-                cores.append(Core(read, number, disk.moved(row, col), typical))
+                cores.append(Core(read, number, disk.moved(row, col), typical, sure))
     return cores
 
 

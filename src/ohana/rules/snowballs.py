@@ -178,7 +178,7 @@ def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | 
     """Make an event of a candidate, unless it fails a test."""
     config, disk, look = scene.config, core.disk, view.look
     outside = view.distance - disk.radius
-    known = np.isfinite(look.error) & ~view.core & view.own
+    known = np.isfinite(look.error) & view.own
     known &= scene.stop[view.window] != core.read
     ring = known & (outside > BRIGHTEST[0]) & (outside <= BRIGHTEST[1])
     if not ring.any():
@@ -186,20 +186,21 @@ def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | 
     brightest = float(view.profiles[1].level.max(initial=0.0))
     # The median of n values is sqrt(pi / 2) less certain than their mean.
     evidence = float(np.median(look.significance[ring]) * np.sqrt(ring.sum() * 2 / np.pi))
-    halo = look.amplitude[member & known]
+    halo = look.amplitude[member & known & ~view.core]
     typical = float(np.median(halo)) if len(halo) else brightest
-    area = np.count_nonzero(member)
+    area = float(np.count_nonzero(member))
     if disk.cut:
-        area = max(area, round(np.pi * _halo_radius(core, view) ** 2))
+        # What is seen of the core tells how much of the whole is seen.
+        area *= max(np.pi * (disk.radius + 1) ** 2 / np.count_nonzero(view.core), 1.0)
     if (
-        evidence < config.sigma_threshold
+        max(evidence, core.significance) < config.sigma_threshold
         or brightest < config.snowball_min_intensity
         or typical > config.snowball_max_intensity
         or not config.snowball_min_area <= area <= config.snowball_max_area
     ):
         return None
     base, per_halo, per_circularity = CONFIDENCE
-    score = base + per_halo * np.log10(evidence) + per_circularity * disk.circularity
+    score = base + per_halo * np.log10(max(evidence, 1.0)) + per_circularity * disk.circularity
     confidence = float(special.expit(score))
     if confidence < config.snowball_min_confidence:
         return None
