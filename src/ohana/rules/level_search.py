@@ -37,9 +37,10 @@ ROUNDS = 2
 MAX_STEPS = 4
 #: Relative uncertainty of the noise that is handed in.
 NOISE_ERROR = 0.04
-#: Log-likelihood that a curved ramp and a third level must bring, and a step of a cosmic ray:
-#: beside levels, and in the explanation without levels, which gets the benefit of the doubt.
-CURVE_COST, LEVEL_COST, STEP_COST, LONE_STEP_COST = 8.0, 8.0, 10.0, 5.0
+#: Log-likelihood that a curved ramp, a third level, and a step of a cosmic ray must bring. In
+#: the explanation without levels, which gets the benefit of the doubt, a step costs no more
+#: than log(reads) for its place and `LONE_STEP_COST` for its size.
+CURVE_COST, LEVEL_COST, STEP_COST, LONE_STEP_COST = 8.0, 8.0, 10.0, 1.0
 #: How far a ramp may fall from its first to its last read [noise of a read]. Charge only grows,
 #: so steps upward on a falling ramp, which look much like two levels, are no explanation.
 DRIFT = 0.3
@@ -102,6 +103,11 @@ def cost(base: int, steps: np.ndarray, step: float = STEP_COST) -> float:
     return step * len(steps) + (CURVE_COST if base == CURVED else 0.0)
 
 
+def lone_step_cost(ramp: Ramp) -> float:
+    """Log-likelihood that a step must bring where there are no levels."""
+    return LONE_STEP_COST + float(np.log(ramp.data.shape[1]))
+
+
 def place(ramp: Ramp, base: int, steps: np.ndarray) -> tuple[int, np.ndarray, float]:
     """Set up a nuisance; return its columns, the ramp without it, and its log-likelihood."""
     n = place_steps(steps, len(steps), ramp.columns, base, ramp.filter)
@@ -136,12 +142,13 @@ def falling(ramp: Ramp, steps: np.ndarray, rest: np.ndarray, likely: float) -> f
 def without_levels(ramp: Ramp, curved: bool) -> Model:
     """Explain a ramp by steps and, if it may be ``curved``, by a curvature."""
     models = []
+    step_cost = lone_step_cost(ramp)
     for base in (STRAIGHT, CURVED) if curved else (STRAIGHT,):
-        for least in (np.inf, LONE_STEP_COST):
+        for least in (np.inf, step_cost):
             steps = steps_in(ramp, ramp.data[1], base, least)
             _, rest, value = place(ramp, base, steps)
             loss = falling(ramp, steps, rest, value) if base == STRAIGHT else 0.0
-            value -= cost(base, steps, LONE_STEP_COST) + loss
+            value -= cost(base, steps, step_cost) + loss
             models.append(Model(value, value, base, steps, rest, np.zeros(1), np.ones((1, 1))))
     return max(models, key=lambda model: model.value)
 
@@ -269,7 +276,7 @@ def compare(ramp: Ramp, best: Model, other: Model) -> tuple[float, float]:
         rescaled(-2.0 * (value + add), reads) - add
         for value, add in (
             (best.alone, cost(best.base, best.steps)),
-            (other.value, cost(other.base, other.steps, LONE_STEP_COST)),
+            (other.value, cost(other.base, other.steps, lone_step_cost(ramp))),
         )
     )
     weights = np.empty((reads, best.levels.size))

@@ -19,7 +19,7 @@ from ohana.rules.screen import CANDIDATE, read_noise_terms, screen
 __all__ = ["CANDIDATE", "MIN_READS", "TelegraphFit", "fit_telegraph_noise", "screen"]
 
 #: Fewest usable reads in which telegraph noise can be told from anything else.
-MIN_READS = 6
+MIN_READS = 10
 #: A ramp whose signal exceeds its noise that often may be curved (non-linearity, persistence).
 CURVED_SIGNAL = 20.0
 #: What few transitions cost in score: two are a box, which much else can make.
@@ -114,10 +114,10 @@ class TelegraphFit(NamedTuple):
     model: np.ndarray
 
 
-def confidence_of(score: float) -> float:
-    """Turn a score into the probability that it is telegraph noise."""
+def confidence_of(score: np.ndarray | float) -> np.ndarray:
+    """Turn scores into the probability that it is telegraph noise."""
     slope, middle = CONFIDENCE
-    return float(expit(slope * (score - middle)))
+    return expit(slope * (np.asarray(score) - middle))
 
 
 def fit_telegraph_noise(
