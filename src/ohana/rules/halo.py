@@ -56,14 +56,17 @@ def radial_profile(
     ring = (distance[use] - radius - 0.5).astype(int)
     away, step, error = distance[use], look.amplitude[use], look.error[use]
     count = np.bincount(ring)
+    nothing = Profile(np.array([radius]), np.zeros(1))
     if not len(count):
-        return Profile(np.array([radius]), np.zeros(1))
+        return nothing
     middle = np.array(ndimage.median(step, ring, np.arange(len(count))))
     variance = error**2 + np.maximum(middle, 0)[ring] / gain
     near = np.abs(step - middle[ring]) < CLIP * np.sqrt(variance)
     weight = near / variance
     total = np.bincount(ring, weight)
     known = total > 0
+    if not known.any():
+        return nothing
     level = np.bincount(ring, weight * step)[known] / total[known]
     place = np.bincount(ring, weight * away)[known] / total[known]
     falling = optimize.isotonic_regression(level, weights=total[known], increasing=False).x

@@ -284,7 +284,7 @@ def _claim(core: Core, view: View, member: np.ndarray, scene: Scene) -> np.ndarr
     landing &= member[row, col]
     outside = view.distance[row, col] - core.disk.radius
     swept = outside <= _swept(scene)
-    brightest = float(view.profiles[1].level.max(initial=0.0))
+    brightest = float(view.profiles[0].level.max(initial=0.0))
     faint = (outside <= RING_WIDTH) & (here.amplitude <= brightest)
     growth = (since > 0) & (since <= GROWTH_READS) & (swept | faint)
     claimed = np.zeros(len(steps.row), bool)
