@@ -41,6 +41,8 @@ class Noise(NamedTuple):
         Degrees of freedom behind ``variance``; may be infinite.
     typical : ndarray
         Read-noise variance of the pixels around, whatever this one's scatter [DN^2].
+    worth : ndarray
+        Degrees of freedom that ``typical`` is worth for a single pixel, see `worth_of_prior`.
     largest, scatter : ndarray
         Largest difference above the median one [DN], and mean square of all differences about
         it [DN^2], events included.
@@ -51,6 +53,7 @@ class Noise(NamedTuple):
     rate: np.ndarray
     dof: np.ndarray
     typical: np.ndarray
+    worth: np.ndarray
     largest: np.ndarray
     scatter: np.ndarray
 
@@ -175,6 +178,7 @@ def measure(
     sums, yields = sum_differences(data, stop, model.dt), expected_yields(model)
     variance, dof = np.full(stop.shape, np.nan), np.zeros(stop.shape)
     around, shot = variance.copy(), np.zeros(stop.shape)
+    worth = np.full(stop.shape, np.inf)
     for group in (~border, border):
         known = group & (sums.count > 1)
         if not known.any():
@@ -187,22 +191,26 @@ def measure(
         typical = np.maximum(typical, 1e-3 * np.median(unbiased[known]) + 1e-12)
         ratio = sums.trimmed / (yields.read * typical + yields.shot * poisson)
         own = np.where(known, np.maximum(yields.dof * sums.count - 1, 0), 0)
-        scale, degrees = _shrink(ratio, own, known)
+        scale, degrees, worth[group] = _shrink(ratio, own, known)
         around[group] = typical[group]
         variance[group] = (typical * scale)[group]
         shot[group] = (poisson * scale)[group]
         dof[group] = degrees[group]
-    return Noise(variance, shot, sums.rate, dof, around, sums.largest, sums.scatter)
+    return Noise(variance, shot, sums.rate, dof, around, worth, sums.largest, sums.scatter)
 
 
-def _shrink(ratio: np.ndarray, own: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shrink measured over expected variance (R, W) toward 1; and the degrees of freedom.
+def _shrink(
+    ratio: np.ndarray, own: np.ndarray, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Shrink measured over expected variance (R, W) toward 1.
+
+    Returns the scale, its degrees of freedom, and those that the value 1 is worth.
 
     ``own`` are the degrees of freedom of each measurement.
     """
     typical = float(np.median(own[known]))
     if typical < MIN_DOF:
-        return np.ones(ratio.shape), np.full(ratio.shape, np.inf)
+        return np.ones(ratio.shape), np.full(ratio.shape, np.inf), np.inf
     # Trimming makes all ratios smaller by the same factor.
     ratio = ratio * (stats.chi2.median(typical) / typical / np.median(ratio[known]))
     worth = worth_of_prior(ratio[known], typical)
@@ -212,7 +220,7 @@ def _shrink(ratio: np.ndarray, own: np.ndarray, known: np.ndarray) -> tuple[np.n
     outlier[outlier] = ratio[outlier] > limit
     share[outlier] = 1.0
     scale = np.where(share > 0, share * np.nan_to_num(ratio), 0.0) + 1 - share
-    return scale, np.where(outlier, own, own + worth)
+    return scale, np.where(outlier, own, own + worth), worth
 
 
 def gaussian(ratio: np.ndarray, dof: np.ndarray) -> np.ndarray:

@@ -35,8 +35,8 @@ PROMISING = 8.0
 ROUNDS = 2
 #: Most steps of cosmic rays in a ramp.
 MAX_STEPS = 4
-#: Relative uncertainty of the noise that is handed in.
-NOISE_ERROR = 0.04
+#: One pixel in exp(RARE) is noisier than any of its neighbours lets expect.
+RARE = 9.0
 #: Log-likelihood that a curved ramp, a third level, and a step of a cosmic ray must bring. In
 #: the explanation without levels, which gets the benefit of the doubt, a step costs no more
 #: than log(reads) for its place and `LONE_STEP_COST` for its size.
@@ -253,34 +253,39 @@ def add_level(ramp: Ramp, model: Model) -> Model:
     return better
 
 
-def rescaled(chi2: float, reads: int) -> float:
-    """Log-likelihood of a chi-squared if the noise may be off by `NOISE_ERROR`, relative to 1."""
-    width = (2.0 * NOISE_ERROR) ** 2
+def rescaled(chi2: float, reads: int, noise_error: float) -> float:
+    """Log-likelihood of a chi-squared if the noise may be off by a factor of about so much.
+
+    Whatever the others are like, one pixel in ``exp(RARE)`` may be of any noise.
+    """
+    width = (2.0 * noise_error) ** 2
     log_scale = 0.0
     for _ in range(4):
         pull = 0.5 * chi2 * np.exp(-log_scale)
         slope = pull - 0.5 * reads - log_scale / width
         log_scale += slope / (pull + 1.0 / width)
     prior = log_scale**2 / (2.0 * width)
-    return -0.5 * chi2 * np.exp(-log_scale) - 0.5 * reads * log_scale - prior
+    likely = -0.5 * chi2 * np.exp(-log_scale) - 0.5 * reads * log_scale - prior
+    rare = -0.5 * reads * (1.0 + np.log(max(chi2 / reads, 1.0))) - RARE
+    return max(likely, rare)
 
 
-def compare(ramp: Ramp, best: Model, other: Model) -> tuple[float, float]:
+def compare(ramp: Ramp, best: Model, other: Model, noise_error: float) -> tuple[float, float]:
     """Log-likelihood that levels bring beside their own nuisance, and their lead over ``other``.
 
-    The noise of each explanation may be off by `NOISE_ERROR`: otherwise noise that was
+    The noise of each explanation may be off by ``noise_error``: otherwise noise that was
     underestimated would pass for fast telegraph noise.
     """
     reads = best.rest.size
     alone, without = (
-        rescaled(-2.0 * (value + add), reads) - add
+        rescaled(-2.0 * (value + add), reads, noise_error) - add
         for value, add in (
             (best.alone, cost(best.base, best.steps)),
             (other.value, cost(other.base, other.steps, lone_step_cost(ramp))),
         )
     )
     weights = np.empty((reads, best.levels.size))
-    points = NOISE_ERROR * np.array([-2.0, 0.0, 2.0])
+    points = noise_error * np.array([-2.0, 0.0, 2.0])
     values = []
     for log_scale in points:
         filter = ramp.filter * np.exp([[0.0], [-0.5 * log_scale]])

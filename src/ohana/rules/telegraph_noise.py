@@ -29,6 +29,8 @@ LEAD = 3.0
 #: What is added to the score for the gain of the filter, up to the second number: shot noise
 #: forgets levels, which leaves it fewer ways to look like them.
 FORGETTING = (8.0, 0.3)
+#: Relative uncertainty of the noise if nothing else is said.
+NOISE_ERROR = 0.04
 #: Confidence is a logistic function of the score with this slope and middle.
 CONFIDENCE = (0.9, 10.7)
 
@@ -114,10 +116,10 @@ class TelegraphFit(NamedTuple):
     model: np.ndarray
 
 
-def confidence_of(score: np.ndarray | float) -> np.ndarray:
-    """Turn scores into the probability that it is telegraph noise."""
+def confidence_of(score: float) -> float:
+    """Turn a score into the probability that it is telegraph noise."""
     slope, middle = CONFIDENCE
-    return expit(slope * (np.asarray(score) - middle))
+    return float(expit(slope * (score - middle)))
 
 
 def fit_telegraph_noise(
@@ -128,6 +130,7 @@ def fit_telegraph_noise(
     model: Differences,
     gain: float,
     config: Settings,
+    noise_error: float = NOISE_ERROR,
 ) -> TelegraphFit:
     """Fit level models to the ramps of candidates.
 
@@ -145,6 +148,8 @@ def fit_telegraph_noise(
         [e-/DN]
     config : DetectorConfig
         Fields ``rtn_*`` and ``sigma_threshold``.
+    noise_error : float
+        Relative uncertainty of ``noise``.
 
     Returns
     -------
@@ -184,7 +189,7 @@ def fit_telegraph_noise(
         best, other = fit_levels(ramp, curved=signal > CURVED_SIGNAL * noise[i])
         if best is None:
             continue
-        measures, path = describe(ramp, best, other)
+        measures, path = describe(ramp, best, other, noise_error)
         for name, value in measures.items():
             table[name][i] = value
         # A masked read keeps the level before it.
@@ -194,7 +199,9 @@ def fit_telegraph_noise(
     return fit._replace(accepted=acceptable(fit, config))
 
 
-def describe(ramp: Ramp, best: Model, other: Model) -> tuple[dict[str, float], np.ndarray]:
+def describe(
+    ramp: Ramp, best: Model, other: Model, noise_error: float
+) -> tuple[dict[str, float], np.ndarray]:
     """Measure a level model; also returns the level (T,) at each read above the mean [DN]."""
     path, alone, chi2 = decode(ramp, best)
     order = np.argsort(best.levels)
@@ -208,7 +215,7 @@ def describe(ramp: Ramp, best: Model, other: Model) -> tuple[dict[str, float], n
     few = FEW_TRANSITIONS[transitions] if transitions < len(FEW_TRANSITIONS) else 0.0
     if transitions == 2 and min((path == path[0]).sum(), (path != path[0]).sum()) == 1:
         few = np.inf  # a single bad read
-    own, lead = compare(ramp, best, other)
+    own, lead = compare(ramp, best, other, noise_error)
     score = min(own, lead + LEAD) - few
     score += FORGETTING[0] * min(ramp.filter[0, -1], FORGETTING[1])
     gain = max(alone - chi2, 0.0)

@@ -10,14 +10,18 @@ from ohana.events import Event, Steps, join_steps
 from ohana.jumps import Ramps, scan
 from ohana.labels import Label
 from ohana.noise import Noise
-from ohana.rules.telegraph_noise import CANDIDATE, TelegraphFit, fit_telegraph_noise, screen
+from ohana.rules.telegraph_noise import (
+    CANDIDATE,
+    NOISE_ERROR,
+    TelegraphFit,
+    fit_telegraph_noise,
+    screen,
+)
 from ohana.steps import find_steps
 
-#: A pixel whose scatter is so many times that of its neighbours may flicker fast: its levels are
-#: then tried with the neighbours' noise, and must leave no more than so much of chi-squared per
-#: read, which plain noise, however cut into levels, does not.
-NOISY = 1.3
-LEFT_OVER = 1.6
+#: A pixel whose variance exceeds that of its neighbours by so many times their own spread may
+#: flicker fast: it is screened with their noise.
+NOISY = 3.0
 #: Measures of the level model that go to the catalogue.
 CATALOGUED = (
     "n_levels",
@@ -65,10 +69,10 @@ def find_telegraph_noise(
     fit : TelegraphFit
         Their level models.
     """
-    scale = np.clip(np.nan_to_num(ramps.variance / noise.typical, nan=1.0), 1e-3, None)
-    noisy = scale > NOISY
-    share = np.where(noisy, scale, 1.0)
-    sigma, rate = np.sqrt(ramps.variance / share), ramps.shot * gain / share
+    typical, spread = np.sqrt(noise.typical), _spread(noise)
+    scale = np.log(np.maximum(np.nan_to_num(ramps.variance / noise.typical, nan=1.0), 1e-6))
+    noisy = scale > NOISY * 2 * spread
+    sigma = np.where(noisy, typical, np.sqrt(ramps.variance))
     candidate = screen(ramps.data, ramps.stop, sigma, noise.rate, model, gain) > CANDIDATE
     # Hits make a ramp look unsteady: look again without them.
     hit = np.intersect1d(np.flatnonzero(candidate), steps.col)
@@ -76,14 +80,21 @@ def find_telegraph_noise(
     rest = some.data - _risen(steps, hit, len(ramps.data))
     candidate[hit] = screen(rest, some.stop, sigma[hit], noise.rate[hit], model, gain) > CANDIDATE
     candidate[steps.col[steps.amplitude < 0]] = True
-    index = np.flatnonzero(candidate)
+    index = np.flatnonzero(candidate & np.isfinite(typical))
     some = ramps.select(index)
-    fit = fit_telegraph_noise(some.data, some.stop, sigma[index], rate[index], model, gain, config)
-    quality = np.clip(fit.fit_quality, 1e-3, 1.0)
-    left_over = fit.chi2_gain * (quality**-2 - 1) / np.maximum(some.stop, 1)
-    accepted = fit.accepted & (~noisy[index] | (left_over < LEFT_OVER))
-    columns = (values[..., accepted] for values in fit)
-    return index[accepted], TelegraphFit(*columns)
+    # Flicker raises a pixel's own scatter: levels are tried with the noise of the neighbours.
+    rate = some.shot * gain * np.exp(-scale[index])
+    fit = fit_telegraph_noise(
+        some.data, some.stop, typical[index], rate, model, gain, config, spread
+    )
+    columns = (values[..., fit.accepted] for values in fit)
+    return index[fit.accepted], TelegraphFit(*columns)
+
+
+def _spread(noise: Noise) -> float:
+    """Relative spread of the noise of pixels, as far as it is known."""
+    worth = float(np.min(noise.worth))
+    return float(np.hypot(NOISE_ERROR, np.sqrt(0.5 / worth)))
 
 
 def _risen(steps: Steps, index: np.ndarray, reads: int) -> np.ndarray:
