@@ -26,13 +26,14 @@ CURVED_SIGNAL = 20.0
 FEW_TRANSITIONS = np.array([99.0, 12.0, 6.0, 3.0])
 #: Two levels must lead any other explanation by so much less than they must bring by themselves.
 LEAD = 3.0
-#: What is added to the score for the gain of the filter, up to the second number: shot noise
-#: forgets levels, which leaves it fewer ways to look like them.
-FORGETTING = (8.0, 0.3)
+#: Shot noise forgets levels, which leaves it fewer ways to look like them: what is added to the
+#: score of a long ramp where the gain of the filter reaches the second number. Makes false
+#: alarms equally frequent in all rows of ``benchmarks/telegraph_noise.py --only false``.
+FORGETTING = (5.4, 0.3)
 #: Relative uncertainty of the noise if nothing else is said.
 NOISE_ERROR = 0.04
 #: Confidence is a logistic function of the score with this slope and middle.
-CONFIDENCE = (0.9, 10.7)
+CONFIDENCE = (0.9, 11.5)
 
 
 #: Measures of a ramp without a level model.
@@ -217,7 +218,8 @@ def describe(
         few = np.inf  # a single bad read
     own, lead = compare(ramp, best, other, noise_error)
     score = min(own, lead + LEAD) - few
-    score += FORGETTING[0] * min(ramp.filter[0, -1], FORGETTING[1])
+    forgets = min(ramp.filter[0, -1] / FORGETTING[1], 1.0) ** 1.5
+    score += FORGETTING[0] * forgets * max(1.0 - 12.0 / path.size, 0.0)
     gain = max(alone - chi2, 0.0)
     measures = {
         "n_levels": best.levels.size,
