@@ -35,6 +35,8 @@ RING_WIDTH = 5.0
 #: units of those of the core.
 GROWTH = 2.5
 RING_LEVEL = 0.2
+#: This part of what a core has grown lies within its reach.
+MOSTLY = 0.8
 #: No more than this part of a core may lie where pixels were full before.
 HIDDEN = 0.6
 
@@ -105,8 +107,8 @@ def _is_growth(core: Core, away: np.ndarray, read: int, level: float, full: bool
     elif level < RING_LEVEL * core.level:
         reach = RING_WIDTH
     else:
-        reach = 0.0 if since <= SAME else -np.inf
-    return bool(np.median(away) <= reach)
+        reach = PIXEL if since <= SAME else -np.inf
+    return bool(np.quantile(away, MOSTLY) <= reach)
 
 
 def _bright_parts(
