@@ -15,6 +15,8 @@ SAMPLE = 31
 FEW = 5
 #: A most deviant difference beyond this, in sigma, is no part of the rate either.
 DEVIANT = 4.0
+#: Pixels summed up together, so that their sums stay in the cache.
+WIDTH = 1024
 
 
 class Scatter(NamedTuple):
@@ -89,28 +91,41 @@ def clipped_kernel(data, stop, dt, centre, limit, sums):
     """Sum over differences ``d``, counted from the median so that no digits are lost; (8, n).
 
     Count, dt, d and d^2 of those within ``limit``, and the most deviant of them; count and d^2
-    of all, and the largest.
+    of all, and the largest. All float32; short loops, for the sake of vector instructions.
     """
-    sums[:] = 0.0
-    for f in range(1, data.shape[0]):
-        length = dt[f - 1]
-        now, before = data[f], data[f - 1]
-        count, time, total, square, deviant = sums[0], sums[1], sums[2], sums[3], sums[4]
-        for i in range(now.size):
-            excess = np.float64(now[i]) - np.float64(before[i]) - centre[i] * length
-            good = abs(excess) <= limit[i] * length and f < stop[i]
-            count[i] += 1.0 if good else 0.0
-            time[i] += length if good else 0.0
-            total[i] += excess if good else 0.0
-            square[i] += excess * excess if good else 0.0
-            deviant[i] = excess if good and abs(excess) > abs(deviant[i]) else deviant[i]
-        used, everything, largest = sums[5], sums[6], sums[7]
-        for i in range(now.size):
-            excess = np.float64(now[i]) - np.float64(before[i]) - centre[i] * length
-            good = excess - excess == 0.0 and f < stop[i]
-            used[i] += 1.0 if good else 0.0
-            everything[i] += excess * excess if good else 0.0
-            largest[i] = max(largest[i], excess) if good else largest[i]
+    sums[:] = 0
+    none, one = np.float32(0), np.float32(1)
+    for start in range(0, data.shape[1], WIDTH):
+        part = slice(start, min(start + WIDTH, data.shape[1]))
+        middle, last, top = centre[part], stop[part], limit[part]
+        count, time, total, square = sums[0, part], sums[1, part], sums[2, part], sums[3, part]
+        deviant, used, everything = sums[4, part], sums[5, part], sums[6, part]
+        largest = sums[7, part]
+        excess, usable, good = np.empty_like(top), np.empty_like(top), np.empty_like(top)
+        for f in range(1, data.shape[0]):
+            length, now, before = dt[f - 1], data[f, part], data[f - 1, part]
+            for i in range(middle.size):
+                excess[i] = now[i] - before[i] - middle[i] * length
+            for i in range(middle.size):
+                there = excess[i] - excess[i] == none and f < last[i]
+                usable[i] = one if there else none
+                excess[i] = excess[i] if there else none
+            for i in range(middle.size):
+                good[i] = usable[i] if abs(excess[i]) <= top[i] * length else none
+            for i in range(middle.size):
+                count[i] += good[i]
+                time[i] += good[i] * length
+            for i in range(middle.size):
+                total[i] += good[i] * excess[i]
+                square[i] += good[i] * excess[i] * excess[i]
+            for i in range(middle.size):
+                value = good[i] * excess[i]
+                deviant[i] = value if abs(value) > abs(deviant[i]) else deviant[i]
+            for i in range(middle.size):
+                used[i] += usable[i]
+                everything[i] += excess[i] * excess[i]
+            for i in range(middle.size):
+                largest[i] = max(largest[i], excess[i])
 
 
 def sum_differences(data: np.ndarray, stop: np.ndarray, dt: np.ndarray) -> Scatter:
@@ -122,8 +137,10 @@ def sum_differences(data: np.ndarray, stop: np.ndarray, dt: np.ndarray) -> Scatt
     typical = np.median(spread[known]) if known.any() else np.nan
     # The median deviation of a few values comes out low: be generous, and equal for all.
     scale = np.fmax(spread, typical) if len(dt) >= FEW else np.full(last.size, 2 * typical)
-    sums = np.empty((8, last.size))
-    clipped_kernel(ramps, last, dt, centre, CLIP * scale, sums)
+    sums = np.empty((8, last.size), np.float32)
+    single = (np.asarray(values, np.float32) for values in (dt, centre, CLIP * scale))
+    clipped_kernel(ramps, last, *single, sums)
+    sums = sums.astype(np.float64)
     count, time, total, square, deviant, used, everything, largest = sums
     with np.errstate(divide="ignore", invalid="ignore"):
         # Where an event was left out already, the most deviant of all differences is gone.

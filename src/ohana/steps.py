@@ -12,6 +12,8 @@ from ohana.noise import gaussian
 
 #: Significance by which a scan in single precision may be off, generously.
 MARGIN = 0.05
+#: Relative difference below which two significances count as equal.
+TIE = 1e-4
 #: Ramps worked on together: bounds the memory needed.
 BATCH = 2048
 #: Accumulated signal [DN] from which curvature (non-linearity, persistence) is considered, and
@@ -65,17 +67,17 @@ def find_steps(
 def _strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Significance [sigma] and read of the strongest step, up or down, of each ramp."""
     # Two differences cannot tell a rise in one from a fall in the other: charge comes first.
-    up = scanned.up_sigma >= -scanned.down_sigma * (1 - 1e-9)
+    up = scanned.up_sigma >= -scanned.down_sigma * (1 - TIE)
     sigma = np.where(up, scanned.up_sigma, -scanned.down_sigma)
     return gaussian(sigma, dof), np.where(up, scanned.up_read, scanned.down_read).astype(int)
 
 
 def is_curved(ramps: Ramps, model: Differences) -> np.ndarray:
     """Tell bright ramps that a curve describes better than one step (boolean, shape (n,))."""
-    plain = scan(ramps, model)
+    plain = scan(ramps, model, quick=True)
     curved = (np.abs(plain.rate * plain.used) > CURVED_SIGNAL) & (plain.used >= CURVED_READS)
     index = np.flatnonzero(curved)
-    bent = scan(ramps._replace(curved=np.ones(len(curved))).select(index), model)
+    bent = scan(ramps._replace(curved=np.ones(len(curved))).select(index), model, quick=True)
     step = np.maximum(plain.up_sigma, -plain.down_sigma)[index] ** 2
     curved[index] = plain.chi2[index] - bent.chi2 > step
     return curved
@@ -90,8 +92,8 @@ def _search(
     )
     active = np.arange(len(dof))
     for _ in range(config.max_steps):
-        sigma, read = _strongest(scan(ramps.select(active), model), dof[active])
-        significant = sigma >= config.sigma_threshold
+        sigma, read = _strongest(scan(ramps.select(active), model, quick=True), dof[active])
+        significant = sigma >= config.sigma_threshold - MARGIN
         active, read = active[significant], read[significant]
         ramps.left_out[read, active] = True
         if not len(active):
@@ -101,7 +103,7 @@ def _search(
     for start in range(0, len(ramp), BATCH):
         part = slice(start, start + BATCH)
         parts.append(_refit(ramps, ramp[part], at[part], dof, model, config))
-    steps, rest = join_steps(parts), scan(ramps, model)
+    steps, rest = join_steps(parts), scan(ramps, model, quick=True)
     fit = rest.chi2 / np.maximum(rest.used - 1 - ramps.curved, 1)
     return steps._replace(fit=fit[steps.col].astype(np.float32)), rest.rate
 
