@@ -67,7 +67,7 @@ HARD: dict[str, dict[str, Any]] = {
 LOOSE = DetectorConfig(
     snowball_min_confidence=0.0,
     snowball_circularity_threshold=0.3,
-    snowball_min_radius=1.0,
+    snowball_min_radius=2.0,
     snowball_min_intensity=0.0,
     snowball_max_intensity=1e5,
     snowball_min_area=20,
@@ -171,8 +171,8 @@ def calibrate(arguments: argparse.Namespace) -> Iterator[str]:
 
 def _features(entry: Detection) -> list[float]:
     """Return what the confidence is made of, as in `ohana.rules.snowballs`."""
-    evidence = max(float(entry["halo_significance"]), 1.0)  # type: ignore[typeddict-item]
-    return [1.0, np.log10(evidence), float(entry["circularity"])]  # type: ignore[typeddict-item]
+    contrast, circularity = (float(entry[name]) for name in ("contrast", "circularity"))  # type: ignore[literal-required]
+    return [1.0, np.log10(contrast), circularity]
 
 
 def _is_real(truth: Truth, entries: list[Detection]) -> np.ndarray:

@@ -28,9 +28,9 @@ FURTHER, MORE = 0.6, 4
 AROUND = 4.0
 #: A trail reaches so many core radii beyond the rim.
 TRAIL = 0.4
-#: Confidence is logistic in (1, log10 of the halo's significance, circularity);
+#: Confidence is logistic in (1, log10 of the step of core over halo, circularity);
 #: fitted by ``benchmarks/snowballs.py --calibrate``.
-CONFIDENCE = (-8.0, 4.0, 8.0)
+CONFIDENCE = (-8.5, 1.32, 9.57)
 
 
 @dataclass(frozen=True)
@@ -199,8 +199,9 @@ def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | 
         or not config.snowball_min_area <= area <= config.snowball_max_area
     ):
         return None
-    base, per_halo, per_circularity = CONFIDENCE
-    score = base + per_halo * np.log10(max(evidence, 1.0)) + per_circularity * disk.circularity
+    contrast = core.level / max(float(view.profiles[0].level.max()), 1.0)
+    base, per_contrast, per_circularity = CONFIDENCE
+    score = base + per_contrast * np.log10(contrast) + per_circularity * disk.circularity
     confidence = float(special.expit(score))
     if confidence < config.snowball_min_confidence:
         return None
@@ -211,6 +212,7 @@ def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | 
         "growth": _growth(core, view, scene),
         "halo_level": brightest,
         "halo_significance": evidence,
+        "contrast": contrast,
         "trailed": _trailed(core, view, member),
         "cut_by_edge": disk.cut,
         "saturated": bool((scene.stop[view.window][view.core] == core.read).any()),
