@@ -35,6 +35,8 @@ PROMISING = 8.0
 ROUNDS = 2
 #: Most steps of cosmic rays in a ramp.
 MAX_STEPS = 4
+#: Relative uncertainty of the noise when a fit is judged by itself.
+NOISE_ERROR = 0.04
 #: One pixel in exp(RARE) is noisier than any of its neighbours lets expect.
 RARE = 9.0
 #: Log-likelihood that a curved ramp, a third level, and a step of a cosmic ray must bring. In
@@ -126,9 +128,11 @@ def steps_in(ramp: Ramp, whitened: np.ndarray, base: int, least: float) -> np.nd
 
 def falling(ramp: Ramp, steps: np.ndarray, rest: np.ndarray, likely: float) -> float:
     """Log-likelihood that a straight ramp with steps loses if it may hardly fall."""
+    if steps.size == 0:
+        return 0.0
     fit, x = ramp.data[0] - rest, ramp.columns[0, 1]
-    rise = np.median(np.diff(fit) / np.diff(x)) * (x[-1] - x[0])
-    if steps.size == 0 or rise >= 0:
+    rise = np.median((fit[1:] - fit[:-1]) / (x[1:] - x[:-1])) * (x[-1] - x[0])
+    if rise >= 0:
         return 0.0
     flat = np.empty((2, 1 + steps.size, rest.size))
     flat[0, 0] = 1.0
@@ -144,8 +148,8 @@ def without_levels(ramp: Ramp, curved: bool) -> Model:
     models = []
     step_cost = lone_step_cost(ramp)
     for base in (STRAIGHT, CURVED) if curved else (STRAIGHT,):
-        for least in (np.inf, step_cost):
-            steps = steps_in(ramp, ramp.data[1], base, least)
+        found = steps_in(ramp, ramp.data[1], base, step_cost)
+        for steps in (found[:0], found) if found.size else (found,):
             _, rest, value = place(ramp, base, steps)
             loss = falling(ramp, steps, rest, value) if base == STRAIGHT else 0.0
             value -= cost(base, steps, step_cost) + loss
@@ -153,19 +157,15 @@ def without_levels(ramp: Ramp, curved: bool) -> Model:
     return max(models, key=lambda model: model.value)
 
 
-def two_level_starts(ramp: Ramp, rest: np.ndarray, alone: float, least: float) -> list[np.ndarray]:
-    """Pick starts for `search`, none if the cheapest path between two levels is not worth it.
-
-    It has to lead the straight ramp, worth ``alone``, and by half as much ``least``.
-    """
+def two_level_starts(ramp: Ramp, rest: np.ndarray, least: float) -> list[np.ndarray]:
+    """Pick starts for `search`, none where no path between two levels is worth ``least``."""
     # What so many reads can tell, in units of the innovation error.
     floor = max(0.6, 2.0 * np.sqrt(30.0 / rest.size)) / ramp.filter[1, rest.size // 2]
     low = -floor * AMPLITUDE * DUTY
     high = low + floor * AMPLITUDE
     price = cheapest(rest, ramp.filter, low.ravel(), high.ravel(), PRICE.ravel())
     price = price.reshape(PRICE.shape)
-    lead = PATH_LEAD * rest.size**0.31
-    if -0.5 * price[-1].min() < max(alone + lead, least + lead / 2):
+    if -0.5 * price[-1].min() < least:
         return []
     starts, duty = [], price.argmin(axis=2)
     for p, best in enumerate(price.min(axis=2)):
@@ -175,38 +175,55 @@ def two_level_starts(ramp: Ramp, rest: np.ndarray, alone: float, least: float) -
     return starts
 
 
+def two_levels(ramp: Ramp, base: int, steps: np.ndarray, other: Model) -> Model | None:
+    """Find the best two levels beside a nuisance; None if they hardly lead ``other``.
+
+    If the other explanation is a bad one, more levels may do, and any two are a beginning.
+    """
+    _, rest, alone = place(ramp, base, steps)
+    path_lead, start_lead, add = PATH_LEAD * rest.size**0.31, START_LEAD, cost(base, steps)
+    if is_bad(other):
+        path_lead = start_lead = -np.inf
+    least = max(alone + path_lead, other.value + add + path_lead / 2)
+    starts = two_level_starts(ramp, rest, least)
+    return search(ramp, base, steps, rest, starts, other.value + start_lead)
+
+
 def search(
-    ramp: Ramp, base: int, steps: np.ndarray, least: float, starts: list[np.ndarray] | None = None
+    ramp: Ramp,
+    base: int,
+    steps: np.ndarray,
+    rest: np.ndarray,
+    starts: list[np.ndarray],
+    least: float,
 ) -> Model | None:
     """Find the best levels beside a nuisance.
 
     Parameters
     ----------
+    rest : ndarray, shape (T,)
+        The ramp without its nuisance, which the starts refer to.
+    starts : list of ndarray
+        Price of a transition and two or more levels each.
     least : float
-        Value that the model must lead by `START_LEAD` at the best start.
-    starts : list of ndarray, optional
-        Price of a transition and two or more levels each, which refer to the ramp less its
-        nuisance; picked from a grid if absent.
+        Value that a start must have for the search to go on.
     """
-    n, base_rest, alone = place(ramp, base, steps)
-    add = cost(base, steps)
-    if starts is None:
-        starts = two_level_starts(ramp, base_rest, alone, least + add)
-    fixed = ramp.data, ramp.filter, ramp.columns, n
+    n, _, alone = place(ramp, base, steps)
+    fixed, add = (ramp.data, ramp.filter, ramp.columns, n), cost(base, steps)
     found = []
     for start in starts:
-        levels, rest = start[1:] - start[1], base_rest - start[1]
+        levels, shifted = start[1:] - start[1], rest - start[1]
         leave = 1.0 / (1.0 + np.exp(0.5 * start[0])) / (levels.size - 1)
         move = np.full((levels.size, levels.size), leave)
         np.fill_diagonal(move, 1.0 - leave * (levels.size - 1))
-        found.append((climb(*fixed, levels, move, rest, 0), levels, move, rest))
+        found.append((climb(*fixed, levels, move, shifted, 0), levels, move, shifted))
     found.sort(key=lambda state: -state[0])
-    if not found or found[0][0] < least + add + START_LEAD:
+    if not found or found[0][0] < least + add:
         return None
     found = [(climb(*fixed, *state[1:], EARLY), *state[1:]) for state in found[:2]]
     _, levels, move, rest = max(found, key=lambda state: state[0])
-    value = climb(*fixed, levels, move, rest, LATE) - add
-    return Model(value, alone - add, base, steps, rest, levels, move)
+    value = climb(*fixed, levels, move, rest, LATE)
+    return Model(value - add, alone - add, base, steps, rest, levels, move)
 
 
 def occupation(ramp: Ramp, model: Model) -> np.ndarray:
@@ -237,20 +254,18 @@ def refine(ramp: Ramp, model: Model) -> Model:
     return model
 
 
-def add_level(ramp: Ramp, model: Model) -> Model:
-    """Return the best model with a third level, or the same one if that is not better."""
-    _, base_rest, _ = place(ramp, model.base, model.steps)
-    leave = 0.5 * (model.move[0, 1] + model.move[1, 0])
-    price = 2.0 * np.log(1.0 / leave - 1.0)
-    # Starts refer to the ramp less its nuisance, which the levels have shifted since.
-    low = float(np.mean(base_rest - model.rest))
-    starts = [low + np.array([0, 0, 1, third]) * model.levels[1] for third in THIRD_LEVELS]
-    for start in starts:
-        start[0] = price
-    better = search(ramp, model.base, model.steps, model.value + LEVEL_COST / 2, starts)
-    if better is None or better.value < model.value + LEVEL_COST:
+def add_level(ramp: Ramp, model: Model, other: Model) -> Model:
+    """Return the best model with a third level, or the same one if that is not better.
+
+    A model that neither leads the ``other`` explanation nor leaves much is not worth the try.
+    """
+    if model.levels.size > 2 or not (model.value > other.value + PROMISING or is_bad(model)):
         return model
-    return better
+    leave = 0.5 * (model.move[0, 1] + model.move[1, 0])
+    price, amplitude = 2.0 * np.log(1.0 / leave - 1.0), model.levels[1]
+    starts = [np.array([price, 0.0, amplitude, third * amplitude]) for third in THIRD_LEVELS]
+    better = search(ramp, model.base, model.steps, model.rest, starts, -np.inf)
+    return model if better is None else max(model, better, key=worth)
 
 
 def rescaled(chi2: float, reads: int, noise_error: float) -> float:
@@ -294,7 +309,7 @@ def compare(ramp: Ramp, best: Model, other: Model, noise_error: float) -> tuple[
     curve, slope, middle = np.polyfit(points, values, 2)
     log_scale = np.clip(-slope / (2.0 * curve), 2.0 * points[0], 2.0 * points[2])
     top = middle + log_scale * (slope + log_scale * curve) - cost(best.base, best.steps)
-    top -= LEVEL_COST * (best.levels.size - 2)
+    top -= LEVEL_COST * (best.levels.size > 2)
     return top - alone, top - without
 
 
@@ -308,17 +323,28 @@ def fit_levels(ramp: Ramp, curved: bool = False) -> tuple[Model | None, Model]:
     other : Model
     """
     other = without_levels(ramp, curved)
-    models = [search(ramp, STRAIGHT, other.steps[:0], other.value)]
+    models = [two_levels(ramp, STRAIGHT, other.steps[:0], other)]
     if other.steps.size or other.base == CURVED:
         steps = steps_in(ramp, ramp.data[1], other.base, STEP_COST)
-        models.append(search(ramp, other.base, steps, other.value))
-    found = [refine(ramp, model) for model in models if model is not None]
+        models.append(two_levels(ramp, other.base, steps, other))
+    found = [model for model in models if model is not None]
     if not found:
         return None, other
-    best = max(found, key=lambda model: model.value)
-    if best.value > other.value + PROMISING:
-        best = add_level(ramp, best)
-    return best, other
+    # Steps could stand in for a third level, so that is tried both before and after them.
+    found += [add_level(ramp, model, other) for model in found]
+    best = max((refine(ramp, model) for model in found), key=worth)
+    return add_level(ramp, best, other), other
+
+
+def worth(model: Model) -> float:
+    """Value of a model less the cost of a third level."""
+    return model.value - LEVEL_COST * (model.levels.size > 2)
+
+
+def is_bad(model: Model) -> bool:
+    """Tell whether a model leaves more than noise."""
+    reads = model.rest.size
+    return -2.0 * model.value > reads * (1.0 + 6.0 * NOISE_ERROR) + 6.0 * np.sqrt(2.0 * reads)
 
 
 def decode(ramp: Ramp, model: Model) -> tuple[np.ndarray, float, float]:

@@ -231,7 +231,7 @@ def describe(
         "dwell_high": dwell_high,
         "frequency": transitions / 2.0 / path.size,
         "chi2_gain": gain,
-        "fit_quality": np.sqrt(gain / alone),
+        "fit_quality": np.sqrt(gain / max(alone, 1e-9)),
         "significance": np.sqrt(gain),
         "score": score,
         "confidence": confidence_of(score),
