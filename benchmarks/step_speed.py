@@ -1,0 +1,221 @@
+"""Time the search for steps against the JWST jump step and a likelihood ramp fit in numpy.
+
+    python benchmarks/step_speed.py --output step_speed.md
+
+All are given the same simulated exposure, one after the other, several times over:
+
+- ohana: noise measured, a step tried at every read, all steps of a ramp fitted; on threads over
+  row blocks, as in `ohana-predict`;
+- jwst: `JumpStep().process`, which needs no network when gain and read noise are files; two-point
+  differences (Anderson and Gordon 2011), one process, as it comes but for the threshold;
+- stcal: `likely_ramp_fit` (Brandt 2024), with its jump detection; on the middle rows only.
+
+Both peers come with the dependency group ``oracle`` (``pip install --group oracle``); one that is
+not installed is left out. They are told the true read noise, which ohana has to measure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import numpy as np
+
+from machine import describe
+from ohana.config import DetectorConfig
+from ohana.differences import differences
+from ohana.jumps import Ramps, scan
+from ohana.noise import Noise, measure
+from ohana.ramp import row_blocks
+from ohana.simulate import Simulated, preset, simulate_exposure
+from ohana.steps import find_steps
+
+#: Bits of the peers' flags.
+DQ_FLAGS = {"DO_NOT_USE": 1, "SATURATED": 2, "JUMP_DET": 4}
+DQ_FLAGS |= {"PERSISTENCE": 1024, "NO_GAIN_VALUE": 2**19, "UNRELIABLE_SLOPE": 2**24}
+#: Significance from which all detect [sigma].
+THRESHOLD = DetectorConfig().sigma_threshold
+#: Name of each code, in the order of running.
+NAMES = {"ohana": "ohana", "jwst": "JWST jump step", "stcal": "numpy likelihood"}
+#: Reads and width of a run that only warms up.
+WARM = (12, 64)
+
+#: Works on an exposure that it has been given.
+Work = Callable[[], object]
+
+
+def ohana_steps(simulated: Simulated, data: np.ndarray, threads: int) -> Work:
+    """Prepare to find the steps of all ramps (T, H, W) [DN]."""
+    reads, height, width = data.shape
+    model, config = differences(np.arange(float(reads))), DetectorConfig()
+
+    def block(rows: slice) -> int:
+        part, stop = data[:, rows], simulated.stop[rows]
+        border = np.zeros(stop.shape, bool)
+        noise = measure(part, stop, border, model, simulated.config.gain)
+        noise = Noise(*(values.ravel() for values in noise))
+        pixels = part.reshape(reads, -1)
+        ramps = Ramps(pixels, stop.ravel(), noise.variance, noise.shot, guess=noise.rate)
+        steps, _ = find_steps(ramps, noise.dof, scan(ramps, model, quick=True), model, config)
+        return len(steps.read)
+
+    def work() -> int:
+        with ThreadPoolExecutor(threads) as pool:
+            return sum(pool.map(block, row_blocks(height)))
+
+    return work
+
+
+def flags(simulated: Simulated) -> np.ndarray:
+    """Return GROUPDQ (T, H, W) with nothing but saturation."""
+    reads = np.arange(simulated.config.reads)[:, None, None]
+    return np.where(reads >= simulated.stop, DQ_FLAGS["SATURATED"], 0).astype(np.uint8)
+
+
+def true_noise(simulated: Simulated) -> np.ndarray:
+    """Return the noise of a difference of two reads (H, W) [DN], as the peers expect it."""
+    config = simulated.config
+    return np.sqrt(2) * config.total_noise(simulated.noise) / config.gain
+
+
+def jump_step(simulated: Simulated, data: np.ndarray, folder: Path) -> Work:
+    """Prepare the JWST jump step, gain and read noise in files of ``folder``."""
+    from jwst.jump import JumpStep
+    from stdatamodels.jwst import datamodels
+
+    config, (reads, height, width) = simulated.config, data.shape
+    shape = {"xstart": 1, "ystart": 1, "xsize": width, "ysize": height}
+    meta = {
+        "instrument": {"name": "NIRCAM", "detector": "NRCALONG"},
+        "subarray": {"name": "FULL", "fastaxis": 1, "slowaxis": 2} | shape,
+    }
+    times = {"frame_time": config.frame_time, "group_time": config.frame_time, "groupgap": 0}
+    counts = {"nframes": 1, "ngroups": reads, "nints": 1}
+    maps = {"gain": np.full((height, width), config.gain), "readnoise": true_noise(simulated)}
+    models = {"gain": datamodels.GainModel, "readnoise": datamodels.ReadnoiseModel}
+    for name, values in maps.items():
+        with models[name](data=values.astype(np.float32)) as reference:
+            reference.update({"meta": meta})
+            reference.save(folder / f"{name}.fits")
+    files = {f"override_{name}": str(folder / f"{name}.fits") for name in maps}
+    ramp = datamodels.RampModel(
+        data=data[None],
+        groupdq=flags(simulated)[None],
+        pixeldq=np.zeros((height, width), np.uint32),
+    )
+    ramp.update({"meta": meta | {"exposure": counts | times}})
+    return lambda: JumpStep(rejection_threshold=THRESHOLD, **files).process(ramp)
+
+
+def likelihood(simulated: Simulated, data: np.ndarray, rows: slice) -> Work:
+    """Prepare the likelihood fit of some rows."""
+    from stcal.ramp_fitting.likely_fit import likely_ramp_fit
+    from stcal.ramp_fitting.ramp_fit_class import RampData
+
+    time, some = simulated.config.frame_time, data[:, rows]
+    noise = true_noise(simulated)[rows]
+    gain = np.full(noise.shape, simulated.config.gain)
+
+    def work() -> object:
+        ramp = RampData()
+        ramp.set_arrays(
+            some[None],
+            flags(simulated)[None, :, rows],
+            np.zeros(noise.shape, np.uint32),
+            np.zeros(noise.shape, np.float32),
+        )
+        ramp.set_meta("NIRCAM", time, time, 0, 1)
+        ramp.set_dqflags(DQ_FLAGS)
+        ramp.rejection_threshold = THRESHOLD
+        return likely_ramp_fit(ramp, noise, gain)
+
+    return work
+
+
+def exposure(reads: int, size: int, seed: int) -> tuple[Simulated, np.ndarray]:
+    """Simulate with the rates at L2, first read subtracted; data float32 (T, H, W) [DN]."""
+    config = preset("l2", reads=reads, rows=size, cols=size, border=0)
+    simulated = simulate_exposure(config, np.random.default_rng(seed))
+    data = simulated.cube.astype(np.float32)
+    return simulated, data - data[0]
+
+
+def measure_speeds(
+    reads: int, size: int, choice: argparse.Namespace, peers: list[str], repeats: int
+) -> dict[str, list[float]]:
+    """Return million pixel-reads per second of each code, one value for each round."""
+    simulated, data = exposure(reads, size, choice.seed)
+    middle = max(size - choice.likelihood_rows, 0) // 2
+    rows = slice(middle, middle + choice.likelihood_rows)
+    with TemporaryDirectory() as folder:
+        works = {"ohana": ohana_steps(simulated, data, choice.threads)}
+        if "jwst" in peers:
+            works["jwst"] = jump_step(simulated, data, Path(folder))
+        if "stcal" in peers:
+            works["stcal"] = likelihood(simulated, data, rows)
+        sizes = dict.fromkeys(works, data.size) | {"stcal": data[:, rows].size}
+        speeds: dict[str, list[float]] = {name: [] for name in works}
+        works["ohana"]()  # compiles what a small exposure did not need
+        for _ in range(repeats):
+            for name, work in works.items():
+                start = perf_counter()
+                work()
+                speeds[name] += [sizes[name] / (perf_counter() - start) / 1e6]
+    return speeds
+
+
+def row_of(reads: int, size: int, speeds: dict[str, list[float]]) -> str:
+    """Return a line of the table: medians over the rounds of speeds, and of their ratios."""
+    cells = [str(reads), f"{size} x {size}"]
+    cells += [f"{median(values):.1f}" for values in speeds.values()]
+    for name in list(speeds)[1:]:
+        ratios = [a / b for a, b in zip(speeds["ohana"], speeds[name], strict=True)]
+        cells += [f"{median(ratios):.1f} ({min(ratios):.1f} - {max(ratios):.1f})"]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Parse the command line, run, print the report."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--reads", type=int, nargs="+", default=[10, 60, 200])
+    parser.add_argument("--size", type=int, default=512, help="height and width [pixel]")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds, medians taken")
+    parser.add_argument("--threads", type=int, default=2, help="of ohana; peers have one")
+    parser.add_argument("--likelihood-rows", type=int, default=32, help="rows that stcal is given")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--output", type=Path, help="markdown file to write")
+    choice = parser.parse_args()
+    logging.disable(logging.WARNING)
+    peers = [name for name in ("jwst", "stcal") if find_spec(name)]
+    versions = [describe(), *(f"{name} {version(name)}" for name in peers)]
+    lines = ["# Search for steps", "", ", ".join(versions), ""]
+    lines += [f"{name}: not installed, left out" for name in ("jwst", "stcal") if name not in peers]
+    lines += [
+        f"Million pixel-reads per second, medians of {choice.repeats} rounds; times faster in "
+        f"the same round (and range). ohana on {choice.threads} threads, {THRESHOLD} sigma, "
+        "rates of events at L2.",
+        "",
+    ]
+    codes = [NAMES[name] for name in ("ohana", *peers)]
+    titles = ["reads", "pixels", *codes, *(f"ohana / {code}" for code in codes[1:])]
+    lines += [f"| {' | '.join(titles)} |", f"|{' --: |' * len(titles)}"]
+    measure_speeds(*WARM, choice, peers, 1)
+    for reads in choice.reads:
+        speeds = measure_speeds(reads, choice.size, choice, peers, choice.repeats)
+        lines += [row_of(reads, choice.size, speeds)]
+    report = "\n".join(lines)
+    print(report)
+    if choice.output:
+        choice.output.write_text(report + "\n")
+
+
+if __name__ == "__main__":
+    main()
