@@ -23,7 +23,7 @@ from ohana.gls import (
 )
 
 #: Pixels worked on together: wide enough for vector instructions, small enough for the cache.
-CHUNK = 64
+CHUNK = 128
 
 
 class Scan(NamedTuple):
