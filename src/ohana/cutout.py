@@ -90,6 +90,8 @@ def step_window(
     """
     rows, cols = window
     block, _ = load_block(source, rows, cols)
+    # Neighbours beyond the window count too.
+    block = block._replace(stop=np.minimum(block.stop, maps.stop[window]))
     here, shape = _inside(steps, window), block.stop.shape
     pixel = (here.row - rows.start) * shape[1] + here.col - cols.start
     ramps = _ramps(block, maps.noise[window].astype(np.float64) ** 2, maps.shot[window])

@@ -16,7 +16,7 @@ BITS = 12
 
 
 def write_features(path: Path, maps: PixelMaps, fingerprint: str, frame_time: float) -> None:
-    """Write the maps, the frame time [s] and the fingerprint of the corrected cube.
+    """Write the maps, the frame time [s] and the mark of the corrected cube.
 
     Floats keep ``BITS`` bits of their mantissa; the fast level of compression then takes a
     fraction of the time and space, and loses nothing that was measured.
@@ -46,7 +46,8 @@ def _rounded(values: np.ndarray) -> np.ndarray:
 def read_features(path: Path) -> tuple[dict[str, np.ndarray], str] | None:
     """Read maps and fingerprint; None if the file is not there or not whole."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because numpy leaves a file open that it finds damaged.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return arrays, str(arrays["fingerprint"])
     except Exception:  # a damaged zip can raise nearly anything

@@ -211,8 +211,9 @@ def _shrink(
     typical = float(np.median(own[known]))
     if typical < MIN_DOF:
         return np.ones(ratio.shape), np.full(ratio.shape, np.inf), np.inf
+    middle = np.median(ratio[known]) or 1.0  # 0 where nothing but a constant was read
     # Trimming makes all ratios smaller by the same factor.
-    ratio = ratio * (stats.chi2.median(typical) / typical / np.median(ratio[known]))
+    ratio = ratio * (stats.chi2.median(typical) / typical / middle)
     worth = worth_of_prior(ratio[known], typical)
     share = own / (own + worth)
     outlier = known & (ratio > 1 + OUTLIER * np.sqrt(2 / np.maximum(own, 1)))

@@ -23,7 +23,13 @@ from ohana.files import make_folder
 from ohana.labels import Label
 from ohana.linking import dating_error, link_steps
 from ohana.mask import paint_mask, write_mask
-from ohana.processed import Processed, fingerprint, open_processed, writing_processed
+from ohana.processed import (
+    Processed,
+    fingerprint,
+    mark_of,
+    open_processed,
+    writing_processed,
+)
 from ohana.ramp import Ramp, row_blocks
 from ohana.read import open_exposure
 from ohana.refpix import fit_reference
@@ -99,13 +105,19 @@ def predict(
         ramps[0].shape,
         len(ramps),
         ramps[0].facts,
-        float(np.nanmedian(found.maps.noise[science])),
-        float(np.nanmedian(found.maps.rate[science])),
+        _median(found.maps.noise[science]),
+        _median(found.maps.rate[science]),
         summarise(events, ramps),
         tuple(notices),
         tuple(files),
         time.perf_counter() - start,
     )
+
+
+def _median(values: np.ndarray) -> float:
+    """Return the median of the finite values, NaN if there are none."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else float("nan")
 
 
 def predict_ramp(
@@ -114,8 +126,8 @@ def predict_ramp(
     """Find the events of one integration; writes features and, if wanted, the corrected cube."""
     cube_path = stem.with_name(f"{stem.name}_processed.npy")
     features_path = stem.with_name(f"{stem.name}_temporal.npz")
-    mark = fingerprint(ramp, config)
-    source, notice = _reused(ramp, cube_path, features_path, mark), ""
+    made_of = fingerprint(ramp, config)
+    source, notice = _reused(ramp, cube_path, features_path, made_of), ""
     if source is None:
         reference, notice = fit_reference(ramp, config)
         source = Source(ramp, reference)
@@ -127,17 +139,20 @@ def predict_ramp(
         steps, telegraph, maps = walk(source, config, cube, progress)
         events = link_events(source, steps, maps, config, progress)
         events += outside_snowballs(telegraph, events, maps.stop.shape)
-        write_features(features_path, maps, mark, ramp.facts.frame_time)
+    # An older cube that stays beside these features must not be taken for theirs.
+    ours = processed or source.corrected is not None
+    mark = mark_of(cube_path, made_of) if ours else made_of
+    write_features(features_path, maps, mark, ramp.facts.frame_time)
     files = [features_path, *([cube_path] if processed else [])]
     return Found(events, maps), files, [notice]
 
 
-def _reused(ramp: Ramp, cube_path: Path, features_path: Path, mark: str) -> Source | None:
+def _reused(ramp: Ramp, cube_path: Path, features_path: Path, made_of: str) -> Source | None:
     """Give the corrected cube of an earlier run, if its input and settings were the same."""
     reads, height, width = ramp.shape
     planes = open_processed(cube_path, (reads - 1, height, width)) if cube_path.exists() else None
     features = read_features(features_path) if planes else None
-    if planes is None or features is None or features[1] != mark:
+    if planes is None or features is None or features[1] != mark_of(cube_path, made_of):
         return None
     return Source(ramp, None, Corrected(planes, features[0]["first_usable"], features[0]["stop"]))
 
@@ -181,7 +196,8 @@ def link_events(
 ) -> list[Event]:
     """Link the steps of neighbouring pixels to snowballs and cosmic rays."""
     progress("events", 0, 1)
-    steps = steps.select(charge_steps(steps, border_mask(source.ramp)))
+    border = border_mask(source.ramp)
+    steps = steps.select(charge_steps(steps, border))
     slack = dating_error(steps, maps.noise)
     group = link_steps(steps, slack, maps.stop.shape)
     model = difference_model(source.ramp)
@@ -189,7 +205,9 @@ def link_events(
     if snowballs:
         steps, slack = steps.select(~claimed), slack[~claimed]
         group = link_steps(steps, slack, maps.stop.shape)
-    rays = find_cosmic_rays(steps, group, maps, config)
+    # Reference pixels hold no charge, so none joins an event beside them either.
+    light = replace(maps, best_significance=np.where(border, 0, maps.best_significance))
+    rays = find_cosmic_rays(steps, group, light, config)
     progress("events", 1, 1)
     return snowballs + rays
 

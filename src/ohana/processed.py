@@ -28,18 +28,30 @@ def fingerprint(ramp: Ramp, config: DetectorConfig) -> str:
     An input counts as the same if name, size, time of change and samples of its bytes are.
     """
     source = ramp.source
-    files = sorted(source.iterdir()) if source.is_dir() else [source]
+    files = sorted(filter(Path.is_file, source.iterdir())) if source.is_dir() else [source]
     digest = hashlib.blake2b(digest_size=16)
     settings = config.fingerprint(STAGES)
     digest.update(f"{ohana.__version__} {settings} {ramp.integration} {ramp.shape}".encode())
     for file in files:
-        status = file.stat()
-        digest.update(f"{file.resolve()} {status.st_size} {status.st_mtime_ns}".encode())
-        with open(file, "rb") as stream:
-            for place in np.linspace(0, max(status.st_size - SAMPLE, 0), 8).astype(int):
-                stream.seek(int(place))
-                digest.update(stream.read(SAMPLE))
+        digest.update(f"{file.resolve()} {file.stat().st_mtime_ns}".encode())
+        digest.update(_sample(file))
     return digest.hexdigest()
+
+
+def mark_of(cube: Path, made_of: str) -> str:
+    """Tie the fingerprint of a corrected cube to its bytes, so that no other is taken for it."""
+    return hashlib.blake2b(made_of.encode() + _sample(cube), digest_size=16).hexdigest()
+
+
+def _sample(file: Path) -> bytes:
+    """Return the size of a file and some of its bytes."""
+    size = file.stat().st_size
+    with open(file, "rb") as stream:
+        parts = [b"%d" % size]
+        for place in np.linspace(0, max(size - SAMPLE, 0), 8).astype(int):
+            stream.seek(int(place))
+            parts.append(stream.read(SAMPLE))
+    return b" ".join(parts)
 
 
 class Processed:
