@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
+from scipy import stats
 
 from ohana.config import DetectorConfig
 from ohana.events import Event, PixelMaps, Steps
@@ -11,9 +11,14 @@ from ohana.labels import Label
 
 #: A fall of at least this fraction of a rise means that the rise was not charge.
 FALL = 0.5
-#: Confidence is logistic in (intercept, significance over the threshold, log of the pixels);
-#: fitted by ``benchmarks/calibrate.py``.
-CONFIDENCE = (3.0, 0.5, 1.0)
+#: Significances between which the best step of a pixel is noise, nearly always: they tell how
+#: often noise passes the threshold.
+NOISE_BAND = (3.5, 4.0)
+#: Events so far above the threshold, in sigma, are real, nearly always: they tell how many real
+#: ones there are for each sigma.
+REAL_BAND = (0.5, 4.0)
+#: Confidence never exceeds this: not all that is false is noise.
+MOST_CONFIDENT = 0.99
 
 
 def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
@@ -70,7 +75,8 @@ def find_cosmic_rays(
         return []
     start = np.flatnonzero(np.diff(group, prepend=-1))
     size = np.diff(start, append=len(group))
-    confidence = _confidence(np.maximum.reduceat(steps.significance, start), size, config)
+    significance = np.maximum.reduceat(steps.significance, start)
+    confidence = event_confidence(significance, size, maps.best_significance, config)
     keep = steps.amplitude[start] >= config.cosmic_ray_min_intensity
     keep &= (size >= config.min_anomaly_pixels) & (confidence >= config.min_confidence)
     first_frame = _dominant_read(steps, group, start)
@@ -95,11 +101,47 @@ def _once_per_pixel(
     return steps.select(keep), group[keep]
 
 
-def _confidence(significance: np.ndarray, size: np.ndarray, config: DetectorConfig) -> np.ndarray:
-    """Probability that events of some best significance [sigma] and pixel count are real."""
-    base, slope, per_pixel = CONFIDENCE
-    excess = significance - config.sigma_threshold
-    return special.expit(base + slope * excess + per_pixel * np.log(size))
+def event_confidence(
+    significance: np.ndarray, size: np.ndarray, best: np.ndarray, config: DetectorConfig
+) -> np.ndarray:
+    """Probability that events are real, from how many of their kind noise would make.
+
+    The local false discovery rate (Efron 2008, Stat. Sci. 23, 1) of events of one pixel, and of
+    more. The density of real events is taken to be the same at all significances near the
+    threshold, and measured a little above it; the density of false ones follows the Gaussian,
+    its height measured below the threshold. Chance neighbours make false events of several
+    pixels as much rarer as they are rare.
+
+    Parameters
+    ----------
+    significance : ndarray, shape (n,)
+        Of the most significant pixel of each event [sigma].
+    size : ndarray of int, shape (n,)
+        Pixels of each event.
+    best : ndarray, shape (H, W)
+        Significance of the best step of every pixel [sigma].
+    config : DetectorConfig
+        ``sigma_threshold`` and ``neighbour_threshold`` act here.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        0 to `MOST_CONFIDENT`.
+    """
+    low, high = NOISE_BAND
+    tries = np.sum((best >= low) & (best < high)) / (stats.norm.sf(low) - stats.norm.sf(high))
+    beside = 8 * stats.norm.sf(config.neighbour_threshold)
+    bottom, top = (config.sigma_threshold + above for above in REAL_BAND)
+    confidence = np.zeros(len(size))
+    for kind, rarity in ((size == 1, 1.0), (size > 1, beside)):
+        noise = tries * rarity
+        seen = np.sum(kind & (significance >= bottom) & (significance < top))
+        by_chance = noise * (stats.norm.sf(bottom) - stats.norm.sf(top))
+        # Half an event stands for those that an empty band may hide.
+        real = (max(seen - by_chance, 0.0) + 0.5) / (top - bottom)
+        false = noise * stats.norm.pdf(significance[kind])
+        confidence[kind] = MOST_CONFIDENT * real / (real + false)
+    return confidence
 
 
 def _dominant_read(steps: Steps, group: np.ndarray, start: np.ndarray) -> np.ndarray:

@@ -1,0 +1,110 @@
+"""Show how reliable the confidence of each class is.
+
+Simulates exposures with the events of L2, finds everything down to the threshold, and compares
+with the truth: a table of confidence against the part that is real.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from machine import describe
+from ohana.catalog import Detection, member_pixels, read_catalogue
+from ohana.config_file import load_config
+from ohana.labels import Label
+from ohana.match import Members
+from ohana.predictor import Predictor
+from ohana.simulate import preset, simulate_to_fits
+from ohana.simulate.truth import Truth
+
+#: Reads by which a detection and the event it belongs to may differ.
+TOLERANCE = 8
+BINS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+
+def are_real(truth: Truth, label: Label, entries: list[Detection]) -> np.ndarray:
+    """Tell which detections share a pixel and about the read with a true event of the class."""
+    width = truth.shape[2]
+    true = Members.gather([(e.rows, e.cols, e.first_frame) for e in truth.of(label)], width)
+    found = Members.gather([(*member_pixels(e), e["first_frame"]) for e in entries], width)
+    pairs = found.matches(true, np.full(found.size, TOLERANCE))
+    return np.isin(np.arange(found.size), pairs[0])
+
+
+def collect(size: int, exposures: int, seed: int) -> dict[Label, np.ndarray]:
+    """Simulate and predict; rows of (confidence, real) per class."""
+    predictor = Predictor(config=load_config("sensitive"))
+    kinds = itertools.product(("l2", "sky"), (8, 20, 60, 200), (6.0, 12.0, 20.0))
+    rows: dict[Label, list[tuple[float, ...]]] = {label: [] for label in list(Label)[1:]}
+    for k, (scene, reads, noise) in enumerate(kinds):
+        config = preset(
+            scene,
+            reads=reads,
+            read_noise=noise,
+            rows=size,
+            cols=size,
+            cosmic_rays=size * size // 1500,
+            telegraph_pixels=size * size // 5000,
+            snowballs=max(1, size * size // 40000),
+        )
+        for exposure in range(exposures):
+            rng = np.random.default_rng([seed, k, exposure])
+            with tempfile.TemporaryDirectory() as name:
+                path = Path(name) / "ramp.fits"
+                truth = simulate_to_fits(config, rng, path)
+                predictor.predict(path, Path(name) / "out", processed=False)
+                found = read_catalogue(Path(name) / "out" / "detections.json")
+            for label, table in rows.items():
+                mine = [entry for entry in found if entry["type"] == label.key]
+                for entry, real in zip(mine, are_real(truth, label, mine), strict=True):
+                    table.append((entry["confidence"], float(real)))
+    return {label: np.array(table).reshape(-1, 2) for label, table in rows.items()}
+
+
+def reliability(table: np.ndarray) -> list[str]:
+    """Compare confidence with the part that is real, bin by bin."""
+    lines = []
+    for low, high in itertools.pairwise(BINS):
+        top = table[:, 0] <= high if high == 1 else table[:, 0] < high
+        some = table[(table[:, 0] >= low) & top]
+        if len(some):
+            mean, real = some[:, 0].mean(), some[:, 1].mean()
+            lines.append(f"| {low:.2f}-{high:.2f} | {len(some)} | {mean:.3f} | {real:.3f} |")
+    return lines
+
+
+def calibration_error(table: np.ndarray) -> float:
+    """Mean distance of confidence and part real over the bins, weighted by their detections."""
+    bins = np.digitize(table[:, 0], BINS[1:-1])
+    sums = [np.bincount(bins, weights=table[:, k], minlength=len(BINS)) for k in (0, 1)]
+    return float(np.abs(sums[0] - sums[1]).sum() / max(len(table), 1))
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=256, help="height and width [pixel]")
+    parser.add_argument("--exposures", type=int, default=2, help="per kind of ramp")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--output", type=Path, help="markdown file to write")
+    options = parser.parse_args()
+    tables = collect(options.size, options.exposures, options.seed)
+    lines = ["# Confidence", "", describe()]
+    for label, table in tables.items():
+        lines += ["", f"## {label.key.replace('_', ' ')}", ""]
+        lines += ["| confidence | detections | mean | real |", "| --- | --- | --- | --- |"]
+        lines += reliability(table)
+        lines.append(f"\nExpected calibration error: {calibration_error(table):.3f}")
+    text = "\n".join(lines)
+    print(text)
+    if options.output:
+        options.output.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
