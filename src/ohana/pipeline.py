@@ -33,7 +33,7 @@ from ohana.processed import (
 from ohana.ramp import Ramp, row_blocks
 from ohana.read import open_exposure
 from ohana.refpix import fit_reference
-from ohana.rules.cosmic_rays import charge_steps, find_cosmic_rays
+from ohana.rules.cosmic_rays import charge_steps, find_cosmic_rays, wing_steps
 from ohana.rules.snowballs import find_snowballs
 from ohana.rules.telegraph_noise import MIN_READS
 from ohana.summary import Summary, summarise
@@ -203,7 +203,8 @@ def link_events(
     model = difference_model(source.ramp)
     snowballs, claimed = find_snowballs(source, steps, group, maps, model, config)
     if snowballs:
-        steps, slack = steps.select(~claimed), slack[~claimed]
+        left = ~claimed & ~wing_steps(steps, snowballs, maps.stop.shape, config)
+        steps, slack = steps.select(left), slack[left]
         group = link_steps(steps, slack, maps.stop.shape)
     # Reference pixels hold no charge, so none joins an event beside them either.
     light = replace(maps, best_significance=np.where(border, 0, maps.best_significance))

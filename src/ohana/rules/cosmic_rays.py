@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+from scipy import ndimage, stats
 
 from ohana.config import DetectorConfig
 from ohana.events import Event, PixelMaps, Steps
 from ohana.labels import Label
+from ohana.linking import MOST_READS
 
 #: A fall of at least this fraction of a rise means that the rise was not charge.
 FALL = 0.5
+#: Pixels around the footprint of a snowball, and reads after it, in which steps up to so many times
+#: the threshold are its halo and what it releases later.
+WING = 4
+WING_READS = 16
+WING_FACTOR = 2.0
 #: Significances between which the best step of a pixel is noise, nearly always: they tell how
 #: often noise passes the threshold.
 NOISE_BAND = (3.5, 4.0)
@@ -18,7 +24,7 @@ NOISE_BAND = (3.5, 4.0)
 #: ones there are for each sigma.
 REAL_BAND = (0.5, 4.0)
 #: Confidence never exceeds this: not all that is false is noise.
-MOST_CONFIDENT = 0.99
+MOST_CONFIDENT = 0.98
 
 
 def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
@@ -41,6 +47,43 @@ def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
     np.maximum.at(fall, (steps.row[~up], steps.col[~up]), -steps.amplitude[~up])
     stays = fall[steps.row, steps.col] < FALL * steps.amplitude
     return up & stays & ~border[steps.row, steps.col]
+
+
+def wing_steps(
+    steps: Steps, snowballs: list[Event], shape: tuple[int, int], config: DetectorConfig
+) -> np.ndarray:
+    """Tell faint steps just outside the footprint of a snowball that belong to its halo.
+
+    Parameters
+    ----------
+    steps : Steps
+        n upward steps.
+    snowballs : list of Event
+        Snowballs found.
+    shape : tuple of int
+        (H, W).
+    config : DetectorConfig
+        ``sigma_threshold`` acts here.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    wing = np.zeros(len(steps.row), bool)
+    faint = steps.significance < WING_FACTOR * config.sigma_threshold
+    for ball in snowballs:
+        inside = np.zeros(shape, bool)
+        inside[ball.rows, ball.cols] = True
+        top, bottom = max(ball.rows.min() - WING, 0), ball.rows.max() + WING + 1
+        left, right = max(ball.cols.min() - WING, 0), ball.cols.max() + WING + 1
+        near = np.flatnonzero(
+            (steps.row >= top) & (steps.row < bottom) & (steps.col >= left) & (steps.col < right)
+        )
+        away = ndimage.distance_transform_edt(~inside[top:bottom, left:right])
+        close = away[steps.row[near] - top, steps.col[near] - left] <= WING
+        since = steps.read[near] - ball.first_frame
+        wing[near] |= close & faint[near] & (since >= -MOST_READS) & (since <= WING_READS)
+    return wing
 
 
 def find_cosmic_rays(
