@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +16,7 @@ from ohana.cutout import Cutout, step_window
 from ohana.differences import Differences
 from ohana.events import Event, PixelMaps, Steps
 from ohana.labels import Label
-from ohana.linking import dating_error
+from ohana.linking import MOST_READS, dating_error
 from ohana.rules.cores import GROWTH_READS, RING_WIDTH, SAME, Core, find_cores
 from ohana.rules.disks import EIGHT
 from ohana.rules.halo import FOOTPRINT_SIGMA, Profile, footprint, radial_profile, with_later
@@ -103,13 +105,17 @@ def find_snowballs(
     scene = Scene(source, steps, group, maps, model, stop, config)
     cores, events = find_cores(steps, group, stop, config), []
     claimed = np.zeros(len(steps.row), bool)
-    for core in cores:
+
+    def work(core: Core) -> tuple[Event | None, np.ndarray]:
         view = _look(core, [other for other in cores if other is not core], scene)
         member = footprint(view.distance, view.look, view.profiles, view.core, view.own, scene.gain)
-        event = _judge(core, view, member, scene)
-        if event is not None:
-            events.append(event)
-            claimed |= _claim(core, view, member, scene)
+        return _judge(core, view, member, scene), _claim(core, view, member, scene)
+
+    with ThreadPoolExecutor(config.threads or os.cpu_count()) as pool:
+        for event, claim in pool.map(work, cores):
+            if event is not None:
+                events.append(event)
+                claimed |= claim
     return events, claimed
 
 
@@ -126,7 +132,7 @@ def _look(core: Core, others: list[Core], scene: Scene) -> View:
 
 def _reach(core: Core, scene: Scene) -> float:
     """Guess how far the halo can be seen, from the steps of single pixels [pixel]."""
-    same = (scene.group == core.group) & (np.abs(scene.steps.read - core.read) <= SAME)
+    same = (scene.group == core.group) & (np.abs(scene.steps.read - core.read) <= MOST_READS)
     away = core.disk.distance(scene.steps.row[same], scene.steps.col[same])
     radius = core.disk.radius
     count = np.bincount((away / 2).astype(int))
