@@ -116,14 +116,17 @@ def without_levels(
 ) -> Steps:
     """Replace the steps of telegraph-noise ramps by those that their levels do not explain.
 
-    A hit in such a pixel must be larger than the levels are apart, and nothing may fall.
+    A hit in such a pixel must clearly be larger than the levels are apart, and than that and any
+    fall that is left together: a level the model missed is no hit.
     """
     rest = ramps.select(index)
     rest = rest._replace(data=rest.data - fit.model)
     left, _ = find_steps(rest, dof[index], scan(rest, model), model, config)
-    falls = np.zeros(len(index), bool)
-    falls[left.col[left.amplitude < 0]] = True
-    left = left.select(~falls[left.col] & (left.amplitude > fit.amplitude[left.col]))
+    down = left.amplitude < 0
+    fall = np.zeros(len(index), np.float32)
+    np.maximum.at(fall, left.col[down], -left.amplitude[down])
+    above = left.amplitude - (fit.amplitude + fall)[left.col]
+    left = left.select(above > config.sigma_threshold * left.error)
     left = left._replace(col=index[left.col].astype(np.int32))
     return join_steps([steps.select(~np.isin(steps.col, index)), left])
 

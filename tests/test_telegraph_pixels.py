@@ -1,0 +1,177 @@
+"""Telegraph noise of a row block: fast flicker, noisy pixels, hits in flickering pixels."""
+
+import numpy as np
+import pytest
+
+from ohana.blocks import analyse
+from ohana.config import DetectorConfig
+from ohana.differences import differences
+from ohana.events import Event
+from ohana.labels import Label
+from ohana.noise import measure
+from ohana.pipeline import outside_snowballs
+from ohana.ramp import Block
+
+READS, ROWS, COLS, NOISE = 60, 16, 128, 8.0
+PLACES = [(8, col) for col in range(4, 124, 6)]
+CONFIG = DetectorConfig()
+
+
+def quiet(seed=1):
+    return np.random.default_rng(seed).normal(0, NOISE, (READS, ROWS, COLS)).astype(np.float32)
+
+
+def flicker(amplitude, dwell, seed):
+    """A path between two levels with some mean dwell in each [reads]."""
+    rng = np.random.default_rng(seed)
+    state = (np.cumsum(rng.random(READS) < 1 / dwell) + rng.integers(2)) % 2
+    return (amplitude * state).astype(np.float32)
+
+
+def look(cube, config=CONFIG):
+    """Steps, telegraph pixels as {(row, col): event}, and maps of a block."""
+    model = differences(np.arange(float(len(cube))))
+    data = cube - cube[0]
+    block = Block(data, np.full((ROWS, COLS), len(cube), np.int32))
+    noise = measure(*block, np.zeros((ROWS, COLS), bool), model, 1.5)
+    steps, events, maps = analyse(block, noise, model, 1.5, config)
+    return steps, {(int(e.rows[0]), int(e.cols[0])): e for e in events}, maps
+
+
+@pytest.mark.parametrize(("amplitude", "dwell"), [(60, 2), (80, 2), (60, 4), (60, 10), (120, 3)])
+def test_flicker_is_found_with_the_noise_of_neighbours(amplitude, dwell):
+    cube = quiet()
+    for i, (row, col) in enumerate(PLACES):
+        cube[:, row, col] += flicker(amplitude, dwell, i)
+    _, found, maps = look(cube)
+    assert set(found) <= set(PLACES)
+    assert len(found) >= 0.85 * len(PLACES)
+    for place, event in found.items():
+        assert event.label == Label.TELEGRAPH_NOISE
+        assert event.first_frame is None
+        assert event.reads.tolist() == [-1]
+        assert maps.transition_count[place] == event.extra["transitions"]
+        assert event.extra["low"] < event.extra["high"]
+        assert event.extra["amplitude"] == pytest.approx(
+            event.extra["high"] - event.extra["low"], rel=1e-4
+        )
+    amplitudes = [event.extra["amplitude"] for event in found.values()]
+    assert np.median(amplitudes) == pytest.approx(amplitude, rel=0.1)
+
+
+@pytest.mark.parametrize("factor", [1.5, 3, 6])
+def test_noisy_pixels_are_no_telegraph_noise(factor):
+    cube = quiet()
+    for row, col in PLACES:
+        cube[:, row, col] *= factor
+    steps, found, _ = look(cube)
+    assert len(found) <= 1
+    assert len(steps.row) <= 1
+
+
+def test_pixels_of_unequal_noise():
+    # Noise with a spread of 30 per cent, and 10 per cent of pixels twice as noisy.
+    rng = np.random.default_rng(2)
+    scale = np.exp(rng.normal(0, 0.3, (ROWS, COLS)))
+    scale[rng.random((ROWS, COLS)) < 0.1] *= 2
+    _, found, _ = look(quiet() * scale.astype(np.float32))
+    assert len(found) <= 1
+
+
+def test_ramps_with_hits_are_no_telegraph_noise():
+    cube = quiet()
+    rng = np.random.default_rng(3)
+    for i, (row, col) in enumerate(PLACES):
+        for read in rng.choice(np.arange(2, READS - 2), i % 4 + 1, replace=False):
+            cube[read:, row, col] += rng.uniform(60, 600)
+    steps, found, _ = look(cube)
+    assert not found
+    assert (steps.amplitude > 0).all()
+
+
+@pytest.mark.parametrize("dwell", [3, 8])
+def test_a_hit_in_a_telegraph_pixel_is_kept(dwell):
+    cube = quiet()
+    for i, (row, col) in enumerate(PLACES):
+        cube[:, row, col] += flicker(60, dwell, i)
+        cube[20 + i :, row, col] += 500
+    steps, found, _ = look(cube)
+    assert len(found) >= 0.8 * len(PLACES)
+    assert set(found) <= set(PLACES)
+    hits, others = 0, 0
+    for i, (row, col) in enumerate(PLACES):
+        if (row, col) not in found:
+            continue
+        own = steps.select((steps.row == row) & (steps.col == col))
+        assert (own.amplitude > 0).all()
+        near = own.select(np.abs(own.read - 20 - i) <= 1)
+        hits += len(near.row)
+        others += len(own.row) - len(near.row)
+        # A change of level in the same read cannot be told from the hit.
+        np.testing.assert_allclose(near.amplitude, 500, atol=60 + 5 * NOISE)
+        assert found[row, col].extra["amplitude"] < 150
+    assert hits == len(found)
+    # A level that the model missed may look like a small hit.
+    assert others <= 1
+
+
+def test_telegraph_pixels_leave_no_steps():
+    cube = quiet()
+    for i, (row, col) in enumerate(PLACES):
+        cube[:, row, col] += flicker(80, 8, i)
+    steps, found, _ = look(cube)
+    inside = [(r, c) in found for r, c in zip(steps.row.tolist(), steps.col.tolist(), strict=True)]
+    assert sum(inside) == 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rtn_amplitude_range": (70, 300)},
+        {"rtn_min_transitions": 40},
+        {"rtn_max_transitions": 3},
+        {"rtn_frequency_range": (0.3, 0.5)},
+        {"rtn_fit_quality_threshold": 1.0},
+    ],
+)
+def test_settings_act(settings):
+    cube = quiet()
+    for i, (row, col) in enumerate(PLACES):
+        cube[:, row, col] += flicker(50, 6, i)
+    usual, changed = len(look(cube)[1]), len(look(cube, DetectorConfig(**settings))[1])
+    assert usual >= 15
+    assert changed <= 3
+
+
+def test_min_confidence():
+    cube = quiet()
+    for i, (row, col) in enumerate(PLACES):
+        cube[:, row, col] += flicker(24, 8, i)
+    usual = look(cube, DetectorConfig(rtn_min_confidence=0.5))[1]
+    limit = float(np.median([event.confidence for event in usual.values()]))
+    strict = look(cube, DetectorConfig(rtn_min_confidence=limit))[1]
+    assert set(strict) == {place for place, event in usual.items() if event.confidence >= limit}
+    assert 0 < len(strict) < len(usual)
+
+
+def test_a_pedestal_and_a_mirror_change_nothing():
+    cube = quiet()
+    for i, (row, col) in enumerate(PLACES):
+        cube[:, row, col] += flicker(60, 4, i)
+    plain = look(cube)[1]
+    assert set(look(cube + np.float32(500))[1]) == set(plain)
+    mirrored = look(np.ascontiguousarray(cube[:, :, ::-1]))[1]
+    assert {(row, COLS - 1 - col) for row, col in mirrored} == set(plain)
+
+
+def test_none_under_snowballs():
+    def event(label, rows, cols):
+        rows, cols = np.array(rows), np.array(cols)
+        size = np.ones(len(rows), np.float32)
+        return Event(label, rows, cols, rows * 0, size, size, None, 1.0)
+
+    ball = event(Label.SNOWBALL, [4, 4, 5], [4, 5, 5])
+    ray = event(Label.COSMIC_RAY, [8], [8])
+    pixels = [event(Label.TELEGRAPH_NOISE, [r], [c]) for r, c in ((4, 5), (5, 4), (8, 8))]
+    assert outside_snowballs(pixels, [ray, ball], (10, 10)) == pixels[1:]
+    assert outside_snowballs(pixels, [ray], (10, 10)) == pixels
