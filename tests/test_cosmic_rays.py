@@ -55,7 +55,7 @@ def test_one_hit():
     assert event.first_frame == 9
     assert event.amplitude.tolist() == [200, 90, 60]
     np.testing.assert_allclose(event.significance, [20, 9, 6])
-    assert 0.99 < event.confidence <= 1
+    assert 0.95 < event.confidence <= 1
     assert (event.source, event.integration) == ("rules", 0)
 
 
@@ -103,23 +103,36 @@ def test_min_anomaly_pixels(wanted, count):
     assert len(find(HIT, min_anomaly_pixels=wanted)) == count
 
 
+def noisy():
+    """Maps of pixels that scatter as those of some ten thousand do."""
+    maps = maps_of()
+    maps.best_significance[:] = 3.5
+    return maps
+
+
 def test_min_confidence():
-    faint = steps_of((5, 6, 9, 60, 5.1), (15, 6, 9, 300, 30))
-    assert len(find(faint, min_confidence=0)) == 2
-    [first, _] = find(faint, min_confidence=0)
-    assert len(find(faint, min_confidence=first.confidence - 1e-6)) == 2
-    [left] = find(faint, min_confidence=first.confidence + 1e-6)
+    steps = steps_of((5, 6, 9, 60, 5.1), (15, 6, 9, 300, 30))
+    faint, bright = find(steps, noisy(), min_confidence=0)
+    assert faint.confidence < 0.9 < bright.confidence
+    assert len(find(steps, noisy(), min_confidence=faint.confidence)) == 2
+    [left] = find(steps, noisy(), min_confidence=faint.confidence + 1e-6)
     assert pixels(left) == [(15, 6)]
 
 
 def test_confidence_grows_with_significance_and_pixels():
     sure = [
-        find(steps_of(*[(5, 5 + i, 9, 300, sigma) for i in range(n)]), min_confidence=0)[0]
-        for sigma, n in ((5, 1), (6, 1), (6, 2), (9, 2))
+        find(steps_of(*[(5, 5 + i, 9, 300, sigma) for i in range(n)]), noisy(), min_confidence=0)
+        for sigma, n in ((5.0, 1), (5.2, 1), (5.2, 2), (5.4, 2))
     ]
-    confidence = [event.confidence for event in sure]
-    assert confidence == sorted(confidence)
-    assert len(set(confidence)) == 4
+    confidence = [events[0].confidence for events in sure]
+    assert confidence == sorted(set(confidence))
+    assert all(0 < value < 1 for value in confidence)
+
+
+def test_confidence_falls_with_the_pixels_that_noise_could_have_made():
+    steps = steps_of((5, 6, 9, 60, 5.1))
+    [quiet], [loud] = find(steps, min_confidence=0), find(steps, noisy(), min_confidence=0)
+    assert loud.confidence < quiet.confidence
 
 
 @pytest.mark.parametrize(("limit", "extended"), [(4, False), (3, True)])

@@ -131,8 +131,9 @@ def border_mask(ramp: Ramp, rows: slice = slice(None), cols: slice = slice(None)
     _, height, width = ramp.shape
     border = np.zeros((height, width), bool)
     size = ramp.facts.border
-    sides = (np.s_[:size], np.s_[height - size :], np.s_[:, :size], np.s_[:, width - size :])
-    for side, there in zip(sides, ramp.facts.border_sides, strict=True):
-        if there and size:
-            border[side] = True
+    bottom, top, left, right = (there and size > 0 for there in ramp.facts.border_sides)
+    border[:size] |= bottom
+    border[height - size :] |= top
+    border[:, :size] |= left
+    border[:, width - size :] |= right
     return border[rows, cols]

@@ -199,12 +199,13 @@ def _run(
 ) -> np.ndarray:
     """Run `scan_kernel` with all its arrays in one precision."""
     n = ramps.data.shape[1]
-    out = np.zeros((rows, n), precision)
-    given = np.zeros((3, n), precision)
+    out: np.ndarray = np.zeros((rows, n), precision)
+    given: np.ndarray = np.zeros((3, n), precision)
     given[0], given[1] = ramps.variance, ramps.shot
     if ramps.guess.size:
         given[2] = np.nan_to_num(ramps.guess)
-    stop, curved = np.ascontiguousarray(ramps.stop), ramps.curved.astype(precision)
+    stop = np.ascontiguousarray(ramps.stop)
+    curved: np.ndarray = ramps.curved.astype(precision)
     least = LEAST if precision is np.float64 else LEAST_SINGLE
     model = Differences(*(values.astype(precision) for values in model))
     if n:

@@ -68,7 +68,7 @@ class Processed:
         plane = self.shape[1] * self.shape[2]
         for t, part in enumerate(data[1:]):
             start = self.offset + 4 * (t * plane + rows.start * self.shape[2])
-            left = memoryview(np.ascontiguousarray(part)).cast("B")
+            left = np.ascontiguousarray(part).data.cast("B")
             while left:
                 done = os.pwrite(self.file, left, start)
                 left, start = left[done:], start + done

@@ -37,7 +37,7 @@ class Scatter(NamedTuple):
         Largest difference above the median one [DN], and mean square of all about it [DN^2].
     """
 
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]
     rate: np.ndarray
     square: np.ndarray
     trimmed: np.ndarray

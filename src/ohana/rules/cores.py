@@ -160,7 +160,7 @@ def _cores(
             continue
         row, col = top + grown[0].start, left + grown[1].start
         rows, cols = np.nonzero(inside)
-        saturated = np.count_nonzero(full[grown] & inside) >= FULL_PIXELS
+        saturated = bool(np.count_nonzero(full[grown] & inside) >= FULL_PIXELS)
         typical, sure = (float(np.median(values[grown][inside])) for values in (level, sigma))
         if any(
             _is_growth(core, core.disk.outside(rows + row, cols + col), read, typical, saturated)
@@ -180,8 +180,8 @@ def _large_enough(inside: np.ndarray, seen: np.ndarray, config: DetectorConfig) 
     radius = config.snowball_min_radius - PIXEL
     around = ndimage.binary_dilation(np.pad(inside, 1), EIGHT)
     hidden = (around & ~np.pad(seen, 1)).any()
-    count = np.count_nonzero(inside)
-    return count >= FULL_PIXELS if hidden else count >= 0.8 * np.pi * radius**2
+    least = FULL_PIXELS if hidden else 0.8 * np.pi * radius**2
+    return bool(np.count_nonzero(inside) >= least)
 
 
 def _fit(inside: np.ndarray, seen: np.ndarray, config: DetectorConfig) -> list[Disk]:

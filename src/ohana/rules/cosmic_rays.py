@@ -205,7 +205,8 @@ def _join_neighbours(
     steps: Steps, group: np.ndarray, maps: PixelMaps, config: DetectorConfig
 ) -> tuple[Steps, np.ndarray]:
     """Add fainter pixels beside a member whose own best step is in the same read."""
-    taken = np.zeros(maps.stop.shape, bool)
+    height, width = maps.stop.shape
+    taken = np.zeros((height, width), bool)
     taken[steps.row, steps.col] = True
     candidate = maps.best_significance >= config.neighbour_threshold
     candidate &= (maps.best_significance < config.sigma_threshold) & ~taken
@@ -213,12 +214,12 @@ def _join_neighbours(
     added, groups = [], []
     for dr, dc in [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c]:
         row, col = steps.row + dr, steps.col + dc
-        inside = (row >= 0) & (row < taken.shape[0]) & (col >= 0) & (col < taken.shape[1])
+        inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
         at = np.flatnonzero(inside)
         same = candidate[row[at], col[at]]
         same &= np.abs(maps.best_read[row[at], col[at]] - steps.read[at]) <= 1
         # Each pixel joins one event only, the first that asks.
-        _, once = np.unique(row[at[same]] * taken.shape[1] + col[at[same]], return_index=True)
+        _, once = np.unique(row[at[same]] * width + col[at[same]], return_index=True)
         at = at[same][once]
         row, col = row[at], col[at]
         candidate[row, col] = False
@@ -233,7 +234,7 @@ def _join_neighbours(
 
 def _event(steps: Steps, first_frame: int, confidence: float, config: DetectorConfig) -> Event:
     """Make one event of its steps, the strongest first."""
-    extra = {
+    extra: dict[str, object] = {
         "step_amplitude": float(steps.amplitude.sum()),
         "step_error": float(np.sqrt(np.square(steps.error, dtype=np.float64).sum())),
         "fit_quality": min(1.0, 1 / max(float(steps.fit[0]), 1e-6)),

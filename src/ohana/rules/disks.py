@@ -101,7 +101,9 @@ def fit_disks(inside: np.ndarray, visible: np.ndarray, count: int = 1) -> list[D
     best = min(fits, key=lambda fit: fit.cost).x
     model = union(best)
     overlap = float(np.minimum(model, wanted).sum() / max(np.maximum(model, wanted).sum(), 1e-9))
-    return [Disk(*map(float, part), overlap, cut) for part in best.reshape(-1, 3)]
+    return [
+        Disk(row, col, radius, overlap, cut) for row, col, radius in best.reshape(-1, 3).tolist()
+    ]
 
 
 def _touches_rim(inside: np.ndarray) -> bool:

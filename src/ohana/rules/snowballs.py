@@ -143,10 +143,11 @@ def _reach(core: Core, scene: Scene) -> float:
 
 def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
     disk, shape = core.disk, scene.stop.shape
-    window = tuple(
+    down, right = (
         slice(max(int(at - reach), 0), min(int(at + reach) + 2, size))
         for at, size in zip((disk.row, disk.col), shape, strict=True)
     )
+    window = down, right
     rows, cols = np.ogrid[window]
     distance = disk.distance(rows, cols)
     stop = scene.stop[window]
@@ -211,7 +212,7 @@ def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | 
     confidence = float(special.expit(score))
     if confidence < config.snowball_min_confidence:
         return None
-    measured = {
+    measured: dict[str, object] = {
         "core_radius": disk.radius,
         "halo_radius": _halo_radius(core, view),
         "circularity": disk.circularity,
@@ -234,7 +235,7 @@ def _growth(core: Core, view: View, scene: Scene) -> float:
     stop, disk = scene.stop[view.window], core.disk
     later = (stop > core.read) & (stop <= core.read + GROWTH_READS)
     later &= view.distance <= disk.radius + _swept(scene) + 1
-    landed = np.count_nonzero((stop == core.read) & view.core)
+    landed = int(np.count_nonzero((stop == core.read) & view.core))
     # Of the part that is seen: the rim grows by area over length.
     return float(np.count_nonzero(later) * disk.radius / (2 * max(landed, 1)) / followed)
 
