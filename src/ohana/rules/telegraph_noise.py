@@ -1,6 +1,6 @@
 """Telegraph noise: pixels whose ramp jumps between two or three levels.
 
-`screen` looks at every pixel and passes about one in 200; `fit_telegraph_noise` compares the
+`screen` looks at every pixel and passes about one in 300; `fit_telegraph_noise` compares the
 ramps of these with and without levels by likelihood. A cosmic ray never comes back down, so
 steps that stay up are part of both explanations.
 """
