@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import linear_regression
 from tempfile import TemporaryDirectory
@@ -120,6 +121,38 @@ def start_up(exposure: Path, folder: Path, repeats: int) -> list[str]:
     return lines + (["", f"Compilation by its own account: {compiled[1]}."] if compiled else [])
 
 
+def sections(choice: argparse.Namespace) -> Iterator[list[str]]:
+    """Run everything asked for; give the lines of each section of the report when done."""
+    shapes = {
+        f"Reads, at {SIZE} x {SIZE}": [(reads, SIZE) for reads in choice.reads],
+        f"Pixels, at {READS} reads": [(READS, size) for size in choice.sizes],
+        "Full array": [FULL] if choice.full else [],
+    }
+    yield ["# ohana-predict --no-processed", "", describe(), ""]
+    yield [f"Preset {choice.preset}, {choice.threads} threads, fastest of {choice.repeats} runs."]
+    with TemporaryDirectory(dir=choice.folder) as name:
+        folder = Path(name)
+        results, how = folder / "results", (choice.threads, choice.repeats)
+        tiny = simulate(12, 64, choice.preset, folder)
+        yield start_up(tiny, folder, choice.repeats)
+        predict(tiny, results, 1, 1)  # compile into the usual cache
+        for title, wanted in shapes.items():
+            rows = []
+            for reads, size in wanted:
+                path = simulate(reads, size, choice.preset, folder)
+                rows += [(reads, size**2, predict(path, results, *how))]
+                path.unlink()
+            if rows:
+                yield table(title, rows)
+        for path in choice.input:
+            wall, processor, memory = predict(path, results, *how)
+            yield [
+                "",
+                f"{path.name}: wall {wall:.1f} s, processor {processor:.1f} s, "
+                f"peak memory {memory:.0f} MiB.",
+            ]
+
+
 def main() -> None:
     """Parse the command line, run, print the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -133,36 +166,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the temporary folder goes")
     parser.add_argument("--output", type=Path, help="markdown file to write")
     choice = parser.parse_args()
-    shapes = {
-        f"Reads, at {SIZE} x {SIZE}": [(reads, SIZE) for reads in choice.reads],
-        f"Pixels, at {READS} reads": [(READS, size) for size in choice.sizes],
-        "Full array": [FULL] if choice.full else [],
-    }
-    lines = ["# ohana-predict --no-processed", "", describe(), ""]
-    lines += [
-        f"Preset {choice.preset}, {choice.threads} threads, fastest of {choice.repeats} runs."
-    ]
-    with TemporaryDirectory(dir=choice.folder) as name:
-        folder = Path(name)
-        results, how = folder / "results", (choice.threads, choice.repeats)
-        tiny = simulate(12, 64, choice.preset, folder)
-        lines += start_up(tiny, folder, choice.repeats)
-        predict(tiny, results, 1, 1)  # compile into the usual cache
-        for title, wanted in shapes.items():
-            rows = []
-            for reads, size in wanted:
-                path = simulate(reads, size, choice.preset, folder)
-                rows += [(reads, size**2, predict(path, results, *how))]
-                path.unlink()
-            lines += table(title, rows) if rows else []
-        for path in choice.input:
-            used = predict(path, results, *how)
-            lines += ["", f"{path.name}: {used.wall:.1f} s, processor {used.processor:.1f} s, "]
-            lines[-1] += f"peak memory {used.memory:.0f} MiB"
-    report = "\n".join(lines)
-    print(report)
+    lines = []
+    for section in sections(choice):
+        print(*section, sep="\n", flush=True)
+        lines += section
     if choice.output:
-        choice.output.write_text(report + "\n")
+        choice.output.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
