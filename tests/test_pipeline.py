@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -552,10 +553,8 @@ def test_full_disk(everything, tmp_path, monkeypatch):
 
 
 def test_too_little_space(everything, tmp_path, monkeypatch):
-    class Small:
-        f_bavail, f_frsize = 10, 512
-
-    monkeypatch.setattr(os, "statvfs", lambda path: Small)
+    usage = shutil.disk_usage(tmp_path)._replace(free=5120)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(OhanaError, match=r"all_processed.npy: needs .* --no-processed"):
         run(everything[1], tmp_path / "out")
     assert os.listdir(tmp_path / "out") == []

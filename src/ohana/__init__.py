@@ -15,7 +15,9 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "DetectorConfig": "config",
     "Predictor": "predictor",
+    "Preprocessor": "preprocess",
     "ReferencePixelCorrector": "refpix",
+    "Summary": "summary",
     "open_exposure": "read",
     "Event": "events",
     "Label": "labels",

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -133,9 +134,10 @@ def predict_ramp(
         source = Source(ramp, reference)
     else:
         notice = f"{cube_path.name}: used again"
-    write_to = cube_path if processed and source.corrected is None else None
     reads, height, width = ramp.shape
-    with writing_processed(write_to, (reads - 1, height, width)) as cube:
+    new = processed and source.corrected is None
+    place = writing_processed(cube_path, (reads - 1, height, width)) if new else nullcontext()
+    with place as cube:
         steps, telegraph, maps = walk(source, config, cube, progress)
         events = link_events(source, steps, maps, config, progress)
         events += outside_snowballs(telegraph, events, maps.stop.shape)

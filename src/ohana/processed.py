@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,13 +76,9 @@ class Processed:
 
 
 @contextmanager
-def writing_processed(path: Path | None, shape: tuple[int, int, int]) -> Iterator[Processed | None]:
+def writing_processed(path: Path, shape: tuple[int, int, int]) -> Iterator[Processed]:
     """Give the place for the corrected cube (T - 1, H, W); it gets its name when all is there."""
-    if path is None:
-        yield None
-        return
-    free = os.statvfs(path.parent)
-    needed, there = 4 * int(np.prod(shape)), free.f_bavail * free.f_frsize
+    needed, there = 4 * int(np.prod(shape)), shutil.disk_usage(path.parent).free
     if needed > there:
         raise OhanaError(
             f"{path}: needs {needed / 1e9:.1f} GB of disk, {there / 1e9:.1f} GB are free; "

@@ -1,0 +1,65 @@
+"""The corrected reads of an exposure, for those who want them and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ohana.config import DetectorConfig
+from ohana.processed import writing_processed
+from ohana.ramp import Ramp, row_blocks
+from ohana.read import open_exposure
+from ohana.refpix import fit_reference
+from ohana.walk import Source, load_block
+
+
+class Preprocessor:
+    """Reads of an exposure after reference-pixel correction, less the first usable one.
+
+    Parameters
+    ----------
+    config : DetectorConfig
+        Its stages "reading", "detector" and "reference".
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> np.save(folder / "ramp.npy", np.arange(5.0)[:, None, None] + np.ones((1, 8, 8)))
+    >>> path = Preprocessor().process(folder / "ramp.npy", folder / "corrected.npy")
+    >>> np.load(path)[:, 0, 0].tolist()
+    [1.0, 2.0, 3.0, 4.0]
+    """
+
+    def __init__(self, config: DetectorConfig | None = None) -> None:
+        self.config = config or DetectorConfig()
+
+    def blocks(self, ramp: Ramp) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield row blocks of one integration: rows, and float32 (T, rows, W) [DN].
+
+        Reads that must not be used are NaN; saturated ones stay as they are.
+        """
+        source = Source(ramp, fit_reference(ramp, self.config)[0])
+        for rows in row_blocks(ramp.shape[1]):
+            yield rows, load_block(source, rows)[0].data
+
+    def process(self, path: str | Path, output: str | Path, integration: int = 0) -> Path:
+        """Write reads 1 to T - 1 of an integration as float32 ``.npy`` (T - 1, H, W) [DN].
+
+        Raises
+        ------
+        OhanaError
+            The input is no ramp, or the output cannot be written.
+        ValueError
+            There is no such integration.
+        """
+        ramps = open_exposure(Path(path), self.config)
+        if not 0 <= integration < len(ramps):
+            raise ValueError(f"integration: wanted 0 to {len(ramps) - 1}, got {integration}")
+        reads, height, width = ramps[integration].shape
+        with writing_processed(Path(output), (reads - 1, height, width)) as cube:
+            for rows, data in self.blocks(ramps[integration]):
+                cube.write(data, rows)
+        return Path(output)
