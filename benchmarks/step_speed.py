@@ -25,7 +25,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, process_time
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,6 +51,17 @@ WARM = (12, 64)
 
 #: Works on an exposure that it has been given.
 Work = Callable[[], object]
+
+
+class Speed(NamedTuple):
+    """Million pixel-reads per second of wall time, and of processor time of all threads."""
+
+    wall: float
+    processor: float
+
+
+#: Of each code, one for each round.
+Speeds = dict[str, list[Speed]]
 
 
 def ohana_steps(simulated: Simulated, data: np.ndarray, threads: int) -> Work:
@@ -150,8 +162,8 @@ def exposure(reads: int, size: int, seed: int) -> tuple[Simulated, np.ndarray]:
 
 def measure_speeds(
     reads: int, size: int, choice: argparse.Namespace, peers: list[str], repeats: int
-) -> dict[str, list[float]]:
-    """Return million pixel-reads per second of each code, one value for each round."""
+) -> Speeds:
+    """Run all codes in turn, several times over."""
     simulated, data = exposure(reads, size, choice.seed)
     middle = max(size - choice.likelihood_rows, 0) // 2
     rows = slice(middle, middle + choice.likelihood_rows)
@@ -162,23 +174,26 @@ def measure_speeds(
         if "stcal" in peers:
             works["stcal"] = likelihood(simulated, data, rows)
         sizes = dict.fromkeys(works, data.size) | {"stcal": data[:, rows].size}
-        speeds: dict[str, list[float]] = {name: [] for name in works}
+        speeds: Speeds = {name: [] for name in works}
         works["ohana"]()  # compiles what a small exposure did not need
         for _ in range(repeats):
             for name, work in works.items():
-                start = perf_counter()
+                wall, processor = perf_counter(), process_time()
                 work()
-                speeds[name] += [sizes[name] / (perf_counter() - start) / 1e6]
+                taken = perf_counter() - wall, process_time() - processor
+                speeds[name] += [Speed(*(sizes[name] / seconds / 1e6 for seconds in taken))]
     return speeds
 
 
-def row_of(reads: int, size: int, speeds: dict[str, list[float]]) -> str:
+def row_of(reads: int, size: int, speeds: Speeds) -> str:
     """Return a line of the table: medians over the rounds of speeds, and of their ratios."""
     cells = [str(reads), f"{size} x {size}"]
-    cells += [f"{median(values):.1f}" for values in speeds.values()]
+    cells += [f"{median(speed.wall for speed in values):.1f}" for values in speeds.values()]
     for name in list(speeds)[1:]:
-        ratios = [a / b for a, b in zip(speeds["ohana"], speeds[name], strict=True)]
-        cells += [f"{median(ratios):.1f} ({min(ratios):.1f} - {max(ratios):.1f})"]
+        pairs = list(zip(speeds["ohana"], speeds[name], strict=True))
+        for kind in ("wall", "processor"):
+            ratios = [getattr(ours, kind) / getattr(theirs, kind) for ours, theirs in pairs]
+            cells += [f"{median(ratios):.1f}"]
     return f"| {' | '.join(cells)} |"
 
 
@@ -199,13 +214,18 @@ def main() -> None:
     lines = ["# Search for steps", "", ", ".join(versions), ""]
     lines += [f"{name}: not installed, left out" for name in ("jwst", "stcal") if name not in peers]
     lines += [
-        f"Million pixel-reads per second, medians of {choice.repeats} rounds; times faster in "
-        f"the same round (and range). ohana on {choice.threads} threads, {THRESHOLD} sigma, "
-        "rates of events at L2.",
+        f"Million pixel-reads per second, medians of {choice.repeats} rounds, and "
+        f"how many times faster ohana was in the same round: by wall time, on {choice.threads} "
+        f"threads, and by processor time. {THRESHOLD} sigma, rates of events at L2.",
         "",
     ]
     codes = [NAMES[name] for name in ("ohana", *peers)]
-    titles = ["reads", "pixels", *codes, *(f"ohana / {code}" for code in codes[1:])]
+    titles = [
+        "reads",
+        "pixels",
+        *codes,
+    ]
+    titles += [f"/ {code}, {kind}" for code in codes[1:] for kind in ("wall", "processor")]
     lines += [f"| {' | '.join(titles)} |", f"|{' --: |' * len(titles)}"]
     measure_speeds(*WARM, choice, peers, 1)
     for reads in choice.reads:
