@@ -198,3 +198,15 @@ def test_batches_equal_the_whole():
     here = (whole.col >= 700) & (whole.col < 1400)
     np.testing.assert_array_equal(whole.select(here).amplitude, some.amplitude)
     np.testing.assert_array_equal(rate[700:1400], some_rate)
+
+
+def test_growth_over_a_few_reads_is_no_curve():
+    # The rim of a snowball's core: nothing, then three large steps, then full.
+    ramps = straight(24, 30, sigma=7.0)
+    for read, amplitude in ((5, 3700), (6, 11100), (7, 8700), (8, 6900)):
+        ramps.data[read:] += amplitude
+    ramps = ramps._replace(stop=np.full(30, 8, np.int32))
+    steps, rate = found(ramps)
+    assert np.bincount(steps.read, minlength=9).tolist() == [0, 0, 0, 0, 0, 30, 30, 30, 30]
+    assert (steps.amplitude > 0).all()
+    assert np.abs(rate).max() < 30

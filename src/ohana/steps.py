@@ -90,14 +90,12 @@ def _search(
     ramps = ramps._replace(
         left_out=np.zeros(ramps.data.shape, bool), curved=is_curved(ramps, model).astype(float)
     )
-    active = np.arange(len(dof))
-    for _ in range(config.max_steps):
-        sigma, read = _strongest(scan(ramps.select(active), model, quick=True), dof[active])
-        significant = sigma >= config.sigma_threshold - MARGIN
-        active, read = active[significant], read[significant]
-        ramps.left_out[read, active] = True
-        if not len(active):
-            break
+    _leave_out(ramps, np.arange(len(dof)), dof, model, config)
+    # No smooth curve has steps in half of its reads: a snowball's core that grows, rather.
+    bent = ramps.curved > 0
+    bent &= 2 * ramps.left_out.sum(0) > np.minimum(ramps.stop, len(ramps.data)) - 1
+    ramps.curved[bent], ramps.left_out[:, bent] = 0, False
+    _leave_out(ramps, np.flatnonzero(bent), dof, model, config)
     at, ramp = np.nonzero(ramps.left_out)
     parts = []
     for start in range(0, len(ramp), BATCH):
@@ -106,6 +104,19 @@ def _search(
     steps, rest = join_steps(parts), scan(ramps, model, quick=True)
     fit = rest.chi2 / np.maximum(rest.used - 1 - ramps.curved, 1)
     return steps._replace(fit=fit[steps.col].astype(np.float32)), rest.rate
+
+
+def _leave_out(
+    ramps: Ramps, active: np.ndarray, dof: np.ndarray, model: Differences, config: DetectorConfig
+) -> None:
+    """Leave out the steps of some ramps one by one, the most significant first, in place."""
+    for _ in range(config.max_steps):
+        if not len(active):
+            break
+        sigma, read = _strongest(scan(ramps.select(active), model, quick=True), dof[active])
+        significant = sigma >= config.sigma_threshold - MARGIN
+        active, read = active[significant], read[significant]
+        ramps.left_out[read, active] = True
 
 
 def _refit(
