@@ -365,6 +365,15 @@ def test_what_is_no_snowball(tmp_path):
         assert not claimed.any()
 
 
+@pytest.mark.parametrize("reads", [8, READS, 200])
+def test_star_that_is_full_from_the_first_read_on(tmp_path, reads):
+    away = np.hypot(*(np.indices((HEIGHT, WIDTH)) - np.array([30.0, 40.0])[:, None, None]))
+    cube = exposure([], reads, 1e6 * (1 + (away / 2) ** 2) ** -3)
+    # What the full pixels couple into their neighbours comes in one read.
+    cube[1:, (away > 3) & (away < 6)] += 270
+    assert not case(cube, tmp_path).find()[0]
+
+
 def test_nothing_at_all(tmp_path):
     found = case(exposure([]), tmp_path)
     events, claimed = found.find()

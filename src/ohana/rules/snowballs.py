@@ -4,68 +4,29 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage, special
 
 from ohana.border import border_mask
 from ohana.config import DetectorConfig
-from ohana.cutout import Cutout, step_window
 from ohana.differences import Differences
 from ohana.events import Event, PixelMaps, Steps
 from ohana.labels import Label
-from ohana.linking import MOST_READS, dating_error
-from ohana.rules.cores import GROWTH_READS, RING_WIDTH, SAME, Core, find_cores
+from ohana.linking import dating_error
+from ohana.rules.candidates import Scene, View, halo_radius, look_at
+from ohana.rules.cores import GROWTH_READS, RING_WIDTH, Core, find_cores
 from ohana.rules.disks import EIGHT
-from ohana.rules.halo import FOOTPRINT_SIGMA, Profile, footprint, radial_profile, with_later
+from ohana.rules.halo import footprint
 from ohana.walk import Source
 
 #: Place of the brightest part of the halo, outside the rim of the core [pixel].
 BRIGHTEST = (0.5, 2.5)
-#: How much further than steps of single pixels a halo may be seen: in core radii, and pixels.
-FURTHER, MORE = 0.6, 4
-#: Within so many core radii of its centre, another snowball is taken out of the ramps.
-AROUND = 4.0
 #: A trail reaches so many core radii beyond the rim.
 TRAIL = 0.4
 #: Confidence is logistic in (1, log10 of the step of core over halo, circularity);
 #: fitted by ``benchmarks/snowballs.py --calibrate``.
 CONFIDENCE = (-8.5, 1.32, 9.57)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What every candidate is judged by: the ramp, the maps, all steps, and the settings."""
-
-    source: Source
-    steps: Steps
-    group: np.ndarray
-    maps: PixelMaps
-    model: Differences
-    stop: np.ndarray
-    config: DetectorConfig
-
-    @property
-    def gain(self) -> float:
-        """Gain [e-/DN]."""
-        return self.source.ramp.facts.gain
-
-
-class View(NamedTuple):
-    """A candidate seen in a window of the array; maps of the window's shape.
-
-    ``distance`` is from the centre; ``core``, ``own`` and ``profiles`` are as in
-    `ohana.rules.halo.footprint`.
-    """
-
-    window: tuple[slice, slice]
-    look: Cutout
-    distance: np.ndarray
-    core: np.ndarray
-    own: np.ndarray
-    profiles: tuple[Profile, Profile]
 
 
 def find_snowballs(
@@ -107,7 +68,7 @@ def find_snowballs(
     claimed = np.zeros(len(steps.row), bool)
 
     def work(core: Core) -> tuple[Event | None, np.ndarray]:
-        view = _look(core, [other for other in cores if other is not core], scene)
+        view = look_at(core, [other for other in cores if other is not core], scene)
         member = footprint(view.distance, view.look, view.profiles, view.core, view.own, scene.gain)
         return _judge(core, view, member, scene), _claim(core, view, member, scene)
 
@@ -117,68 +78,6 @@ def find_snowballs(
                 events.append(event)
                 claimed |= claim
     return events, claimed
-
-
-def _look(core: Core, others: list[Core], scene: Scene) -> View:
-    """Look at a candidate again, in a window that holds its halo."""
-    reach = _reach(core, scene)
-    most = np.sqrt(scene.config.snowball_max_area / np.pi) + MORE
-    while True:
-        view = _view(core, others, min(reach, most), scene)
-        if reach >= most or _halo_radius(core, view) + 1 < reach:
-            return view
-        reach *= 1.5
-
-
-def _reach(core: Core, scene: Scene) -> float:
-    """Guess how far the halo can be seen, from the steps of single pixels [pixel]."""
-    same = (scene.group == core.group) & (np.abs(scene.steps.read - core.read) <= MOST_READS)
-    away = core.disk.distance(scene.steps.row[same], scene.steps.col[same])
-    radius = core.disk.radius
-    count = np.bincount((away / 2).astype(int))
-    filled = count / (4 * np.pi * (2 * np.arange(len(count)) + 1))
-    outer = 2 * (1 + np.flatnonzero(filled > 0.2).max(initial=int(radius / 2)))
-    return max(outer + FURTHER * radius, radius + RING_WIDTH) + MORE
-
-
-def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
-    disk, shape = core.disk, scene.stop.shape
-    down, right = (
-        slice(max(int(at - reach), 0), min(int(at + reach) + 2, size))
-        for at, size in zip((disk.row, disk.col), shape, strict=True)
-    )
-    window = down, right
-    rows, cols = np.ogrid[window]
-    distance = disk.distance(rows, cols)
-    stop = scene.stop[window]
-    apart = np.zeros((scene.source.ramp.shape[0], *stop.shape), bool)
-    for other in others:
-        apart[other.read] |= other.disk.distance(rows, cols) < AROUND * other.disk.radius
-    look = step_window(
-        scene.source, scene.maps, scene.model, window, core.read, scene.steps, apart, GROWTH_READS
-    )
-    # What was full before shows nothing, and neither does the border.
-    look.error[stop < core.read] = look.alone[stop < core.read] = np.inf
-    own = np.ones(distance.shape, bool)
-    for other in others:
-        if abs(other.read - core.read) <= SAME:
-            own &= distance - disk.radius <= other.disk.distance(rows, cols) - other.disk.radius
-    full = stop == core.read
-    # Beside the rim there is always charge that the core couples into its neighbours.
-    inside = distance <= disk.radius + 1
-    halo = own & ~full
-    landed = radial_profile(distance, look, halo, disk.radius, scene.gain)
-    total = with_later(landed, distance, look, halo, disk.radius + RING_WIDTH)
-    return View(window, look, distance, inside & (stop >= core.read), own, (landed, total))
-
-
-def _halo_radius(core: Core, view: View) -> float:
-    """Return the distance at which the halo falls below `FOOTPRINT_SIGMA` errors [pixel]."""
-    error = view.look.alone[np.isfinite(view.look.alone) & ~view.core]
-    if not len(error):
-        return core.disk.radius
-    seen = view.profiles[1].level > FOOTPRINT_SIGMA * np.median(error)
-    return float(view.profiles[1].distance[seen].max(initial=core.disk.radius))
 
 
 def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | None:
@@ -193,6 +92,8 @@ def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | 
     brightest = float(view.profiles[1].level.max(initial=0.0))
     # The median of n values is sqrt(pi / 2) less certain than their mean.
     evidence = float(np.median(look.significance[ring]) * np.sqrt(ring.sum() * 2 / np.pi))
+    if core.significance < config.sigma_threshold and _shines(core, view, ring, scene):
+        return None
     halo = look.amplitude[member & known & ~view.core]
     typical = float(np.median(halo)) if len(halo) else brightest
     area = float(np.count_nonzero(member))
@@ -214,7 +115,7 @@ def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | 
         return None
     measured: dict[str, object] = {
         "core_radius": disk.radius,
-        "halo_radius": _halo_radius(core, view),
+        "halo_radius": halo_radius(core, view),
         "circularity": disk.circularity,
         "growth": _growth(core, view, scene),
         "halo_level": brightest,
@@ -225,6 +126,13 @@ def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | 
         "saturated": bool((scene.stop[view.window][view.core] == core.read).any()),
     }
     return _event(core.read, view, member, confidence, measured)
+
+
+def _shines(core: Core, view: View, ring: np.ndarray, scene: Scene) -> bool:
+    """Tell a star that is full from the first read on: the light goes on around it."""
+    rate = np.nan_to_num(scene.maps.rate[view.window][ring], nan=np.inf)
+    collected = np.median(rate) * scene.model.dt[core.read - 1]
+    return bool(collected >= np.median(view.look.amplitude[ring]))
 
 
 def _growth(core: Core, view: View, scene: Scene) -> float:
