@@ -286,6 +286,42 @@ def test_everything_saturated(tmp_path):
     assert str(summary)
 
 
+def blank(where):
+    cube = quiet()
+    cube[where] = np.nan
+    return cube
+
+
+@pytest.mark.parametrize(
+    ("cube", "border"),
+    [
+        (quiet((20, 1, 1)), 0),
+        (quiet((20, 1, 96)), 0),
+        (quiet((20, 64, 1)), 0),
+        (quiet((20, 17, 65)), 0),
+        (blank(np.s_[1:]), 0),
+        (blank(np.s_[::2]), 0),
+        (blank(np.s_[:, :16]), 0),
+        (blank(np.s_[:, 4:-4, 4:-4]), 4),
+        (-quiet(), 0),
+    ],
+)
+def test_odd_arrays_without_events(tmp_path, cube, border):
+    np.save(tmp_path / "x.npy", cube)
+    config = DetectorConfig(gain=1.5, border=border)
+    _, detections, _ = run(tmp_path / "x.npy", tmp_path / "out", config)
+    assert detections == []
+
+
+def test_a_flash_is_one_extended_event(tmp_path):
+    cube = quiet()
+    cube[10:] += 300
+    np.save(tmp_path / "x.npy", cube)
+    _, [event], mask = run(tmp_path / "x.npy", tmp_path / "out", BARE)
+    assert (event["type"], event["first_frame"], event["extended"]) == ("cosmic_ray", 10, True)
+    assert mask.all()
+
+
 def test_dead_pixels_and_gaps(tmp_path):
     cube = with_hits(quiet())
     expected = events_of(cube, tmp_path / "whole")
