@@ -47,7 +47,7 @@ THRESHOLD = DetectorConfig().sigma_threshold
 #: Name of each code, in the order of running.
 NAMES = {"ohana": "ohana", "jwst": "JWST jump step", "stcal": "numpy likelihood"}
 #: Reads and width of a run that only warms up.
-WARM = (12, 64)
+WARM = (12, (64, 64))
 
 #: Works on an exposure that it has been given.
 Work = Callable[[], object]
@@ -152,20 +152,20 @@ def likelihood(simulated: Simulated, data: np.ndarray, rows: slice) -> Work:
     return work
 
 
-def exposure(reads: int, size: int, seed: int) -> tuple[Simulated, np.ndarray]:
+def exposure(reads: int, shape: tuple[int, int], seed: int) -> tuple[Simulated, np.ndarray]:
     """Simulate with the rates at L2, first read subtracted; data float32 (T, H, W) [DN]."""
-    config = preset("l2", reads=reads, rows=size, cols=size, border=0)
+    config = preset("l2", reads=reads, rows=shape[0], cols=shape[1], border=0)
     simulated = simulate_exposure(config, np.random.default_rng(seed))
     data = simulated.cube.astype(np.float32)
     return simulated, data - data[0]
 
 
 def measure_speeds(
-    reads: int, size: int, choice: argparse.Namespace, peers: list[str], repeats: int
+    reads: int, shape: tuple[int, int], choice: argparse.Namespace, peers: list[str], repeats: int
 ) -> Speeds:
     """Run all codes in turn, several times over."""
-    simulated, data = exposure(reads, size, choice.seed)
-    middle = max(size - choice.likelihood_rows, 0) // 2
+    simulated, data = exposure(reads, shape, choice.seed)
+    middle = max(shape[0] - choice.likelihood_rows, 0) // 2
     rows = slice(middle, middle + choice.likelihood_rows)
     with TemporaryDirectory() as folder:
         works = {"ohana": ohana_steps(simulated, data, choice.threads)}
@@ -185,9 +185,9 @@ def measure_speeds(
     return speeds
 
 
-def row_of(reads: int, size: int, speeds: Speeds) -> str:
+def row_of(reads: int, shape: tuple[int, int], speeds: Speeds) -> str:
     """Return a line of the table: medians over the rounds of speeds, and of their ratios."""
-    cells = [str(reads), f"{size} x {size}"]
+    cells = [str(reads), f"{shape[0]} x {shape[1]}"]
     cells += [f"{median(speed.wall for speed in values):.1f}" for values in speeds.values()]
     for name in list(speeds)[1:]:
         pairs = list(zip(speeds["ohana"], speeds[name], strict=True))
@@ -201,13 +201,15 @@ def main() -> None:
     """Parse the command line, run, print the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--reads", type=int, nargs="+", default=[10, 60, 200])
-    parser.add_argument("--size", type=int, default=512, help="height and width [pixel]")
+    parser.add_argument("--rows", type=int, default=128, help="height [pixel]")
+    parser.add_argument("--cols", type=int, default=2048, help="width [pixel]")
     parser.add_argument("--repeats", type=int, default=5, help="rounds, medians taken")
     parser.add_argument("--threads", type=int, default=2, help="of ohana; peers have one")
-    parser.add_argument("--likelihood-rows", type=int, default=32, help="rows that stcal is given")
+    parser.add_argument("--likelihood-rows", type=int, default=8, help="rows that stcal is given")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, help="markdown file to write")
     choice = parser.parse_args()
+    shape = choice.rows, choice.cols
     logging.disable(logging.WARNING)
     peers = [name for name in ("jwst", "stcal") if find_spec(name)]
     versions = [describe(), *(f"{name} {version(name)}" for name in peers)]
@@ -229,8 +231,8 @@ def main() -> None:
     lines += [f"| {' | '.join(titles)} |", f"|{' --: |' * len(titles)}"]
     measure_speeds(*WARM, choice, peers, 1)
     for reads in choice.reads:
-        speeds = measure_speeds(reads, choice.size, choice, peers, choice.repeats)
-        lines += [row_of(reads, choice.size, speeds)]
+        speeds = measure_speeds(reads, shape, choice, peers, choice.repeats)
+        lines += [row_of(reads, shape, speeds)]
     report = "\n".join(lines)
     print(report)
     if choice.output:
