@@ -32,8 +32,9 @@ LEAD = 3.0
 FORGETTING = (5.4, 0.3)
 #: Relative uncertainty of the noise if nothing else is said.
 NOISE_ERROR = 0.04
-#: Confidence is a logistic function of the score with this slope and middle.
-CONFIDENCE = (0.9, 11.5)
+#: Confidence is a logistic function of the score with this slope and middle, fitted by
+#: ``benchmarks/telegraph_noise.py --only calibrate``.
+CONFIDENCE = (0.80, 11.1)
 
 
 #: Measures of a ramp without a level model.
@@ -219,7 +220,7 @@ def describe(
     own, lead = compare(ramp, best, other, noise_error)
     score = min(own, lead + LEAD) - few
     forgets = min(ramp.filter[0, -1] / FORGETTING[1], 1.0) ** 1.5
-    score += FORGETTING[0] * forgets * max(1.0 - 12.0 / path.size, 0.0)
+    score += FORGETTING[0] * forgets * max(1.0 - 25.0 / path.size, 0.0)
     gain = max(alone - chi2, 0.0)
     measures = {
         "n_levels": best.levels.size,
