@@ -45,45 +45,67 @@ class Scatter(NamedTuple):
     scatter: np.ndarray
 
 
-@njit(nogil=True, cache=True)
-def _sorted(values, n):
-    """Sort the first n values in place: few enough for insertion."""
-    for i in range(1, n):
-        value = values[i]
-        j = i - 1
-        while j >= 0 and values[j] > value:
-            values[j + 1] = values[j]
-            j -= 1
-        values[j + 1] = value
+@njit(nogil=True, cache=True, error_model="numpy")
+def _sort_columns(values, count):
+    """Sort the first ``count`` values of each column in place: all columns go the same way.
+
+    Odd-even merge sort (Batcher 1968, AFIPS 32, 307), whose comparisons do not depend on the data.
+    """
+    p = 1
+    while p < count:
+        k = p
+        while k >= 1:
+            for j in range(k % p, count - k, 2 * k):
+                for i in range(j, min(j + k, count - k)):
+                    if i // (2 * p) == (i + k) // (2 * p):
+                        low, high = values[i], values[i + k]
+                        for c in range(low.size):
+                            a, b = low[c], high[c]
+                            low[c] = a if a < b else b
+                            high[c] = b if a < b else a
+            k //= 2
+        p *= 2
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _median_and_spread(values, count):
+    """Median and median deviation of the first ``count`` of some sorted values."""
+    # Events only add charge: of an even number the lower middle is the safer one.
+    middle, half = values[(count - 1) // 2], count // 2
+    deviation = np.float32(np.inf)
+    # Half of the values lie within the narrowest such interval around the median.
+    for i in range(count - half):
+        deviation = min(deviation, max(middle - values[i], values[i + half] - middle))
+    return middle, deviation
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def rough_kernel(data, stop, dt, centre, spread):
     """Median and scaled median deviation of the differences per frame time of (T, n) reads."""
     reads, n = data.shape
-    stride = max(1, (reads - 1) // SAMPLE)
-    values = np.empty((SAMPLE * 2 + 1, n))
-    used = np.zeros(n, np.int64)
-    for f in range(stride, reads, stride):
-        for i in range(n):
-            step = (np.float64(data[f, i]) - np.float64(data[f - 1, i])) / dt[f - 1]
-            if step - step == 0.0 and f < stop[i]:
-                values[used[i], i] = step
-                used[i] += 1
-    column = np.empty(SAMPLE * 2 + 1)
-    for i in range(n):
-        centre[i] = np.nan
-        spread[i] = np.nan
-        if used[i] > 0:
-            for k in range(used[i]):
-                column[k] = values[k, i]
-            _sorted(column, used[i])
-            # Events only add charge: of an even number the lower middle is the safer one.
-            centre[i] = column[(used[i] - 1) // 2]
-            for k in range(used[i]):
-                column[k] = abs(column[k] - centre[i])
-            _sorted(column, used[i])
-            spread[i] = 1.4826 * column[used[i] // 2]
+    stride, none, one = max(1, (reads - 1) // SAMPLE), np.float32(0), np.float32(1)
+    chosen = np.empty((2 * SAMPLE + 1, WIDTH // 8), np.float32)
+    used = np.empty(WIDTH // 8, np.float32)
+    for start in range(0, n, WIDTH // 8):
+        part = slice(start, min(start + WIDTH // 8, n))
+        last, count = stop[part], 0
+        values = chosen[:, : last.size]
+        used[:] = none
+        for f in range(stride, reads, stride):
+            now, before, row, length = data[f, part], data[f - 1, part], values[count], dt[f - 1]
+            for i in range(last.size):
+                row[i] = (now[i] - before[i]) / length
+            for i in range(last.size):
+                good = row[i] - row[i] == none and f < last[i]
+                row[i] = row[i] if good else np.float32(np.inf)
+                used[i] += one if good else none
+            count += 1
+        _sort_columns(values, count)
+        for i in range(last.size):
+            centre[start + i], spread[start + i] = np.nan, np.nan
+            if used[i] > none:
+                middle, deviation = _median_and_spread(values[:, i], int(used[i]))
+                centre[start + i], spread[start + i] = middle, np.float32(1.4826) * deviation
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -131,15 +153,17 @@ def clipped_kernel(data, stop, dt, centre, limit, sums):
 def sum_differences(data: np.ndarray, stop: np.ndarray, dt: np.ndarray) -> Scatter:
     """Sum up the differences of a block (T, R, W) with ``stop`` (R, W); results are (R, W)."""
     ramps, last = data.reshape(len(data), -1), np.ascontiguousarray(stop).ravel()
-    centre, spread = np.empty(last.size), np.empty(last.size)
+    centre, spread = np.empty((2, last.size), np.float32)
+    dt = dt.astype(np.float32)
     rough_kernel(ramps, last, dt, centre, spread)
     known = np.isfinite(spread)
     typical = np.median(spread[known]) if known.any() else np.nan
     # The median deviation of a few values comes out low: be generous, and equal for all.
-    scale = np.fmax(spread, typical) if len(dt) >= FEW else np.full(last.size, 2 * typical)
+    scale = (
+        np.fmax(spread, typical) if len(dt) >= FEW else np.full(last.size, 2 * typical, np.float32)
+    )
     sums = np.empty((8, last.size), np.float32)
-    single = (np.asarray(values, np.float32) for values in (dt, centre, CLIP * scale))
-    clipped_kernel(ramps, last, *single, sums)
+    clipped_kernel(ramps, last, dt, centre, np.float32(CLIP) * scale, sums)
     sums = sums.astype(np.float64)
     count, time, total, square, deviant, used, everything, largest = sums
     with np.errstate(divide="ignore", invalid="ignore"):
