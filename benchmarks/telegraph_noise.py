@@ -18,12 +18,20 @@ import time
 from typing import NamedTuple
 
 import numpy as np
-from machine import describe
 from scipy.optimize import minimize
 
+from machine import describe
 from ohana.config import DetectorConfig
 from ohana.differences import differences
-from ohana.rules.telegraph_noise import CANDIDATE, TelegraphFit, fit_telegraph_noise, screen
+from ohana.rules.level_search import place, prepare
+from ohana.rules.levels import forward
+from ohana.rules.telegraph_noise import (
+    CANDIDATE,
+    CONFIDENCE,
+    TelegraphFit,
+    fit_telegraph_noise,
+    screen,
+)
 
 GAIN = 1.5
 NOISE_ERROR = 0.03
@@ -45,7 +53,8 @@ class Kind(NamedTuple):
         return self.signal * self.frame_time
 
     def __str__(self) -> str:
-        return f"{self.reads:4d} x {self.frame_time:4.1f} s {self.noise:3.0f} e- {self.signal:6.2f} e-/s"
+        sampling = f"{self.reads:4d} x {self.frame_time:4.1f} s"
+        return f"{sampling} {self.noise:3.0f} e- {self.signal:6.2f} e-/s"
 
 
 KINDS = (
@@ -190,6 +199,36 @@ def completeness(kind: Kind, n: int, rng: np.random.Generator) -> None:
     print(f"{kind} | " + " | ".join(cells), flush=True)
 
 
+def limit(kind: Kind, n: int, rng: np.random.Generator) -> None:
+    """Print the part that could be told by one who knows the levels and dwell times.
+
+    The likelihood of the true levels leads that of a straight ramp by what the rule wants, with
+    the true noise, and pedestal and rate fitted beside the true path.
+    """
+    cells = []
+    x = np.arange(float(kind.reads))
+    walk, white = np.full(kind.reads, kind.per_frame), np.full(kind.reads, kind.noise**2)
+    walk[0] = 0.0
+    none = np.empty(0, np.int64)
+    for chi2 in ((80.0, 120.0), (120.0, 200.0), (200.0, 500.0), (500.0, 5000.0)):
+        shape, dwells = paths(kind, n, rng)
+        wanted = np.exp(rng.uniform(*np.log(chi2), n))
+        signal = shape * np.sqrt(wanted / chi2_of(kind, shape))
+        base = quiet(kind, n, rng).astype(np.float64)
+        leads = np.empty(n)
+        for i in range(n):
+            ramp = prepare(base[:, i], x, walk, white)
+            rest = place(ramp, 2, none)[1] + signal[:, i]
+            straight = place(prepare(base[:, i] + signal[:, i], x, walk, white), 2, none)[2]
+            leave = 1.0 - np.exp(-1.0 / dwells[:, i])
+            move = np.array([[1.0 - leave[0], leave[0]], [leave[1], 1.0 - leave[1]]])
+            levels = np.array([0.0, signal[:, i].max()])
+            likely = forward(rest, ramp.filter, levels, move, np.empty((kind.reads, 2)))
+            leads[i] = likely - straight
+        cells.append(f"{(leads > CONFIDENCE[1]).mean():.3f}")
+    print(f"{kind} | " + " | ".join(cells), flush=True)
+
+
 def recovery(kind: Kind, n: int, rng: np.random.Generator) -> None:
     """Print how well amplitudes, dwell times and numbers of transitions come back."""
     ramps, amplitude, dwells, shape = with_noise(kind, n, rng, (200.0, 5000.0))
@@ -231,7 +270,8 @@ def false_alarms(kind: Kind, n: int, rng: np.random.Generator) -> np.ndarray:
         spent += outcome.screen_time, outcome.fit_time
     score = np.concatenate(scores)
     print(
-        f"{kind} | {n / 1e6:.2f}e6 | {100 * passed / n:.2f} % | {called} | {called / n * 1e6:.1f} | "
+        f"{kind} | {n / 1e6:.2f}e6 | {100 * passed / n:.2f} % | "
+        f"{called} | {called / n * 1e6:.1f} | "
         f"{', '.join(str((score > s).sum()) for s in range(4, 14))} | "
         f"{n * kind.reads / spent[0] / 1e6:.0f} | {1e3 * spent[1] / max(passed, 1):.2f}",
         flush=True,
@@ -291,6 +331,12 @@ PARTS = {
         "part found (of those with 4-12, > 12 transitions), part that passes the screen\n"
         "ramps | chi2 80-120 | 120-200 | 200-500 | 500-5000",
         completeness,
+        400,
+    ),
+    "limit": (
+        "part that could be told if levels and dwell times were known\n"
+        "ramps | chi2 80-120 | 120-200 | 200-500 | 500-5000",
+        limit,
         400,
     ),
     "recovery": (

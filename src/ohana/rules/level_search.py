@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.rules.levels import backward, cheapest, climb, forward, set_levels, viterbi
+from ohana.rules.screen import NOISE_ERROR
 from ohana.rules.whitening import add_column, find_steps, place_steps, set_filter, whiten
 
 #: Guesses: amplitudes (above the least of interest), part of the time spent high, and price of
@@ -35,8 +36,6 @@ PROMISING = 8.0
 ROUNDS = 2
 #: Most steps of cosmic rays in a ramp.
 MAX_STEPS = 4
-#: Relative uncertainty of the noise when a fit is judged by itself.
-NOISE_ERROR = 0.04
 #: One pixel in exp(RARE) is noisier than any of its neighbours lets expect.
 RARE = 9.0
 #: Log-likelihood that a curved ramp, a third level, and a step of a cosmic ray must bring. In

@@ -31,7 +31,7 @@ LENGTH_SHIFT = 0.3
 FALL = np.float32(2.0)
 #: Upward innovations beyond this [sigma] restart the pedestal: the step of a cosmic ray.
 RESTART = np.float32(4.5)
-#: Relative uncertainty allowed for in the noise that is handed in.
+#: Relative uncertainty of the noise that is handed in, if nothing else is said.
 NOISE_ERROR = 0.04
 
 ZERO, ONE, TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)

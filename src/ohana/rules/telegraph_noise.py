@@ -14,9 +14,9 @@ from scipy.special import expit
 
 from ohana.differences import Differences
 from ohana.rules.level_search import Model, Ramp, compare, decode, fit_levels, prepare
-from ohana.rules.screen import CANDIDATE, read_noise_terms, screen
+from ohana.rules.screen import CANDIDATE, NOISE_ERROR, read_noise_terms, screen
 
-__all__ = ["CANDIDATE", "MIN_READS", "TelegraphFit", "fit_telegraph_noise", "screen"]
+__all__ = ["CANDIDATE", "MIN_READS", "NOISE_ERROR", "TelegraphFit", "fit_telegraph_noise", "screen"]
 
 #: Fewest usable reads in which telegraph noise can be told from anything else.
 MIN_READS = 10
@@ -30,8 +30,6 @@ LEAD = 3.0
 #: score of a long ramp where the gain of the filter reaches the second number. Makes false
 #: alarms equally frequent in all rows of ``benchmarks/telegraph_noise.py --only false``.
 FORGETTING = (5.4, 0.3)
-#: Relative uncertainty of the noise if nothing else is said.
-NOISE_ERROR = 0.04
 #: Confidence is a logistic function of the score with this slope and middle, fitted by
 #: ``benchmarks/telegraph_noise.py --only calibrate``.
 CONFIDENCE = (0.80, 11.1)
