@@ -188,7 +188,7 @@ class Ramps(NamedTuple):
             self.stop[index],
             self.variance[index],
             self.shot[index],
-            self.left_out[:, index] if self.left_out.size else self.left_out,
+            np.ascontiguousarray(self.left_out[:, index]) if self.left_out.size else self.left_out,
             self.curved[index] if self.curved.size else self.curved,
             self.guess[index] if self.guess.size else self.guess,
         )

@@ -21,7 +21,7 @@ __all__ = ["CANDIDATE", "MIN_READS", "NOISE_ERROR", "TelegraphFit", "fit_telegra
 #: Fewest usable reads in which telegraph noise can be told from anything else.
 MIN_READS = 10
 #: A ramp whose signal exceeds its noise that often may be curved (non-linearity, persistence).
-CURVED_SIGNAL = 20.0
+CURVED_SIGNAL = 100.0
 #: What few transitions cost in score: two are a box, which much else can make.
 FEW_TRANSITIONS = np.array([99.0, 12.0, 6.0, 3.0])
 #: Two levels must lead any other explanation by so much less than they must bring by themselves.
