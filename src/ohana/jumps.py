@@ -258,7 +258,7 @@ def step_at(ramps: Ramps, model: Differences, at: np.ndarray) -> tuple[np.ndarra
     amplitude, error : ndarray, shape (n,)
         [DN]; 0 and infinity where the step cannot be told from the rest of the ramp.
     """
-    score, information = _run(ramps, model, np.asarray(at, np.int64), 2)
+    score, information = _run(ramps, model, np.ascontiguousarray(at, np.int64), 2)
     known = information > 0
     safe = np.where(known, information, 1.0)
     return np.where(known, score / safe, 0.0), np.where(known, safe**-0.5, np.inf)
