@@ -217,7 +217,7 @@ def describe(
         few = np.inf  # a single bad read
     own, lead = compare(ramp, best, other, noise_error)
     score = min(own, lead + LEAD) - few
-    forgets = min(ramp.filter[0, -1] / FORGETTING[1], 1.0) ** 1.5
+    forgets = min(ramp.filter[0, -1] / FORGETTING[1], 1.0) ** 2
     score += FORGETTING[0] * forgets * max(1.0 - 25.0 / path.size, 0.0)
     gain = max(alone - chi2, 0.0)
     measures = {
