@@ -69,9 +69,13 @@ def rays(kind: Kind, size: int) -> SimulationConfig:
 
 
 def telegraph(kind: Kind, size: int) -> SimulationConfig:
-    """Telegraph noise, from invisible to plain, in half a percent of the pixels."""
-    amplitude = (1.0 * kind.read_noise, 25.0 * kind.read_noise)
-    period = (4.0, max(kind.reads / 2.5, 5.0))
+    """Telegraph noise, from invisible to plain, in half a percent of the pixels.
+
+    Within the default limits: at most 50 transitions, at most 300 DN.
+    """
+    gain = kind.settings(size).gain
+    amplitude = (1.0 * kind.read_noise, min(25.0 * kind.read_noise, 290.0 * gain))
+    period = (max(4.0, kind.reads / 16), max(kind.reads / 2.5, 5.0))
     return kind.settings(
         size,
         telegraph_pixels=size**2 // 200,
