@@ -234,6 +234,9 @@ def recovery(kind: Kind, n: int, rng: np.random.Generator) -> None:
     ramps, amplitude, dwells, shape = with_noise(kind, n, rng, (200.0, 5000.0))
     outcome = apply_rule(kind, ramps, rng)
     found, fit = np.flatnonzero(outcome.called()), outcome.fit
+    if not found.size:
+        print(f"{kind} | none found", flush=True)
+        return
     ratio = fit.amplitude[fit.accepted] / (amplitude[found] / GAIN)
     path = shape[:, found]
     moves = (np.diff(path, axis=0) != 0).sum(axis=0)
@@ -254,8 +257,9 @@ def three_levels(kind: Kind, n: int, rng: np.random.Generator) -> None:
     cells = []
     for chi2 in ((200.0, 500.0), (500.0, 5000.0)):
         outcome = apply_rule(kind, with_noise(kind, n, rng, chi2, third=True)[0], rng)
-        three = outcome.fit.n_levels[outcome.fit.accepted] == 3
-        cells.append(f"{outcome.called().mean():.3f} {three.mean():.3f}")
+        found = outcome.fit.accepted.sum()
+        three = (outcome.fit.n_levels[outcome.fit.accepted] == 3).sum() / max(found, 1)
+        cells.append(f"{outcome.called().mean():.3f} {three:.3f}")
     print(f"{kind} | " + " | ".join(cells), flush=True)
 
 
