@@ -23,8 +23,8 @@ from scipy.optimize import minimize
 from machine import describe
 from ohana.config import DetectorConfig
 from ohana.differences import differences
-from ohana.rules.level_search import place, prepare
 from ohana.rules.levels import forward
+from ohana.rules.ramp_models import place, prepare
 from ohana.rules.telegraph_noise import (
     CANDIDATE,
     CONFIDENCE,

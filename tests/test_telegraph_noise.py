@@ -7,8 +7,8 @@ import pytest
 
 from ohana.config import DetectorConfig
 from ohana.differences import differences
-from ohana.rules.level_search import place, prepare
 from ohana.rules.levels import backward, forward, viterbi
+from ohana.rules.ramp_models import place, prepare
 from ohana.rules.telegraph_noise import (
     CANDIDATE,
     MIN_READS,

@@ -14,7 +14,8 @@ from scipy.special import expit
 
 from ohana.config import DetectorConfig
 from ohana.differences import Differences
-from ohana.rules.level_search import Model, Ramp, compare, decode, fit_levels, prepare
+from ohana.rules.level_search import compare, decode, fit_levels
+from ohana.rules.ramp_models import Model, Ramp, prepare
 from ohana.rules.screen import CANDIDATE, NOISE_ERROR, read_noise_terms, screen
 
 __all__ = ["CANDIDATE", "MIN_READS", "NOISE_ERROR", "TelegraphFit", "fit_telegraph_noise", "screen"]
