@@ -102,7 +102,8 @@ def step_window(
         ramps.left_out[apart.reshape(len(apart), -1)] = True
     ramps.left_out[read] = False
     bright = np.flatnonzero(np.abs(maps.rate[window].ravel()) * len(block.data) > CURVED_SIGNAL)
-    ramps.curved[bright] = is_curved(ramps.select(bright), model)
+    some = ramps.select(bright)
+    ramps.curved[bright] = is_curved(some, scan(some, model, quick=True), model)
     if len(block.data) < SHORT:
         wide = tuple(slice(max(s.start - BESIDE, 0), s.stop + BESIDE) for s in window)
         around = float(np.nanmedian(maps.noise[wide])) ** 2

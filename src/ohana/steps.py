@@ -58,7 +58,8 @@ def find_steps(
     parts = [_saturating(ramps, dof, scanned, model, config)]
     for start in range(0, len(index), BATCH):
         part = index[start : start + BATCH]
-        found, rate[part] = _search(ramps.select(part), dof[part], model, config)
+        plain = Scan(*(values[part] for values in scanned))
+        found, rate[part] = _search(ramps.select(part), dof[part], plain, model, config)
         parts.append(found._replace(col=part[found.col].astype(np.int32)))
     steps = join_steps(parts)
     return steps.select(np.lexsort((steps.read, steps.col))), rate
@@ -72,9 +73,11 @@ def _strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return gaussian(sigma, dof), np.where(up, scanned.up_read, scanned.down_read).astype(int)
 
 
-def is_curved(ramps: Ramps, model: Differences) -> np.ndarray:
-    """Tell bright ramps that a curve describes better than one step (boolean, shape (n,))."""
-    plain = scan(ramps, model, quick=True)
+def is_curved(ramps: Ramps, plain: Scan, model: Differences) -> np.ndarray:
+    """Tell bright ramps that a curve describes better than one step (boolean, shape (n,)).
+
+    ``plain`` is their scan without a curve.
+    """
     curved = (np.abs(plain.rate * plain.used) > CURVED_SIGNAL) & (plain.used >= CURVED_READS)
     index = np.flatnonzero(curved)
     bent = scan(ramps._replace(curved=np.ones(len(curved))).select(index), model, quick=True)
@@ -84,12 +87,11 @@ def is_curved(ramps: Ramps, model: Differences) -> np.ndarray:
 
 
 def _search(
-    ramps: Ramps, dof: np.ndarray, model: Differences, config: DetectorConfig
+    ramps: Ramps, dof: np.ndarray, plain: Scan, model: Differences, config: DetectorConfig
 ) -> tuple[Steps, np.ndarray]:
     """Find the steps of ramps that have at least one, and the rates without them."""
-    ramps = ramps._replace(
-        left_out=np.zeros(ramps.data.shape, bool), curved=is_curved(ramps, model).astype(float)
-    )
+    curved = is_curved(ramps, plain, model).astype(float)
+    ramps = ramps._replace(left_out=np.zeros(ramps.data.shape, bool), curved=curved)
     _leave_out(ramps, np.arange(len(dof)), dof, model, config)
     # No smooth curve has steps in half of its reads: a snowball's core that grows, rather.
     bent = ramps.curved > 0
