@@ -108,10 +108,6 @@ def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
     return View(window, look, distance, inside & (stop >= core.read), own, (landed, total))
 
 
-def _around(place: float, reach: float, size: int) -> slice:
-    return slice(max(int(place - reach), 0), min(int(place + reach) + 2, size))
-
-
 def halo_radius(core: Core, view: View) -> float:
     """Return the distance at which the halo falls below `FOOTPRINT_SIGMA` errors [pixel]."""
     error = view.look.alone[np.isfinite(view.look.alone) & ~view.core]
