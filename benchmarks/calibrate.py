@@ -16,8 +16,8 @@ import numpy as np
 from machine import describe
 from ohana.catalog import Detection, member_pixels, read_catalogue
 from ohana.config_file import load_config
+from ohana.evaluate.match import Members
 from ohana.labels import Label
-from ohana.match import Members
 from ohana.predictor import Predictor
 from ohana.simulate import preset, simulate_to_fits
 from ohana.simulate.truth import Truth

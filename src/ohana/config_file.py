@@ -1,4 +1,4 @@
-"""Read `DetectorConfig` from YAML, with every mistake reported at once by line and key."""
+"""Read settings from YAML, with every mistake reported at once by line and key."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import re
 import reprlib
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class _Loader(yaml.SafeLoader):
@@ -61,7 +63,7 @@ def preset_names() -> list[str]:
 
 
 def load_config(source: str | Path | None) -> DetectorConfig:
-    """Read settings from a YAML file, or take a preset by its name.
+    """Read settings of the detector from a YAML file, or take a preset by its name.
 
     Parameters
     ----------
@@ -79,6 +81,14 @@ def load_config(source: str | Path | None) -> DetectorConfig:
     if str(source) in preset_names():
         path = resources.files("ohana") / "presets" / f"{source}.yaml"
         return parse_config(path.read_text("utf-8"), str(source))
+    if not Path(source).exists():
+        presets = ", ".join(preset_names())
+        raise OhanaError(f"{source}: no such settings file, and no preset ({presets})")
+    return load_settings(source, DetectorConfig)
+
+
+def load_settings(source: str | Path, kind: type[Settings]) -> Settings:
+    """Read settings of some kind from a YAML file; errors as in `load_config`."""
     try:
         text = Path(source).read_text("utf-8")
     except UnicodeDecodeError:
@@ -86,15 +96,14 @@ def load_config(source: str | Path | None) -> DetectorConfig:
             f"{source}: wanted a YAML text file, got bytes that are not UTF-8"
         ) from None
     except FileNotFoundError:
-        presets = ", ".join(preset_names())
-        raise OhanaError(f"{source}: no such settings file, and no preset ({presets})") from None
+        raise OhanaError(f"{source}: no such settings file") from None
     except OSError as error:
         raise OhanaError(f"{source}: cannot read settings: {error.strerror}") from None
-    return parse_config(text, str(source))
+    return parse_settings(text, str(source), kind)
 
 
 def parse_config(text: str, name: str = "settings") -> DetectorConfig:
-    """Read settings from YAML text; ``name`` is what error messages call it.
+    """Read settings of the detector from YAML text; see `parse_settings`.
 
     Examples
     --------
@@ -105,14 +114,34 @@ def parse_config(text: str, name: str = "settings") -> DetectorConfig:
         ...
     ohana.errors.OhanaError: my.yaml:1: sigma_treshold: unknown key, did you mean sigma_threshold?
     """
+    return parse_settings(text, name, DetectorConfig)
+
+
+def parse_settings(text: str, name: str, kind: type[Settings]) -> Settings:
+    """Read settings of some kind from YAML text.
+
+    Parameters
+    ----------
+    text : str
+        ``key: value`` lines.
+    name : str
+        What error messages call the text.
+    kind : type of pydantic.BaseModel
+        Says which keys there are, and which values are right.
+
+    Raises
+    ------
+    OhanaError
+        One line for each mistake: name, line, key, what was wanted and what came.
+    """
     entries, problems = _read_entries(text, name)
     values = {}
     for key, entry in entries.items():
-        if key in DetectorConfig.model_fields:
+        if key in kind.model_fields:
             values[key] = entry.value
         else:
-            problems.append((entry.line, f"{key}: unknown key{_suggestion(key)}"))
-    config, invalid = _validate(values)
+            problems.append((entry.line, f"{key}: unknown key{_suggestion(key, kind)}"))
+    config, invalid = _validate(values, kind)
     for key, message in invalid:
         line = max((entries[k].line for k in values if re.search(rf"\b{k}\b", key)), default=1)
         problems.append((line, f"{key}: {message}" if message else key))
@@ -154,14 +183,16 @@ def _read_entries(text: str, name: str) -> tuple[dict[str, _Entry], list[tuple[i
         raise OhanaError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from None
 
 
-def _suggestion(key: str) -> str:
+def _suggestion(key: str, kind: type[BaseModel]) -> str:
     """Name the known key nearest to an unknown one."""
-    known = list(DetectorConfig.model_fields)
+    known = list(kind.model_fields)
     near = difflib.get_close_matches(key.lower().replace("telegraph_noise", "rtn"), known, n=1)
     return f", did you mean {near[0]}?" if near else ""
 
 
-def _validate(values: dict[str, Any]) -> tuple[DetectorConfig | None, list[tuple[str, str]]]:
+def _validate(
+    values: dict[str, Any], kind: type[Settings]
+) -> tuple[Settings | None, list[tuple[str, str]]]:
     """Return the settings or None, and what is wrong as (key, message).
 
     Wrong values are taken out and the others tried again, because relations between fields
@@ -170,7 +201,7 @@ def _validate(values: dict[str, Any]) -> tuple[DetectorConfig | None, list[tuple
     problems: list[tuple[str, str]] = []
     while True:
         try:
-            return DetectorConfig(**values), problems
+            return kind(**values), problems
         except ValidationError as error:
             details = error.errors()
         for detail in details:

@@ -11,8 +11,8 @@ from scipy.special import ndtr, owens_t
 
 from ohana.catalog import member_pixels
 from ohana.differences import differences
+from ohana.evaluate.match import Members
 from ohana.labels import MASK_PRIORITY, Label, label_of
-from ohana.match import Members
 from ohana.simulate.truth import TrueEvent, Truth
 
 #: A first read is right when it is off by no more than this.
