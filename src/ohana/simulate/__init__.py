@@ -1,8 +1,10 @@
 """Simulated exposures with known truth."""
 
-from ohana.simulate.config import PRESETS, SimulationConfig, preset
+from ohana.simulate.config import SimulationConfig
 from ohana.simulate.exposure import Simulated, simulate_exposure, simulate_to_fits
 from ohana.simulate.fits import write_fits
+from ohana.simulate.presets import PRESETS, preset
+from ohana.simulate.seeds import exposure_rng
 from ohana.simulate.truth import TrueEvent, Truth
 
 __all__ = [
@@ -11,6 +13,7 @@ __all__ = [
     "SimulationConfig",
     "TrueEvent",
     "Truth",
+    "exposure_rng",
     "preset",
     "simulate_exposure",
     "simulate_to_fits",

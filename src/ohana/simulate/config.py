@@ -1,8 +1,8 @@
-"""What a simulated exposure is made of: every setting with its unit, and named presets."""
+"""What a simulated exposure is made of: every setting with its unit."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -31,8 +31,22 @@ class SimulationConfig(BaseModel):
     cols: int = Field(512, ge=1, description="Width of the array [pixel].")
     border: int = Field(4, ge=0, description="Width of the reference-pixel border [pixel].")
     outputs: int = Field(4, ge=1, description="Read-out channels, side by side along rows.")
-    frame_time: float = Field(1.4, gt=0, description="Time between reads [s].")
+    frame_time: float = Field(1.4, gt=0, description="Time of one frame [s].")
+    nframes: int = Field(1, ge=1, description="Frames averaged into each read.")
+    groupgap: int = Field(0, ge=0, description="Frames dropped between reads.")
+    first_interval: float | None = Field(
+        None, gt=0, description="Time from read 0 to read 1 where it differs from the others [s]."
+    )
     pixel_pitch: float = Field(18.0, gt=0, description="Width of a pixel [micron].")
+
+    # File: how the array lies in it, and what it says of itself
+    layout: Literal["cube", "jwst", "wfc3"] = Field("cube", description="Kind of FITS file.")
+    instrument: str = Field("", description="Name of the instrument in the header.")
+    detector: str = Field("", description="Name of the detector in the header.")
+    fast_axis: int = Field(
+        1, description="Axis along which pixels follow: 1 columns, 2 rows, negative descending."
+    )
+    slow_axis: int = Field(2, description="Axis along which lines follow, likewise.")
 
     # Charge: what falls on the pixels and how they hold it
     dark_current: float = Field(0.01, ge=0, description="Dark current [e-/s per pixel].")
@@ -130,6 +144,16 @@ class SimulationConfig(BaseModel):
             raise ValueError(
                 f"outputs: wanted a divisor of the width {self.cols}, got {self.outputs}"
             )
+        if sorted([abs(self.fast_axis), abs(self.slow_axis)]) != [1, 2]:
+            raise ValueError(
+                "fast_axis, slow_axis: wanted one of +-1 and one of +-2, "
+                f"got {self.fast_axis} and {self.slow_axis}"
+            )
+        if self.nframes > 1 and self.read_interval(0) < self.nframes * self.frame_time:
+            raise ValueError(
+                f"first_interval: wanted at least {self.nframes} frames of {self.frame_time:g} s, "
+                f"got {self.first_interval:g} s"
+            )
         for name, value in self:
             if isinstance(value, tuple) and not 0 <= value[0] <= value[1]:
                 raise ValueError(f"{name}: wanted 0 <= lowest <= highest, got {value}")
@@ -145,10 +169,28 @@ class SimulationConfig(BaseModel):
         """Height and width of the light-sensitive part."""
         return self.rows - 2 * self.border, self.cols - 2 * self.border
 
+    def read_interval(self, read: int) -> float:
+        """Time from a read to the next [s]."""
+        if read == 0 and self.first_interval is not None:
+            return self.first_interval
+        return (self.nframes + self.groupgap) * self.frame_time
+
+    @property
+    def frame_times(self) -> np.ndarray:
+        """Time since the reset of each frame that goes into a read [s], shape (T, nframes)."""
+        intervals = [self.read_interval(read) for read in range(self.reads - 1)]
+        starts = self.frame_time + np.cumsum([0.0, *intervals])
+        return starts[:, None] + self.frame_time * np.arange(self.nframes)
+
+    @property
+    def read_times(self) -> np.ndarray:
+        """Mean time of each read since the reset [s], shape (T,)."""
+        return self.frame_times.mean(axis=1)
+
     @property
     def exposure_time(self) -> float:
         """Time from the first to the last read [s]."""
-        return (self.reads - 1) * self.frame_time
+        return float(np.ptp(self.read_times))
 
     @property
     def saturation(self) -> float:
@@ -162,49 +204,3 @@ class SimulationConfig(BaseModel):
         """
         others = self.pink_common**2 + self.pink_output**2 + self.odd_even**2 / 4
         return np.sqrt(np.asarray(white, np.float64) ** 2 + others + self.gain**2 / 12)
-
-
-_DETECTOR: dict[str, Any] = {
-    "read_noise_spread": 0.1,
-    "pink_common": 3.0,
-    "pink_output": 1.0,
-    "odd_even": 0.5,
-    "hot_fraction": 1e-3,
-    "saturating_fraction": 1e-4,
-}
-_TELEGRAPH: dict[str, Any] = {"telegraph_fraction": 1e-4}
-
-#: Settings by name; see `preset`.
-PRESETS: dict[str, dict[str, Any]] = {
-    "dark": _DETECTOR,
-    "sky": _DETECTOR | {"sky": 0.5, "stars": 200},
-    # Muons at sea level: one per cm2 and minute; snowballs ten times rarer than in space.
-    "ground": _DETECTOR
-    | _TELEGRAPH
-    | {"cosmic_ray_rate": 1 / 60, "snowball_rate": 0.005, "outputs": 32},
-    # Rates seen by JWST at L2: 2.3-4.3 hits/cm2/s, one snowball per 20 s and detector.
-    "l2": _DETECTOR | _TELEGRAPH | {"cosmic_ray_rate": 3.0, "snowball_rate": 0.05, "sky": 0.2},
-    # A bit of everything on a quarter of an array's width, to look at.
-    "demo": _DETECTOR
-    | {
-        "sky": 0.2,
-        "stars": 60,
-        "cosmic_rays": 250,
-        "telegraph_pixels": 80,
-        "telegraph_amplitude": (40.0, 400.0),
-        "snowballs": 6,
-    },
-}
-
-
-def preset(name: str, **changes: Any) -> SimulationConfig:
-    """Return a preset (``dark``, ``sky``, ``ground``, ``l2``, ``demo``) with some changes.
-
-    Examples
-    --------
-    >>> preset("l2", reads=450).cosmic_ray_rate
-    3.0
-    """
-    if name not in PRESETS:
-        raise ValueError(f"preset: wanted one of {sorted(PRESETS)}, got {name!r}")
-    return SimulationConfig(**(PRESETS[name] | changes))
