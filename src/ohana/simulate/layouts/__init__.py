@@ -1,0 +1,1 @@
+"""File layouts of instruments for simulated exposures."""
