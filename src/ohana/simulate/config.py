@@ -149,7 +149,7 @@ class SimulationConfig(BaseModel):
                 "fast_axis, slow_axis: wanted one of +-1 and one of +-2, "
                 f"got {self.fast_axis} and {self.slow_axis}"
             )
-        if self.nframes > 1 and self.read_interval(0) < self.nframes * self.frame_time:
+        if self.nframes > 1 and self.read_intervals[0] < self.nframes * self.frame_time:
             raise ValueError(
                 f"first_interval: wanted at least {self.nframes} frames of {self.frame_time:g} s, "
                 f"got {self.first_interval:g} s"
@@ -169,17 +169,18 @@ class SimulationConfig(BaseModel):
         """Height and width of the light-sensitive part."""
         return self.rows - 2 * self.border, self.cols - 2 * self.border
 
-    def read_interval(self, read: int) -> float:
-        """Time from a read to the next [s]."""
-        if read == 0 and self.first_interval is not None:
-            return self.first_interval
-        return (self.nframes + self.groupgap) * self.frame_time
+    @property
+    def read_intervals(self) -> np.ndarray:
+        """Time from each read to the next [s], shape (T - 1,)."""
+        intervals = np.full(self.reads - 1, (self.nframes + self.groupgap) * self.frame_time)
+        if self.first_interval is not None:
+            intervals[0] = self.first_interval
+        return intervals
 
     @property
     def frame_times(self) -> np.ndarray:
         """Time since the reset of each frame that goes into a read [s], shape (T, nframes)."""
-        intervals = [self.read_interval(read) for read in range(self.reads - 1)]
-        starts = self.frame_time + np.cumsum([0.0, *intervals])
+        starts = self.frame_time + np.cumsum([0.0, *self.read_intervals])
         return starts[:, None] + self.frame_time * np.arange(self.nframes)
 
     @property
@@ -190,7 +191,7 @@ class SimulationConfig(BaseModel):
     @property
     def exposure_time(self) -> float:
         """Time from the first to the last read [s]."""
-        return float(np.ptp(self.read_times))
+        return float(self.read_intervals.sum())
 
     @property
     def saturation(self) -> float:

@@ -1,4 +1,10 @@
-"""What the sources of events have in common: when they come, how many, what they leave behind."""
+"""What the sources of events have in common: when they come, how many, what they leave behind.
+
+Time is counted in frames: those that go into reads, one after another, as they stand in
+``config.frame_times`` read row by row. Of what is there from frame ``f`` on, read
+``f // nframes`` shows a part, since it is the mean of frames before and after; the next read
+shows all. Without averaging a frame is a read.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +18,15 @@ from ohana.simulate.config import SimulationConfig
 
 
 class Deposits(NamedTuple):
-    """Charge that appears in pixels, one entry per pixel and read.
+    """Charge that appears in pixels, one entry per pixel and frame.
 
-    ``row``, ``col`` count in the active part of the array; ``read`` is the first read that
+    ``row``, ``col`` count in the active part of the array; ``frame`` is the first frame that
     contains the ``charge`` [e-].
     """
 
     row: np.ndarray
     col: np.ndarray
-    read: np.ndarray
+    frame: np.ndarray
     charge: np.ndarray
 
 
@@ -28,11 +34,11 @@ class Deposits(NamedTuple):
 class Source:
     """One event as put into the pixels, before they couple, fill up and are read.
 
-    ``facts`` are plain values for the truth.
+    ``frame`` is the first that contains it, ``facts`` are plain values for the truth.
     """
 
     label: Label
-    first_frame: int
+    frame: int
     deposits: Deposits
     facts: dict[str, object] = field(default_factory=dict)
 
@@ -42,18 +48,42 @@ def draw_count(wanted: int | None, expected: float, rng: np.random.Generator) ->
     return int(rng.poisson(expected)) if wanted is None else wanted
 
 
-def draw_reads(count: int, config: SimulationConfig, rng: np.random.Generator) -> np.ndarray:
-    """Draw the first reads of events: uniform, a part of them moved to either end of the ramp."""
-    reads = rng.integers(1, config.reads, count)
+def draw_frames(count: int, config: SimulationConfig, rng: np.random.Generator) -> np.ndarray:
+    """Draw the first frames of events.
+
+    They come at any time between the first frame and the last; a part of them is moved to the
+    first or last two reads after read 0, at their first frames.
+    """
+    waits = np.diff(config.frame_times.ravel())
+    frames = 1 + rng.choice(len(waits), count, p=waits / waits.sum())
     ends = np.unique(np.clip([1, 2, config.reads - 2, config.reads - 1], 1, None))
     moved = rng.random(count) < config.ends_fraction
-    return np.where(moved, rng.choice(ends, count), reads)
+    return np.where(moved, rng.choice(ends, count) * config.nframes, frames)
+
+
+def first_read(frame: np.ndarray, nframes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first read that a frame is part of, and how much it shows of what came then.
+
+    Parameters
+    ----------
+    frame : ndarray of int
+        First frame that contains something.
+    nframes : int
+        Frames averaged into a read.
+
+    Examples
+    --------
+    >>> first_read(np.array([4, 5, 7, 8]), 4)
+    (array([1, 1, 1, 2]), array([1.  , 0.75, 0.25, 1.  ]))
+    """
+    read, before = np.divmod(frame, nframes)
+    return read, 1 - before / nframes
 
 
 def join_deposits(sources: list[Source]) -> Deposits:
-    """Return the deposits of all sources in order of their reads."""
+    """Return the deposits of all sources in order of their frames."""
     empty = Deposits(*(np.empty(0, kind) for kind in (np.int32, np.int32, np.int32, np.float32)))
     columns = zip(empty, *(source.deposits for source in sources), strict=True)
     every = Deposits(*(np.concatenate(column) for column in columns))
-    order = np.argsort(every.read, kind="stable")
+    order = np.argsort(every.frame, kind="stable")
     return Deposits(*(column[order] for column in every))
