@@ -38,7 +38,7 @@ def maps_of(*best):
 
 def find(steps, maps=None, **settings):
     group = link_steps(steps, np.ones(len(steps.row), np.int32), SHAPE)
-    return find_cosmic_rays(steps, group, maps or maps_of(), DetectorConfig(**settings))
+    return find_cosmic_rays(steps, group, maps or maps_of(), DetectorConfig(**settings))[0]
 
 
 def pixels(event):

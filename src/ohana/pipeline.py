@@ -34,7 +34,7 @@ from ohana.processed import (
 from ohana.ramp import Ramp, row_blocks
 from ohana.read import open_exposure
 from ohana.refpix import fit_reference
-from ohana.rules.cosmic_rays import charge_steps, find_cosmic_rays, wing_steps
+from ohana.rules.cosmic_rays import Population, charge_steps, find_cosmic_rays, wing_steps
 from ohana.rules.snowballs import find_snowballs
 from ohana.rules.telegraph_noise import MIN_READS
 from ohana.summary import Summary, summarise
@@ -47,10 +47,11 @@ Progress = Callable[[str, int, int], None]
 
 
 class Found(NamedTuple):
-    """Events and per-pixel maps of one integration."""
+    """Events and per-pixel maps of one integration, and what confidences rest on."""
 
     events: list[Event]
     maps: PixelMaps
+    population: Population
 
 
 def predict(
@@ -138,15 +139,13 @@ def predict_ramp(
     new = processed and source.corrected is None
     place = writing_processed(cube_path, (reads - 1, height, width)) if new else nullcontext()
     with place as cube:
-        steps, telegraph, maps = walk(source, config, cube, progress)
-        events = link_events(source, steps, maps, config, progress)
-        events += outside_snowballs(telegraph, events, maps.stop.shape)
+        found = find_events(source, config, progress, cube)
     # An older cube that stays beside these features must not be taken for theirs.
     ours = processed or source.corrected is not None
     mark = mark_of(cube_path, made_of) if ours else made_of
-    write_features(features_path, maps, mark, ramp.facts.frame_time)
+    write_features(features_path, found.maps, mark, ramp.facts.frame_time)
     files = [features_path, *([cube_path] if processed else [])]
-    return Found(events, maps), files, [notice]
+    return found, files, [notice]
 
 
 def _reused(ramp: Ramp, cube_path: Path, features_path: Path, made_of: str) -> Source | None:
@@ -157,6 +156,34 @@ def _reused(ramp: Ramp, cube_path: Path, features_path: Path, made_of: str) -> S
     if planes is None or features is None or features[1] != mark_of(cube_path, made_of):
         return None
     return Source(ramp, None, Corrected(planes, features[0]["first_usable"], features[0]["stop"]))
+
+
+def find_events(
+    source: Source,
+    config: DetectorConfig,
+    progress: Progress,
+    cube: Processed | None = None,
+    population: Population | None = None,
+) -> Found:
+    """Find the events of one integration: all stages between reading and writing.
+
+    Parameters
+    ----------
+    source : Source
+        Ramp and its correction.
+    config : DetectorConfig
+        Settings.
+    progress : callable
+        Called with the name of a stage, the parts done and the parts in all.
+    cube : Processed, optional
+        Where to write the corrected reads.
+    population : Population, optional
+        How frequent noise and charge are, if that is known better than from this ramp.
+    """
+    steps, telegraph, maps = walk(source, config, cube, progress)
+    events, population = link_events(source, steps, maps, config, progress, population)
+    events += outside_snowballs(telegraph, events, maps.stop.shape)
+    return Found(events, maps, population)
 
 
 def walk(
@@ -194,8 +221,13 @@ def _empty_maps(like: PixelMaps, shape: tuple[int, int]) -> PixelMaps:
 
 
 def link_events(
-    source: Source, steps: Steps, maps: PixelMaps, config: DetectorConfig, progress: Progress
-) -> list[Event]:
+    source: Source,
+    steps: Steps,
+    maps: PixelMaps,
+    config: DetectorConfig,
+    progress: Progress,
+    population: Population | None = None,
+) -> tuple[list[Event], Population]:
     """Link the steps of neighbouring pixels to snowballs and cosmic rays."""
     progress("events", 0, 1)
     border = border_mask(source.ramp)
@@ -210,9 +242,9 @@ def link_events(
         group = link_steps(steps, slack, maps.stop.shape)
     # Reference pixels hold no charge, so none joins an event beside them either.
     light = replace(maps, best_significance=np.where(border, 0, maps.best_significance))
-    rays = find_cosmic_rays(steps, group, light, config)
+    rays, population = find_cosmic_rays(steps, group, light, config, population)
     progress("events", 1, 1)
-    return snowballs + rays
+    return snowballs + rays, population
 
 
 def outside_snowballs(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy import ndimage, stats
 
@@ -25,6 +27,22 @@ NOISE_BAND = (3.5, 4.0)
 REAL_BAND = (0.5, 4.0)
 #: Confidence never exceeds this: not all that is false is noise.
 MOST_CONFIDENT = 0.98
+
+
+class Population(NamedTuple):
+    """How frequent events of noise and of charge are in an exposure: events of one pixel, of more.
+
+    Attributes
+    ----------
+    noise : tuple of float
+        Events that noise makes, times this is their density per sigma at a significance where
+        the normal distribution has density one.
+    real : tuple of float
+        Real events per sigma near the threshold.
+    """
+
+    noise: tuple[float, float]
+    real: tuple[float, float]
 
 
 def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
@@ -87,8 +105,12 @@ def wing_steps(
 
 
 def find_cosmic_rays(
-    steps: Steps, group: np.ndarray, maps: PixelMaps, config: DetectorConfig
-) -> list[Event]:
+    steps: Steps,
+    group: np.ndarray,
+    maps: PixelMaps,
+    config: DetectorConfig,
+    population: Population | None = None,
+) -> tuple[list[Event], Population]:
     """Make cosmic rays of linked steps.
 
     Parameters
@@ -101,11 +123,15 @@ def find_cosmic_rays(
         Per-pixel results.
     config : DetectorConfig
         The fields of the stages "steps", "events" and "cosmic rays" act here.
+    population : Population, optional
+        What confidences rest on; measured from these very steps if absent.
 
     Returns
     -------
-    list of Event
+    events : list of Event
         Those of more than ``cosmic_ray_max_spatial_extent`` pixels are flagged ``extended``.
+    population : Population
+        As given or measured.
     """
     bright = steps.amplitude >= config.cosmic_ray_min_step
     # A jump into saturation without a rate before it is no evidence on its own.
@@ -114,21 +140,24 @@ def find_cosmic_rays(
     steps, group = _join_neighbours(steps, group, maps, config)
     order = np.lexsort((steps.read, -steps.amplitude, group))
     steps, group = _once_per_pixel(steps.select(order), group[order], maps.stop.shape)
-    if not len(group):
-        return []
     start = np.flatnonzero(np.diff(group, prepend=-1))
     size = np.diff(start, append=len(group))
-    significance = np.maximum.reduceat(steps.significance, start)
-    confidence = event_confidence(significance, size, maps.best_significance, config)
+    significance = steps.significance[:0]
+    if len(group):
+        significance = np.maximum.reduceat(steps.significance, start)
+    if population is None:
+        population = measure_population(significance, size, maps.best_significance, config)
+    confidence = event_confidence(significance, size, population)
     keep = steps.amplitude[start] >= config.cosmic_ray_min_intensity
     keep &= (size >= config.min_anomaly_pixels) & (confidence >= config.min_confidence)
     first_frame = _dominant_read(steps, group, start)
-    return [
+    events = [
         _event(Steps(*(column[first:last] for column in steps)), int(read), float(sure), config)
         for first, last, read, sure in zip(
             start[keep], (start + size)[keep], first_frame[keep], confidence[keep], strict=True
         )
     ]
+    return events, population
 
 
 def _once_per_pixel(
@@ -144,16 +173,15 @@ def _once_per_pixel(
     return steps.select(keep), group[keep]
 
 
-def event_confidence(
+def measure_population(
     significance: np.ndarray, size: np.ndarray, best: np.ndarray, config: DetectorConfig
-) -> np.ndarray:
-    """Probability that events are real, from how many of their kind noise would make.
+) -> Population:
+    """Measure how many events noise makes, and how many are real, from what is seen.
 
-    The local false discovery rate (Efron 2008, Stat. Sci. 23, 1) of events of one pixel, and of
-    more. The density of real events is taken to be the same at all significances near the
-    threshold, and measured a little above it; the density of false ones follows the Gaussian,
-    its height measured below the threshold. Chance neighbours make false events of several
-    pixels as much rarer as they are rare.
+    The density of false ones follows the Gaussian, its height measured below the threshold.
+    Chance neighbours make false events of several pixels as much rarer as they are rare. The
+    density of real events is taken to be the same at all significances near the threshold, and
+    measured a little above it.
 
     Parameters
     ----------
@@ -165,26 +193,51 @@ def event_confidence(
         Significance of the best step of every pixel [sigma].
     config : DetectorConfig
         ``sigma_threshold`` and ``neighbour_threshold`` act here.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        0 to `MOST_CONFIDENT`.
     """
     low, high = NOISE_BAND
     tries = np.sum((best >= low) & (best < high)) / (stats.norm.sf(low) - stats.norm.sf(high))
     beside = 8 * stats.norm.sf(config.neighbour_threshold)
     bottom, top = (config.sigma_threshold + above for above in REAL_BAND)
-    confidence = np.zeros(len(size))
+    noise, real = [], []
     for kind, rarity in ((size == 1, 1.0), (size > 1, beside)):
-        noise = tries * rarity
+        noise.append(float(tries * rarity))
         seen = np.sum(kind & (significance >= bottom) & (significance < top))
-        by_chance = noise * (stats.norm.sf(bottom) - stats.norm.sf(top))
+        by_chance = noise[-1] * (stats.norm.sf(bottom) - stats.norm.sf(top))
         # Half an event stands for those that an empty band may hide.
-        real = (max(seen - by_chance, 0.0) + 0.5) / (top - bottom)
-        false = noise * stats.norm.pdf(significance[kind])
-        confidence[kind] = MOST_CONFIDENT * real / (real + false)
-    return confidence
+        real.append(float((max(seen - by_chance, 0.0) + 0.5) / (top - bottom)))
+    return Population((noise[0], noise[1]), (real[0], real[1]))
+
+
+def event_confidence(
+    significance: np.ndarray, size: np.ndarray, population: Population
+) -> np.ndarray:
+    """Probability that events are real, from how many of their kind noise would make.
+
+    The local false discovery rate (Efron 2008, Stat. Sci. 23, 1) of events of one pixel, and of
+    more.
+
+    Parameters
+    ----------
+    significance : ndarray, shape (n,)
+        Of the most significant pixel of each event [sigma].
+    size : ndarray of int, shape (n,)
+        Pixels of each event.
+    population : Population
+        How frequent noise and charge are.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        0 to `MOST_CONFIDENT`.
+
+    Examples
+    --------
+    >>> event_confidence(np.array([5.0, 7.0]), np.ones(2), Population((1e6, 1.0), (3.0, 3.0)))
+    array([0.65708588, 0.97999703])
+    """
+    several = np.asarray(size > 1, int)
+    noise, real = np.array(population.noise)[several], np.array(population.real)[several]
+    return MOST_CONFIDENT * real / (real + noise * stats.norm.pdf(significance))
 
 
 def _dominant_read(steps: Steps, group: np.ndarray, start: np.ndarray) -> np.ndarray:
