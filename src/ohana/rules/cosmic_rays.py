@@ -232,8 +232,9 @@ def event_confidence(
 
     Examples
     --------
-    >>> event_confidence(np.array([5.0, 7.0]), np.ones(2), Population((1e6, 1.0), (3.0, 3.0)))
-    array([0.65708588, 0.97999703])
+    >>> usual = Population(noise=(1e6, 1.0), real=(3.0, 3.0))
+    >>> event_confidence(np.array([5.0, 7.0]), np.ones(2), usual).round(3)
+    array([0.655, 0.98 ])
     """
     several = np.asarray(size > 1, int)
     noise, real = np.array(population.noise)[several], np.array(population.real)[several]
