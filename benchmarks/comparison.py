@@ -1,0 +1,235 @@
+"""Compare ohana's rules with two-point differences and likelihood fits, at equal false alarms.
+
+Writes ``docs/evaluation.md`` and its picture: completeness of cosmic-ray pixels against S/N on dark
+and sky ramps, each code set to the same number of false pixels on ramps without any event. The
+peers need stcal (dependency group ``oracle``).
+
+Example::
+
+    python benchmarks/comparison.py --reads 8 20 --size 128 --output /tmp/evaluation
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+
+from completeness import TELEGRAPH_READS, Kind, quiet, rays, telegraph
+from machine import describe
+from ohana.catalog import Detection, read_catalogue
+from ohana.config import DetectorConfig
+from ohana.config_file import load_config
+from ohana.evaluate.comparison import (
+    TITLES,
+    Score,
+    comparison_table,
+    count_pixels,
+    empty_pixels,
+    equal_threshold,
+    flags_of,
+    plot_comparison,
+    score,
+)
+from ohana.evaluate.peers import PEERS, Flagged, flag_ramp
+from ohana.predictor import Predictor
+from ohana.read import open_exposure
+from ohana.refpix import fit_reference
+from ohana.simulate import SimulationConfig, Truth, simulate_exposure, write_fits
+from ohana.walk import Source
+
+#: Threshold of all codes in the second table, and of ohana in both [sigma].
+THRESHOLD = DetectorConfig().sigma_threshold
+#: Fewest false pixels that the peers are allowed, per million: hot pixels alone can exceed less.
+FEWEST = 20.0
+#: Exposures without events: as many as hold so many reads, within limits.
+QUIET_READS, QUIET = 480, (1, 8)
+TEXT = """\
+# ohana beside its peers
+
+Written by `python benchmarks/comparison.py`{options}; everything is seeded.
+{machine}, stcal {stcal}.
+
+Three codes look for charge that appears in one read, on the same simulated ramps: **ohana** by
+rules (preset `sensitive`: no floor in DN), the **two-point differences** of the JWST jump step
+and **likelihood** ramp fitting, both from stcal, without enlarging what they flag. All get the
+same reads, corrected by ohana's reference-pixel correction. The peers are told the true noise of
+every pixel; ohana measures it. Read noise is {noise:g} e- and differs by 10 % from pixel to
+pixel; there are 1/f noise, hot pixels and saturating pixels; `sky` adds background and stars.
+Gain {gain:g} e-/DN.
+
+S/N is that of the best linear estimator of a step at that read. A pixel is found if it is flagged
+at its read, or as near to it as its S/N lets anybody date it. False pixels are counted on ramps
+without any event ({quiet}).
+
+![Completeness against S/N at equal false alarms](images/evaluation.png)
+
+## At equal false alarms
+
+Thresholds of the peers are the lowest that give no more false pixels than ohana has at
+{threshold:g} sigma, or than {fewest:g} per million where ohana has fewer. Found cosmic-ray pixels by S/N; the
+last column is how many of the telegraph pixels with at least four transitions are taken for jumps
+of charge.
+
+{equal}
+
+## All at {threshold:g} sigma
+
+{same}
+"""
+
+
+class Exposure(NamedTuple):
+    """A simulated exposure as all codes get it, and what ohana found in it."""
+
+    truth: Truth
+    source: Source
+    noise: np.ndarray
+    found: Flagged
+
+
+def prepare(config: SimulationConfig, seed: int, folder: Path) -> Exposure:
+    """Simulate an exposure and run ohana on it."""
+    simulated = simulate_exposure(config, np.random.default_rng(seed))
+    path = folder / "exposure.fits"
+    write_fits(simulated, path)
+    settings = load_config("sensitive")
+    Predictor(config=settings).predict(path, folder / "found", processed=False)
+    detections: Sequence[Detection] = read_catalogue(folder / "found" / "detections.json")
+    ramp = open_exposure(path, settings)[0]
+    source = Source(ramp, fit_reference(ramp, settings)[0])
+    noise = config.total_noise(simulated.noise) / config.gain
+    return Exposure(simulated.truth, source, noise, flags_of(detections))
+
+
+def flag(exposure: Exposure, name: str, threshold: float) -> Flagged:
+    """Run one code, or take what ohana has found."""
+    if name == "ohana":
+        return exposure.found
+    return flag_ramp(exposure.source, exposure.noise, PEERS[name], threshold)
+
+
+def compare_kind(
+    kind: Kind, names: Sequence[str], arguments: argparse.Namespace
+) -> dict[str, list[Score]]:
+    """Score all codes on one kind of ramps: at equal false alarms, and at the same threshold."""
+    with TemporaryDirectory() as folder:
+
+        def exposure(simulate: Callable[[Kind, int], SimulationConfig], seed: int) -> Exposure:
+            place = Path(folder) / f"{simulate.__name__}{seed}"
+            place.mkdir()
+            return prepare(simulate(kind, arguments.size), seed, place)
+
+        count = int(np.clip(QUIET_READS // kind.reads, *QUIET))
+        silent = [exposure(quiet, 1000 * arguments.seed + k) for k in range(count)]
+        struck = exposure(rays, arguments.seed)
+        flickering = exposure(telegraph, arguments.seed) if kind.reads >= TELEGRAPH_READS else None
+
+        def false(name: str, at: float) -> int:
+            return sum(count_pixels(flag(e, name, at), empty_pixels(e.truth)) for e in silent)
+
+        empty = sum(int(empty_pixels(e.truth).sum()) for e in silent)
+
+        def scored(name: str, at: float) -> Score:
+            one = score(name, at, struck.truth, flag(struck, name, at), false(name, at))
+            if flickering is None:
+                return one._replace(empty=empty)
+            other = score(name, at, flickering.truth, flag(flickering, name, at), 0)
+            return one._replace(empty=empty, telegraph=other.telegraph)
+
+        ours = scored("ohana", THRESHOLD)
+        equal, same = [ours], [ours]
+        for name in names:
+            target = max(ours.false, round(1e-6 * FEWEST * empty))
+            at = equal_threshold(lambda at, name=name: false(name, at), target)
+            equal.append(scored(name, at))
+            same.append(scored(name, THRESHOLD))
+    return {"equal": equal, "same": same}
+
+
+def tables(results: dict[Kind, dict[str, list[Score]]], which: str) -> str:
+    """Join the tables of all kinds of ramps to one of markdown."""
+    lines: list[str] = []
+    for kind, scores in results.items():
+        heading, *rows = comparison_table(scores[which])
+        if not lines:
+            lines = [_row(("ramps", *heading)), _row(["---"] * (len(heading) + 1))]
+        lines += [_row((f"{kind.scene}, {kind.reads} reads", *row)) for row in rows]
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def picture(results: dict[Kind, dict[str, list[Score]]], path: Path) -> None:
+    """Draw one panel for each kind of ramps."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    scenes = list(dict.fromkeys(kind.scene for kind in results))
+    reads = list(dict.fromkeys(kind.reads for kind in results))
+    size = (3.4 * len(reads), 3.2 * len(scenes))
+    figure, axes = plt.subplots(
+        len(scenes), len(reads), figsize=size, squeeze=False, sharey=True, layout="constrained"
+    )
+    for kind, scores in results.items():
+        ax = axes[scenes.index(kind.scene), reads.index(kind.reads)]
+        plot_comparison(scores["equal"], ax)
+        rate = scores["equal"][0].false_rate
+        ax.set_title(f"{kind.scene}, {kind.reads} reads, {rate:.0f} false per million", fontsize=9)
+        ax.legend(fontsize=7, loc="lower right")
+        ax.label_outer()
+    figure.savefig(path, dpi=130)
+
+
+def main() -> None:
+    """Parse the command line, compare, write the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--scene", nargs="+", choices=["dark", "sky"], default=["dark", "sky"])
+    parser.add_argument("--reads", nargs="+", type=int, default=[8, 20, 60, 450])
+    parser.add_argument("--read-noise", type=float, default=12.0, help="RMS of one read [e-]")
+    parser.add_argument("--size", type=int, default=256, help="height and width [pixel]")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
+    parser.add_argument("--output", type=Path, default=Path("docs"), help="folder of the page")
+    arguments = parser.parse_args()
+    results = {}
+    for scene in arguments.scene:
+        for reads in arguments.reads:
+            kind, start = Kind(scene, reads, arguments.read_noise), perf_counter()
+            results[kind] = compare_kind(kind, arguments.peers, arguments)
+            seconds = perf_counter() - start
+            levels = [f"{TITLES[s.name]} {s.threshold:.2f}" for s in results[kind]["equal"]]
+            print(f"{scene}, {reads} reads: {', '.join(levels)} ({seconds:.0f} s)", flush=True)
+    (arguments.output / "images").mkdir(parents=True, exist_ok=True)
+    picture(results, arguments.output / "images" / "evaluation.png")
+    some = Kind(arguments.scene[0], arguments.reads[0], arguments.read_noise)
+    changed = {a.dest: getattr(arguments, a.dest) for a in parser._actions if a.dest != "help"}
+    given = [k for k, value in changed.items() if value != parser.get_default(k) and k != "output"]
+    text = TEXT.format(
+        options=f" (with {', '.join(f'{k} = {changed[k]}' for k in given)})" if given else "",
+        machine=describe(),
+        stcal=version("stcal"),
+        noise=arguments.read_noise,
+        gain=some.settings(arguments.size).gain,
+        quiet=f"{QUIET[0]} to {QUIET[1]} times {arguments.size} x {arguments.size} pixels",
+        fewest=FEWEST,
+        threshold=THRESHOLD,
+        equal=tables(results, "equal"),
+        same=tables(results, "same"),
+    )
+    (arguments.output / "evaluation.md").write_text(text)
+    print(arguments.output / "evaluation.md")
+
+
+if __name__ == "__main__":
+    main()
