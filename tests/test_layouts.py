@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from ohana import DetectorConfig, Predictor
+from ohana import Predictor
 from ohana.errors import OhanaError
 from ohana.read import open_exposure
 from ohana.simulate import SimulationConfig, simulate_exposure
@@ -217,9 +217,9 @@ def bright_rays():
     return simulate_exposure(config, np.random.default_rng(11))
 
 
-def found(path, folder, config=None):
+def found(path, folder):
     """Return (row, col, first_frame) of all detections."""
-    Predictor(config=config).predict(path, folder, processed=True)
+    Predictor().predict(path, folder, processed=True)
     catalogue = json.loads((folder / "detections.json").read_text())
     return {(*event["position"], event["first_frame"]) for event in catalogue}
 
