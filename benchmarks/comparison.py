@@ -73,9 +73,9 @@ without any event ({quiet}).
 ## At equal false alarms
 
 Thresholds of the peers are the lowest that give no more false pixels than ohana has at
-{threshold:g} sigma, or than {fewest:g} per million where ohana has fewer. Found cosmic-ray pixels by
-S/N; the last column is how many of the telegraph pixels with at least four transitions are taken
-for jumps of charge.
+{threshold:g} sigma, or than {fewest:g} per million where ohana has fewer. Found cosmic-ray pixels
+by S/N; the last column is how many of the telegraph pixels with at least four transitions are
+taken for jumps of charge.
 
 {equal}
 
