@@ -16,6 +16,7 @@ import numpy as np
 from machine import describe
 from ohana.catalog import Detection, member_pixels, read_catalogue
 from ohana.config_file import load_config
+from ohana.evaluate import measure_reliability
 from ohana.evaluate.match import Members
 from ohana.labels import Label
 from ohana.predictor import Predictor
@@ -24,7 +25,6 @@ from ohana.simulate.truth import Truth
 
 #: Reads by which a detection and the event it belongs to may differ.
 TOLERANCE = 8
-BINS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
 def are_real(truth: Truth, label: Label, entries: list[Detection]) -> np.ndarray:
@@ -66,25 +66,6 @@ def collect(size: int, exposures: int, seed: int) -> dict[Label, np.ndarray]:
     return {label: np.array(table).reshape(-1, 2) for label, table in rows.items()}
 
 
-def reliability(table: np.ndarray) -> list[str]:
-    """Compare confidence with the part that is real, bin by bin."""
-    lines = []
-    for low, high in itertools.pairwise(BINS):
-        top = table[:, 0] <= high if high == 1 else table[:, 0] < high
-        some = table[(table[:, 0] >= low) & top]
-        if len(some):
-            mean, real = some[:, 0].mean(), some[:, 1].mean()
-            lines.append(f"| {low:.2f}-{high:.2f} | {len(some)} | {mean:.3f} | {real:.3f} |")
-    return lines
-
-
-def calibration_error(table: np.ndarray) -> float:
-    """Mean distance of confidence and part real over the bins, weighted by their detections."""
-    bins = np.digitize(table[:, 0], BINS[1:-1])
-    sums = [np.bincount(bins, weights=table[:, k], minlength=len(BINS)) for k in (0, 1)]
-    return float(np.abs(sums[0] - sums[1]).sum() / max(len(table), 1))
-
-
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -98,8 +79,15 @@ def main() -> None:
     for label, table in tables.items():
         lines += ["", f"## {label.key.replace('_', ' ')}", ""]
         lines += ["| confidence | detections | mean | real |", "| --- | --- | --- | --- |"]
-        lines += reliability(table)
-        lines.append(f"\nExpected calibration error: {calibration_error(table):.3f}")
+        result = measure_reliability(table[:, 0], table[:, 1] > 0)
+        lines += [
+            f"| {b.low:.2f}-{b.high:.2f} | {b.count} | {b.mean:.3f} | {b.fraction:.3f} |"
+            for b in result.bins
+        ]
+        lines.append(
+            f"\nExpected calibration error: {result.error:.3f} "
+            f"({result.chance:.3f} by chance, from the numbers alone)"
+        )
     text = "\n".join(lines)
     print(text)
     if options.output:

@@ -23,9 +23,10 @@ import numpy as np
 
 from ohana import Predictor
 from ohana.catalog import read_catalogue
+from ohana.differences import differences
 from ohana.evaluate import Bin, Evaluation, evaluate
 from ohana.simulate import SimulationConfig, preset, simulate_to_fits
-from ohana.simulate.truth import step_errors
+from ohana.simulate.sensitivity import step_errors
 
 #: Charge per pixel of path of the faint cosmic rays, in errors of a step at mid-ramp: puts
 #: the brightest pixel of a typical hit at an S/N of about 8.
@@ -59,7 +60,8 @@ class Kind:
         rate = (config.dark_current + config.sky) * config.frame_time
         middle, end = np.array([self.reads // 2]), np.array([self.reads])
         noise = np.atleast_1d(config.total_noise(self.read_noise))
-        return float(step_errors(middle, end, noise, np.array([rate]))[0])
+        model = differences(config.read_times, config.frame_time)
+        return float(step_errors(middle, end, noise, np.array([rate]), model)[0])
 
 
 def rays(kind: Kind, size: int) -> SimulationConfig:
@@ -124,37 +126,37 @@ def add_bins(bins: Iterable[Bin]) -> Bin:
 
 def ray_cells(scores: list[Evaluation]) -> list[str]:
     """Show completeness and what noise allows, per bin of S/N; dates; false pixels."""
-    columns = [*zip(*(score.pixels for score in scores), strict=True)]
-    columns.append(tuple(score.dated for score in scores))
+    columns = [*zip(*(score.pixels.rays for score in scores), strict=True)]
+    columns.append(tuple(score.classes[0].dating.within_one for score in scores))
     cells = []
     for bins in columns:
         total = add_bins(bins)
-        allowed = total.expected / total.count if total.count else np.nan
-        cells.append(f"{percent(total.completeness)} / {percent(allowed)} ({total.count})")
+        found, allowed = percent(total.fraction), percent(total.expected_fraction)
+        cells.append(f"{found} / {allowed} ({total.count})")
     return [*cells, *false_cells(scores)]
 
 
 def false_cells(scores: list[Evaluation]) -> list[str]:
     """Show false cosmic-ray pixels per million, and the expectation."""
-    false = np.mean([score.false_pixels for score in scores])
-    return [f"{false:.1f} / {scores[0].expected_false:.1f}"]
+    false = np.mean([score.pixels.false for score in scores])
+    return [f"{false:.1f} / {scores[0].pixels.expected_false:.1f}"]
 
 
 def telegraph_cells(scores: list[Evaluation]) -> list[str]:
     """Show completeness per bin of chi-squared, false ones, those taken for cosmic rays."""
     cells = []
-    for bins in zip(*(score.telegraph for score in scores), strict=True):
+    for bins in zip(*(score.pixels.telegraph for score in scores), strict=True):
         total = add_bins(bins)
-        cells.append(f"{percent(total.completeness)} ({total.count})")
-    wrong = add_bins(score.telegraph_as_cosmic_ray for score in scores)
-    false = np.mean([score.telegraph_false for score in scores])
-    return [*cells, f"{false:.1f}", percent(wrong.completeness)]
+        cells.append(f"{percent(total.fraction)} ({total.count})")
+    wrong = add_bins(score.pixels.telegraph_as_cosmic_ray for score in scores)
+    false = np.mean([score.pixels.telegraph_false for score in scores])
+    return [*cells, f"{false:.1f}", percent(wrong.fraction)]
 
 
 def snowball_cells(scores: list[Evaluation]) -> list[str]:
     """Show how many are found, false ones, and overlaps."""
     counts = [score.classes[2] for score in scores]
-    overlaps = [overlap for score in scores for overlap in score.overlaps]
+    overlaps = [overlap for score in scores for overlap in score.classes[2].overlaps]
     return [
         f"{sum(c.found for c in counts)} of {sum(c.detectable for c in counts)}",
         str(sum(c.detected - c.real for c in counts)),
@@ -165,7 +167,7 @@ def snowball_cells(scores: list[Evaluation]) -> list[str]:
 
 def quiet_cells(scores: list[Evaluation]) -> list[str]:
     """Show false cosmic-ray pixels, telegraph pixels and snowballs."""
-    telegraph_false = np.mean([score.telegraph_false for score in scores])
+    telegraph_false = np.mean([score.pixels.telegraph_false for score in scores])
     balls = sum(score.classes[2].detected for score in scores)
     return [*false_cells(scores), f"{telegraph_false:.1f}", str(balls)]
 

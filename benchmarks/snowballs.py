@@ -94,11 +94,10 @@ def positive_row(
     overlaps: list[float] = []
     found = detectable = false = 0
     for seed in seeds:
-        score = evaluate(*predict(config, seed, predictor))
-        ball = score.classes[2]
+        ball = evaluate(*predict(config, seed, predictor)).classes[2]
         found, detectable = found + ball.found, detectable + ball.detectable
         false += ball.detected - ball.real
-        overlaps += score.overlaps
+        overlaps += ball.overlaps
     seen = [overlap for overlap in overlaps if overlap > 0]
     spread = f"{np.mean(seen):.3f}", f"{np.quantile(seen, 0.1):.3f}", f"{min(seen):.3f}"
     return [name, f"{found} of {detectable}", str(false), *spread]
@@ -181,7 +180,7 @@ def _is_real(truth: Truth, entries: list[Detection]) -> np.ndarray:
     near = [
         any(
             abs(entry["first_frame"] - ball.first_frame) <= 1
-            and np.hypot(*(np.array(ball.facts["center"]) + 4 - entry["centroid"]))
+            and np.hypot(*(np.array(ball.facts["center"]) - entry["centroid"]))
             <= ball.facts["core_radius"] + 2
             for ball in balls
         )

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from ohana.differences import differences
-from ohana.evaluate import confusion, evaluate, expected_false, truth_mask
+from ohana.evaluate import evaluate, expected_false, pixel_confusion, truth_mask
 from ohana.gls import fit_steps
 from ohana.labels import Label
 from ohana.simulate import SimulationConfig, TrueEvent, Truth
@@ -30,7 +30,16 @@ def flicker(pixel, chi2, transitions=6):
 
 
 def detection(kind, pixels, read, **more):
-    return {"type": kind, "pixels": pixels, "first_frame": read, "integration": 0} | more
+    return {
+        "type": kind,
+        "pixels": pixels,
+        "position": pixels[0],
+        "first_frame": read,
+        "max_intensity": 500.0,
+        "significance": 50.0,
+        "confidence": 0.9,
+        "integration": 0,
+    } | more
 
 
 def score(events, detections, **options):
@@ -83,7 +92,7 @@ def test_pixels_of_cosmic_rays_in_bins_of_snr():
         detection("cosmic_ray", [[1, 1], [1, 2], [1, 3]], 5),
         detection("cosmic_ray", [[7, 8]], 9),
     ]
-    bins = score(events, detections).pixels
+    bins = score(events, detections).pixels.rays
     assert [(b.low, b.count, b.found) for b in bins] == [
         (5, 2, 1),
         (6, 1, 1),
@@ -92,7 +101,7 @@ def test_pixels_of_cosmic_rays_in_bins_of_snr():
     ]
     assert bins[0].expected == pytest.approx(norm.sf(-0.5) + 0.5)
     assert bins[1].expected == pytest.approx(norm.cdf(2.0))
-    assert np.isnan(bins[2].completeness)
+    assert np.isnan(bins[2].fraction)
 
 
 def test_first_frames():
@@ -101,9 +110,11 @@ def test_first_frames():
     detections = [
         detection("cosmic_ray", [[r, 5]], read) for r, read in zip((1, 3, 5), reads, strict=True)
     ]
-    dated = score(events, detections).dated
-    assert (dated.count, dated.found) == (3, 2)
-    assert dated.expected == 3  # steps of many times the noise
+    dating = score(events, detections).classes[0].dating
+    assert dating.offsets == [0, -1, 7]
+    assert (dating.within_one.count, dating.within_one.found) == (3, 2)
+    assert (dating.exact.count, dating.exact.found) == (3, 1)
+    assert dating.within_one.expected == 3  # steps of many times the noise
 
 
 def test_faint_steps_of_long_ramps_may_be_off_by_what_noise_makes_of_them():
@@ -113,9 +124,9 @@ def test_faint_steps_of_long_ramps_may_be_off_by_what_noise_makes_of_them():
     for late, found in ((5, 1), (7, 0)):
         result = score([event], [detection("cosmic_ray", [[3, 3]], 5 + late)])
         assert result.classes[0].found == found
-        assert result.pixels[2].found == found
-        assert result.dated.found == 0
-    assert result.dated.expected == pytest.approx(0.867)
+        assert result.pixels.rays[2].found == found
+        assert result.classes[0].dating.within_one.found == 0
+    assert result.classes[0].dating.within_one.expected == pytest.approx(0.867)
 
 
 def test_false_pixels_per_million_empty_pixels():
@@ -124,7 +135,7 @@ def test_false_pixels_per_million_empty_pixels():
         detection("cosmic_ray", [[1, 1]], 15),
         detection("cosmic_ray", [[30, 30], [30, 31]], 5),
     ]
-    assert score(events, detections).false_pixels == pytest.approx(2 / (40 * 50 - 2) * 1e6)
+    assert score(events, detections).pixels.false == pytest.approx(2 / (40 * 50 - 2) * 1e6)
 
 
 def test_telegraph_noise():
@@ -143,9 +154,10 @@ def test_telegraph_noise():
         detection("cosmic_ray", [[4, 4]], 7),
     ]
     result = score(events, detections)
-    assert [(b.count, b.found) for b in result.telegraph] == [(2, 1), (1, 1)]
-    assert result.telegraph_false == pytest.approx(1 / 2000 * 1e6)
-    assert (result.telegraph_as_cosmic_ray.count, result.telegraph_as_cosmic_ray.found) == (3, 1)
+    assert [(b.count, b.found) for b in result.pixels.telegraph] == [(2, 1), (1, 1)]
+    assert result.pixels.telegraph_false == pytest.approx(1 / 2000 * 1e6)
+    taken = result.pixels.telegraph_as_cosmic_ray
+    assert (taken.count, taken.found) == (3, 1)
     counts = result.classes[1]
     assert (counts.injected, counts.detectable, counts.found, counts.real) == (5, 3, 2, 2)
 
@@ -155,18 +167,19 @@ def test_overlap_of_snowballs():
     halo = [[r, c] for r in range(8, 10) for c in range(10, 20)]
     event = true(Label.SNOWBALL, square + halo, 5, [100.0] * 100 + [2.0] * 20)
     runs = [[r, 10, 8] for r in range(10, 20)]
-    detected = {"type": "snowball", "runs": runs, "first_frame": 6, "integration": 0}
-    result = score([event], [detected])
-    assert result.overlaps == [0.8]
-    assert result.classes[2].found == 1
-    assert score([event], []).overlaps == [0.0]
+    detected = detection("snowball", [[10, 10]], 6) | {"runs": runs}
+    del detected["pixels"]
+    ball = score([event], [detected]).classes[2]
+    assert ball.overlaps == [0.8]
+    assert ball.found == 1
+    assert score([event], []).classes[2].overlaps == [0.0]
 
 
 def test_nothing_against_nothing():
     result = score([], [])
     assert [c.injected for c in result.classes] == [0, 0, 0]
-    assert result.false_pixels == 0
-    assert result.overlaps == []
+    assert result.pixels.false == 0
+    assert [c.overlaps for c in result.classes] == [[], [], []]
 
 
 def test_mask_and_confusion():
@@ -180,11 +193,11 @@ def test_mask_and_confusion():
     assert np.count_nonzero(mask) == 2
     seen = mask.copy()
     seen[2, 1], seen[0, 0] = 0, 1
-    table = confusion(truth, seen)
+    table = pixel_confusion(truth, seen)
     assert table[3].tolist() == [1, 0, 0, 1]
     assert table[0].tolist() == [1997, 1, 0, 0]
     with pytest.raises(ValueError, match=r"mask: wanted shape \(40, 50\), got \(3, 3\)"):
-        confusion(truth, np.zeros((3, 3), np.uint8))
+        pixel_confusion(truth, np.zeros((3, 3), np.uint8))
 
 
 @pytest.mark.parametrize(

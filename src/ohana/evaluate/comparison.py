@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ohana.catalog import Detection, member_pixels
+from ohana.evaluate.bins import Bin
+from ohana.evaluate.limits import is_detectable
 from ohana.evaluate.match import Members
 from ohana.evaluate.peers import PEERS, Flagged, flag_ramp
-from ohana.evaluate.scores import DATE_SPREAD, READ_TOLERANCE, Bin, is_detectable
+from ohana.evaluate.pixels import ray_pixels
 from ohana.labels import Label, label_of
 from ohana.simulate.truth import Truth
 from ohana.walk import Source
@@ -108,7 +110,7 @@ def score(name: str, threshold: float, truth: Truth, flagged: Flagged, false: in
         threshold,
         false,
         int(empty_pixels(truth).sum()),
-        _ray_pixels(truth, _members(flagged, width)),
+        ray_pixels(truth, _members(flagged, width), SNR_BINS),
         _telegraph(truth, flagged),
     )
 
@@ -117,29 +119,6 @@ def _members(flagged: Flagged, width: int) -> Members:
     pixel = np.int64(width) * flagged.row + flagged.col
     order = np.argsort(pixel, kind="stable")
     return Members(len(pixel), order, pixel[order], order, flagged.read[order])
-
-
-def _ray_pixels(truth: Truth, found: Members) -> list[Bin]:
-    """Return the completeness of pixels that only one event, a cosmic ray, has part in."""
-    events = truth.events
-    members = Members.gather([(e.rows, e.cols, e.first_frame) for e in events], truth.shape[2])
-    snr, charge = (
-        np.concatenate([np.empty(0), *(getattr(e, name) for e in events)])[members.order]
-        for name in ("snr", "charge")
-    )
-    pixel, count = np.unique(members.pixel, return_counts=True)
-    alone = count[np.searchsorted(pixel, members.pixel)] == 1
-    ray = np.array([event.label == Label.COSMIC_RAY for event in events], bool)
-    use = alone & ray[members.event]
-    # The same allowance for every code: see `ohana.evaluate.scores.evaluate`.
-    noise = float(truth.config.total_noise(truth.config.read_noise))
-    allowed = READ_TOLERANCE + DATE_SPREAD * (noise / np.maximum(charge, 1e-9)) ** 2
-    seen = members.gap(found) <= allowed
-    bins = []
-    for low, high in zip(SNR_BINS[:-1], SNR_BINS[1:], strict=True):
-        here = use & (snr >= low) & (snr < high)
-        bins.append(Bin(low, high, int(here.sum()), int((here & seen).sum())))
-    return bins
 
 
 def _telegraph(truth: Truth, flagged: Flagged) -> Bin:
@@ -206,7 +185,7 @@ def comparison_table(scores: Sequence[Score]) -> list[tuple[str, ...]]:
 
 
 def _percent(part: Bin) -> str:
-    return f"{part.completeness:.1%}" if part.count else "-"
+    return f"{part.fraction:.1%}" if part.count else "-"
 
 
 def plot_comparison(scores: Sequence[Score], ax: Axes) -> None:
@@ -214,7 +193,7 @@ def plot_comparison(scores: Sequence[Score], ax: Axes) -> None:
     for one, marker in zip(scores, "os^", strict=False):
         full = [part for part in one.pixels if part.count]
         middle = [np.sqrt(part.low * part.high) for part in full]
-        values = np.array([part.completeness for part in full])
+        values = np.array([part.fraction for part in full])
         error = np.sqrt(values * (1 - values) / [part.count for part in full])
         label = f"{TITLES[one.name]}, {one.threshold:.2f} $\\sigma$"
         ax.errorbar(middle, values, error, marker=marker, capsize=2, markersize=4, label=label)

@@ -12,8 +12,8 @@ import numpy as np
 class Members:
     """Pixels of a list of ``size`` events, sorted by pixel: number, event and first read of each.
 
-    First reads are -1 for telegraph noise. ``order`` says which entry of the events' own lists,
-    one after another, each came from.
+    First reads are NaN for telegraph noise, which is at any time. ``order`` says which entry of
+    the events' own lists, one after another, each came from.
     """
 
     size: int
@@ -28,12 +28,18 @@ class Members:
     ) -> Members:
         """Collect events given as (rows, cols, first read) on an array of some width."""
         sizes = [len(rows) for rows, _, _ in events]
-        frames = np.array([-1 if frame is None else frame for _, _, frame in events], np.int64)
+        frames = np.array([np.nan if frame is None else frame for _, _, frame in events], float)
         parts = [np.int64(width) * rows + cols for rows, cols, _ in events]
         pixel = np.concatenate([np.empty(0, np.int64), *parts])
         order = np.argsort(pixel, kind="stable")
         event = np.repeat(np.arange(len(events)), sizes)[order]
         return cls(len(events), order, pixel[order], event, frames[event])
+
+    def select(self, which: np.ndarray) -> Members:
+        """Return the entries that a boolean array picks; events keep their numbers."""
+        return Members(
+            self.size, self.order[which], self.pixel[which], self.event[which], self.read[which]
+        )
 
     def shared(self, other: Members) -> tuple[np.ndarray, np.ndarray]:
         """Return all pairs of entries, own and the other's, that are of the same pixel."""
@@ -43,21 +49,51 @@ class Members:
         within = np.arange(len(mine)) - np.repeat(np.cumsum(count) - count, count)
         return mine, np.repeat(low, count) + within
 
-    def gap(self, other: Members) -> np.ndarray:
-        """Return how far the nearest first read of the other's is, for each entry; inf if none."""
-        mine, theirs = self.shared(other)
-        gap = np.full(len(self.pixel), np.inf)
-        np.minimum.at(gap, mine, np.abs(self.read[mine] - other.read[theirs]))
-        return gap
+    def lag(self, other: Members) -> np.ndarray:
+        """Return by how many reads the other's nearest first read is later, for each entry.
 
-    def matches(self, other: Members, tolerance: np.ndarray) -> np.ndarray:
-        """Return pairs of events (own, other's), int (2, n), each once.
-
-        Those that share a pixel and whose first reads differ by no more than ``tolerance``,
-        given for each own event.
+        Negative if it is earlier, 0 where either is at any time, inf where the other has no
+        event in this pixel.
         """
         mine, theirs = self.shared(other)
-        gap = np.abs(self.read[mine] - other.read[theirs])
-        near = gap <= tolerance[self.event[mine]]
-        pairs = np.stack([self.event[mine[near]], other.event[theirs[near]]])
-        return np.unique(pairs, axis=1)
+        late = np.nan_to_num(other.read[theirs] - self.read[mine])
+        nearest_last = np.argsort(-np.abs(late), kind="stable")
+        lag = np.full(len(self.pixel), np.inf)
+        lag[mine[nearest_last]] = late[nearest_last]
+        return lag
+
+    def gap(self, other: Members) -> np.ndarray:
+        """Return how far the other's nearest first read is, for each entry; inf if none."""
+        return np.abs(self.lag(other))
+
+    def alone(self) -> np.ndarray:
+        """Tell which entries are of pixels that only one event has part in."""
+        pixel, count = np.unique(self.pixel, return_counts=True)
+        return count[np.searchsorted(pixel, self.pixel)] == 1
+
+    def matches(
+        self, other: Members, tolerance: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pair events that share a pixel at about the same time.
+
+        Parameters
+        ----------
+        other : Members
+            Events on the same array.
+        tolerance : ndarray, shape (size,)
+            Reads by which first reads may differ, for each own event.
+
+        Returns
+        -------
+        own, others : ndarray of int
+            Events of each pair, every pair once.
+        pixels : ndarray of int
+            Pixels that the two share.
+        """
+        mine, theirs = self.shared(other)
+        late = np.nan_to_num(other.read[theirs] - self.read[mine])
+        near = np.abs(late) <= tolerance[self.event[mine]]
+        pairs = self.event[mine[near]] * other.size + other.event[theirs[near]]
+        pairs, pixels = np.unique(pairs, return_counts=True)
+        own, others = np.divmod(pairs, max(other.size, 1))
+        return own, others, pixels

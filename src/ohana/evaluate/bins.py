@@ -1,0 +1,175 @@
+"""Parts of a whole in bins of some quantity, each with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+#: A bin of fewer is marked; neighbours are joined until each holds so many.
+FEW = 10
+
+
+def interval(found: float, count: float) -> tuple[float, float]:
+    """Return the 68.3 % interval of a part that was measured as ``found`` of ``count``.
+
+    Wilson's score interval for one standard deviation (Wilson 1927, J. Am. Stat. Assoc. 22,
+    209): never empty, never outside 0 to 1.
+
+    Returns
+    -------
+    low, high : float
+        NaN where nothing was counted.
+
+    Examples
+    --------
+    >>> interval(0, 3)
+    (0.0, 0.25)
+    >>> interval(1, 1)
+    (0.5, 1.0)
+    """
+    if not count:
+        return np.nan, np.nan
+    middle = found + 0.5
+    half = np.sqrt(found * (count - found) / count + 0.25)
+    return float((middle - half) / (count + 1)), float((middle + half) / (count + 1))
+
+
+@dataclass(frozen=True)
+class Bin:
+    """What was found of what was looked at, between two values of some quantity.
+
+    Attributes
+    ----------
+    low, high : float
+        From and up to, in the unit of the quantity.
+    count, found : int
+        Looked at, and found of these.
+    expected : float
+        How many an ideal estimator would find in Gaussian noise; NaN where that is not defined.
+    """
+
+    low: float
+    high: float
+    count: int
+    found: int
+    expected: float = np.nan
+
+    @property
+    def fraction(self) -> float:
+        """Found part; NaN for an empty bin."""
+        return self.found / self.count if self.count else np.nan
+
+    @property
+    def expected_fraction(self) -> float:
+        """Part that an ideal estimator would find; NaN where that is not defined."""
+        return self.expected / self.count if self.count else np.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Interval of the found part; see `interval`."""
+        return interval(self.found, self.count)
+
+    @property
+    def few(self) -> bool:
+        """Whether it holds too few to rely on."""
+        return self.count < FEW
+
+
+def count_bins(
+    values: np.ndarray,
+    found: np.ndarray,
+    edges: Sequence[float] | np.ndarray,
+    expected: np.ndarray | None = None,
+) -> list[Bin]:
+    """Count in bins from each edge up to the next; the last one includes its upper edge.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        The quantity; NaN is in no bin.
+    found : ndarray of bool, shape (n,)
+        What was found.
+    edges : sequence of float
+        Ascending; n + 1 of them make n bins.
+    expected : ndarray, shape (n,), optional
+        Chance of each to be found.
+
+    Examples
+    --------
+    >>> count_bins(np.array([1.0, 2, 3]), np.array([True, False, True]), [0, 2, 3])
+    [Bin(low=0.0, high=2.0, count=1, found=1, expected=nan), \
+Bin(low=2.0, high=3.0, count=2, found=1, expected=nan)]
+    """
+    which = np.searchsorted(edges, values, "right") - 1
+    which[values == edges[-1]] = len(edges) - 2
+    kinds = len(edges) - 1
+    inside = (which >= 0) & (which < kinds)
+    count = np.bincount(which[inside], minlength=kinds)
+    hits = np.bincount(which[inside & found], minlength=kinds)
+    chance = np.full(kinds, np.nan)
+    if expected is not None:
+        chance = np.bincount(which[inside], expected[inside], minlength=kinds)
+    return [
+        Bin(float(edges[k]), float(edges[k + 1]), int(count[k]), int(hits[k]), float(chance[k]))
+        for k in range(kinds)
+    ]
+
+
+def adaptive_bins(
+    values: np.ndarray,
+    found: np.ndarray,
+    grid: np.ndarray,
+    expected: np.ndarray | None = None,
+) -> list[Bin]:
+    """Count in bins of a grid, neighbours joined until each holds `FEW` or more.
+
+    What is left over at the end joins the last bin. Empty parts of the grid at either end are
+    cut off; with nothing to count there are no bins.
+    """
+    bins = count_bins(values, found, grid, expected)
+    full = [k for k, each in enumerate(bins) if each.count]
+    if not full:
+        return []
+    edges = [grid[full[0]]]
+    gathered = 0
+    for k in range(full[0], full[-1] + 1):
+        gathered += bins[k].count
+        if gathered >= FEW or k == full[-1]:
+            edges.append(grid[k + 1])
+            gathered = 0 if k < full[-1] else gathered
+    if 0 < gathered < FEW and len(edges) > 2:
+        del edges[-2]
+    return count_bins(values, found, edges, expected)
+
+
+def one_two_five(values: np.ndarray) -> np.ndarray:
+    """Return edges 1, 2, 5, 10, 20 ... that enclose all positive values.
+
+    Examples
+    --------
+    >>> one_two_five(np.array([3.0, 40.0]))
+    array([ 2.,  5., 10., 20., 50.])
+    """
+    positive = values[values > 0]
+    if not positive.size:
+        return np.array([1.0, 2.0])
+    low, high = np.floor(np.log10([positive.min(), positive.max()])).astype(int)
+    series = np.array([m * 10.0**e for e in range(low, high + 1) for m in (1, 2, 5)])
+    series = np.append(series, 10.0 ** (high + 1))
+    first = np.searchsorted(series, positive.min(), "right") - 1
+    last = np.searchsorted(series, positive.max(), "right")
+    return series[max(first, 0) : last + 1]
+
+
+def read_grid(reads: int, most: int = 12) -> np.ndarray:
+    """Return edges between reads 1 to ``reads - 1``, for at most ``most`` bins of whole reads.
+
+    Examples
+    --------
+    >>> read_grid(4)
+    array([0.5, 1.5, 2.5, 3.5])
+    """
+    edges = np.linspace(1, reads, min(reads - 1, most) + 1)
+    return np.round(edges) - 0.5
