@@ -6,7 +6,7 @@ import pytest
 from ohana.labels import Label
 from ohana.simulate import SimulationConfig, simulate_exposure
 from ohana.simulate.cosmic_rays import draw_cosmic_rays, draw_hit, track
-from ohana.simulate.events import draw_reads
+from ohana.simulate.events import draw_frames
 from ohana.simulate.snowballs import draw_snowball, draw_snowballs
 from ohana.simulate.telegraph_noise import draw_telegraph_noise, markov_states
 
@@ -55,9 +55,9 @@ def test_typical_hit_is_five_thousand_electrons_on_a_few_pixels():
 
 def test_reads_can_be_moved_to_the_ends():
     config = SimulationConfig(reads=50, ends_fraction=1.0)
-    reads = draw_reads(200, config, np.random.default_rng(1))
+    reads = draw_frames(200, config, np.random.default_rng(1))
     assert set(reads.tolist()) == {1, 2, 48, 49}
-    reads = draw_reads(3000, SimulationConfig(reads=50), np.random.default_rng(1))
+    reads = draw_frames(3000, SimulationConfig(reads=50), np.random.default_rng(1))
     assert np.bincount(reads, minlength=50)[0] == 0
     assert (np.bincount(reads)[1:] > 25).all()
 
@@ -65,7 +65,7 @@ def test_reads_can_be_moved_to_the_ends():
 @pytest.mark.parametrize("dwell", [(5.0, 12.0), (4.0, 8.0, 6.0)])
 def test_dwell_times_are_exponential_with_their_mean(dwell):
     dwell = np.array(dwell)
-    states = markov_states(dwell * 10, 200_000, np.random.default_rng(3))
+    states = markov_states(dwell * 10, np.arange(200_000.0), np.random.default_rng(3))
     changes = np.flatnonzero(np.diff(states))
     stays = np.diff(changes)
     state = states[changes[1:]]
@@ -106,7 +106,7 @@ def test_snowball_has_core_halo_growth_and_ring():
         snowball_radius=(8.0, 8.0), snowball_halo=(0.01, 0.01), snowball_halo_length=(1.0, 1.0)
     )
     row, col, read, charge = source.deposits
-    centre = source.facts["center"]
+    centre = np.array(source.facts["center"]) - config.border
     radius = np.hypot(row - centre[0], col - centre[1])
     first = read == 10
     core = first & (radius < 7)
@@ -124,7 +124,7 @@ def test_snowball_footprint_holds_the_core():
     settings = {"rows": 128, "cols": 128, "snowballs": 1, "snowball_radius": (5.0, 5.0)}
     simulated = simulate_exposure(SimulationConfig(reads=20, **settings), np.random.default_rng(4))
     (event,) = simulated.truth.of(Label.SNOWBALL)
-    centre = np.array(event.facts["center"]) + 4
+    centre = np.array(event.facts["center"])
     radius = np.hypot(event.rows - centre[0], event.cols - centre[1])
     assert event.footprint[radius < 5].all()
     assert event.footprint.sum() > np.pi * 25
@@ -136,7 +136,7 @@ def test_snowball_footprint_holds_the_core():
 def test_snowballs_at_the_edge():
     config = SimulationConfig(snowballs=20, edge_fraction=1.0)
     for source in draw_snowballs(config, np.random.default_rng(1)):
-        centre = np.array(source.facts["center"])
+        centre = np.array(source.facts["center"]) - config.border
         away = np.minimum(centre, np.array(config.active_shape) - 1 - centre).min()
         assert away <= source.facts["core_radius"] / 2
         assert source.deposits.row.min() >= 0

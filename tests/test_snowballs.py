@@ -12,6 +12,7 @@ import pytest
 from ohana.blocks import analyse, difference_model
 from ohana.config import DetectorConfig
 from ohana.cutout import Cutout, step_window
+from ohana.differences import differences
 from ohana.events import Event, PixelMaps, Steps, join_steps
 from ohana.labels import Label
 from ohana.linking import dating_error, link_steps
@@ -20,7 +21,7 @@ from ohana.ramp import Facts, Planes, Ramp
 from ohana.rules.disks import fit_disks
 from ohana.rules.halo import footprint, radial_profile, with_later
 from ohana.rules.snowballs import find_snowballs
-from ohana.simulate.truth import step_errors
+from ohana.simulate.sensitivity import step_errors
 from ohana.walk import Source, load_block
 
 NOISE, FULL, HEIGHT, WIDTH, READS = 8.0, 50000.0, 64, 80, 24
@@ -103,7 +104,9 @@ def one(tmp_path_factory) -> Case:
 
 def overlap(event: Event, ball: Ball, reads: int = READS) -> float:
     """Return intersection over union with the pixels above three errors of a step."""
-    error = step_errors(*np.array([[ball.read], [reads]]), np.array([NOISE]), np.zeros(1))[0]
+    model = differences(np.arange(float(reads)))
+    places = np.array([[ball.read], [reads]])
+    error = step_errors(*places, np.array([NOISE]), np.zeros(1), model)[0]
     seen = ball.step() > 3 * error
     found = np.zeros_like(seen)
     found[event.rows, event.cols] = True

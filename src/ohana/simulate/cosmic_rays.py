@@ -7,7 +7,8 @@ from scipy.special import erf
 
 from ohana.labels import Label
 from ohana.simulate.config import SimulationConfig
-from ohana.simulate.events import Deposits, Source, draw_count, draw_reads
+from ohana.simulate.detector import log_uniform
+from ohana.simulate.events import Deposits, Source, draw_count, draw_frames
 
 #: Thickness of the sensitive layer [pixel]: path through it of a particle that goes straight down.
 THICKNESS = 0.4
@@ -19,17 +20,17 @@ REACH_SIGMA = 4.0
 
 
 def draw_cosmic_rays(config: SimulationConfig, rng: np.random.Generator) -> list[Source]:
-    """Draw the cosmic rays of an exposure, in order of their reads."""
+    """Draw the cosmic rays of an exposure, in order of their frames."""
     area = np.prod(config.active_shape) * (config.pixel_pitch * 1e-4) ** 2
     expected = config.cosmic_ray_rate * area * config.exposure_time
     count = draw_count(config.cosmic_rays, expected, rng)
-    reads = np.sort(draw_reads(count, config, rng))
-    hits = (draw_hit(int(read), config, rng) for read in reads)
+    frames = np.sort(draw_frames(count, config, rng))
+    hits = (draw_hit(int(frame), config, rng) for frame in frames)
     return [hit for hit in hits if len(hit.deposits.row)]
 
 
-def draw_hit(read: int, config: SimulationConfig, rng: np.random.Generator) -> Source:
-    """Draw one hit that arrives just before ``read``."""
+def draw_hit(frame: int, config: SimulationConfig, rng: np.random.Generator) -> Source:
+    """Draw one hit that arrives just before ``frame``."""
     start = rng.uniform(-0.5, np.array(config.active_shape) - 0.5)
     length = _power_law(config.cosmic_ray_length, config.cosmic_ray_index, rng)
     angle = rng.uniform(0, 2 * np.pi)
@@ -40,10 +41,12 @@ def draw_hit(read: int, config: SimulationConfig, rng: np.random.Generator) -> S
     pieces = int(np.ceil(length))
     loss = 1 - LOSS_WIDTH * np.log(rng.chisquare(1, pieces))
     charge = config.cosmic_ray_charge * path / pieces * np.maximum(loss, 0.1)
+    if config.cosmic_ray_total is not None:
+        charge *= float(log_uniform(config.cosmic_ray_total, rng)) / charge.sum()
     row, col, deposit = track(start, end, charge, config.diffusion, config.active_shape)
     facts: dict[str, object] = {"length": float(length), "charge": float(charge.sum())}
-    reads = np.full(len(row), read, np.int32)
-    return Source(Label.COSMIC_RAY, read, Deposits(row, col, reads, deposit), facts)
+    frames = np.full(len(row), frame, np.int32)
+    return Source(Label.COSMIC_RAY, frame, Deposits(row, col, frames, deposit), facts)
 
 
 def _power_law(limits: tuple[float, float], index: float, rng: np.random.Generator) -> float:

@@ -12,7 +12,7 @@ from ohana.labels import Label
 from ohana.simulate.config import SimulationConfig
 from ohana.simulate.cosmic_rays import track
 from ohana.simulate.detector import log_uniform, stamp
-from ohana.simulate.events import Deposits, Source, draw_count, draw_reads
+from ohana.simulate.events import Deposits, Source, draw_count, draw_frames
 
 #: Charge below which the halo is not followed [e-].
 FAINTEST = 0.3
@@ -29,12 +29,12 @@ def draw_snowballs(config: SimulationConfig, rng: np.random.Generator) -> list[S
     share = np.prod(config.active_shape) / 2048**2
     expected = config.snowball_rate * share * config.exposure_time
     count = draw_count(config.snowballs, expected, rng)
-    return [draw_snowball(int(read), config, rng) for read in draw_reads(count, config, rng)]
+    return [draw_snowball(int(frame), config, rng) for frame in draw_frames(count, config, rng)]
 
 
-def draw_snowball(read: int, config: SimulationConfig, rng: np.random.Generator) -> Source:
-    """Draw one snowball that arrives just before ``read``."""
-    shape = np.array(config.active_shape)
+def draw_snowball(frame: int, config: SimulationConfig, rng: np.random.Generator) -> Source:
+    """Draw one snowball that arrives just before ``frame``; it grows from read to read."""
+    shape, read = np.array(config.active_shape), frame // config.nframes
     centre = rng.uniform(0, shape - 1)
     radius = rng.uniform(*config.snowball_radius)
     if rng.random() < config.edge_fraction:
@@ -53,16 +53,16 @@ def draw_snowball(read: int, config: SimulationConfig, rng: np.random.Generator)
     deposits = Deposits(
         (row + window[0].start).astype(np.int32),
         (col + window[1].start).astype(np.int32),
-        (k + read).astype(np.int32),
+        np.where(k > 0, (read + k) * config.nframes, frame).astype(np.int32),
         stack[k, row, col],
     )
     facts: dict[str, object] = {
-        "center": [float(x) for x in centre],
+        "center": [float(x) + config.border for x in centre],
         "core_radius": float(radius),
         "halo_level": float(halo),
         "halo_length": float(length),
     }
-    return Source(Label.SNOWBALL, read, deposits, facts)
+    return Source(Label.SNOWBALL, frame, deposits, facts)
 
 
 def _charge(

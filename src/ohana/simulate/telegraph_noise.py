@@ -18,13 +18,13 @@ class Flicker:
     Attributes
     ----------
     row, col : int
-        Pixel, in the active part of the array.
+        Pixel, in the whole array.
     levels : ndarray, shape (2,) or (3,)
         Offset of each state [e-], ascending from 0.
     dwell : ndarray, same shape
         Mean stay in each state [reads].
-    states : ndarray of int8, shape (T,)
-        State at each read.
+    states : ndarray of int8, shape (T, nframes)
+        State at each frame of each read.
     """
 
     row: int
@@ -35,8 +35,8 @@ class Flicker:
 
     @property
     def path(self) -> np.ndarray:
-        """Offset at each read [e-], float32."""
-        return self.levels[self.states].astype(np.float32)
+        """Offset at each read, the mean of those of its frames [e-], float32 (T,)."""
+        return self.levels[self.states].mean(axis=1).astype(np.float32)
 
 
 def draw_telegraph_noise(config: SimulationConfig, rng: np.random.Generator) -> list[Flicker]:
@@ -45,7 +45,8 @@ def draw_telegraph_noise(config: SimulationConfig, rng: np.random.Generator) -> 
     expected = config.telegraph_fraction * height * width
     count = min(draw_count(config.telegraph_pixels, expected, rng), height * width)
     places = rng.choice(height * width, count, replace=False)
-    return [_flicker(*divmod(int(place), width), config, rng) for place in places]
+    rows, cols = np.divmod(places, width) + np.array(config.border)
+    return [_flicker(int(row), int(col), config, rng) for row, col in zip(rows, cols, strict=True)]
 
 
 def _flicker(row: int, col: int, config: SimulationConfig, rng: np.random.Generator) -> Flicker:
@@ -56,21 +57,36 @@ def _flicker(row: int, col: int, config: SimulationConfig, rng: np.random.Genera
     if rng.random() < config.three_level_fraction:
         middle = rng.uniform(0.3, 0.7)
         levels, dwell = np.insert(levels, 1, middle * amplitude), np.insert(dwell, 1, period / 2)
-    return Flicker(row, col, levels, dwell, markov_states(dwell, config.reads, rng))
+    times = (config.frame_times - config.frame_times[0, 0]) / config.read_intervals[-1]
+    states = markov_states(dwell, times.ravel(), rng).reshape(times.shape)
+    return Flicker(row, col, levels, dwell, states)
 
 
-def markov_states(dwell: np.ndarray, reads: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the state at each read of a process with exponential stays, int8 (reads,).
+def markov_states(dwell: np.ndarray, times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the state at given times of a process with exponential stays.
 
     Time is continuous, so short stays between two reads are missed, as on a detector. A state
     is left for any of the others with equal chance; the first one is drawn in proportion to
     the mean stays, which is the balance of such a process.
+
+    Parameters
+    ----------
+    dwell : ndarray, shape (n,)
+        Mean stay in each state.
+    times : ndarray, shape (m,)
+        From 0 on, ascending, in the same unit.
+    rng : numpy.random.Generator
+        Source of the draws.
+
+    Returns
+    -------
+    ndarray of int8, shape (m,)
     """
     state = int(rng.choice(len(dwell), p=dwell / dwell.sum()))
-    states, time = np.empty(reads, np.int8), 0.0
-    while time < reads:
-        begin = int(np.ceil(time))
+    states, time, begin = np.empty(len(times), np.int8), 0.0, 0
+    while begin < len(times):
         time += rng.exponential(dwell[state])
-        states[begin : int(np.ceil(time))] = state
-        state = (state + int(rng.integers(1, len(dwell)))) % len(dwell)
+        end = int(np.searchsorted(times, time))
+        states[begin:end] = state
+        begin, state = end, (state + int(rng.integers(1, len(dwell)))) % len(dwell)
     return states

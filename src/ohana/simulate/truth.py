@@ -5,21 +5,59 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ohana.differences import differences
 from ohana.errors import OhanaError
 from ohana.files import replacing
-from ohana.gls import fit_steps
 from ohana.labels import Label, label_of
 from ohana.simulate.config import SimulationConfig
 
 #: A pixel belongs to an event's footprint where its charge exceeds this many errors of a step.
 FOOTPRINT_SIGMA = 3.0
-#: Ramps fitted in one go: keeps the work arrays of long ramps in the cache's reach.
-FITS_AT_ONCE = 1024
+
+
+class PixelSteps(NamedTuple):
+    """Changes of the signal, one entry per pixel and read, arrays of shape (n,).
+
+    Attributes
+    ----------
+    row, col : ndarray of int32
+        Pixel, in the whole array.
+    read : ndarray of int32
+        First read with the change, from 1 to T - 1.
+    charge : ndarray of float32
+        Signal added since the read before [e-]; telegraph noise falls as well as rises.
+    snr : ndarray of float32
+        Charge over the error of the best linear estimator of a step at this read alone; 0 where
+        the pixel is full by then.
+    """
+
+    row: np.ndarray
+    col: np.ndarray
+    read: np.ndarray
+    charge: np.ndarray
+    snr: np.ndarray
+
+    @classmethod
+    def blank(
+        cls, row: np.ndarray, col: np.ndarray, read: np.ndarray, charge: np.ndarray
+    ) -> PixelSteps:
+        """Return steps whose S/N is not known yet."""
+        columns = (row, col, read, charge, np.zeros(len(row)))
+        return cls(*(x.astype(kind) for x, kind in zip(columns, _STEPS.values(), strict=True)))
+
+
+#: Type of each column of `PixelSteps`.
+_STEPS = {
+    "row": np.int32,
+    "col": np.int32,
+    "read": np.int32,
+    "charge": np.float32,
+    "snr": np.float32,
+}
+NO_STEPS = PixelSteps(*(np.empty(0, kind) for kind in _STEPS.values()))
 
 
 @dataclass(frozen=True)
@@ -35,13 +73,15 @@ class TrueEvent:
     rows, cols : ndarray of int32, shape (n,)
         Its pixels, in the whole array.
     reads : ndarray of int32, shape (n,)
-        First read that contains the event in each pixel; -1 for telegraph noise.
+        First read that contains the event in each pixel, from 1 on; -1 for telegraph noise.
     charge : ndarray of float32, shape (n,)
-        Signal that it adds to each pixel, coupling of pixels included, up to the full
-        well [e-]; for telegraph noise the difference of the extreme levels.
+        Signal that it adds to each pixel between read 0 and the last, coupling of pixels
+        included, up to the full well [e-]; for telegraph noise the difference of the extreme
+        levels.
     snr : ndarray of float32, shape (n,)
-        Charge over the error of the best linear estimator of a step at that read; 0 where
-        the pixel is full by then. For telegraph noise the root of ``facts["chi2"]``.
+        S/N of the best linear estimator that knows when and in which parts the signal comes,
+        the slope free; 0 where the pixel is full by then. For telegraph noise the root of
+        ``facts["chi2"]``.
     gain : float
         [e-/DN]
     facts : dict
@@ -49,7 +89,11 @@ class TrueEvent:
         Snowball: ``center``, ``core_radius`` [pixel], ``halo_level`` [e-], ``halo_length``
         [pixel]. Telegraph noise: ``levels`` [e-], ``dwell`` [reads], ``transitions`` (first
         read of each new state), ``states`` (one more than transitions), ``chi2`` (what the
-        path removes from chi-squared over a straight ramp).
+        path removes from chi-squared over a straight ramp), ``reference_pixel`` (whether it
+        lies in the border, where no detector of events reports it).
+    repeated : PixelSteps
+        Every change of those pixels that change at more than one read: growth of snowballs,
+        hits within averaged frames, telegraph noise.
     """
 
     label: Label
@@ -61,6 +105,7 @@ class TrueEvent:
     snr: np.ndarray
     gain: float = 1.0
     facts: dict[str, Any] = field(default_factory=dict)
+    repeated: PixelSteps = NO_STEPS
 
     @property
     def amplitude(self) -> np.ndarray:
@@ -71,6 +116,34 @@ class TrueEvent:
     def footprint(self) -> np.ndarray:
         """Pixels that can be seen to belong to the event, bool (n,)."""
         return self.snr > FOOTPRINT_SIGMA
+
+    def pixel_steps(self) -> PixelSteps:
+        """Return every change that the event makes, in the order of reads.
+
+        Changes of a few electrons that follow a larger one of the same pixel are counted with
+        it. A hit and all that grows from it add up to `charge`.
+
+        Examples
+        --------
+        >>> row, read = np.array([7], np.int32), np.array([3], np.int32)
+        >>> level = np.array([500.0], np.float32)
+        >>> event = TrueEvent(Label.COSMIC_RAY, 3, row, row, read, level, level / 20)
+        >>> steps = event.pixel_steps()
+        >>> steps.read.tolist(), steps.charge.tolist(), steps.snr.tolist()
+        ([3], [500.0], [25.0])
+        """
+        width = 1 + max(self.cols.max(initial=0), self.repeated.col.max(initial=0))
+        several = np.isin(
+            self.rows * width + self.cols, self.repeated.row * width + self.repeated.col
+        )
+        once = ~several & (self.reads > 0)
+        single = (self.rows, self.cols, self.reads, self.charge, self.snr)
+        every = [
+            np.concatenate([mine[once], more])
+            for mine, more in zip(single, self.repeated, strict=True)
+        ]
+        order = np.argsort(every[2], kind="stable")
+        return PixelSteps(*(column[order] for column in every))
 
 
 @dataclass(frozen=True)
@@ -108,86 +181,42 @@ class Truth:
             raise OhanaError(f"{path}: wanted a truth written by ohana, got {reason}") from error
 
 
-_COLUMNS = {
-    "rows": np.int32,
-    "cols": np.int32,
-    "reads": np.int32,
-    "charge": np.float32,
-    "snr": np.float32,
-}
+_COLUMNS = dict(zip(("rows", "cols", "reads", "charge", "snr"), _STEPS.values(), strict=True))
 
 
 def _plain(event: TrueEvent) -> dict[str, Any]:
-    columns = {
-        name: getattr(event, name).tolist()
-        if kind is np.int32
-        else np.round(getattr(event, name).astype(float), 3).tolist()
-        for name, kind in _COLUMNS.items()
+    content: dict[str, Any] = {
+        "type": event.label.key,
+        "first_frame": event.first_frame,
+        "gain": event.gain,
+        "facts": event.facts,
     }
-    head = {"type": event.label.key, "first_frame": event.first_frame, "gain": event.gain}
-    return head | columns | {"facts": event.facts}
+    content |= {name: _numbers(getattr(event, name)) for name in _COLUMNS}
+    if len(event.repeated.row):
+        content["repeated"] = {
+            name: _numbers(column) for name, column in event.repeated._asdict().items()
+        }
+    return content
+
+
+def _numbers(column: np.ndarray) -> list[Any]:
+    """Return a column as plain numbers; those of electrons and S/N to three digits."""
+    whole = np.issubdtype(column.dtype, np.integer)
+    numbers: list[Any] = (column if whole else np.round(column.astype(float), 3)).tolist()
+    return numbers
 
 
 def _event(item: dict[str, Any]) -> TrueEvent:
     columns = {name: np.array(item[name], kind) for name, kind in _COLUMNS.items()}
+    repeated = NO_STEPS
+    if "repeated" in item:
+        steps = {name: np.array(item["repeated"][name], kind) for name, kind in _STEPS.items()}
+        repeated = PixelSteps(**steps)
     return TrueEvent(
         label_of(item["type"]),
         item["first_frame"],
         **columns,
         gain=item["gain"],
         facts=item["facts"],
+        repeated=repeated,
     )
-
-
-def step_errors(
-    reads: np.ndarray, stop: np.ndarray, noise: np.ndarray, rate: np.ndarray
-) -> np.ndarray:
-    """Return the standard error of a step at given reads, with the slope free.
-
-    Parameters
-    ----------
-    reads, stop : ndarray of int, shape (n,)
-        First read with the step; first read that cannot be used.
-    noise, rate : ndarray, shape (n,)
-        Noise of one read [e-] and charge per read [e-].
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        Errors [e-]; ``inf`` where the ramp is too short to tell. Where the step itself fills
-        the pixel, the error of the difference of two reads.
-    """
-    # In units of the noise the error depends on rate / noise**2 alone; ratios within 1 % (0.5 %
-    # of the error) and with the same end share one fit.
-    ratio = np.round(np.log(np.maximum(rate, 1e-6) / noise**2), 2)
-    kinds, which = np.unique(np.stack([ratio, stop]), axis=1, return_inverse=True)
-    which, out = which.ravel(), np.empty(len(reads))
-    model = differences(np.arange(max(stop.max(initial=2), reads.max(initial=1) + 1)))
-    step = np.arange(1, len(model.dt) + 1)[:, None]
-    for begin in range(0, kinds.shape[1], FITS_AT_ONCE):
-        logarithm, end = kinds[:, begin : begin + FITS_AT_ONCE]
-        blank = np.where(step < end, 0.0, np.nan)
-        known = fit_steps(blank, np.ones(len(end)), np.exp(logarithm), model).information
-        here = np.flatnonzero((which >= begin) & (which < begin + FITS_AT_ONCE))
-        with np.errstate(divide="ignore"):
-            out[here] = noise[here] / np.sqrt(known[reads[here] - 1, which[here] - begin])
-    filled = reads == stop
-    out[filled] = np.sqrt(2 * noise[filled] ** 2 + rate[filled])
-    return out
-
-
-def path_chi2(path: np.ndarray, noise: float, rate: float) -> float:
-    """Return how much a known path lowers chi-squared against a straight ramp.
-
-    Parameters
-    ----------
-    path : ndarray, shape (T,)
-        Offset at each read [e-].
-    noise, rate : float
-        Noise of one read [e-] and charge per read [e-].
-    """
-    if len(path) < 3 or not np.ptp(path):
-        return 0.0
-    steps = np.diff(path).astype(float)[:, None]
-    model = differences(np.arange(len(path)))
-    return float(fit_steps(steps, np.array([noise**2]), np.array([rate]), model).chi2[0])

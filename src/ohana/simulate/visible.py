@@ -1,0 +1,187 @@
+"""What an exposure shows of its sources of events: the truth, pixel by pixel and read by read."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ohana.differences import Differences, differences
+from ohana.labels import Label
+from ohana.simulate.config import SimulationConfig
+from ohana.simulate.detector import couple
+from ohana.simulate.events import Source, first_read
+from ohana.simulate.sensitivity import path_chi2, step_errors
+from ohana.simulate.telegraph_noise import Flicker
+from ohana.simulate.truth import PixelSteps, TrueEvent
+
+#: Signal below which a pixel is not listed as part of an event [e-].
+FAINTEST = 1.0
+#: Later changes of a pixel that are smaller count with its first one [e-]: a third of the read
+#: noise of a good detector, and few enough for a file.
+LEAST_STEP = 3.0
+
+
+class Ramps(NamedTuple):
+    """What limits the sight of a step in each pixel, maps of shape (H, W).
+
+    ``noise`` of one frame [e-], ``rate`` [e- per frame time], and ``stop``, the first read
+    that is saturated (T where there is none).
+    """
+
+    noise: np.ndarray
+    rate: np.ndarray
+    stop: np.ndarray
+
+    def at(self, rows: np.ndarray, cols: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return stop, noise and rate of some pixels."""
+        return self.stop[rows, cols], self.noise[rows, cols], self.rate[rows, cols]
+
+
+def true_events(
+    hits: list[Source], flickers: list[Flicker], ramps: Ramps, config: SimulationConfig
+) -> list[TrueEvent]:
+    """Return the truth of all events, in the order of the sources.
+
+    Parameters
+    ----------
+    hits : list of Source
+        Cosmic rays and snowballs.
+    flickers : list of Flicker
+        Telegraph noise.
+    ramps : Ramps
+        Noise, rates and saturation of the exposure.
+    config : SimulationConfig
+        Its settings.
+    """
+    model = differences(config.read_times, config.frame_time, config.nframes)
+    events = [_true_hit(hit, config) for hit in hits]
+    events += [_true_flicker(flicker, ramps, config) for flicker in flickers]
+    _judge_steps(events, ramps, model)
+    for event in events:
+        if len(event.repeated.row):
+            _judge_paths(event, ramps, model)
+        if event.label == Label.TELEGRAPH_NOISE:
+            event.facts["chi2"] = float(event.snr[0]) ** 2
+    return events
+
+
+def _true_hit(hit: Source, config: SimulationConfig) -> TrueEvent:
+    """Return the signal that a hit adds to each pixel; its S/N is filled in later."""
+    begin, top, left, steps = _signal_steps(hit, config)
+    total = steps.sum(axis=0)
+    inside = np.nonzero(total > FAINTEST)
+    steps, total, pixel = steps[:, inside[0], inside[1]], total[inside], np.arange(len(inside[0]))
+    rows = (inside[0] + top + config.border).astype(np.int32)
+    cols = (inside[1] + left + config.border).astype(np.int32)
+    large = np.abs(steps) > LEAST_STEP
+    first = np.where(large.any(axis=0), large.argmax(axis=0), steps.argmax(axis=0))
+    large[first, pixel] = True
+    steps[~large] = 0
+    steps[first, pixel] += total - steps.sum(axis=0)
+    repeated = np.flatnonzero(large.sum(axis=0) > 1)
+    which, k = np.nonzero(large[:, repeated].T)
+    which = repeated[which]
+    return TrueEvent(
+        hit.label,
+        max(int(first_read(np.array(hit.frame), config.nframes)[0]), 1),
+        rows,
+        cols,
+        (begin + first).astype(np.int32),
+        total,
+        np.zeros(len(total), np.float32),
+        config.gain,
+        hit.facts,
+        PixelSteps.blank(rows[which], cols[which], begin + k, steps[k, which]),
+    )
+
+
+def _signal_steps(hit: Source, config: SimulationConfig) -> tuple[int, int, int, np.ndarray]:
+    """Return how a hit changes the signal of the pixels around it from read to read.
+
+    Returns
+    -------
+    first, top, left : int
+        Read, row and column (of the active part) of the first entry below.
+    steps : ndarray of float32, shape (K, h, w)
+        Signal added at each read over the one before [e-].
+    """
+    row, col, frame, amount = hit.deposits
+    read, share = first_read(frame, config.nframes)
+    # One pixel more on each side, for the coupling, but not over the edge of the active part.
+    top, left = np.maximum([row.min() - 1, col.min() - 1], 0)
+    bottom, right = np.minimum([row.max() + 2, col.max() + 2], config.active_shape)
+    first, last = int(read.min()), min(int((read + (share < 1)).max()), config.reads - 1)
+    added = np.zeros((last - first + 1, bottom - top, right - left), np.float32)
+    np.add.at(added, (read - first, row - top, col - left), amount * share)
+    rest = (share < 1) & (read < last)
+    place = read[rest] + 1 - first, row[rest] - top, col[rest] - left
+    np.add.at(added, place, amount[rest] * (1 - share[rest]))
+    held = np.minimum(np.cumsum(added, axis=0), np.float32(config.full_well))
+    signal = np.stack([couple(level, config.ipc) for level in held])
+    if first == 0:  # what read 0 shows is part of the pedestal
+        return 1, int(top), int(left), np.diff(signal, axis=0)
+    return first, int(top), int(left), np.diff(signal, axis=0, prepend=np.float32(0))
+
+
+def _judge_steps(events: list[TrueEvent], ramps: Ramps, model: Differences) -> None:
+    """Fill in the S/N of each step, all events together, in place."""
+    parts = [event.repeated for event in events]
+    parts += [
+        PixelSteps(event.rows, event.cols, event.reads, event.charge, event.snr)
+        for event in events
+        if event.label != Label.TELEGRAPH_NOISE
+    ]
+    if parts:
+        rows, cols, reads, charge, _ = map(np.concatenate, zip(*parts, strict=True))
+        snr = charge / step_errors(reads, *ramps.at(rows, cols), model)
+        ends = np.cumsum([len(part.row) for part in parts])
+        for part, mine in zip(parts, np.split(snr, ends[:-1]), strict=True):
+            part.snr[:] = mine
+
+
+def _judge_paths(event: TrueEvent, ramps: Ramps, model: Differences) -> None:
+    """Fill in the S/N of the pixels that change more than once, in place."""
+    width = ramps.stop.shape[1]
+    row, col, read, charge, _ = event.repeated
+    pixel, which = np.unique(row * width + col, return_inverse=True)
+    steps = np.zeros((len(model.dt), len(pixel)))
+    steps[read - 1, which] = charge
+    chi2 = path_chi2(steps, *ramps.at(*np.divmod(pixel, width)), model)
+    event.snr[np.searchsorted(event.rows * width + event.cols, pixel)] = np.sqrt(chi2)
+
+
+def _true_flicker(flicker: Flicker, ramps: Ramps, config: SimulationConfig) -> TrueEvent:
+    """Return telegraph noise up to the read that saturates; its S/N is filled in later."""
+    row, col = np.array([flicker.row], np.int32), np.array([flicker.col], np.int32)
+    stop = int(ramps.stop[flicker.row, flicker.col])
+    states = flicker.states[:stop, -1]
+    changes = np.flatnonzero(np.diff(states)) + 1
+    steps = np.diff(flicker.path[:stop])
+    reads = np.flatnonzero(steps) + 1
+    facts = {
+        "levels": flicker.levels.tolist(),
+        "dwell": flicker.dwell.tolist(),
+        "transitions": changes.tolist(),
+        "states": states[np.append(0, changes)].tolist() if len(states) else [],
+        "reference_pixel": _in_border(flicker, config),
+    }
+    there = np.zeros(len(reads), int)
+    return TrueEvent(
+        Label.TELEGRAPH_NOISE,
+        None,
+        row,
+        col,
+        np.array([-1], np.int32),
+        np.array([np.ptp(flicker.levels)], np.float32),
+        np.zeros(1, np.float32),
+        config.gain,
+        facts,
+        PixelSteps.blank(row[there], col[there], reads, steps[reads - 1]),
+    )
+
+
+def _in_border(flicker: Flicker, config: SimulationConfig) -> bool:
+    """Tell whether a pixel is a reference pixel, which no detector of events reports."""
+    low, high = config.border, (config.rows - config.border, config.cols - config.border)
+    return not (low <= flicker.row < high[0] and low <= flicker.col < high[1])

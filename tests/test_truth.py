@@ -1,0 +1,164 @@
+"""The truth of simulated exposures: every step with its S/N, and its file."""
+
+import numpy as np
+import pytest
+
+from ohana.differences import differences
+from ohana.errors import OhanaError
+from ohana.labels import Label
+from ohana.simulate import SimulationConfig, Truth, simulate_exposure
+from ohana.simulate.sensitivity import path_chi2, step_errors
+
+SMALL = {"reads": 20, "rows": 64, "cols": 96, "outputs": 4}
+EVENTS = {"cosmic_rays": 12, "telegraph_pixels": 6, "snowballs": 1, "snowball_radius": (3.0, 4.0)}
+
+
+def simulate(seed=1, **settings):
+    return simulate_exposure(SimulationConfig(**(SMALL | settings)), np.random.default_rng(seed))
+
+
+def test_errors_of_steps_agree_with_dense_matrices():
+    reads, stop = np.array([1, 4, 9, 3, 5, 6]), np.array([10, 10, 10, 6, 5, 5])
+    noise, rate = np.full(6, 8.0), np.full(6, 20.0)
+    errors = step_errors(reads, stop, noise, rate, differences(np.arange(11.0)))
+
+    def dense(read, count):
+        diagonal = np.full(count, 2 * 64.0 + 20.0)
+        covariance = np.diag(diagonal) - 64 * (np.eye(count, k=1) + np.eye(count, k=-1))
+        design = np.stack([np.ones(count), np.arange(1, count + 1) == read], axis=1)
+        return np.sqrt(np.linalg.inv(design.T @ np.linalg.solve(covariance, design))[1, 1])
+
+    expected = [dense(1, 9), dense(4, 9), dense(9, 9), dense(3, 5), np.sqrt(2 * 64 + 20), np.inf]
+    np.testing.assert_allclose(errors, expected, rtol=0.005)
+
+
+def path_of(levels, noise=10.0, rate=1.0):
+    steps = np.diff(np.asarray(levels, float))[:, None]
+    model = differences(np.arange(float(len(levels))))
+    stop = np.array([len(levels)])
+    return path_chi2(steps, stop, np.array([noise]), np.array([rate]), model)[0]
+
+
+def test_chi2_of_a_path_has_no_straight_part():
+    path = np.array([0, 0, 50, 50, 0, 0, 50.0])
+    assert path_of(path) == pytest.approx(path_of(path + 7 * np.arange(7)))
+    assert path_of(np.zeros(7)) == 0.0
+    assert path_of([0.0, 30.0]) == 0.0
+    # white noise alone: the sum of squares about the best straight line
+    line = np.polyval(np.polyfit(np.arange(7), path, 1), np.arange(7))
+    assert path_of(path, 10.0, 0.0) == pytest.approx(np.sum((path - line) ** 2) / 100)
+
+
+def covariance_of_reads(config, noise, rate):
+    """Covariance of the reads [e-2], from every frame: no formula for averages."""
+    times = config.frame_times.ravel()
+    frames = rate * np.minimum.outer(times, times) + noise**2 * np.eye(len(times))
+    mean = np.kron(np.eye(config.reads), np.full(config.nframes, 1 / config.nframes))
+    return mean @ frames @ mean.T
+
+
+def snr_by_brute_force(levels, config, noise, rate):
+    """S/N of a known change of the reads (T,), with pedestal and slope free."""
+    inverse = np.linalg.inv(covariance_of_reads(config, noise, rate))
+    free = np.stack([np.ones(config.reads), config.read_times], axis=1)
+    rest = inverse - inverse @ free @ np.linalg.solve(free.T @ inverse @ free, free.T @ inverse)
+    return np.sqrt(max(levels @ rest @ levels, 0))
+
+
+TIMINGS = {
+    "plain": {"reads": 12},
+    "averaged": {"reads": 8, "nframes": 4, "groupgap": 1},
+    "uneven": {"reads": 9, "first_interval": 0.4, "frame_time": 10.0},
+}
+
+
+@pytest.mark.parametrize("timing", TIMINGS)
+def test_signal_to_noise_is_that_of_generalised_least_squares(timing):
+    settings = {"cosmic_rays": 40, "sky": 3.0, "ipc": 0.0, "diffusion": 0.25} | TIMINGS[timing]
+    simulated = simulate(3, **settings)
+    config = simulated.config
+    noise = float(config.total_noise(config.read_noise))
+    rate = config.dark_current + config.sky
+    checked = 0
+    for event in simulated.truth.events:
+        steps = event.pixel_steps()
+        for i in range(0, len(event.rows), 5):
+            row, col = event.rows[i], event.cols[i]
+            if simulated.stop[row, col] < config.reads:
+                continue
+            mine = (steps.row == row) & (steps.col == col)
+            change = np.zeros(config.reads)
+            np.add.at(change, steps.read[mine], steps.charge[mine])
+            expected = snr_by_brute_force(np.cumsum(change), config, noise, rate)
+            assert event.snr[i] == pytest.approx(expected, rel=0.006, abs=1e-3)
+            for read, charge, snr in zip(*(column[mine] for column in steps[2:]), strict=True):
+                one = charge * (np.arange(config.reads) >= read)
+                alone = snr_by_brute_force(one, config, noise, rate)
+                assert snr == pytest.approx(alone, rel=0.006, abs=1e-3)
+                checked += 1
+    assert checked > 60
+
+
+def test_hit_within_averaged_frames_is_spread_over_two_reads():
+    simulated = simulate(5, cosmic_rays=60, nframes=4, groupgap=2, reads=6)
+    events = [event for event in simulated.truth.events if len(event.repeated.row)]
+    assert len(events) > 20
+    for event in events:
+        steps = event.pixel_steps()
+        bright = event.charge.argmax()
+        mine = (steps.row == event.rows[bright]) & (steps.col == event.cols[bright])
+        share = steps.charge[mine] / event.charge[bright]
+        assert steps.read[mine].tolist() == [event.first_frame, event.first_frame + 1]
+        if event.charge[bright] < 7e4:
+            assert share[0] * 4 == pytest.approx(round(share[0] * 4), abs=1e-3)
+
+
+def test_pixel_steps_add_up_to_the_charge():
+    for event in simulate(7, **EVENTS, reads=30).truth.events:
+        steps = event.pixel_steps()
+        assert (np.diff(steps.read) >= 0).all()
+        assert steps.read.min(initial=1) >= 1
+        if event.label == Label.TELEGRAPH_NOISE:
+            levels, states = event.facts["levels"], event.facts["states"]
+            np.testing.assert_allclose(steps.charge, np.diff(np.array(levels)[states]), rtol=1e-5)
+            assert steps.read.tolist() == event.facts["transitions"]
+            np.testing.assert_array_equal(np.sign(steps.snr), np.sign(steps.charge))
+        else:
+            assert steps.charge.sum() == pytest.approx(event.charge.sum(), rel=1e-4)
+            for i in range(len(event.rows)):
+                mine = (steps.row == event.rows[i]) & (steps.col == event.cols[i])
+                assert steps.charge[mine].sum() == pytest.approx(event.charge[i], rel=1e-3)
+                assert steps.read[mine].min() == event.reads[i]
+
+
+def test_growth_of_a_snowball_is_listed_above_a_floor():
+    (event,) = simulate(2, snowballs=1, snowball_radius=(4.0, 4.0), reads=30).truth.events
+    steps = event.pixel_steps()
+    later = steps.read > event.first_frame
+    assert 20 < later.sum() < 5 * len(event.rows)
+    assert np.abs(event.repeated.charge).min() > 3
+    assert np.all(steps.charge[later & (steps.snr == 0)] > 0)
+
+
+def test_truth_round_trip(tmp_path):
+    truth = simulate(7, **EVENTS).truth
+    truth.save(tmp_path / "truth.json")
+    again = Truth.load(tmp_path / "truth.json")
+    assert again.shape == truth.shape
+    assert again.config == truth.config
+    for one, two in zip(truth.events, again.events, strict=True):
+        assert (one.label, one.first_frame, one.gain) == (two.label, two.first_frame, two.gain)
+        assert one.facts == two.facts
+        np.testing.assert_array_equal(one.rows, two.rows)
+        np.testing.assert_allclose(one.charge, two.charge, atol=1e-3)
+        np.testing.assert_allclose(one.snr, two.snr, atol=1e-3)
+        for mine, other in zip(one.repeated, two.repeated, strict=True):
+            np.testing.assert_allclose(mine, other, atol=1e-3)
+            assert mine.dtype == other.dtype
+
+
+def test_truth_that_is_none_is_one_line(tmp_path):
+    (tmp_path / "truth.json").write_text("[1, 2]")
+    with pytest.raises(OhanaError, match=r"truth.json: wanted a truth written by ohana, got") as e:
+        Truth.load(tmp_path / "truth.json")
+    assert "\n" not in str(e.value)
