@@ -5,18 +5,16 @@ import pytest
 from astropy.io import fits
 
 from ohana.differences import differences
-from ohana.errors import OhanaError
 from ohana.gls import fit_steps
 from ohana.simulate import (
     SimulationConfig,
-    Truth,
     preset,
     simulate_exposure,
     simulate_to_fits,
     write_fits,
 )
-from ohana.simulate.detector import couple, digitise, pink_noise
-from ohana.simulate.truth import path_chi2, step_errors
+from ohana.simulate.detector import couple
+from ohana.simulate.electronics import digitise, pink_noise
 
 SMALL = {"reads": 20, "rows": 64, "cols": 96, "outputs": 4}
 EVENTS = {"cosmic_rays": 12, "telegraph_pixels": 6, "snowballs": 1, "snowball_radius": (3.0, 4.0)}
@@ -205,27 +203,6 @@ def test_fits_round_trip_and_streaming(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.fits", "b.fits"]
 
 
-def test_truth_round_trip(tmp_path):
-    truth = simulate(7, **EVENTS).truth
-    truth.save(tmp_path / "truth.json")
-    again = Truth.load(tmp_path / "truth.json")
-    assert again.shape == truth.shape
-    assert again.config == truth.config
-    for one, two in zip(truth.events, again.events, strict=True):
-        assert (one.label, one.first_frame, one.gain) == (two.label, two.first_frame, two.gain)
-        assert one.facts == two.facts
-        np.testing.assert_array_equal(one.rows, two.rows)
-        np.testing.assert_allclose(one.charge, two.charge, atol=1e-3)
-        np.testing.assert_allclose(one.snr, two.snr, atol=1e-3)
-
-
-def test_truth_that_is_none_is_one_line(tmp_path):
-    (tmp_path / "truth.json").write_text("[1, 2]")
-    with pytest.raises(OhanaError, match=r"truth.json: wanted a truth written by ohana, got") as e:
-        Truth.load(tmp_path / "truth.json")
-    assert "\n" not in str(e.value)
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -245,32 +222,6 @@ def test_preset_names_are_checked():
     with pytest.raises(ValueError, match="preset: wanted one of .*'demo'.*, got 'moon'"):
         preset("moon")
     assert preset("ground", reads=450).outputs == 32
-
-
-def test_errors_of_steps_agree_with_dense_matrices():
-    reads, stop = np.array([1, 4, 9, 3, 5, 6]), np.array([10, 10, 10, 6, 5, 5])
-    noise, rate = np.full(6, 8.0), np.full(6, 20.0)
-    errors = step_errors(reads, stop, noise, rate)
-
-    def dense(read, count):
-        diagonal = np.full(count, 2 * 64.0 + 20.0)
-        covariance = np.diag(diagonal) - 64 * (np.eye(count, k=1) + np.eye(count, k=-1))
-        design = np.stack([np.ones(count), np.arange(1, count + 1) == read], axis=1)
-        return np.sqrt(np.linalg.inv(design.T @ np.linalg.solve(covariance, design))[1, 1])
-
-    expected = [dense(1, 9), dense(4, 9), dense(9, 9), dense(3, 5), np.sqrt(2 * 64 + 20), np.inf]
-    np.testing.assert_allclose(errors, expected, rtol=0.005)
-
-
-def test_chi2_of_a_path_has_no_straight_part():
-    path = np.array([0, 0, 50, 50, 0, 0, 50.0])
-    assert path_chi2(path, 10.0, 1.0) == pytest.approx(
-        path_chi2(path + 7 * np.arange(7), 10.0, 1.0)
-    )
-    assert path_chi2(np.zeros(7), 10.0, 1.0) == 0.0
-    # white noise alone: the sum of squares about the best straight line
-    line = np.polyval(np.polyfit(np.arange(7), path, 1), np.arange(7))
-    assert path_chi2(path, 10.0, 0.0) == pytest.approx(np.sum((path - line) ** 2) / 100)
 
 
 def test_signal_to_noise_is_that_of_the_best_estimator():

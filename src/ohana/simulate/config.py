@@ -56,8 +56,32 @@ class SimulationConfig(BaseModel):
     psf_fwhm: float = Field(1.8, gt=0, description="Width of the Moffat profile [pixel].")
     hot_fraction: float = Field(0.0, ge=0, le=1, description="Part of pixels that is hot.")
     hot_rate: Range = Field((1.0, 300.0), description="Rate of a hot pixel [e-/s], log-uniform.")
+    warm_fraction: float = Field(0.0, ge=0, le=1, description="Part of pixels that is warm.")
+    warm_rate: Range = Field((0.05, 1.0), description="Rate of a warm pixel [e-/s], log-uniform.")
     saturating_fraction: float = Field(
         0.0, ge=0, le=1, description="Part of pixels that fill up during the exposure."
+    )
+    dead_fraction: float = Field(
+        0.0, ge=0, le=1, description="Part of pixels that collects no charge."
+    )
+    stuck_fraction: float = Field(
+        0.0, ge=0, le=1, description="Part of pixels whose raw value never changes."
+    )
+    persistence: int = Field(
+        0, ge=0, description="Places where a bright source stood in an earlier exposure."
+    )
+    persistence_rate: Range = Field(
+        (0.5, 20.0), description="Rate they release at the reset [e-/s per pixel], log-uniform."
+    )
+    persistence_radius: Range = Field((2.0, 15.0), description="Their radius [pixel].")
+    persistence_delay: float = Field(
+        300.0, gt=0, description="From the earlier light to the reset [s]; rates fall as 1/time."
+    )
+    flash: float = Field(
+        0.0, ge=0, description="Light on the whole array between two reads [e-, mean]."
+    )
+    flash_read: int | None = Field(
+        None, ge=1, description="First read that contains the flash; None: drawn."
     )
     full_well: float = Field(8e4, gt=0, description="Charge at which a pixel is full [e-].")
     nonlinearity: float = Field(
@@ -71,15 +95,26 @@ class SimulationConfig(BaseModel):
     pedestal: float = Field(1e4, ge=0, description="Mean level of an empty pixel [e-].")
     pedestal_spread: float = Field(500.0, ge=0, description="Its RMS over pixels [e-].")
     ktc_noise: float = Field(29.0, ge=0, description="RMS of the reset level [e-].")
-    read_noise: float = Field(10.0, ge=0, description="White noise, RMS of one read [e-].")
+    read_noise: float = Field(10.0, ge=0, description="White noise, RMS of one frame [e-].")
     read_noise_spread: float = Field(
         0.0, ge=0, description="RMS over pixels of the logarithm of the read noise."
     )
     pink_common: float = Field(0.0, ge=0, description="RMS of the 1/f noise of all outputs [e-].")
     pink_output: float = Field(0.0, ge=0, description="RMS of the 1/f noise of each output [e-].")
     odd_even: float = Field(
-        0.0, ge=0, description="RMS of the offset of odd against even columns, per read [e-]."
+        0.0, ge=0, description="RMS of the offset of odd against even columns, per frame [e-]."
     )
+    transient: float = Field(
+        0.0, ge=0, description="Offset just after the reset, which decays [e-, mean]."
+    )
+    transient_time: float = Field(5.0, gt=0, description="E-folding time of that decay [s].")
+    transient_spread: float = Field(
+        0.3, ge=0, description="Its RMS over outputs, and again over pixels [of the mean]."
+    )
+    channel_steps: int = Field(
+        0, ge=0, description="Times at which the level of one output jumps, and stays."
+    )
+    channel_step: Range = Field((5.0, 60.0), description="Size of jumps [e-], log-uniform.")
     gain: float = Field(1.5, gt=0, description="Electrons per DN [e-/DN].")
 
     # Cosmic rays
@@ -87,6 +122,10 @@ class SimulationConfig(BaseModel):
     cosmic_rays: int | None = Field(None, ge=0, description="Number of hits.")
     cosmic_ray_charge: float = Field(
         8500.0, gt=0, description="Most probable charge per pixel width of path [e-]."
+    )
+    cosmic_ray_total: Range | None = Field(
+        None,
+        description="Charge of a whole hit [e-], log-uniform; None: it follows from its path.",
     )
     cosmic_ray_length: Range = Field((0.3, 40.0), description="Projected track [pixel].")
     cosmic_ray_index: float = Field(
@@ -144,6 +183,10 @@ class SimulationConfig(BaseModel):
             raise ValueError(
                 f"outputs: wanted a divisor of the width {self.cols}, got {self.outputs}"
             )
+        if self.flash_read is not None and self.flash_read >= self.reads:
+            raise ValueError(
+                f"flash_read: wanted a read before {self.reads}, got {self.flash_read}"
+            )
         if sorted([abs(self.fast_axis), abs(self.slow_axis)]) != [1, 2]:
             raise ValueError(
                 "fast_axis, slow_axis: wanted one of +-1 and one of +-2, "
@@ -196,12 +239,20 @@ class SimulationConfig(BaseModel):
     @property
     def saturation(self) -> float:
         """Raw value above which a pixel is full [DN]; 5 % are left for spread and noise."""
-        return min((self.pedestal + 0.95 * self.full_well) / self.gain, 65535.0)
+        signal = 0.95 * self.full_well * (1 - self.nonlinearity)
+        return min((self.pedestal + signal) / self.gain, 65535.0)
+
+    @property
+    def bend(self) -> float:
+        """Part of the signal that is lost per electron of charge [1/e-]."""
+        return self.nonlinearity / self.full_well
 
     def total_noise(self, white: np.ndarray | float) -> np.ndarray:
-        """Return the RMS of one read [e-] with all that varies between reads, given its white part.
+        """Return the RMS of one frame [e-] with all that varies in time, given its white part.
 
-        That is what a pixel taken alone shows: 1/f noise, odd-even offsets, digitisation.
+        That is what a pixel taken alone shows: 1/f noise, odd-even offsets, digitisation (once
+        per read, however many frames it averages).
         """
         others = self.pink_common**2 + self.pink_output**2 + self.odd_even**2 / 4
-        return np.sqrt(np.asarray(white, np.float64) ** 2 + others + self.gain**2 / 12)
+        others += self.nframes * self.gain**2 / 12
+        return np.sqrt(np.asarray(white, np.float64) ** 2 + others)

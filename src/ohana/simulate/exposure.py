@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from ohana.labels import Label
 from ohana.simulate.config import SimulationConfig
 from ohana.simulate.cosmic_rays import draw_cosmic_rays
-from ohana.simulate.detector import Electronics, Pixels, couple, digitise, draw_pixels
+from ohana.simulate.detector import Pixels, couple, draw_pixels, hold
+from ohana.simulate.electronics import Electronics, digitise
 from ohana.simulate.events import Deposits, Source, join_deposits
-from ohana.simulate.fits import header, write_frames
+from ohana.simulate.layouts import write_exposure
+from ohana.simulate.layouts.orientation import file_shape, to_file, to_file_pixels
+from ohana.simulate.light import Light, ShotNoise, draw_light
 from ohana.simulate.snowballs import draw_snowballs
 from ohana.simulate.telegraph_noise import Flicker, draw_telegraph_noise
-from ohana.simulate.truth import TrueEvent, Truth, path_chi2, step_errors
-
-#: Signal below which a pixel is not listed as part of an event [e-].
-FAINTEST = 1.0
+from ohana.simulate.truth import TrueEvent, Truth
+from ohana.simulate.visible import Ramps, true_events
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that is decided before the first read.
+    """Everything that is decided before the first read, in the orientation of the read-out.
 
     ``stop`` (H, W) is filled while the scene is read out: the first read above the
-    saturation level, T where there is none.
+    saturation level, T where there is none, 0 in stuck pixels.
     """
 
     config: SimulationConfig
+    light: Light
     pixels: Pixels
     hits: list[Source]
     flickers: list[Flicker]
@@ -41,7 +45,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Simulated:
-    """An exposure and its truth.
+    """An exposure and its truth, in the orientation of a file.
 
     Attributes
     ----------
@@ -52,9 +56,9 @@ class Simulated:
     config : SimulationConfig
         How it was made.
     rate, noise : ndarray of float32, shape (H, W)
-        Charge rate [e-/s], 0 in the border, and white noise of one read [e-].
+        Mean charge rate [e-/s], 0 in the border, and white noise of one frame [e-].
     stop : ndarray of int32, shape (H, W)
-        First saturated read, T where there is none.
+        First saturated read, T where there is none; 0 in stuck pixels.
     """
 
     cube: np.ndarray
@@ -68,7 +72,7 @@ class Simulated:
 def simulate_exposure(config: SimulationConfig, rng: np.random.Generator) -> Simulated:
     """Simulate an exposure in memory.
 
-    The random streams of pixels, cosmic rays, telegraph noise, snowballs and read-out are
+    The random streams of pixels, light, cosmic rays, telegraph noise, snowballs and read-out are
     separate: switching one kind of event off leaves everything else as it was.
 
     Examples
@@ -80,155 +84,152 @@ def simulate_exposure(config: SimulationConfig, rng: np.random.Generator) -> Sim
     ((5, 32, 32), dtype('uint16'), 3)
     """
     scene = draw_scene(config, rng)
-    cube = np.empty(config.shape, np.uint16)
+    cube = np.empty((config.reads, *file_shape(config)), np.uint16)
     for t, frame in enumerate(read_out(scene)):
         cube[t] = frame
-    rate = np.pad(scene.pixels.rate, config.border)
-    return Simulated(cube, truth_of(scene), config, rate, scene.pixels.noise, scene.stop)
+    maps = (mean_rate(scene), scene.pixels.noise, scene.stop)
+    return Simulated(cube, truth_of(scene), config, *(to_file(each, config) for each in maps))
 
 
 def simulate_to_fits(config: SimulationConfig, rng: np.random.Generator, path: str | Path) -> Truth:
-    """Simulate an exposure into a FITS file, one read in memory at a time; return its truth."""
+    """Simulate an exposure into a FITS file, one read in memory at a time; return its truth.
+
+    The file has the layout of the settings (`ohana.simulate.layouts`).
+    """
     scene = draw_scene(config, rng)
-    write_frames(path, read_out(scene), header(config))
+    write_exposure(path, read_out(scene), config)
     return truth_of(scene)
 
 
 def draw_scene(config: SimulationConfig, rng: np.random.Generator) -> Scene:
-    """Draw the detector and all events of an exposure."""
-    pixels, rays, telegraph, snowballs, readout = rng.spawn(5)
+    """Draw the detector, what it looks at and all events of an exposure."""
+    pixels_rng, light_rng, rays, telegraph, snowballs, readout = rng.spawn(6)
+    pixels = draw_pixels(config, pixels_rng)
+    stop = np.full((config.rows, config.cols), config.reads, np.int32)
+    stop[pixels.stuck] = 0
+    hits = draw_cosmic_rays(config, rays) + draw_snowballs(config, snowballs)
     return Scene(
         config,
-        draw_pixels(config, pixels),
-        draw_cosmic_rays(config, rays) + draw_snowballs(config, snowballs),
+        draw_light(config, light_rng),
+        pixels,
+        _on_live_pixels(hits, pixels.dead, config),
         draw_telegraph_noise(config, telegraph),
-        np.full((config.rows, config.cols), config.reads, np.int32),
+        stop,
         readout,
     )
 
 
-def read_out(scene: Scene) -> Iterator[np.ndarray]:
-    """Expose and read: yield each read as uint16 (H, W) [DN].
+def _on_live_pixels(hits: list[Source], dead: np.ndarray, config: SimulationConfig) -> list[Source]:
+    """Return hits without the charge that dead pixels do not collect."""
+    if not len(dead):
+        return hits
+    live = np.ones(config.active_shape, bool)
+    live.reshape(-1)[dead] = False
+    kept = [live[hit.deposits.row, hit.deposits.col] for hit in hits]
+    return [
+        replace(hit, deposits=Deposits(*(column[here] for column in hit.deposits)))
+        for hit, here in zip(hits, kept, strict=True)
+        if here.any()
+    ]
 
-    Charge: light and dark current with shot noise; what cosmic rays and snowballs leave; full
-    well. Signal: non-linearity; coupling between pixels. Voltage: pedestal and reset noise;
-    telegraph noise; read noise. Then gain and the converter.
+
+def read_out(scene: Scene, threads: int | None = None) -> Iterator[np.ndarray]:
+    """Expose and read: yield each read as uint16 (H, W) [DN], in the orientation of the file.
+
+    Parameters
+    ----------
+    scene : Scene
+        What `draw_scene` has drawn; its ``stop`` is filled.
+    threads : int, optional
+        Threads that draw random numbers; one per core by default. The result does not depend
+        on it.
     """
     config, pixels = scene.config, scene.pixels
-    shot_rng, noise_rng = scene.noise_seed.spawn(2)
+    shot_rng, reset_rng, noise_rng = scene.noise_seed.spawn(3)
+    shot = ShotNoise(scene.light, pixels.dead, config, shot_rng)
     electronics = Electronics(config, pixels.noise, noise_rng)
+    draws = _ahead(_draws(shot, electronics, config), threads or os.cpu_count() or 1)
+    reset = reset_rng.standard_normal(pixels.pedestal.shape, np.float32)
+    empty = pixels.pedestal + np.float32(config.ktc_noise) * reset
     deposits = join_deposits(scene.hits)
-    inside = np.s_[config.border : -config.border or None]
-    light = pixels.rate.astype(np.float64) * config.frame_time
-    charge = np.zeros(config.active_shape, np.float32)
-    rows = np.array([flicker.row for flicker in scene.flickers], int) + config.border
-    cols = np.array([flicker.col for flicker in scene.flickers], int) + config.border
+    rows = np.array([flicker.row for flicker in scene.flickers], int)
+    cols = np.array([flicker.col for flicker in scene.flickers], int)
     paths = np.array([flicker.path for flicker in scene.flickers]).reshape(-1, config.reads)
-    with ThreadPoolExecutor(1) as worker:  # the noise of the next read is drawn meanwhile
-        pending = worker.submit(electronics.frame, 0)
-        for t in range(config.reads):
-            if t > 0:
-                charge += shot_rng.poisson(light)
-                _deposit(charge, deposits, t)
-            np.minimum(charge, config.full_well, out=charge)
-            frame = pending.result()
-            if t + 1 < config.reads:
-                pending = worker.submit(electronics.frame, t + 1)
-            frame[inside, inside] += couple(_bend(charge, config), config.ipc)
-            frame += pixels.offset
-            frame[rows, cols] += paths[:, t]
-            dn = digitise(frame, config.gain)
-            full = dn >= config.saturation
-            scene.stop[full] = np.minimum(scene.stop[full], t)
-            yield dn
+    inside = np.s_[config.border : config.rows - config.border]
+    across = np.s_[config.border : config.cols - config.border]
+    charge = np.zeros(config.active_shape, np.float32)
+    for read in range(config.reads):
+        signal = np.zeros_like(charge)
+        for frame in range(read * config.nframes, (read + 1) * config.nframes):
+            arriving = next(draws)  # dark current and light, with their shot noise
+            _deposit(arriving, deposits, frame)  # cosmic rays and snowballs, as diffusion has it
+            hold(charge, arriving, signal, config.full_well, config.bend)  # well, non-linearity
+        signal /= np.float32(config.nframes)  # the mean of the frames
+        level = next(draws)  # 1/f, alternating columns, read noise, jumps and settling of outputs
+        level[inside, across] += couple(signal, config.ipc)  # IPC; none reaches the border
+        level += empty  # pedestal and kTC noise of the reset
+        level[rows, cols] += paths[:, read]  # telegraph noise
+        dn = digitise(level, config.gain)
+        dn[pixels.stuck] = pixels.stuck_at
+        np.minimum(scene.stop, read, out=scene.stop, where=dn >= config.saturation)
+        yield np.ascontiguousarray(to_file(dn, config))
 
 
-def _deposit(charge: np.ndarray, deposits: Deposits, read: int) -> None:
-    """Add what arrives between the previous read and this one, in place."""
-    now = slice(*np.searchsorted(deposits.read, [read, read + 1]))
+def _draws(
+    shot: ShotNoise, electronics: Electronics, config: SimulationConfig
+) -> Iterator[Callable[[], np.ndarray]]:
+    """Yield what draws the random numbers of an exposure, in the order of their use."""
+    for read in range(config.reads):
+        for frame in range(read * config.nframes, (read + 1) * config.nframes):
+            yield partial(shot.frame, frame)
+        yield partial(electronics.read, read)
+
+
+def _ahead(calls: Iterable[Callable[[], np.ndarray]], threads: int) -> Iterator[np.ndarray]:
+    """Yield the results of calls in their order, made ahead of their use by some threads."""
+    pending: deque[Future[np.ndarray]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for call in calls:
+            pending.append(pool.submit(call))
+            if len(pending) > 2 * threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _deposit(charge: np.ndarray, deposits: Deposits, frame: int) -> None:
+    """Add what arrives between the previous frame and this one, in place."""
+    now = slice(*np.searchsorted(deposits.frame, [frame, frame + 1]))
     np.add.at(charge, (deposits.row[now], deposits.col[now]), deposits.charge[now])
 
 
-def _bend(charge: np.ndarray, config: SimulationConfig) -> np.ndarray:
-    """Return the signal of a pixel whose capacitance grows with its charge [e-]."""
-    if not config.nonlinearity:
-        return charge
-    return charge * (1 - np.float32(config.nonlinearity / config.full_well) * charge)
+def mean_rate(scene: Scene) -> np.ndarray:
+    """Return the mean charge rate of a scene, 0 in the border, float32 (H, W) [e-/s]."""
+    rate = scene.light.mean_rate(scene.config)
+    rate.reshape(-1)[scene.pixels.dead] = 0
+    return np.pad(rate, scene.config.border)
 
 
 def truth_of(scene: Scene) -> Truth:
-    """Return the truth of a scene that has been read out."""
-    config, border = scene.config, scene.config.border
-    events = [_true_hit(hit, config) for hit in scene.hits]
-    sizes = np.cumsum([0] + [len(event.rows) for event in events])
-    if events:
-        rows, cols, reads = (
-            np.concatenate([getattr(event, name) for event in events])
-            for name in ("rows", "cols", "reads")
-        )
-        error = step_errors(
-            reads,
-            scene.stop[rows, cols],
-            config.total_noise(scene.pixels.noise[rows, cols]),
-            scene.pixels.rate[rows - border, cols - border] * config.frame_time,
-        )
-        for event, low, high in zip(events, sizes[:-1], sizes[1:], strict=True):
-            event.snr[:] = event.charge / error[low:high]
-    events += [_true_flicker(flicker, scene) for flicker in scene.flickers]
-    return Truth(config.shape, events, config)
-
-
-def _true_hit(hit: Source, config: SimulationConfig) -> TrueEvent:
-    """Return the signal that a hit adds to each pixel; its S/N is filled in later."""
-    row, col, read, amount = hit.deposits
-    # One pixel more on each side, for the coupling, but not over the edge of the active part.
-    top, left = np.maximum([row.min() - 1, col.min() - 1], 0)
-    bottom, right = np.minimum([row.max() + 2, col.max() + 2], config.active_shape)
-    charge = np.zeros((bottom - top, right - left), np.float32)
-    first = np.full(charge.shape, config.reads, np.int32)
-    np.add.at(charge, (row - top, col - left), amount)
-    np.minimum.at(first, (row - top, col - left), read)
-    first[first == config.reads] = hit.first_frame
-    signal = couple(np.minimum(charge, np.float32(config.full_well)), config.ipc)
-    rows, cols = np.nonzero(signal > FAINTEST)
-    return TrueEvent(
-        hit.label,
-        hit.first_frame,
-        (rows + top + config.border).astype(np.int32),
-        (cols + left + config.border).astype(np.int32),
-        first[rows, cols],
-        signal[rows, cols],
-        np.zeros(len(rows), np.float32),
-        config.gain,
-        hit.facts,
-    )
-
-
-def _true_flicker(flicker: Flicker, scene: Scene) -> TrueEvent:
+    """Return the truth of a scene that has been read out, in the orientation of the file."""
     config = scene.config
-    row, col = flicker.row + config.border, flicker.col + config.border
-    states = flicker.states[: scene.stop[row, col]]
-    changes = np.flatnonzero(np.diff(states)) + 1
-    chi2 = path_chi2(
-        flicker.levels[states],
-        float(config.total_noise(scene.pixels.noise[row, col])),
-        float(scene.pixels.rate[flicker.row, flicker.col] * config.frame_time),
-    )
-    facts = {
-        "levels": flicker.levels.tolist(),
-        "dwell": flicker.dwell.tolist(),
-        "transitions": changes.tolist(),
-        "states": states[np.append(0, changes)].tolist() if len(states) else [],
-        "chi2": max(chi2, 0.0),
-    }
-    return TrueEvent(
-        Label.TELEGRAPH_NOISE,
-        None,
-        np.array([row], np.int32),
-        np.array([col], np.int32),
-        np.array([-1], np.int32),
-        np.array([np.ptp(flicker.levels)], np.float32),
-        np.array([np.sqrt(facts["chi2"])], np.float32),
-        config.gain,
-        facts,
-    )
+    if scene.light.flash_read is not None:
+        config = config.model_copy(update={"flash_read": scene.light.flash_read})
+    noise = config.total_noise(scene.pixels.noise)
+    ramps = Ramps(noise, mean_rate(scene) * config.frame_time, scene.stop)
+    events = true_events(scene.hits, scene.flickers, ramps, config)
+    shape = (config.reads, *file_shape(config))
+    return Truth(shape, [_turned(event, config) for event in events], config)
+
+
+def _turned(event: TrueEvent, config: SimulationConfig) -> TrueEvent:
+    """Return an event in the orientation of the file."""
+    rows, cols = to_file_pixels(event.rows, event.cols, config)
+    row, col = to_file_pixels(event.repeated.row, event.repeated.col, config)
+    facts = dict(event.facts)
+    if "center" in facts:
+        row, col = np.array(facts["center"])
+        place = to_file_pixels(row, col, config)
+        facts["center"] = [float(value) for value in place]
+    repeated = event.repeated._replace(row=row, col=col)
+    return replace(event, rows=rows, cols=cols, repeated=repeated, facts=facts)
