@@ -228,8 +228,7 @@ def _turned(event: TrueEvent, config: SimulationConfig) -> TrueEvent:
     row, col = to_file_pixels(event.repeated.row, event.repeated.col, config)
     facts = dict(event.facts)
     if "center" in facts:
-        row, col = np.array(facts["center"])
-        place = to_file_pixels(row, col, config)
-        facts["center"] = [float(value) for value in place]
+        down, right = np.array(facts["center"])
+        facts["center"] = [float(value) for value in to_file_pixels(down, right, config)]
     repeated = event.repeated._replace(row=row, col=col)
     return replace(event, rows=rows, cols=cols, repeated=repeated, facts=facts)
