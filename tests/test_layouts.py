@@ -9,9 +9,9 @@ from astropy.io import fits
 
 from ohana import Predictor
 from ohana.errors import OhanaError
+from ohana.evaluate import evaluate
 from ohana.read import open_exposure
-from ohana.simulate import SimulationConfig, simulate_exposure
-from ohana.simulate.layouts import write_exposure
+from ohana.simulate import SimulationConfig, simulate_exposure, simulate_to_fits, write_exposure
 from ohana.simulate.layouts.orientation import file_shape, to_file, to_file_pixels
 
 ORIENTATIONS = [
@@ -239,3 +239,24 @@ def test_events_are_found_in_any_orientation(tmp_path, bright_rays, fast, slow):
     before = np.load(tmp_path / "plain" / "plain_processed.npy")
     after = np.load(tmp_path / "turned" / "turned_processed.npy")
     np.testing.assert_allclose(after, to_file(before, turned), atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        JWST | {"fast_axis": -2, "slow_axis": -1},
+        JWST | {"fast_axis": 2, "slow_axis": 1, "nframes": 4, "groupgap": 1},
+        WFC3 | {"fast_axis": -1, "slow_axis": -2, "frame_time": 50.0},
+    ],
+    ids=["NIRISS", "NRS1 in groups", "WFC3"],
+)
+def test_simulated_exposure_goes_straight_into_prediction(tmp_path, settings):
+    noise = {"pink_common": 8.0, "pink_output": 4.0, "odd_even": 4.0}
+    size = {"reads": 16, "rows": 64, "cols": 64}
+    config = SimulationConfig(cosmic_rays=12, **(size | noise | settings))
+    truth = simulate_to_fits(config, np.random.default_rng(5), tmp_path / "x.fits")
+    Predictor().predict(tmp_path / "x.fits", tmp_path / "out")
+    detections = json.loads((tmp_path / "out" / "detections.json").read_text())
+    score = evaluate(truth, detections).classes[0]
+    assert (score.found, score.detectable) == (12, 12)
+    assert (score.real, len(detections)) == (12, 12)
