@@ -39,7 +39,11 @@ class Ramps(NamedTuple):
 
 
 def true_events(
-    hits: list[Source], flickers: list[Flicker], ramps: Ramps, config: SimulationConfig
+    hits: list[Source],
+    flickers: list[Flicker],
+    ramps: Ramps,
+    config: SimulationConfig,
+    model: Differences | None = None,
 ) -> list[TrueEvent]:
     """Return the truth of all events, in the order of the sources.
 
@@ -53,8 +57,10 @@ def true_events(
         Noise, rates and saturation of the exposure.
     config : SimulationConfig
         Its settings.
+    model : Differences, optional
+        Covariance of its differences, where the settings do not tell all about its timing.
     """
-    model = differences(config.read_times, config.frame_time, config.nframes)
+    model = model or differences(config.read_times, config.frame_time, config.nframes)
     events = [_true_hit(hit, config) for hit in hits]
     events += [_true_flicker(flicker, ramps, config) for flicker in flickers]
     _judge_steps(events, ramps, model)
