@@ -46,12 +46,12 @@ def draw_telegraph_noise(config: SimulationConfig, rng: np.random.Generator) -> 
     count = min(draw_count(config.telegraph_pixels, expected, rng), height * width)
     places = rng.choice(height * width, count, replace=False)
     rows, cols = np.divmod(places, width) + np.array(config.border)
-    return [draw_flicker(int(row), int(col), config, rng) for row, col in zip(rows, cols, strict=True)]
+    return [
+        draw_flicker(int(row), int(col), config, rng) for row, col in zip(rows, cols, strict=True)
+    ]
 
 
-def draw_flicker(
-    row: int, col: int, config: SimulationConfig, rng: np.random.Generator
-) -> Flicker:
+def draw_flicker(row: int, col: int, config: SimulationConfig, rng: np.random.Generator) -> Flicker:
     """Draw the telegraph noise of one pixel."""
     amplitude = log_uniform(config.telegraph_amplitude, rng)
     period = log_uniform(config.telegraph_period, rng)
