@@ -17,8 +17,7 @@ from ohana.errors import OhanaError
 from ohana.evaluate import evaluate
 from ohana.labels import Label
 from ohana.pipeline import predict
-from ohana.simulate import SimulationConfig, simulate_exposure
-from ohana.simulate.fits import write_fits
+from ohana.simulate import SimulationConfig, simulate_exposure, write_fits
 
 SMALL = SimulationConfig(
     reads=24,

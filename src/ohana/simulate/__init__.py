@@ -2,8 +2,7 @@
 
 from ohana.simulate.config import SimulationConfig
 from ohana.simulate.exposure import Simulated, simulate_exposure, simulate_to_fits
-from ohana.simulate.fits import write_fits
-from ohana.simulate.layouts import write_exposure
+from ohana.simulate.layouts import write_exposure, write_fits
 from ohana.simulate.presets import PRESETS, preset
 from ohana.simulate.seeds import exposure_rng
 from ohana.simulate.truth import TrueEvent, Truth

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from ohana.files import replacing
 from ohana.simulate.config import SimulationConfig
 from ohana.simulate.layouts import cube, jwst, wfc3
 from ohana.simulate.layouts.orientation import file_shape
+
+if TYPE_CHECKING:
+    from ohana.simulate.exposure import Simulated
 
 LAYOUTS = {"cube": cube, "jwst": jwst, "wfc3": wfc3}
 
@@ -65,6 +69,11 @@ def write_exposure(
             )
     with replacing(Path(path)) as temporary, temporary.open("wb") as file:
         layout.write(file, _checked(frames, config), config)
+
+
+def write_fits(simulated: Simulated, path: str | Path) -> None:
+    """Write an exposure that was simulated in memory; its truth is written by `Truth.save`."""
+    write_exposure(path, simulated.cube, simulated.config)
 
 
 def _checked(frames: Iterable[np.ndarray], config: SimulationConfig) -> Iterator[np.ndarray]:
