@@ -15,17 +15,33 @@ _DETECTOR: dict[str, Any] = {
     "saturating_fraction": 1e-4,
 }
 _TELEGRAPH: dict[str, Any] = {"telegraph_fraction": 1e-4}
+# Muons at sea level: one per cm2 and minute; snowballs ten times rarer than in space.
+_GROUND: dict[str, Any] = {"cosmic_ray_rate": 1 / 60, "snowball_rate": 0.005}
+# Rates seen by JWST at L2: 2.3-4.3 hits/cm2/s, one snowball per 20 s and detector.
+_L2: dict[str, Any] = {"cosmic_ray_rate": 3.0, "snowball_rate": 0.05}
+# What real arrays have besides: awkward pixels, a curve towards the full well, a slow reset.
+_REAL: dict[str, Any] = {
+    **_DETECTOR,
+    **_TELEGRAPH,
+    "warm_fraction": 5e-3,
+    "dead_fraction": 1e-3,
+    "stuck_fraction": 1e-5,
+    "nonlinearity": 0.05,
+    "transient": 10.0,
+}
+_H2RG: dict[str, Any] = _REAL | {"rows": 2048, "cols": 2048, "border": 4}
+# Full frames of the JWST detectors with four outputs; gains are those that `ohana.read` takes
+# for these detectors, since the files do not have them.
+_JWST: dict[str, Any] = (
+    _H2RG | _L2 | {"layout": "jwst", "outputs": 4, "frame_time": 10.73677, "persistence": 5}
+)
 
 #: Settings by name; see `preset`.
 PRESETS: dict[str, dict[str, Any]] = {
     "dark": _DETECTOR,
     "sky": _DETECTOR | {"sky": 0.5, "stars": 200},
-    # Muons at sea level: one per cm2 and minute; snowballs ten times rarer than in space.
-    "ground": _DETECTOR
-    | _TELEGRAPH
-    | {"cosmic_ray_rate": 1 / 60, "snowball_rate": 0.005, "outputs": 32},
-    # Rates seen by JWST at L2: 2.3-4.3 hits/cm2/s, one snowball per 20 s and detector.
-    "l2": _DETECTOR | _TELEGRAPH | {"cosmic_ray_rate": 3.0, "snowball_rate": 0.05, "sky": 0.2},
+    "ground": _DETECTOR | _TELEGRAPH | _GROUND | {"outputs": 32},
+    "l2": _DETECTOR | _TELEGRAPH | _L2 | {"sky": 0.2},
     # A bit of everything on a quarter of an array's width, to look at.
     "demo": _DETECTOR
     | {
@@ -36,16 +52,95 @@ PRESETS: dict[str, dict[str, Any]] = {
         "telegraph_amplitude": (40.0, 400.0),
         "snowballs": 6,
     },
+    # Long darks of an H2RG of the infrared instrument of Euclid, on the ground.
+    "euclid": _H2RG
+    | _GROUND
+    | {
+        "instrument": "NISP",
+        "reads": 450,
+        "outputs": 32,
+        "frame_time": 1.45,
+        "gain": 2.0,
+        "read_noise": 9.0,
+        "full_well": 1e5,
+    },
+    # One short-wave detector on the sky, groups of the pattern SHALLOW4.
+    "nircam": _JWST
+    | {
+        "instrument": "NIRCAM",
+        "detector": "NRCA1",
+        "fast_axis": -1,
+        "slow_axis": 2,
+        "reads": 10,
+        "nframes": 4,
+        "groupgap": 1,
+        "gain": 2.05,
+        "read_noise": 11.0,
+        "full_well": 1e5,
+        "dark_current": 0.002,
+        "sky": 0.3,
+        "stars": 300,
+    },
+    # Traditional read-out, groups of the pattern NRS: pixels follow along the columns.
+    "nirspec": _JWST
+    | {
+        "instrument": "NIRSPEC",
+        "detector": "NRS1",
+        "fast_axis": 2,
+        "slow_axis": 1,
+        "reads": 20,
+        "nframes": 4,
+        "gain": 1.0,
+        "read_noise": 9.0,
+        "full_well": 5.2e4,
+        "dark_current": 0.009,
+        "sky": 0.005,
+    },
+    # SPARS50: the second read follows the first at once. The four outputs of this array read a
+    # quadrant each, from its corner; here they lie side by side and are read in parallel, which
+    # has the same noise in a pixel and another pattern over the array.
+    "wfc3": _REAL
+    | {
+        "layout": "wfc3",
+        "instrument": "WFC3",
+        "detector": "IR",
+        "rows": 1024,
+        "cols": 1024,
+        "border": 5,
+        "outputs": 4,
+        "reads": 16,
+        "frame_time": 50.0,
+        "first_interval": 2.933,
+        "gain": 2.5,
+        "read_noise": 14.5,
+        "pedestal": 2.7e4,
+        "full_well": 7.8e4,
+        "dark_current": 0.05,
+        "sky": 0.8,
+        "stars": 100,
+        "psf_fwhm": 1.1,
+        "cosmic_ray_rate": 3.0,
+        # Smaller and rarer than on JWST: 0.6 per hour, 2e5-9e5 e- in 11-34 pixels.
+        "snowball_rate": 7e-4,
+        "snowball_radius": (2.0, 3.3),
+        "persistence": 5,
+        "persistence_rate": (0.1, 3.0),
+    },
 }
 
 
 def preset(name: str, **changes: Any) -> SimulationConfig:
-    """Return a preset (``dark``, ``sky``, ``ground``, ``l2``, ``demo``) with some changes.
+    """Return a preset with some changes.
+
+    Kinds of ramps of 60 reads are ``dark``, ``sky``, ``ground``, ``l2`` and ``demo``; instruments,
+    full frames in files like theirs, are ``euclid``, ``nircam``, ``nirspec`` and ``wfc3``.
 
     Examples
     --------
     >>> preset("l2", reads=450).cosmic_ray_rate
     3.0
+    >>> preset("wfc3").read_times[:4]
+    array([ 50.   ,  52.933, 102.933, 152.933])
     """
     if name not in PRESETS:
         raise ValueError(f"preset: wanted one of {sorted(PRESETS)}, got {name!r}")
