@@ -1,4 +1,4 @@
-"""Simulate an exposure of any size into a FITS file, and its truth beside it.
+"""Simulate an exposure into a FITS file, and its truth beside it.
 
 Example::
 
@@ -25,16 +25,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--output", type=Path, required=True, help="FITS file to write")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="l2")
-    parser.add_argument("--reads", type=int, default=60)
-    parser.add_argument("--size", type=int, default=512, help="height and width [pixel]")
+    parser.add_argument("--reads", type=int, help="number of reads, as in the preset if absent")
+    parser.add_argument("--size", type=int, help="height and width [pixel], likewise")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-events", action="store_true", help="noise only")
-    parser.add_argument(
-        "--set", nargs="*", default=[], metavar="NAME=VALUE", help="other settings, as numbers"
-    )
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="other settings")
     arguments = parser.parse_args()
     changes: dict[str, Any] = dict(item.split("=", 1) for item in arguments.set)
-    changes |= {"reads": arguments.reads, "rows": arguments.size, "cols": arguments.size}
+    size = {"reads": arguments.reads, "rows": arguments.size, "cols": arguments.size}
+    changes |= {name: value for name, value in size.items() if value is not None}
     if arguments.no_events:
         changes |= NO_EVENTS
     config = preset(arguments.preset, **changes)
