@@ -11,7 +11,13 @@ from ohana import Predictor
 from ohana.errors import OhanaError
 from ohana.evaluate import evaluate
 from ohana.read import open_exposure
-from ohana.simulate import SimulationConfig, simulate_exposure, simulate_to_fits, write_exposure
+from ohana.simulate import (
+    SimulationConfig,
+    preset,
+    simulate_exposure,
+    simulate_to_fits,
+    write_exposure,
+)
 from ohana.simulate.layouts.orientation import file_shape, to_file, to_file_pixels
 
 ORIENTATIONS = [
@@ -260,3 +266,27 @@ def test_simulated_exposure_goes_straight_into_prediction(tmp_path, settings):
     score = evaluate(truth, detections).classes[0]
     assert (score.found, score.detectable) == (12, 12)
     assert (score.real, len(detections)) == (12, 12)
+
+
+@pytest.mark.parametrize("name", ["euclid", "nircam", "nirspec", "wfc3"])
+def test_readers_take_presets_for_what_they_are(tmp_path, name):
+    config = preset(name, rows=64, cols=64, reads=5)
+    simulate_to_fits(config, np.random.default_rng(2), tmp_path / "x.fits")
+    [ramp] = open_exposure(tmp_path / "x.fits")
+    facts = ramp.facts
+    assert ramp.shape == config.shape
+    np.testing.assert_allclose(np.diff(ramp.times), np.diff(config.read_times), rtol=1e-12)
+    for fact in ("gain", "border", "nframes", "groupgap", "frame_time"):
+        assert getattr(facts, fact) == getattr(config, fact), fact
+    if name != "wfc3":  # whose files say nothing of that
+        for fact in ("outputs", "fast_axis", "slow_axis"):
+            assert getattr(facts, fact) == getattr(config, fact), fact
+    assert not any("unknown" in note for note in ramp.notes)
+
+
+@pytest.mark.parametrize(("name", "pattern"), [("nircam", "SHALLOW4"), ("nirspec", "NRS")])
+def test_read_out_patterns_have_their_names(tmp_path, name, pattern):
+    config = preset(name, rows=16, cols=16, reads=3)
+    write_exposure(tmp_path / "x.fits", noise(config), config)
+    assert fits.getval(tmp_path / "x.fits", "READPATT") == pattern
+    assert fits.getval(tmp_path / "x.fits", "EXP_TYPE") == f"{config.detector[:3]}_IMAGE"
