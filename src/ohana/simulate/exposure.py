@@ -94,7 +94,21 @@ def simulate_exposure(config: SimulationConfig, rng: np.random.Generator) -> Sim
 def simulate_to_fits(config: SimulationConfig, rng: np.random.Generator, path: str | Path) -> Truth:
     """Simulate an exposure into a FITS file, one read in memory at a time; return its truth.
 
-    The file has the layout of the settings (`ohana.simulate.layouts`).
+    The file has the layout of the settings (`ohana.simulate.layouts`), so that it can be given
+    to ``ohana-predict`` as it is; save the truth beside it with `Truth.save`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from ohana.simulate.presets import preset
+    >>> path = Path(tempfile.mkdtemp()) / "x_uncal.fits"
+    >>> config = preset("nircam", rows=64, cols=64, cosmic_rays=3, snowballs=0)
+    >>> truth = simulate_to_fits(config, np.random.default_rng(1), path)
+    >>> truth.save(path.with_suffix(".truth.json"))
+    >>> from ohana.read import open_exposure
+    >>> [ramp] = open_exposure(path)
+    >>> ramp.shape, ramp.facts.nframes, ramp.facts.sources["gain"]
+    ((10, 64, 64), 4, 'default (NRCA1)')
     """
     scene = draw_scene(config, rng)
     write_exposure(path, read_out(scene), config)
