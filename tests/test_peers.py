@@ -1,0 +1,265 @@
+"""Peers on the same ramps: what they are given, and what is made of their flags."""
+
+from dataclasses import replace
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from ohana.catalog import catalogue, read_catalogue
+from ohana.config import DetectorConfig
+from ohana.errors import OhanaError
+from ohana.evaluate import peers
+from ohana.evaluate.comparison import (
+    SNR_BINS,
+    compare,
+    comparison_table,
+    count_pixels,
+    empty_pixels,
+    equal_threshold,
+    flags_of,
+    plot_comparison,
+    score,
+)
+from ohana.evaluate.peers import PEERS, Flagged, flag_ramp, wanted_peers
+from ohana.labels import Label
+from ohana.predictor import Predictor
+from ohana.read import open_exposure
+from ohana.refpix import fit_reference
+from ohana.simulate import SimulationConfig, TrueEvent, Truth, simulate_exposure, write_fits
+from ohana.walk import Source
+
+READS, SIZE, BORDER = 12, 40, 4
+CONFIG = SimulationConfig(reads=READS, rows=SIZE, cols=SIZE, border=BORDER, outputs=4, gain=2.0)
+
+needs_stcal = pytest.mark.skipif(
+    find_spec("stcal") is None, reason="stcal is not installed (dependency of the tests)"
+)
+
+
+@pytest.fixture
+def source(tmp_path):
+    simulated = simulate_exposure(CONFIG, np.random.default_rng(1))
+    write_fits(simulated, tmp_path / "ramp.fits")
+    config = DetectorConfig()
+    ramp = open_exposure(tmp_path / "ramp.fits", config)[0]
+    return Source(ramp, fit_reference(ramp, config)[0])
+
+
+def flagged(*entries):
+    return Flagged(*(np.array(column, np.int64) for column in zip(*entries, strict=True)))
+
+
+def ray(pixels, snr, read=5):
+    rows, cols = np.array(pixels, np.int32).T
+    return TrueEvent(
+        Label.COSMIC_RAY,
+        read,
+        rows,
+        cols,
+        np.full(len(rows), read, np.int32),
+        np.full(len(rows), 1000.0, np.float32),
+        np.array(snr, np.float32),
+    )
+
+
+def truth_of(*events):
+    return Truth(CONFIG.shape, list(events), CONFIG)
+
+
+def marking(wanted):
+    """Return a peer that flags the reads whose data equal a value, and notes what it was given."""
+    seen = []
+
+    def peer(data, flags, noise, facts, threshold):
+        seen.append((data.copy(), flags.copy(), noise.copy(), facts, threshold))
+        return data == wanted
+
+    return peer, seen
+
+
+class TestFlagRamp:
+    def test_gives_every_light_sensitive_pixel_once(self, source, monkeypatch):
+        monkeypatch.setattr(peers, "AT_ONCE", 100)  # more than one call for each block of rows
+        noise = np.arange(SIZE * SIZE, dtype=float).reshape(SIZE, SIZE)
+        peer, seen = marking(np.nan)
+        assert len(flag_ramp(source, noise, peer, 5.0).row) == 0
+        given = np.concatenate([one[2].ravel() for one in seen])
+        inside = noise[BORDER:-BORDER, BORDER:-BORDER]
+        assert np.array_equal(np.sort(given), inside.ravel())
+        assert all(one[0].shape == (READS, 1, one[2].size) for one in seen)
+        assert all(one[4] == 5.0 for one in seen)
+
+    def test_knows_where_a_flag_belongs(self, source):
+        data = source.ramp.planes.read()
+        data[:, 20, 30] = 0
+        data[7:, 20, 30] = 30000
+        target = replace(source.ramp, planes=_Memory(data))
+        peer, _ = marking(30000.0)
+        found = flag_ramp(Source(target), np.ones((SIZE, SIZE)), peer, 5.0)
+        assert set(zip(*(part.tolist() for part in found), strict=True)) == {
+            (20, 30, t) for t in range(7, READS)
+        }
+
+    def test_tells_the_peer_which_reads_not_to_use(self, source):
+        data = source.ramp.planes.read()
+        data[9:, 20, 20] = 65535
+        data[4, 20, 21] = np.nan
+        ramp = replace(source.ramp, planes=_Memory(data))
+        use = np.zeros((SIZE, SIZE), bool)
+        use[20, 20:22] = True
+        peer, seen = marking(np.nan)
+        flag_ramp(Source(ramp), np.ones((SIZE, SIZE)), peer, 5.0, use)
+        ((data, flags, *_),) = (one for one in seen)
+        assert np.isfinite(data).all()
+        assert flags[:, 0, 0].tolist() == [0] * 9 + [peers.SATURATED] * 3
+        assert flags[:, 0, 1].tolist() == [0] * 4 + [peers.DO_NOT_USE] + [0] * 7
+
+    def test_leaves_out_pixels_of_unknown_noise(self, source):
+        noise = np.full((SIZE, SIZE), np.nan)
+        noise[20, 20] = 1.0
+        peer, seen = marking(np.nan)
+        flag_ramp(source, noise, peer, 5.0)
+        assert sum(one[2].size for one in seen) == 1
+
+    def test_refuses_uneven_reads(self, source):
+        times = source.ramp.times.copy()
+        times[1:] += 3.0
+        ramp = replace(source.ramp, times=times)
+        with pytest.raises(OhanaError, match=r"wants evenly spaced reads, got intervals from 1.4"):
+            flag_ramp(Source(ramp), np.ones((SIZE, SIZE)), PEERS["stcal"], 5.0)
+
+
+class _Memory:
+    """Planes of a cube in memory."""
+
+    def __init__(self, data):
+        self.data, self.shape = data, data.shape[1:]
+
+    def __len__(self):
+        return len(self.data)
+
+    def read(self, rows=slice(None), cols=slice(None)):
+        return self.data[:, rows, cols].astype(np.float32)
+
+
+@needs_stcal
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", sorted(PEERS))
+def test_peers_find_strong_hits_and_nothing_else(name, tmp_path):
+    config = CONFIG.model_copy(update={"cosmic_rays": 12, "cosmic_ray_charge": 4000.0})
+    simulated = simulate_exposure(config, np.random.default_rng(5))
+    write_fits(simulated, tmp_path / "ramp.fits")
+    ramp = open_exposure(tmp_path / "ramp.fits", DetectorConfig())[0]
+    source = Source(ramp, fit_reference(ramp, DetectorConfig())[0])
+    noise = config.total_noise(simulated.noise) / config.gain
+    found = flag_ramp(source, noise, PEERS[name], 5.0)
+    result = score(name, 5.0, simulated.truth, found, 0)
+    bright = [one for one in result.pixels if one.low >= 25]
+    assert sum(one.count for one in bright) >= 5
+    assert all(one.found == one.count for one in bright)
+    assert count_pixels(found, empty_pixels(simulated.truth)) <= 1
+
+
+@needs_stcal
+@pytest.mark.oracle
+def test_compare_sets_peers_to_equal_false_alarms(tmp_path):
+    config = CONFIG.model_copy(update={"cosmic_rays": 8})
+    simulated = simulate_exposure(config, np.random.default_rng(6))
+    write_fits(simulated, tmp_path / "ramp.fits")
+    Predictor().predict(tmp_path / "ramp.fits", tmp_path, processed=False)
+    found = read_catalogue(tmp_path / "detections.json")
+    ramp = open_exposure(tmp_path / "ramp.fits", DetectorConfig())[0]
+    source = Source(ramp, fit_reference(ramp, DetectorConfig())[0])
+    noise = config.total_noise(simulated.noise) / config.gain
+    ours, theirs = compare(simulated.truth, source, noise, found, ["stcal"], 5.0)
+    assert ours.name == "ohana"
+    assert theirs.name == "stcal"
+    assert theirs.false <= ours.false
+    assert 2 < theirs.threshold < 6
+
+
+class TestScore:
+    def test_counts_pixels_by_snr(self):
+        event = ray([(10, 10), (10, 11), (10, 12)], [30.0, 7.0, 7.5])
+        hits = flagged((10, 10, 5), (10, 11, 6), (10, 12, 8), (30, 30, 5))
+        result = score("ohana", 5.0, truth_of(event), hits, 1)
+        by_low = {one.low: (one.count, one.found) for one in result.pixels if one.count}
+        # The second is off by one read, which is allowed; the third by three, which is not.
+        assert by_low == {6.0: (2, 1), 25.0: (1, 1)}
+        assert result.false_rate == pytest.approx(1e6 / (32 * 32 - 3))
+
+    def test_pixels_of_two_events_do_not_count(self):
+        events = ray([(10, 10)], [30.0]), ray([(10, 10), (11, 10)], [30.0, 30.0], read=8)
+        result = score("ohana", 5.0, truth_of(*events), flagged((10, 10, 5)), 0)
+        assert [(one.count, one.found) for one in result.pixels if one.count] == [(1, 0)]
+
+    def test_nothing_at_all(self):
+        result = score("ohana", 5.0, truth_of(), flags_of([]), 0)
+        assert len(result.pixels) == len(SNR_BINS) - 1
+        assert not any(one.count for one in result.pixels)
+        assert result.false_rate == 0
+
+    def test_empty_pixels_have_no_event_and_see_light(self):
+        empty = empty_pixels(truth_of(ray([(10, 10)], [9.0])))
+        assert empty.sum() == 32 * 32 - 1
+        assert not empty[10, 10]
+        assert not empty[BORDER - 1].any()
+        assert count_pixels(flagged((10, 10, 1), (11, 11, 1), (11, 11, 2)), empty) == 1
+
+    def test_table_and_plot(self):
+        from matplotlib.figure import Figure
+
+        event = ray([(10, 10)], [30.0])
+        one = score("ohana", 5.0, truth_of(event), flagged((10, 10, 5)), 0)
+        two = score("stcal", 6.5, truth_of(event), flags_of([]), 3)
+        heading, first, second = comparison_table([one, two])
+        assert heading[:3] == ("code", "threshold", "false/million")
+        assert heading[-2:] == ("S/N 25-50", "telegraph as jump")
+        assert first[:3] == ("ohana", "5.00", "0")
+        assert (first[-2], second[-2]) == ("100.0%", "0.0%")
+        ax = Figure().add_subplot()
+        plot_comparison([one, two], ax)
+        assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+            "ohana, 5.00 $\\sigma$",
+            "two-point (JWST jump), 6.50 $\\sigma$",
+        ]
+
+
+def test_flags_of_a_catalogue():
+    entry = {"integration": 0, "type": "cosmic_ray", "first_frame": 3, "pixels": [[1, 2], [1, 3]]}
+    entries = [
+        entry,
+        entry | {"type": "snowball", "first_frame": 4, "pixels": [[5, 6]]},
+        entry | {"type": "telegraph_noise", "first_frame": None, "pixels": [[7, 7]]},
+        entry | {"integration": 1},
+    ]
+    found = flags_of(entries)
+    assert [part.tolist() for part in found] == [[1, 1, 5], [2, 3, 6], [3, 3, 4]]
+    assert catalogue([]) == []
+
+
+@pytest.mark.parametrize("target", [0, 1, 7, 50])
+def test_equal_threshold_is_the_lowest_that_serves(target):
+    levels = np.sort(np.random.default_rng(target).uniform(2.5, 11, 60))
+
+    def count(at):
+        return int((levels > at).sum())
+
+    at = equal_threshold(count, target)
+    assert count(at) <= target < count(at - 0.05) or at < 2.05
+
+
+class TestNames:
+    def test_unknown_peer(self):
+        with pytest.raises(OhanaError, match="wanted some of stcal, likelihood, got 'stcall'"):
+            wanted_peers("likelihood,stcall")
+
+    def test_peer_that_is_not_installed(self, monkeypatch):
+        monkeypatch.setattr(peers, "find_spec", lambda name: None)
+        with pytest.raises(OhanaError, match="needs the package stcal, which is not installed"):
+            wanted_peers("stcal")
+
+    def test_several(self, monkeypatch):
+        monkeypatch.setattr(peers, "find_spec", lambda name: True)
+        assert wanted_peers("stcal, likelihood") == ["stcal", "likelihood"]
