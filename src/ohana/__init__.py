@@ -13,7 +13,9 @@ __version__ = "0.1.0"
 
 #: Public name -> module that defines it.
 _EXPORTS = {
+    "DataSetCreator": "training.creator",
     "DetectorConfig": "config",
+    "OhanaDataset": "unet.dataset",
     "Predictor": "predictor",
     "Preprocessor": "preprocess",
     "ReferencePixelCorrector": "refpix",

@@ -212,6 +212,7 @@ def _validate(
             for long, short in _PLAINER.items():
                 message = message.replace(long, short)
             message = message.split(", got")[0]
-            key = "".join(f"[{p}]" if isinstance(p, int) else p for p in detail["loc"])
+            first, *rest = detail["loc"]
+            key = "".join([first, *(f"[{part}]" for part in rest)])
             problems.append((key, f"{message}, got {reprlib.repr(detail['input'])}"))
             values = {k: v for k, v in values.items() if k != detail["loc"][0]}

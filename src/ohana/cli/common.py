@@ -120,6 +120,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """Read a number of at least 0 from the command line."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"wanted a whole number of at least 0, got {text!r}")
+    return int(text)
+
+
 def columns(rows: Sequence[Sequence[str]]) -> str:
     """Align a table with its headings in the first row; numbers to the right.
 

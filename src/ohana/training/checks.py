@@ -1,0 +1,82 @@
+"""What must agree between the settings of a training set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from ohana.training.recipe import DRAWN, TAKEN, base_config, simulation_config
+
+if TYPE_CHECKING:
+    from ohana.training.config import CreatorConfig
+
+#: Ranges of draws that are uniform in the logarithm.
+LOGARITHMIC = {
+    "cosmic_ray_charge_range",
+    "rtn_offset_range",
+    "rtn_period_range",
+    "snowball_halo_amplitude_ratio_range",
+}
+
+
+def complaints(config: CreatorConfig) -> list[str]:
+    """Return what is wrong between settings that are right one by one, each in one line."""
+    return [*_ranges(config), *_sizes(config)] or _simulator(config)
+
+
+def _ranges(config: CreatorConfig) -> list[str]:
+    wrong = []
+    for name in type(config).model_fields:
+        if not name.endswith("_range"):
+            continue
+        low, high = getattr(config, name)
+        if low > high:
+            wrong.append(f"{name}: low end ({low}) must not exceed high end ({high})")
+        elif low == 0 and name in LOGARITHMIC:
+            wrong.append(f"{name}: low end must be more than 0, draws are uniform in the logarithm")
+    return wrong
+
+
+def _sizes(config: CreatorConfig) -> list[str]:
+    wrong = []
+    height, width = config.image_shape
+    patch = config.patch_size
+    if patch > min(height, width):
+        wrong.append(f"patch_size ({patch}) must not exceed the image, {height} x {width} px")
+    if config.overlap >= patch:
+        wrong.append(f"overlap ({config.overlap}) must be less than patch_size ({patch})")
+    if not config.num_exposure_events + config.num_baseline_exposures:
+        wrong.append("num_exposure_events and num_baseline_exposures must not both be 0")
+    return wrong
+
+
+def _simulator(config: CreatorConfig) -> list[str]:
+    """Return what the simulator has to say of its settings."""
+    taken = [name for name in config.simulation if name in TAKEN]
+    if taken:
+        return [f"simulation: {name} follows from {TAKEN[name]}" for name in taken]
+    lowest = min(config.gain_library.values())
+    highest = {drawn: getattr(config, name)[1] for name, drawn in DRAWN.items()}
+    try:
+        empty = base_config(config).pedestal / lowest
+        if empty >= config.saturation_dn:
+            return [
+                f"saturation_dn ({config.saturation_dn:g} DN) must exceed the level of an empty "
+                f"pixel, {empty:g} DN at a gain of {lowest:g} e-/DN"
+            ]
+        simulation_config(config, lowest, highest)
+    except ValidationError as error:
+        return [_one_line(detail) for detail in error.errors()]
+    return []
+
+
+def _one_line(detail: Any) -> str:
+    """Turn what pydantic says of a setting of the simulator into one line."""
+    message = detail["msg"].removeprefix("Value error, ").replace(";", ",")
+    if not detail["loc"]:
+        return message
+    name = detail["loc"][0]
+    if detail["type"] == "extra_forbidden":
+        return f"simulation: {name} is no setting of the simulator"
+    return f"simulation: {name}: {message}, got {detail['input']!r}"

@@ -1,0 +1,204 @@
+"""Settings of a training set: how many exposures, what is in them, how they are stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ohana.config import setting
+from ohana.simulate.presets import PRESETS
+from ohana.training.checks import complaints
+
+#: Numbers must be written as numbers: neither text nor true or false.
+Number = Annotated[float, Field(strict=True, ge=0)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+Part = Annotated[float, Field(strict=True, ge=0, le=1)]
+Gain = Annotated[float, Field(strict=True, gt=0)]
+Range = tuple[Number, Number]
+CountRange = tuple[Count, Count]
+PartRange = tuple[Part, Part]
+
+#: Settings that change where and how fast a training set is made, never what is in it.
+NO_EFFECT_ON_RESULTS = {"output_dir", "workers"}
+
+
+class CreatorConfig(BaseModel):
+    """Settings of `DataSetCreator`, all optional; unknown names and wrong values are refused.
+
+    Amplitudes are electrons. Ranges are [low, high]; where nothing else is said, one value is
+    drawn for each exposure, uniformly.
+
+    Examples
+    --------
+    >>> CreatorConfig(gain_library=[1.5, 2.0]).gain_library
+    {'detector_0': 1.5, 'detector_1': 2.0}
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    output_dir: str = setting(
+        "training_data", "store", "", "Folder of the training set", min_length=1, strict=True
+    )
+    image_shape: tuple[Count, Count] = setting(
+        (2048, 2048), "store", "px", "Height and width of an exposure, reference border included"
+    )
+    num_frames: Annotated[int, Field(strict=True, ge=2, le=65535)] = setting(
+        450, "store", "reads", "Reads of an exposure"
+    )
+    patch_size: Annotated[int, Field(strict=True, ge=8)] = setting(
+        256, "store", "px", "Height and width of the patches that an exposure is cut into"
+    )
+    overlap: Count = setting(
+        32, "store", "px", "Rows or columns that neighbouring patches share at least"
+    )
+    window: Annotated[int, Field(strict=True, ge=1)] = setting(
+        32, "store", "reads", "Reads that are stored, and later read, in one piece"
+    )
+    test_fraction: Annotated[float, Field(strict=True, ge=0, lt=1)] = setting(
+        0.1, "store", "", "Part of the exposures that is set aside and never trained on"
+    )
+
+    num_exposure_events: Count = setting(
+        8, "exposures", "", "Exposures with events, for each detector and index"
+    )
+    num_baseline_exposures: Count = setting(
+        2, "exposures", "", "Exposures without events, for each detector and index"
+    )
+    injection_type: Literal["cosmic_ray", "snowball", "rtn", "all"] = setting(
+        "all", "exposures", "", "Class of the events"
+    )
+    num_classes: Literal[2, 4] = setting(
+        4, "exposures", "", "4: background and three kinds of event; 2: background and event"
+    )
+    cosmic_ray_per_exp_range: CountRange = setting(
+        (200, 5000), "exposures", "", "Cosmic rays in an exposure"
+    )
+    snowballs_per_exp_range: CountRange = setting(
+        (0, 12), "exposures", "", "Snowballs in an exposure"
+    )
+    rtn_per_exp_range: CountRange = setting(
+        (50, 1500), "exposures", "", "Pixels with telegraph noise in an exposure"
+    )
+
+    gain_library: dict[str, Gain] = setting(
+        {"detector_0": 1.5},
+        "detector",
+        "e-/DN",
+        "Gain of each detector: a list, or names and gains",
+        min_length=1,
+    )
+    exp_time: Annotated[float, Field(strict=True, gt=0)] = setting(
+        630.0, "detector", "s", "Exposure time; reads are exp_time / num_frames apart"
+    )
+    saturation_dn: Annotated[float, Field(strict=True, gt=0, le=65535)] = setting(
+        50000.0, "detector", "DN", "Raw value of a full pixel"
+    )
+    dark_current_range: Range = setting(
+        (0.005, 0.05), "detector", "e-/s", "Dark current of a pixel"
+    )
+    read_noise_range: Range = setting(
+        (8.0, 16.0), "detector", "e-", "White noise of one read, RMS over time"
+    )
+    gaussian_noise_range: Range = setting(
+        (0.0, 3.0), "detector", "e-", "Further white noise of one read, added in quadrature"
+    )
+    border: Count = setting(4, "detector", "px", "Width of the reference-pixel border, 0 for none")
+    outputs: Annotated[int, Field(strict=True, ge=1)] = setting(
+        32, "detector", "", "Read-out channels side by side"
+    )
+    sky_range: Range = setting((0.0, 0.5), "scene", "e-/s", "Sky background in a pixel")
+    stars_range: CountRange = setting((0, 100), "scene", "", "Stars in an exposure")
+    preset: str = setting("dark", "scene", "", "Settings of the simulator to start from")
+    simulation: dict[str, Any] = setting(
+        {}, "scene", "", "Other settings of the simulator, on top of the preset"
+    )
+
+    cosmic_ray_charge_range: Range = setting(
+        (200.0, 30000.0), "cosmic rays", "e-", "Charge of a hit, drawn for each, log-uniform"
+    )
+    rtn_offset_range: Range = setting(
+        (20.0, 400.0),
+        "telegraph noise",
+        "e-",
+        "Distance of the extreme levels, drawn for each pixel, log-uniform",
+    )
+    rtn_period_range: Range = setting(
+        (4.0, 200.0),
+        "telegraph noise",
+        "reads",
+        "Mean time of one cycle, drawn for each pixel, log-uniform",
+    )
+    rtn_duty_fraction_range: PartRange = setting(
+        (0.2, 0.8), "telegraph noise", "", "Mean part of a cycle spent high, drawn for each pixel"
+    )
+    snowball_radius_range: Range = setting(
+        (3.0, 12.0), "snowballs", "px", "Radius of the saturated core, drawn for each snowball"
+    )
+    snowball_halo_amplitude_ratio_range: PartRange = setting(
+        (0.002, 0.008),
+        "snowballs",
+        "",
+        "Halo at the rim of the core / level of the core, drawn for each snowball, log-uniform",
+    )
+    snowball_halo_decay_scale_range: Range = setting(
+        (0.3, 1.2),
+        "snowballs",
+        "core radii",
+        "Length over which the halo falls by a factor e, drawn for each snowball",
+    )
+
+    seed: Count = setting(0, "running", "", "Of all random numbers")
+    workers: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = setting(
+        None, "running", "", "Processes; as many as there are cores if absent"
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any, info: Any) -> Any:
+        """Say what a range wants in the words of a settings file."""
+        limits = info.field_name.endswith("_range")
+        pair = limits or info.field_name == "image_shape"
+        if pair and (not isinstance(value, list | tuple) or len(value) != 2):
+            raise ValueError(f"wanted a pair {'[low, high]' if limits else '[height, width]'}")
+        return value
+
+    @field_validator("gain_library", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        """Name the detectors of a plain list of gains."""
+        if isinstance(value, list | tuple):
+            return {f"detector_{i}": gain for i, gain in enumerate(value)}
+        if not isinstance(value, dict):
+            raise ValueError("wanted a list of gains, or names and gains of detectors")
+        odd = [name for name in value if not re.fullmatch(r"[A-Za-z0-9][\w-]*", str(name))]
+        if odd:
+            raise ValueError(f"wanted detector names of letters, digits, - and _, not {odd[0]!r}")
+        return {str(name): gain for name, gain in value.items()}
+
+    @field_validator("preset")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in PRESETS:
+            raise ValueError(f"wanted one of {', '.join(PRESETS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> CreatorConfig:
+        """Check what must agree, and report all that does not."""
+        wrong = complaints(self)
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    def fingerprint(self) -> str:
+        """Return a hash of the settings that decide what is in a training set."""
+        text = json.dumps(self.contents(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def contents(self) -> dict[str, Any]:
+        """Return the settings that decide what is in a training set, as plain values."""
+        return self.model_dump(mode="json", exclude=NO_EFFECT_ON_RESULTS)

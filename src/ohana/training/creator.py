@@ -1,0 +1,210 @@
+"""Make the exposures of a training set, by one process or many."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ohana.config_file import load_settings
+from ohana.errors import OhanaError
+from ohana.training.claims import agree_on_settings
+from ohana.training.config import CreatorConfig
+from ohana.training.disk import check_room
+from ohana.training.exposure import ELSEWHERE, FOUND, MADE, is_finished, make_exposure
+from ohana.training.store import create_store
+from ohana.training.tasks import SPLITS, Task, tasks
+
+if TYPE_CHECKING:
+    from ohana.cli.progress import Progress
+
+log = logging.getLogger("ohana")
+
+#: How long to wait for the scheduler of a cluster [s].
+SCHEDULER_TIMEOUT = 10
+
+
+@dataclass(frozen=True)
+class Creation:
+    """What became of the exposures.
+
+    Attributes
+    ----------
+    made, found, elsewhere : int
+        Made now; finished before; being made by another process at the same time.
+    failed : dict
+        Name of an exposure -> what went wrong.
+    """
+
+    made: int
+    found: int
+    elsewhere: int
+    failed: dict[str, Exception]
+
+
+class DataSetCreator:
+    """Make a training set.
+
+    Parameters
+    ----------
+    config : CreatorConfig, str or Path, optional
+        Settings, or a YAML file with settings.
+
+    Notes
+    -----
+    With more than one worker, processes are started: a script must then keep its calls under
+    ``if __name__ == "__main__":``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> config = CreatorConfig(
+    ...     output_dir=tempfile.mkdtemp(), image_shape=(32, 32), num_frames=4, patch_size=16,
+    ...     overlap=0, outputs=1, num_exposure_events=1, num_baseline_exposures=1, workers=1,
+    ... )
+    >>> DataSetCreator(config).create(0, 0).made
+    2
+    """
+
+    def __init__(self, config: CreatorConfig | str | Path | None = None) -> None:
+        if isinstance(config, str | Path):
+            config = load_settings(config, CreatorConfig)
+        self.config = config or CreatorConfig()
+
+    def create(
+        self,
+        start_index: int,
+        end_index: int,
+        *,
+        scheduler: str | None = None,
+        progress: Progress | None = None,
+    ) -> Creation:
+        """Make the exposures of some indices that are not there yet.
+
+        Parameters
+        ----------
+        start_index, end_index : int
+            First and last index.
+        scheduler : str, optional
+            Address of a dask scheduler whose workers do it; they must see ``output_dir``.
+            Without one, ``config.workers`` processes are started here.
+        progress : callable, optional
+            Called with the name of the stage, the pixel-reads done and those in all.
+
+        Raises
+        ------
+        OhanaError
+            Settings differ from those of the set that is there, or there is no room for it.
+        """
+        if not 0 <= start_index <= end_index:
+            raise OhanaError(
+                "start_index, end_index: wanted 0 <= start_index <= end_index, "
+                f"got {start_index} and {end_index}"
+            )
+        agree_on_settings(Path(self.config.output_dir), self.config.contents())
+        for split in SPLITS:
+            create_store(Path(self.config.output_dir), split, self.config.num_classes)
+        every = tasks(self.config, start_index, end_index)
+        missing = [task for task in every if not is_finished(self.config, task)]
+        log.info(f"{len(every)} exposures, {len(every) - len(missing)} of them there already")
+        if missing:
+            log.info(check_room(self.config, len(missing)))
+        return self._run(missing, len(every), scheduler, progress)
+
+    def _run(
+        self, missing: list[Task], total: int, scheduler: str | None, progress: Progress | None
+    ) -> Creation:
+        count: Counter[str] = Counter({FOUND: total - len(missing)})
+        failed: dict[str, Exception] = {}
+        workers = min(self.config.workers or os.cpu_count() or 1, max(len(missing), 1))
+        meter = _Meter(self.config, len(missing), progress)
+        if scheduler is None and workers == 1:
+            results = _one_by_one(self.config, missing, meter)
+        else:
+            results = _by_dask(self.config, missing, scheduler, workers)
+        for task, result in results:
+            if isinstance(result, Exception):
+                failed[task.name] = result
+            else:
+                count[result] += 1
+            meter.exposure_done()
+        return Creation(count[MADE], count[FOUND], count[ELSEWHERE], failed)
+
+
+class _Meter:
+    """Report how many pixel-reads are done."""
+
+    def __init__(self, config: CreatorConfig, exposures: int, progress: Progress | None) -> None:
+        self.progress = progress
+        self.pixels = config.image_shape[0] * config.image_shape[1]
+        self.exposure = self.pixels * config.num_frames
+        self.done, self.total = 0, exposures * self.exposure
+
+    def reads_done(self, reads: int) -> None:
+        """Report reads of an exposure that goes on; the last ones are reported with it."""
+        done = reads * self.pixels
+        if self.progress is not None and done < self.exposure:
+            self.progress("simulating", self.done + done, self.total)
+
+    def exposure_done(self) -> None:
+        self.done += self.exposure
+        if self.progress is not None:
+            self.progress("simulating", self.done, self.total)
+
+
+Results = Iterator[tuple[Task, str | Exception]]
+
+
+def _one_by_one(config: CreatorConfig, missing: list[Task], meter: _Meter) -> Results:
+    for task in missing:
+        try:
+            result: str | Exception = make_exposure(config, task, meter.reads_done)
+        except Exception as error:  # the others go on; it is reported at the end
+            result = error
+        yield task, result
+
+
+def _by_dask(
+    config: CreatorConfig, missing: list[Task], scheduler: str | None, workers: int
+) -> Results:
+    from distributed import Client, as_completed
+
+    with _cluster(scheduler, workers) as cluster, _client(Client, cluster) as client:
+        futures = {
+            client.submit(make_exposure, config, task, key=task.name, pure=False): task
+            for task in missing
+        }
+        for future in as_completed(futures):
+            error = future.exception()
+            yield futures[future], future.result() if error is None else error
+
+
+@contextmanager
+def _cluster(scheduler: str | None, workers: int) -> Iterator[Any]:
+    """Give the address of a scheduler, or start processes of our own."""
+    if scheduler is not None:
+        yield scheduler
+        return
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        dashboard_address="127.0.0.1:0",  # None is the fixed port 8787
+        memory_limit=0,  # the system's own limits are enough
+        silence_logs=logging.CRITICAL,
+    ) as cluster:
+        yield cluster
+
+
+def _client(kind: Any, cluster: Any) -> Any:
+    try:
+        return kind(cluster, timeout=SCHEDULER_TIMEOUT)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise OhanaError(f"scheduler {cluster}: cannot connect: {reason}") from error

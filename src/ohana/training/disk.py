@@ -1,0 +1,78 @@
+"""How much room a training set needs."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import zarr
+
+from ohana.errors import OhanaError
+from ohana.simulate import exposure_rng, simulate_exposure
+from ohana.training.config import CreatorConfig
+from ohana.training.labels import COLUMNS
+from ohana.training.patches import patch_corners
+from ohana.training.recipe import DRAWN, simulation_config
+from ohana.training.store import compressor
+
+#: Height and width of the simulated piece that tells how well reads compress [pixel].
+SAMPLE = 128
+#: Streams of random numbers are numbered from 0 by detector: this one belongs to no exposure.
+SAMPLE_STREAM = 2**32 - 2
+
+
+class Room(NamedTuple):
+    """Room for one exposure on disk [bytes]: what it will take, and what it can take at most."""
+
+    likely: float
+    most: int
+
+
+def room_for_exposure(config: CreatorConfig) -> Room:
+    """Estimate the room from the sizes of arrays, and a small exposure that is compressed."""
+    height, width = config.image_shape
+    patches = len(patch_corners(config.image_shape, config.patch_size, config.overlap))
+    reads = patches * config.num_frames * config.patch_size**2 * 2
+    reference = 4 * config.num_frames * (2 * width + height) if config.border else 0
+    # No more than one event for each pixel.
+    labels = height * width * sum(np.dtype(kind).itemsize for kind in COLUMNS.values())
+    ratio = compression(config)
+    return Room(reads / ratio + reference, reads + reference + labels)
+
+
+def compression(config: CreatorConfig) -> float:
+    """Return by how much reads shrink: a small exposure with all ranges at their high ends."""
+    values = {drawn: getattr(config, name)[1] for name, drawn in DRAWN.items()}
+    values |= {"cosmic_rays": 0, "snowballs": 0, "telegraph_pixels": 0, "stars": 0}
+    whole = simulation_config(config, min(config.gain_library.values()), values)
+    window = max(min(config.window, config.num_frames), 2)
+    small = {"reads": window, "rows": SAMPLE, "cols": SAMPLE, "border": 0, "outputs": 1}
+    sample = type(whole)(**whole.model_dump() | small | {"flash_read": None})
+    rng = exposure_rng(config.seed, SAMPLE_STREAM, 0, 0)
+    cube = simulate_exposure(sample, rng).cube
+    array = zarr.create_array(
+        {}, shape=cube.shape, dtype=cube.dtype, chunks=cube.shape, compressors=[compressor()]
+    )
+    array[...] = cube
+    return max(cube.nbytes / array.nbytes_stored(), 1.0)
+
+
+def check_room(config: CreatorConfig, exposures: int) -> str:
+    """Return a line about the room that some exposures need, and what is free.
+
+    Raises
+    ------
+    OhanaError
+        If even what they will likely take is not there.
+    """
+    likely, most = (exposures * part for part in room_for_exposure(config))
+    free = shutil.disk_usage(Path(config.output_dir)).free
+    line = (
+        f"{exposures} exposures need about {likely / 1e9:.3g} GB, "
+        f"{most / 1e9:.3g} GB at most; {free / 1e9:.3g} GB are free"
+    )
+    if likely > free:
+        raise OhanaError(f"{config.output_dir}: disk too small: {line}")
+    return line + (": may not be enough" if most > free else "")

@@ -1,0 +1,154 @@
+"""The training set on disk: one zarr group per exposure, which appears when it is complete.
+
+::
+
+    output_dir/
+      settings.json        what decides the contents
+      training.zarr/       one group per exposure
+        NAME/              attributes: all that was drawn, seeds, versions
+          patches          uint16 (P, T, h, w) raw reads [DN]
+          corners          int32 (P, 2) first row and column of each patch
+          reference/       reference-pixel correction, if there is a border
+          labels/          one-dimensional columns of `ohana.training.labels.Runs`;
+                           attribute `events`: one object per event
+      test.zarr/           the same, never trained on
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec
+
+from ohana.reference import Reference
+from ohana.training.claims import claim, publish
+from ohana.training.labels import COLUMNS, Runs
+
+#: Version of the layout.
+FORMAT = 1
+#: A shard holds as many patches as fit into so many bytes: few files, written in one go.
+SHARD_BYTES = 2**26
+
+_REFERENCE = ("level", "slope", "common", "weights")
+
+
+def compressor() -> BloscCodec:
+    """Return the lossless compression of all arrays."""
+    return BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle")
+
+
+def split_path(output_dir: str | Path, split: str) -> Path:
+    """Return the store of a split."""
+    return Path(output_dir) / f"{split}.zarr"
+
+
+def create_store(output_dir: Path, split: str, num_classes: int) -> None:
+    """Create the store of a split, if it is not there."""
+    target = split_path(output_dir, split)
+    if target.exists():
+        return
+    with claim(output_dir, split) as part:
+        if part is not None and not target.exists():
+            zarr.create_group(part, attributes={"ohana_format": FORMAT, "num_classes": num_classes})
+            publish(part, target)
+
+
+def shard_patches(patches: int, window: int, size: int) -> int:
+    """Return how many patches share a shard."""
+    return min(patches, max(SHARD_BYTES // (2 * window * size * size), 1))
+
+
+def create_patches(group: zarr.Group, corners: np.ndarray, reads: int, chunk: tuple[int, int]):
+    """Create the array of patches, to be filled shard by shard.
+
+    Parameters
+    ----------
+    group : zarr.Group
+        Of the exposure.
+    corners : ndarray of int, shape (P, 2)
+        First row and column of each patch.
+    reads : int
+        Of the exposure.
+    chunk : tuple of int
+        Reads, and height and width, of what is stored in one piece.
+    """
+    window, size = chunk
+    save_array(group, "corners", corners)
+    return group.create_array(
+        "patches",
+        shape=(len(corners), reads, size, size),
+        dtype=np.uint16,
+        chunks=(1, window, size, size),
+        shards=(shard_patches(len(corners), window, size), window, size, size),
+        compressors=[compressor()],
+    )
+
+
+def save_array(group: zarr.Group, name: str, data: np.ndarray) -> None:
+    """Store a small array in one chunk."""
+    array = group.create_array(
+        name,
+        shape=data.shape,
+        dtype=data.dtype,
+        chunks=tuple(max(size, 1) for size in data.shape),
+        compressors=[compressor()],
+    )
+    if data.size:
+        array[...] = data
+
+
+def open_array(group: zarr.Group, name: str) -> zarr.Array:
+    """Return an array of a group; KeyError if it is not there."""
+    array = group[name]
+    if not isinstance(array, zarr.Array):
+        raise KeyError(name)
+    return array
+
+
+def load_array(group: zarr.Group, name: str) -> np.ndarray:
+    """Read a whole array of a group."""
+    return np.asarray(open_array(group, name)[...])
+
+
+def save_reference(group: zarr.Group, reference: Reference | None) -> None:
+    """Store the correction of an exposure, if it has one."""
+    if reference is None:
+        return
+    inner = group.create_group("reference")
+    for name in _REFERENCE:
+        save_array(inner, name, np.asarray(getattr(reference, name), np.float32))
+    inner.attrs.update(
+        transposed=reference.transposed, used=int(reference.used), total=int(reference.total)
+    )
+
+
+def load_reference(group: zarr.Group) -> Reference | None:
+    """Return the correction of an exposure, None where it has no reference pixels.
+
+    With it, `ohana.reference.subtract` does to a patch what is done to an exposure.
+    """
+    if "reference" not in group:
+        return None
+    terms = (load_array(group, f"reference/{name}") for name in _REFERENCE)
+    level, slope, common, weights = terms
+    facts: Any = group["reference"].attrs
+    return Reference(
+        level, slope, common, facts["transposed"], weights, facts["used"], facts["total"]
+    )
+
+
+def save_labels(group: zarr.Group, runs: Runs, events: list[dict[str, Any]]) -> None:
+    """Store the labels of an exposure and what is known of its events."""
+    inner = group.create_group("labels")
+    for name, column in zip(COLUMNS, runs, strict=True):
+        save_array(inner, name, column)
+    inner.attrs["events"] = events
+
+
+def load_labels(group: zarr.Group) -> Runs:
+    """Return the labels of an exposure."""
+    # Not through the group `labels`, whose attributes are long.
+    return Runs(*(load_array(group, f"labels/{name}") for name in COLUMNS))
