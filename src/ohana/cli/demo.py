@@ -9,16 +9,13 @@ import numpy as np
 from ohana.catalog import read_catalogue
 from ohana.cli.common import columns
 from ohana.cli.progress import Progress
-from ohana.evaluate import ClassScore, Evaluation, evaluate
+from ohana.cli.scores import score_table
+from ohana.evaluate import evaluate
 from ohana.files import make_folder
 from ohana.predictor import Predictor
 from ohana.simulate import preset, simulate_to_fits
 
 SEED = 20240229
-
-LEGEND = """\
-detectable: stands out of the noise; found, complete: of these
-real: belongs to an injected event"""
 
 
 def run_demo(predictor: Predictor, folder: Path, progress: Progress) -> str:
@@ -44,19 +41,6 @@ def run_demo(predictor: Predictor, folder: Path, progress: Progress) -> str:
         truth, read_catalogue(folder / "detections.json"), predictor.config.sigma_threshold
     )
     return f"{summary}\n\n{score_table(found)}\n\n{files_table(folder)}"
-
-
-def score_table(found: Evaluation) -> str:
-    """Compare what was found with what was put in, one class on each line."""
-    heading = ("class", "injected", "detectable", "found", "complete", "detections", "real")
-    return f"{columns([heading, *map(_score_row, found.classes)])}\n{LEGEND}"
-
-
-def _score_row(score: ClassScore) -> tuple[str, ...]:
-    counts = (score.injected, score.detectable, score.found)
-    complete = f"{score.completeness:.1%}" if score.detectable else "-"
-    name = score.label.key.replace("_", " ")
-    return (name, *map(str, counts), complete, str(score.detected), str(score.real))
 
 
 def files_table(folder: Path) -> str:

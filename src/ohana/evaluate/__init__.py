@@ -2,8 +2,10 @@
 
 from ohana.evaluate.bins import Bin, interval
 from ohana.evaluate.confusion import pixel_confusion, truth_mask
+from ohana.evaluate.folder import evaluate_prediction
 from ohana.evaluate.limits import MIN_TRANSITIONS, expected_false, is_detectable
 from ohana.evaluate.reliability import Reliability, measure_reliability
+from ohana.evaluate.report import save_evaluation
 from ohana.evaluate.scores import ClassScore, Evaluation, evaluate
 
 __all__ = [
@@ -13,10 +15,12 @@ __all__ = [
     "Evaluation",
     "Reliability",
     "evaluate",
+    "evaluate_prediction",
     "expected_false",
     "interval",
     "is_detectable",
-    "pixel_confusion",
     "measure_reliability",
+    "pixel_confusion",
+    "save_evaluation",
     "truth_mask",
 ]

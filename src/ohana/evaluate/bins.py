@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -123,25 +124,33 @@ def adaptive_bins(
     grid: np.ndarray,
     expected: np.ndarray | None = None,
 ) -> list[Bin]:
-    """Count in bins of a grid, neighbours joined until each holds `FEW` or more.
+    """Count in bins of a grid, neighbours joined until they hold `FEW` or more.
 
-    What is left over at the end joins the last bin. Empty parts of the grid at either end are
-    cut off; with nothing to count there are no bins.
+    A bin of the grid that holds enough by itself is left as it is, so that a sparse tail does
+    not blur it. Empty parts of the grid at either end are cut off; with nothing to count there
+    are no bins.
+
+    Examples
+    --------
+    >>> values = np.repeat([0.5, 1.5, 2.5, 3.5], [1, 2, 20, 3])
+    >>> bins = adaptive_bins(values, values > 2, np.arange(6.0))
+    >>> [(each.low, each.high, each.count) for each in bins]
+    [(0.0, 2.0, 3), (2.0, 3.0, 20), (3.0, 4.0, 3)]
     """
     bins = count_bins(values, found, grid, expected)
-    full = [k for k, each in enumerate(bins) if each.count]
-    if not full:
+    while bins and not bins[0].count:
+        bins = bins[1:]
+    while bins and not bins[-1].count:
+        bins = bins[:-1]
+    if not bins:
         return []
-    edges = [grid[full[0]]]
-    gathered = 0
-    for k in range(full[0], full[-1] + 1):
-        gathered += bins[k].count
-        if gathered >= FEW or k == full[-1]:
-            edges.append(grid[k + 1])
-            gathered = 0 if k < full[-1] else gathered
-    if 0 < gathered < FEW and len(edges) > 2:
-        del edges[-2]
-    return count_bins(values, found, edges, expected)
+    edges, gathered = [bins[0].low], 0
+    for before, after in pairwise(bins):
+        gathered += before.count
+        if gathered >= FEW or (gathered and not after.few):
+            edges.append(before.high)
+            gathered = 0
+    return count_bins(values, found, [*edges, bins[-1].high], expected)
 
 
 def one_two_five(values: np.ndarray) -> np.ndarray:

@@ -128,6 +128,12 @@ class Evaluation:
     pixel_confusion: np.ndarray
     pixels: PixelScore
 
+    @property
+    def megapixel_reads(self) -> float:
+        """Millions of pixels that see light, times reads that a step can come with."""
+        light = self.pixel_confusion.sum()
+        return 1e-6 * float(light) * (self.shape[0] - 1)
+
 
 def evaluate(
     truth: Truth,

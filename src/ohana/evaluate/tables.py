@@ -14,13 +14,8 @@ from ohana.evaluate.match import Members
 from ohana.labels import MASK_PRIORITY, label_of
 from ohana.simulate.truth import TrueEvent, Truth
 
-#: What completeness and purity are looked at against, with their units.
-AXES = {
-    "snr": "S/N",
-    "amplitude": "amplitude [DN]",
-    "read": "first read",
-    "rate": "count rate of the pixel [DN/s]",
-}
+#: What completeness and purity are looked at against.
+AXES = ("snr", "amplitude", "read", "rate")
 
 
 @dataclass(frozen=True)
