@@ -30,6 +30,9 @@ _EXPORTS = {
     "catalogue": "catalog",
     "read_catalogue": "catalog",
     "write_catalogue": "catalog",
+    "Truth": "simulate.truth",
+    "evaluate_prediction": "evaluate",
+    "save_evaluation": "evaluate",
 }
 
 __all__ = ["__version__", *_EXPORTS]
