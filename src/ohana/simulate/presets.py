@@ -14,11 +14,15 @@ _DETECTOR: dict[str, Any] = {
     "hot_fraction": 1e-3,
     "saturating_fraction": 1e-4,
 }
-_TELEGRAPH: dict[str, Any] = {"telegraph_fraction": 1e-4}
+_TELEGRAPH: dict[str, Any] = {"telegraph_fraction": 1e-4, "telegraph_border": True}
 # Muons at sea level: one per cm2 and minute; snowballs ten times rarer than in space.
-_GROUND: dict[str, Any] = {"cosmic_ray_rate": 1 / 60, "snowball_rate": 0.005}
+_GROUND: dict[str, Any] = {
+    "cosmic_ray_rate": 1 / 60,
+    "shower_fraction": 0.02,
+    "snowball_rate": 0.005,
+}
 # Rates seen by JWST at L2: 2.3-4.3 hits/cm2/s, one snowball per 20 s and detector.
-_L2: dict[str, Any] = {"cosmic_ray_rate": 3.0, "snowball_rate": 0.05}
+_L2: dict[str, Any] = {"cosmic_ray_rate": 3.0, "shower_fraction": 0.02, "snowball_rate": 0.05}
 # What real arrays have besides: awkward pixels, a curve towards the full well, a slow reset.
 _REAL: dict[str, Any] = {
     **_DETECTOR,

@@ -1,7 +1,9 @@
 """Snowballs: a round, saturated core in a wide halo, growing over the next reads.
 
 The core is flat and full, the halo falls exponentially from its rim, and charge leaks outwards
-for some reads: the core grows a little and a ring forms around it. Some have a straight trail.
+for some reads: the core grows a little and a ring forms around it. Longer still, the core gives
+back a little of its charge (after-glow), which shows where the well is not full: at its rim.
+Some have a straight trail, some lie across the edge of the array.
 """
 
 from __future__ import annotations
@@ -10,13 +12,13 @@ import numpy as np
 
 from ohana.labels import Label
 from ohana.simulate.config import SimulationConfig
-from ohana.simulate.cosmic_rays import track
+from ohana.simulate.cosmic_rays import points_along, spread
 from ohana.simulate.detector import log_uniform, stamp
 from ohana.simulate.events import Deposits, Source, draw_count, draw_frames
 
 #: Charge below which the halo is not followed [e-].
 FAINTEST = 0.3
-#: Reads over which growth is followed, in e-folding times.
+#: Reads over which growth and after-glow are followed, in e-folding times.
 GROWTH_TIMES = 4.0
 #: Place and width of the later ring around the core [pixel].
 RING_DISTANCE, RING_WIDTH = 1.5, 1.0
@@ -29,40 +31,57 @@ def draw_snowballs(config: SimulationConfig, rng: np.random.Generator) -> list[S
     share = np.prod(config.active_shape) / 2048**2
     expected = config.snowball_rate * share * config.exposure_time
     count = draw_count(config.snowballs, expected, rng)
-    return [draw_snowball(int(frame), config, rng) for frame in draw_frames(count, config, rng)]
+    frames = draw_frames(count, config, rng).tolist()
+    return [draw_snowball(frame, _draw_centre(config, rng), config, rng) for frame in frames]
 
 
-def draw_snowball(frame: int, config: SimulationConfig, rng: np.random.Generator) -> Source:
-    """Draw one snowball that arrives just before ``frame``; it grows from read to read."""
-    shape, read = np.array(config.active_shape), frame // config.nframes
-    centre = rng.uniform(0, shape - 1)
-    radius = rng.uniform(*config.snowball_radius)
+def _draw_centre(config: SimulationConfig, rng: np.random.Generator) -> np.ndarray:
+    """Draw where a snowball lands: anywhere, or closer to an edge than half its radius."""
+    last = np.array(config.active_shape) - 1
+    centre = rng.uniform(0, last)
     if rng.random() < config.edge_fraction:
         axis = rng.integers(2)
-        centre[axis] = rng.choice([0, shape[axis] - 1]) + rng.uniform(-0.5, 0.5) * radius
+        off = rng.uniform(-0.5, 0.5) * config.snowball_radius[0]
+        centre[axis] = rng.choice([0, last[axis]]) + off
+    return centre
+
+
+def draw_snowball(
+    frame: int, centre: np.ndarray, config: SimulationConfig, rng: np.random.Generator
+) -> Source:
+    """Draw one snowball that lands just before ``frame`` around ``centre``, in the active part.
+
+    It grows from read to read.
+    """
+    radius = rng.uniform(*config.snowball_radius)
     core = config.full_well * rng.uniform(*config.snowball_core)
     halo = config.full_well * float(log_uniform(config.snowball_halo, rng))
     length = radius * rng.uniform(*config.snowball_halo_length)
     reach = radius + max(length * np.log(halo / FAINTEST), 4.0)
     window, distance = stamp(centre[0], centre[1], reach, config.active_shape)
-    stack = _charge(distance, radius, core, halo, length, config)[: config.reads - read]
-    stack = rng.poisson(stack).astype(np.float32)
-    if rng.random() < config.trail_fraction:
+    stack = rng.poisson(_charge(distance, radius, core, halo, length, config)).astype(np.float32)
+    trailed = bool(rng.random() < config.trail_fraction)
+    if trailed:
         stack[0] += _trail(centre, radius, config, rng)[window]
-    k, row, col = np.nonzero(stack)
+    landed = np.nonzero(stack)
+    glow, released = _afterglow(stack[0] * (distance < radius + 0.5), config, rng)
+    later, row, col = np.concatenate([landed, glow], axis=1)
+    read = frame // config.nframes + later
     deposits = Deposits(
         (row + window[0].start).astype(np.int32),
         (col + window[1].start).astype(np.int32),
-        np.where(k > 0, (read + k) * config.nframes, frame).astype(np.int32),
-        stack[k, row, col],
+        np.where(later > 0, read * config.nframes, frame).astype(np.int32),
+        np.append(stack[landed], released),
     )
     facts: dict[str, object] = {
         "center": [float(x) + config.border for x in centre],
         "core_radius": float(radius),
         "halo_level": float(halo),
         "halo_length": float(length),
+        "trail": trailed,
     }
-    return Source(Label.SNOWBALL, frame, deposits, facts)
+    during = read < config.reads
+    return Source(Label.SNOWBALL, frame, Deposits(*(column[during] for column in deposits)), facts)
 
 
 def _charge(
@@ -85,6 +104,28 @@ def _charge(
     return stack
 
 
+def _afterglow(
+    core: np.ndarray, config: SimulationConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what pixels with a given charge (h, w) release.
+
+    Returns
+    -------
+    place : ndarray of int, shape (3, n)
+        Read after the landing, row and column.
+    charge : ndarray of float32, shape (n,)
+        [e-]
+    """
+    row, col = np.nonzero(core)
+    held = np.minimum(core[row, col], config.full_well)
+    time = config.snowball_afterglow_time
+    after = np.arange(1, 1 + int(np.ceil(GROWTH_TIMES * time)))[:, None]
+    part = config.snowball_afterglow * np.expm1(1 / time) * np.exp(-after / time)
+    released = rng.poisson(part * held).astype(np.float32)
+    k, pixel = np.nonzero(released)
+    return np.stack([1 + k, row[pixel], col[pixel]]), released[k, pixel]
+
+
 def _trail(
     centre: np.ndarray, radius: float, config: SimulationConfig, rng: np.random.Generator
 ) -> np.ndarray:
@@ -93,6 +134,7 @@ def _trail(
     angle = rng.uniform(0, 2 * np.pi)
     end = centre + rng.uniform(1.5, 2.5) * radius * np.array([np.sin(angle), np.cos(angle)])
     level = np.array([TRAIL_LEVEL * config.full_well * np.hypot(*(end - centre))])
-    row, col, part = track(centre, end, level, 2 * config.diffusion, config.active_shape)
+    places, share = points_along(centre, end, level)
+    row, col, part = spread(places, share, 2 * config.diffusion, config.active_shape)
     charge[row, col] = part
     return charge

@@ -40,14 +40,18 @@ class Flicker:
 
 
 def draw_telegraph_noise(config: SimulationConfig, rng: np.random.Generator) -> list[Flicker]:
-    """Draw the pixels that have telegraph noise, and their paths; reference pixels have none."""
-    height, width = config.active_shape
+    """Draw the pixels that have telegraph noise, and their paths.
+
+    It is added to the voltage, so that reference pixels can have it as well as others.
+    """
+    edge = 0 if config.telegraph_border else config.border
+    height, width = config.rows - 2 * edge, config.cols - 2 * edge
     expected = config.telegraph_fraction * height * width
     count = min(draw_count(config.telegraph_pixels, expected, rng), height * width)
     places = rng.choice(height * width, count, replace=False)
-    rows, cols = np.divmod(places, width) + np.array(config.border)
     return [
-        draw_flicker(int(row), int(col), config, rng) for row, col in zip(rows, cols, strict=True)
+        draw_flicker(int(place // width) + edge, int(place % width) + edge, config, rng)
+        for place in places
     ]
 
 
