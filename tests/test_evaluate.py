@@ -1,11 +1,15 @@
 """Scores of hand-made truths and detections with known numbers."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 from ohana.differences import differences
 from ohana.evaluate import evaluate, expected_false, pixel_confusion, truth_mask
+from ohana.evaluate.report import as_plain
 from ohana.gls import fit_steps
 from ohana.labels import Label
 from ohana.simulate import SimulationConfig, TrueEvent, Truth
@@ -173,6 +177,245 @@ def test_overlap_of_snowballs():
     assert ball.overlaps == [0.8]
     assert ball.found == 1
     assert score([event], []).classes[2].overlaps == [0.0]
+
+
+def by_label(result):
+    return {s.label: s for s in result.classes}
+
+
+def ball(top, left, size, read):
+    pixels = [[r, c] for r in range(top, top + size) for c in range(left, left + size)]
+    return true(Label.SNOWBALL, pixels, read, 200.0)
+
+
+def perfect(events):
+    """A catalogue that has every event as it is."""
+    return [
+        detection(
+            e.label.key, np.column_stack([e.rows, e.cols]).tolist(), e.first_frame, confidence=1.0
+        )
+        for e in events
+    ]
+
+
+MIXED = [
+    ray([[1, 1], [1, 2]], 5),
+    ray([[9, 9]], 7),
+    ray([[30, 30], [31, 31]], 19),
+    flicker((20, 5), 400.0),
+    ball(15, 20, 5, 4),
+]
+
+
+def test_perfect_catalogue():
+    result = score(MIXED, perfect(MIXED))
+    for each, number in zip(result.classes, (3, 1, 1), strict=True):
+        assert (each.injected, each.detectable, each.found) == (number,) * 3
+        assert (each.detected, each.real, each.other, each.false) == (number, number, 0, 0)
+        assert (each.split, each.merged) == (0, 0)
+        assert each.completeness == each.purity == 1
+        assert each.overlaps == [1.0] * number
+        assert set(each.dating.offsets) == {0}
+        assert each.reliability.error == 0
+        for bins in (*each.complete.values(), *each.pure.values()):
+            assert all(b.found == b.count for b in bins)
+    assert result.event_confusion.tolist() == np.diag([0, 3, 1, 1]).tolist()
+    pixels = result.pixel_confusion
+    assert np.diag(pixels).tolist() == [40 * 50 - 31, 5, 1, 25]
+    assert pixels.sum() == 40 * 50
+
+
+def test_everything_missed():
+    result = score(MIXED, [])
+    assert [s.found for s in result.classes] == [0, 0, 0]
+    assert [s.completeness for s in result.classes] == [0, 0, 0]
+    assert all(np.isnan(s.purity) for s in result.classes)
+    assert result.classes[0].completeness_interval == (0.0, 0.25)
+    assert result.event_confusion[:, 0].tolist() == [0, 3, 1, 1]
+    assert result.event_confusion[:, 1:].sum() == 0
+    assert [s.overlaps for s in result.classes] == [[0, 0, 0], [0], [0]]
+    assert all(s.pure == {n: [] for n in ("snr", "amplitude", "read", "rate")}
+               for s in result.classes)  # fmt: skip
+
+
+@pytest.mark.parametrize(("late", "found"), [(-2, 0), (-1, 3), (0, 3), (1, 3), (2, 0)])
+def test_first_reads_that_are_off(late, found):
+    detections = [d for d in perfect(MIXED) if d["type"] == "cosmic_ray"]
+    detections = [d | {"first_frame": min(d["first_frame"] + late, 19)} for d in detections]
+    events = [ray([[1, 1], [1, 2]], 5), ray([[9, 9]], 7), ray([[30, 30], [31, 31]], 15)]
+    detections[2]["first_frame"] = 15 + late
+    result = by_label(score(events, detections))[Label.COSMIC_RAY]
+    assert (result.found, result.real) == (found, found)
+    assert result.dating.offsets == [late] * 3
+    assert result.dating.exact.found == (3 if late == 0 else 0)
+    assert result.dating.within_one.found == found
+
+
+def test_wrong_class_is_a_confusion():
+    events = [ray([[3, 3]], 5), flicker((8, 8), 400.0), ball(15, 20, 5, 4)]
+    detections = [
+        detection("telegraph_noise", [[3, 3]], None),
+        detection("cosmic_ray", [[8, 8]], 12),
+        detection("cosmic_ray", [[15, 20], [15, 21]], 4),
+        detection("telegraph_noise", [[16, 20]], None),
+        detection("cosmic_ray", [[35, 35]], 4),
+    ]
+    result = score(events, detections)
+    # The larger piece of the snowball decides what it is taken for.
+    assert result.event_confusion.tolist() == [
+        [0, 1, 0, 0],
+        [0, 0, 1, 0],
+        [0, 1, 0, 0],
+        [0, 1, 0, 0],
+    ]
+    assert [(s.real, s.other, s.false) for s in result.classes] == [(0, 2, 1), (0, 2, 0), (0, 0, 0)]
+
+
+def test_a_detection_of_one_event_says_nothing_about_another_in_its_pixels():
+    events = [ray([[3, 3]], 5), flicker((3, 3), 400.0)]
+    result = score(events, [detection("cosmic_ray", [[3, 3]], 5)])
+    assert result.event_confusion[1].tolist() == [0, 1, 0, 0]
+    assert result.event_confusion[2].tolist() == [1, 0, 0, 0]
+
+
+def test_split_merged_and_repeated_events():
+    events = [
+        ray([[5, 5], [5, 6], [5, 7], [5, 8]], 7),  # in two pieces
+        ray([[20, 20]], 7),  # these two in one
+        ray([[20, 21]], 8),
+        ray([[30, 30]], 9),  # twice the same
+    ]
+    detections = [
+        detection("cosmic_ray", [[5, 5]], 7),
+        detection("cosmic_ray", [[5, 6], [5, 7], [5, 8]], 7),
+        detection("cosmic_ray", [[20, 20], [20, 21]], 7),
+        detection("cosmic_ray", [[30, 30]], 9),
+        detection("cosmic_ray", [[30, 30]], 9),
+    ]
+    rays = score(events, detections).classes[0]
+    assert (rays.found, rays.real, rays.split, rays.merged) == (4, 5, 2, 1)
+    assert rays.overlaps == [0.75, 0.5, 0.5, 1.0]
+
+
+def test_overlap_counts_the_visible_footprint_at_the_right_read():
+    event = ray([[5, 5], [5, 6], [5, 7]], 7, snr=[50.0, 10.0, 2.0])  # the last cannot be seen
+    for pixels, read, overlap in (
+        ([[5, 5], [5, 6]], 7, 1.0),
+        ([[5, 5]], 7, 0.5),
+        ([[5, 5], [5, 6], [5, 7], [5, 8]], 7, 0.5),
+        ([[5, 5], [5, 6]], 15, 0.0),
+    ):
+        rays = score([event], [detection("cosmic_ray", pixels, read)]).classes[0]
+        assert rays.overlaps == [overlap]
+
+
+def test_completeness_against_everything():
+    events = [ray([[r, 2]], 3, snr=snr) for r, snr in enumerate([7.0] * 10 + [30.0] * 10)]
+    events += [ray([[r, 9]], 12, snr=3.5) for r in range(12)]
+    detections = perfect(events[5:20] + events[30:])
+    rate = np.full((40, 50), 0.3)
+    rate[:10] = -1.0
+    result = evaluate(Truth(CONFIG.shape, events, CONFIG), detections, rate=rate)
+    rays = result.classes[0]
+
+    def counts(name):
+        return [(b.low, b.high, b.count, b.found) for b in rays.complete[name]]
+
+    assert counts("snr") == [(3, 4, 12, 2), (6, 8, 10, 5), (20, 50, 10, 10)]
+    expected = [b.expected_fraction for b in rays.complete["snr"]]
+    assert expected == pytest.approx([norm.cdf(-1.5), norm.cdf(2), 1])
+    # Amplitudes are 100 S/N electrons at 1.5 e-/DN: 233, 467 and 2000 DN.
+    assert counts("amplitude") == [(200, 500, 22, 7), (2000, 5000, 10, 10)]
+    # Of the detectable ones.
+    assert sum(b.count for b in rays.complete["read"]) == 20
+    assert [b.count for b in rays.complete["rate"]] == [10, 10]
+    assert rays.complete["rate"][0].low == 1e-3
+    assert sum(b.count for b in rays.pure["rate"]) == 17
+    assert all(np.isnan(b.expected) for b in rays.complete["read"])
+
+
+def test_purity_against_significance():
+    events = [ray([[r, 2]], 3) for r in range(10)]
+    detections = perfect(events)
+    detections += [
+        detection("cosmic_ray", [[r, 30]], 3, significance=5.5, max_intensity=None)
+        for r in range(12)
+    ]
+    rays = score(events, detections).classes[0]
+    assert [(b.low, b.count, b.found) for b in rays.pure["snr"]] == [(5, 12, 0), (50, 10, 10)]
+    assert [(b.count, b.found) for b in rays.pure["amplitude"]] == [(10, 10)]
+    assert rays.pure["rate"] == []
+
+
+def test_telegraph_noise_of_reference_pixels_is_not_asked_for():
+    config = CONFIG.model_copy(update={"border": 4})
+    event = flicker((1, 1), 500.0)
+    event.facts["reference_pixel"] = True
+    result = evaluate(Truth(config.shape, [event], config), [])
+    telegraph = result.classes[1]
+    assert (telegraph.injected, telegraph.detectable) == (1, 0)
+    assert telegraph.complete == {n: [] for n in ("snr", "amplitude", "read", "rate")}
+    assert result.event_confusion.sum() == 0
+    assert result.pixel_confusion.tolist()[0] == [32 * 42, 0, 0, 0]
+    assert result.pixel_confusion.sum() == 32 * 42
+
+
+def numbers(result):
+    """All that must not depend on order or orientation."""
+    plain = as_plain(result)
+    del plain["shape"]
+    return json.dumps(plain, sort_keys=True)
+
+
+def random_case(seed):
+    rng = np.random.default_rng(seed)
+    events, detections = [], []
+    for _ in range(60):
+        row, col, read = rng.integers([1, 1, 1], [38, 48, 20]).tolist()
+        kind = rng.choice(["cosmic_ray", "telegraph_noise", "snowball"], p=[0.6, 0.2, 0.2])
+        near = [[row, col], [row, col + 1], [row + 1, col]]
+        if kind == "telegraph_noise":
+            events.append(flicker((row, col), float(rng.uniform(20, 900))))
+            near, read = near[:1], None
+        else:
+            label = Label[kind.upper()]
+            events.append(true(label, near, read, rng.uniform(1, 30, 3)))
+        while rng.random() < 0.6:
+            shift = int(rng.integers(-2, 3))
+            late = None if read is None else int(np.clip(read + shift, 1, 19))
+            confidence = float(rng.uniform(0, 1))
+            detections.append(detection(kind, near[: 1 + abs(shift)], late, confidence=confidence))
+    return events, detections
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_order_does_not_matter(seed):
+    events, detections = random_case(seed)
+    rng = np.random.default_rng(seed)
+    before = numbers(score(events, detections))
+    rng.shuffle(events)
+    rng.shuffle(detections)
+    assert numbers(score(events, detections)) == before
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_transposed_arrays_give_the_same_scores(seed):
+    events, detections = random_case(seed)
+    before = numbers(score(events, detections))
+    turned = [replace(event, rows=event.cols, cols=event.rows) for event in events]
+    for entry in detections:
+        entry["pixels"] = [pixel[::-1] for pixel in entry["pixels"]]
+        entry["position"] = entry["position"][::-1]
+    config = SimulationConfig(reads=20, rows=50, cols=40, outputs=1, border=0)
+    assert numbers(evaluate(Truth(config.shape, turned, config), detections)) == before
+
+
+@pytest.mark.parametrize(
+    ("pixel", "read"), [([40, 3], 5), ([3, 50], 5), ([3, 3], 20)], ids=["row", "column", "read"]
+)
+def test_detection_outside_the_exposure(pixel, read):
+    with pytest.raises(ValueError, match=r"entry 1: wanted pixels and first_frame within 20 reads"):
+        score([], [detection("cosmic_ray", [[0, 0]], 1), detection("cosmic_ray", [pixel], read)])
 
 
 def test_nothing_against_nothing():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -124,33 +123,32 @@ def adaptive_bins(
     grid: np.ndarray,
     expected: np.ndarray | None = None,
 ) -> list[Bin]:
-    """Count in bins of a grid, neighbours joined until they hold `FEW` or more.
+    """Count in bins of a grid, sparse neighbours joined until they hold `FEW` or more.
 
     A bin of the grid that holds enough by itself is left as it is, so that a sparse tail does
-    not blur it. Empty parts of the grid at either end are cut off; with nothing to count there
-    are no bins.
+    not blur it. Empty bins are left out.
 
     Examples
     --------
-    >>> values = np.repeat([0.5, 1.5, 2.5, 3.5], [1, 2, 20, 3])
-    >>> bins = adaptive_bins(values, values > 2, np.arange(6.0))
+    >>> values = np.repeat([0.5, 1.5, 2.5, 5.5], [1, 2, 20, 3])
+    >>> bins = adaptive_bins(values, values > 2, np.arange(7.0))
     >>> [(each.low, each.high, each.count) for each in bins]
-    [(0.0, 2.0, 3), (2.0, 3.0, 20), (3.0, 4.0, 3)]
+    [(0.0, 2.0, 3), (2.0, 3.0, 20), (5.0, 6.0, 3)]
     """
-    bins = count_bins(values, found, grid, expected)
-    while bins and not bins[0].count:
-        bins = bins[1:]
-    while bins and not bins[-1].count:
-        bins = bins[:-1]
-    if not bins:
-        return []
-    edges, gathered = [bins[0].low], 0
-    for before, after in pairwise(bins):
-        gathered += before.count
-        if gathered >= FEW or (gathered and not after.few):
-            edges.append(before.high)
-            gathered = 0
-    return count_bins(values, found, [*edges, bins[-1].high], expected)
+    bins: list[Bin] = []
+    for each in count_bins(values, found, grid, expected):
+        if bins and each.few and bins[-1].few and each.count:
+            before = bins.pop()
+            each = Bin(
+                before.low,
+                each.high,
+                before.count + each.count,
+                before.found + each.found,
+                before.expected + each.expected,
+            )
+        if each.count:
+            bins.append(each)
+    return bins
 
 
 def one_two_five(values: np.ndarray) -> np.ndarray:

@@ -28,9 +28,9 @@ def event_confusion(compared: Compared) -> np.ndarray:
     taken_for = np.where(compared.detections_of > 0, true.label, 0)
     stray = (compared.events_of == 0)[compared.pair_found]
     free = (taken_for == 0)[compared.pair_true] & stray
-    largest_last = np.argsort(compared.pair_pixels[free], kind="stable")
-    event = compared.pair_true[free][largest_last]
-    taken_for[event] = found.label[compared.pair_found[free][largest_last]]
+    label = found.label[compared.pair_found[free]]
+    largest_last = np.lexsort((label, compared.pair_pixels[free]))
+    taken_for[compared.pair_true[free][largest_last]] = label[largest_last]
     table = np.zeros((KINDS, KINDS), np.int64)
     seen = compared.detectable
     np.add.at(table, (true.label[seen], taken_for[seen]), 1)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ohana.evaluate.bins import Bin
 from ohana.evaluate.limits import READ_TOLERANCE, chance_to_date
+from ohana.evaluate.match import nearest
 from ohana.evaluate.tables import Compared
 from ohana.labels import Label
 from ohana.simulate.truth import Truth
@@ -43,10 +44,7 @@ def date_events(truth: Truth, compared: Compared, label: Label) -> Dating:
     asked = (true.label == label) & (true.axes["snr"] >= DATED_SNR)
     members = true.members.select(true.members.alone() & asked[true.members.event])
     ours = found.members.select(found.label[found.members.event] == label)
-    lag = members.lag(ours)
-    nearest_last = np.argsort(-np.abs(lag), kind="stable")
-    offset = np.full(len(true), np.inf)
-    offset[members.event[nearest_last]] = lag[nearest_last]
+    offset = nearest(members.lag(ours), members.event, len(true))
     placed = np.flatnonzero(np.isfinite(offset))
     allowed = sum(chance_to_date(truth, truth.events[k]) for k in placed)
     right = int((np.abs(offset[placed]) <= READ_TOLERANCE).sum())

@@ -57,10 +57,7 @@ class Members:
         """
         mine, theirs = self.shared(other)
         late = np.nan_to_num(other.read[theirs] - self.read[mine])
-        nearest_last = np.argsort(-np.abs(late), kind="stable")
-        lag = np.full(len(self.pixel), np.inf)
-        lag[mine[nearest_last]] = late[nearest_last]
-        return lag
+        return nearest(late, mine, len(self.pixel))
 
     def gap(self, other: Members) -> np.ndarray:
         """Return how far the other's nearest first read is, for each entry; inf if none."""
@@ -97,3 +94,17 @@ class Members:
         pairs, pixels = np.unique(pairs, return_counts=True)
         own, others = np.divmod(pairs, max(other.size, 1))
         return own, others, pixels
+
+
+def nearest(late: np.ndarray, owner: np.ndarray, size: int) -> np.ndarray:
+    """Return the smallest lag of each of ``size`` owners, inf for those without one.
+
+    Examples
+    --------
+    >>> nearest(np.array([5, -1, 1, 2]), np.array([0, 0, 0, 2]), 3)  # of -1 and 1 the later
+    array([ 1., inf,  2.])
+    """
+    smallest_last = np.lexsort((late, -np.abs(late)))
+    out = np.full(size, np.inf)
+    out[owner[smallest_last]] = late[smallest_last]
+    return out

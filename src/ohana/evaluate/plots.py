@@ -142,9 +142,11 @@ def _draw_fractions(axes: Axes, curves: dict[Label, list[Bin]]) -> None:
 def _draw_counts(axes: Axes, curves: dict[Label, list[Bin]]) -> None:
     for label, bins in curves.items():
         if bins:
-            edges = [bins[0].low, *(_upper(each) for each in bins)]
-            counts = [each.count for each in bins]
-            axes.stairs(counts, edges, color=STYLES[label]["color"], lw=1.3)
+            # Bins that hold nothing are not listed.
+            edges = sorted({each.low for each in bins} | {_upper(each) for each in bins})
+            counts = {each.low: each.count for each in bins}
+            heights = [counts.get(edge, 0) for edge in edges[:-1]]
+            axes.stairs(heights, edges, color=STYLES[label]["color"], lw=1.3)
     axes.set_yscale("log")
     most = max([each.count for bins in curves.values() for each in bins], default=10)
     axes.set_ylim(0.7, 2 * max(most, 10))

@@ -42,7 +42,8 @@ key                      content
                          would be ``by_chance`` if all confidences were right
 ``dating``               ``exact``, ``within_one_read`` of bright events found at their place, and
                          ``offsets``: [reads late, events]
-``footprint_iou``        intersection over union: ``count``, ``median``, ``mean``, ``values``
+``footprint_iou``        intersection over union of detectable events, 0 for missed ones:
+                         ``count``, ``median``, ``mean``, ``histogram`` (20 bins from 0 to 1)
 =======================  =========================================================================
 """
 
@@ -127,7 +128,7 @@ def _class(score: ClassScore, evaluation: Evaluation) -> dict[str, Any]:
             "count": len(score.overlaps),
             "median": _number(np.median(score.overlaps) if score.overlaps else np.nan),
             "mean": _number(np.mean(score.overlaps) if score.overlaps else np.nan),
-            "values": [_number(value) for value in score.overlaps],
+            "histogram": np.histogram(score.overlaps, 20, (0, 1))[0].tolist(),
         },
     }
 

@@ -16,6 +16,8 @@ from ohana.simulate.truth import TrueEvent, Truth
 
 #: What completeness and purity are looked at against.
 AXES = ("snr", "amplitude", "read", "rate")
+#: Count rates below this [DN/s], or negative by noise, are taken for it.
+LOWEST_RATE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -160,8 +162,9 @@ def _brightest(event: TrueEvent) -> tuple[int, ...]:
 
 
 def _rates(rate: np.ndarray | None, at: list[tuple[int, ...]]) -> list[float]:
-    """Look up a map at some pixels; NaN without a map or a pixel."""
-    return [float(rate[place]) if rate is not None and place else np.nan for place in at]
+    """Look up a map at some pixels, from `LOWEST_RATE` on; NaN without a map or a pixel."""
+    known = [float(rate[place]) if rate is not None and place else np.nan for place in at]
+    return np.maximum(known, LOWEST_RATE).tolist()
 
 
 def members_mask(table: Table, shape: tuple[int, int]) -> np.ndarray:
