@@ -1,13 +1,19 @@
 """The truth of simulated exposures: every step with its S/N, and its file."""
 
+import json
+import time
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ohana.differences import differences
 from ohana.errors import OhanaError
 from ohana.labels import Label
-from ohana.simulate import SimulationConfig, Truth, simulate_exposure
+from ohana.simulate import SimulationConfig, TrueEvent, Truth, simulate_exposure
 from ohana.simulate.sensitivity import path_chi2, step_errors
+from ohana.simulate.truth import PixelSteps
 
 SMALL = {"reads": 20, "rows": 64, "cols": 96, "outputs": 4}
 EVENTS = {"cosmic_rays": 12, "telegraph_pixels": 6, "snowballs": 1, "snowball_radius": (3.0, 4.0)}
@@ -74,8 +80,7 @@ TIMINGS = {
 
 @pytest.mark.parametrize("timing", TIMINGS)
 def test_signal_to_noise_is_that_of_generalised_least_squares(timing):
-    settings = {"cosmic_rays": 40, "sky": 3.0, "ipc": 0.0, "diffusion": 0.25} | TIMINGS[timing]
-    simulated = simulate(3, **settings)
+    simulated = simulate(3, cosmic_rays=40, sky=3.0, ipc=0.0, **TIMINGS[timing])
     config = simulated.config
     noise = float(config.total_noise(config.read_noise))
     rate = config.dark_current + config.sky
@@ -157,8 +162,139 @@ def test_truth_round_trip(tmp_path):
             assert mine.dtype == other.dtype
 
 
-def test_truth_that_is_none_is_one_line(tmp_path):
-    (tmp_path / "truth.json").write_text("[1, 2]")
-    with pytest.raises(OhanaError, match=r"truth.json: wanted a truth written by ohana, got") as e:
-        Truth.load(tmp_path / "truth.json")
+def saved(tmp_path, **changes):
+    """Return a path with the plain content of a truth, changed."""
+    path = tmp_path / "truth.json"
+    simulate(7, **EVENTS).truth.save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[1, 2]", "list indices must be integers"),
+        ("", "Expecting value: line 1 column 1"),
+        ('{"shape": [5, 8, 8]}', "none of the key 'events'"),
+    ],
+)
+def test_file_that_is_no_truth_is_told_in_one_line(tmp_path, content, message):
+    path = tmp_path / "truth.json"
+    path.write_text(content)
+    with pytest.raises(OhanaError, match="truth.json: wanted a truth written by ohana, got ") as e:
+        Truth.load(path)
+    assert message in str(e.value)
     assert "\n" not in str(e.value)
+
+
+def test_truncated_truth(tmp_path):
+    path = saved(tmp_path)
+    path.write_text(path.read_text()[:5000])
+    with pytest.raises(OhanaError, match="wanted a truth written by ohana, got .* line 1 column"):
+        Truth.load(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(OhanaError, match="none.json: wanted a truth .*No such file"):
+        Truth.load(tmp_path / "none.json")
+
+
+COLUMNS = {"rows": [1], "cols": [2], "reads": [3], "charge": [4.0], "snr": [5.0]}
+HEAD = {"type": "cosmic_ray", "first_frame": 3, "gain": 1.5, "facts": {}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"config": {"raeds": 5}}, "config: raeds: Extra inputs are not permitted"),
+        ({"events": [HEAD]}, "none of the key 'rows'"),
+        ({"events": [HEAD | COLUMNS | {"type": "comet"}]}, "class name: wanted one of .*'comet'"),
+        ({"events": [HEAD | COLUMNS | {"snr": []}]}, "columns of different lengths"),
+        ({"events": [HEAD | COLUMNS | {"repeated": {"row": [1]}}]}, "none of the key 'col'"),
+    ],
+)
+def test_wrong_content_is_named(tmp_path, changes, message):
+    with pytest.raises(OhanaError, match=f"wanted a truth written by ohana, got .*{message}"):
+        Truth.load(saved(tmp_path, **changes))
+
+
+NUMBERS = st.floats(0, 1e5, width=32)
+STEPS = st.lists(
+    st.tuples(*[st.integers(0, 2047)] * 2, st.integers(1, 449), NUMBERS, NUMBERS), max_size=5
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(STEPS, STEPS, st.sampled_from([Label.COSMIC_RAY, Label.SNOWBALL, Label.TELEGRAPH_NOISE]))
+def test_any_truth_comes_back(tmp_path_factory, pixels, repeated, label):
+    kinds = (np.int32, np.int32, np.int32, np.float32, np.float32)
+    columns, more = (
+        [np.array([row[i] for row in rows], kind) for i, kind in enumerate(kinds)]
+        for rows in (pixels, repeated)
+    )
+    event = TrueEvent(label, None, *columns, 1.5, {"levels": [0.0, 3.5]}, PixelSteps(*more))
+    path = tmp_path_factory.mktemp("any") / "truth.json"
+    Truth((450, 2048, 2048), [event], SimulationConfig()).save(path)
+    (again,) = Truth.load(path).events
+    assert (again.label, again.first_frame, again.facts) == (label, None, event.facts)
+    mine = (event.rows, event.cols, event.reads, event.charge, event.snr, *event.repeated)
+    theirs = (again.rows, again.cols, again.reads, again.charge, again.snr, *again.repeated)
+    for one, two in zip(mine, theirs, strict=True):
+        assert one.dtype == two.dtype
+        np.testing.assert_allclose(one, two, atol=6e-4, rtol=1e-6)
+
+
+def test_many_events_are_written_and_read_in_seconds(tmp_path):
+    one = np.arange(18, dtype=np.int32)
+    charge = np.linspace(1.234, 4567.8, 18).astype(np.float32)
+    event = TrueEvent(Label.COSMIC_RAY, 9, one, one, one, charge, charge / 20, 1.5, {"length": 1.5})
+    truth = Truth((450, 2048, 2048), [event] * 25_000, SimulationConfig())
+    begin = time.perf_counter()
+    truth.save(tmp_path / "truth.json")
+    assert len(Truth.load(tmp_path / "truth.json").events) == 25_000
+    assert time.perf_counter() - begin < 20  # 3 s on an idle core
+    assert (tmp_path / "truth.json").stat().st_size < 25e6
+
+
+def test_telegraph_noise_of_reference_pixels_is_marked():
+    simulated = simulate(3, telegraph_pixels=300, telegraph_border=True, reads=30)
+    events = simulated.truth.events
+    border = np.ones(simulated.cube.shape[1:], bool)
+    border[4:-4, 4:-4] = False
+    for event in events:
+        assert event.facts["reference_pixel"] == border[event.rows[0], event.cols[0]]
+    # as many as its share of the area: 1216 of 6144 pixels
+    count = sum(event.facts["reference_pixel"] for event in events)
+    assert count == pytest.approx(300 * border.mean(), abs=4 * np.sqrt(300 * border.mean()))
+    still = simulate(3, reads=30).cube
+    change = (simulated.cube.astype(float) - still) * simulated.config.gain
+    for event in events:
+        path = np.repeat(0.0, 30)
+        for start, state in zip(
+            [0, *event.facts["transitions"]], event.facts["states"], strict=True
+        ):
+            path[start:] = event.facts["levels"][state]
+        np.testing.assert_allclose(change[:, event.rows[0], event.cols[0]], path, atol=1.6)
+
+
+def test_afterglow_of_an_open_core_is_in_the_truth():
+    glow = {"snowball_afterglow": 0.1, "snowball_afterglow_time": 3.0}
+    quiet = {"snowball_growth": 0.0, "snowball_ring": 0.0, "trail_fraction": 0.0}
+    half = {"snowball_core": (0.5, 0.5), "snowball_radius": (5.0, 5.0)}
+    simulated = simulate(2, snowballs=1, reads=40, **glow, **quiet, **half)
+    (event,) = simulated.truth.events
+    steps = event.pixel_steps()
+    later = event.repeated.read > event.first_frame
+    radius = np.hypot(*(np.stack(event.repeated[:2]).T - event.facts["center"]).T)
+    assert radius[later].max() < 7
+    core = radius < 4
+    reads = event.repeated.read - event.first_frame
+    total = event.repeated.charge[core & later].sum() / event.repeated.charge[core].sum()
+    assert total == pytest.approx(0.1 / 1.1, rel=0.03)
+    share = [event.repeated.charge[core & (reads == k)].sum() for k in (1, 2, 3, 4)]
+    np.testing.assert_allclose(np.diff(np.log(share)), -1 / 3, atol=0.02)
+    # what the truth says is what the reads show
+    change = np.diff(simulated.cube.astype(float) - simulate(2, reads=40).cube, axis=0) * 1.5
+    deep = (steps.read > event.first_frame) & (steps.charge > 300)
+    found = change[steps.read[deep] - 1, steps.row[deep], steps.col[deep]]
+    np.testing.assert_allclose(found, steps.charge[deep], atol=4)

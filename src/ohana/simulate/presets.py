@@ -21,8 +21,15 @@ _GROUND: dict[str, Any] = {
     "shower_fraction": 0.02,
     "snowball_rate": 0.005,
 }
-# Rates seen by JWST at L2: 2.3-4.3 hits/cm2/s, one snowball per 20 s and detector.
-_L2: dict[str, Any] = {"cosmic_ray_rate": 3.0, "shower_fraction": 0.02, "snowball_rate": 0.05}
+# Rates seen by JWST at L2: 2.3-4.3 hits/cm2/s, one snowball per 20 s and detector. A typical hit
+# leaves 5200 e- in seven pixels that stand out of the noise.
+_L2: dict[str, Any] = {
+    "cosmic_ray_rate": 3.0,
+    "cosmic_ray_charge": 7000.0,
+    "diffusion": 0.35,
+    "shower_fraction": 0.02,
+    "snowball_rate": 0.05,
+}
 # What real arrays have besides: awkward pixels, a curve towards the full well, a slow reset.
 _REAL: dict[str, Any] = {
     **_DETECTOR,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from pydantic import ValidationError
 
 from ohana.errors import OhanaError
 from ohana.files import replacing
@@ -85,12 +86,13 @@ class TrueEvent:
     gain : float
         [e-/DN]
     facts : dict
-        What else is known, plain values. Cosmic ray: ``length`` [pixel], ``charge`` [e-].
-        Snowball: ``center``, ``core_radius`` [pixel], ``halo_level`` [e-], ``halo_length``
-        [pixel]. Telegraph noise: ``levels`` [e-], ``dwell`` [reads], ``transitions`` (first
-        read of each new state), ``states`` (one more than transitions), ``chi2`` (what the
-        path removes from chi-squared over a straight ramp), ``reference_pixel`` (whether it
-        lies in the border, where no detector of events reports it).
+        What else is known, plain values. Cosmic ray: ``length`` [pixel], ``charge`` [e-],
+        ``delta_ray``, ``secondary`` (whether another particle made it). Snowball: ``center``,
+        ``core_radius`` [pixel], ``halo_level`` [e-], ``halo_length`` [pixel], ``trail``.
+        Telegraph noise: ``levels`` [e-], ``dwell`` [reads], ``transitions`` (first read of each
+        new state), ``states`` (one more than transitions), ``chi2`` (what the path removes from
+        chi-squared over a straight ramp), ``reference_pixel`` (whether it lies in the border,
+        where no detector of events reports it).
     repeated : PixelSteps
         Every change of those pixels that change at more than one read: growth of snowballs,
         hits within averaged frames, telegraph noise.
@@ -177,8 +179,18 @@ class Truth:
             config = SimulationConfig(**content["config"])
             return cls(tuple(content["shape"]), events, config)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = _reason(error)
             raise OhanaError(f"{path}: wanted a truth written by ohana, got {reason}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Say in one line what is wrong with a file."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"config: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+    if isinstance(error, KeyError):
+        return f"none of the key {error}"
+    return str(error).splitlines()[0]
 
 
 _COLUMNS = dict(zip(("rows", "cols", "reads", "charge", "snr"), _STEPS.values(), strict=True))
@@ -207,16 +219,23 @@ def _numbers(column: np.ndarray) -> list[Any]:
 
 
 def _event(item: dict[str, Any]) -> TrueEvent:
-    columns = {name: np.array(item[name], kind) for name, kind in _COLUMNS.items()}
     repeated = NO_STEPS
     if "repeated" in item:
-        steps = {name: np.array(item["repeated"][name], kind) for name, kind in _STEPS.items()}
-        repeated = PixelSteps(**steps)
+        repeated = PixelSteps(**_columns(item["repeated"], _STEPS))
     return TrueEvent(
         label_of(item["type"]),
         item["first_frame"],
-        **columns,
+        **_columns(item, _COLUMNS),
         gain=item["gain"],
         facts=item["facts"],
         repeated=repeated,
     )
+
+
+def _columns(item: dict[str, Any], kinds: dict[str, Any]) -> dict[str, Any]:
+    """Return columns of equal lengths."""
+    columns = {name: np.array(item[name], kind) for name, kind in kinds.items()}
+    sizes = {name: column.shape for name, column in columns.items()}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"columns of different lengths: {sizes}")
+    return columns
