@@ -14,7 +14,7 @@ from ohana.simulate import (
     write_fits,
 )
 from ohana.simulate.detector import couple
-from ohana.simulate.electronics import digitise, pink_noise
+from ohana.simulate.electronics import digitise, pink, white_spectrum
 
 SMALL = {"reads": 20, "rows": 64, "cols": 96, "outputs": 4}
 EVENTS = {"cosmic_rays": 12, "telegraph_pixels": 6, "snowballs": 1, "snowball_radius": (3.0, 4.0)}
@@ -84,7 +84,7 @@ def test_odd_and_even_columns_differ_by_one_offset_per_output():
 
 
 def test_pink_noise_has_its_rms_and_a_falling_spectrum():
-    noise = pink_noise(16, 4096, np.random.default_rng(1), 3.0)
+    noise = 3 * pink(white_spectrum(16, 4096, np.random.default_rng(1)), 4096)
     assert noise.std() == pytest.approx(3.0, rel=0.1)
     power = (np.abs(np.fft.rfft(noise)) ** 2).mean(0)
     low, high = power[4:8].mean(), power[512:1024].mean()

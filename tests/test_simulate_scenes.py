@@ -8,7 +8,7 @@ from scipy.stats import chi2, poisson
 
 from ohana.differences import differences
 from ohana.simulate import PRESETS, SimulationConfig, exposure_rng, preset, simulate_exposure
-from ohana.simulate.electronics import Electronics, pink_noise
+from ohana.simulate.electronics import Electronics
 from ohana.simulate.exposure import draw_scene, read_out
 from ohana.simulate.light import poisson_frame
 
@@ -135,7 +135,6 @@ def test_pink_noise_falls_as_one_over_frequency_in_order_of_reading():
 
 
 def test_pink_noise_of_a_read_has_its_rms():
-    assert pink_noise(400, 512, np.random.default_rng(1), 3.0).std() == pytest.approx(3, rel=0.05)
     config = settings(reads=64, pink_common=30.0, read_noise=0.0, pedestal=5e3)
     cube = simulate_exposure(config, np.random.default_rng(6)).cube.astype(float)
     # 19 octaves of equal power; the slowest have a few samples only: some 10 %

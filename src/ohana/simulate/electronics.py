@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
+from numba import njit
 from scipy.fft import irfft, next_fast_len
 
 from ohana.simulate.config import SimulationConfig
@@ -29,19 +32,19 @@ class Electronics:
     """
 
     def __init__(self, config: SimulationConfig, noise: np.ndarray, rng: np.random.Generator):
-        drift, steps, reset, *self.streams = rng.spawn(3 + config.reads)
+        drift, own_drift, steps, reset, *self.streams = rng.spawn(4 + config.reads)
         self.config, outputs = config, config.outputs
-        averaging = 1 / np.sqrt(config.nframes)
+        averaging = config.nframes**-0.5
         self.noise = noise * np.float32(averaging)
+        self.odd_even = np.float32(config.odd_even * averaging)
         samples = config.rows * config.cols // outputs
         octaves = np.log2([config.reads, max(samples / 2, 1)])
         slow, fast = np.sqrt(octaves / octaves.sum())
-        rms = np.append(config.pink_common, np.full(outputs, config.pink_output))
-        streams = pink_noise(1 + outputs, config.reads, drift, slow * rms)
+        self.rms = fast * averaging * np.array([config.pink_common, config.pink_output])
+        slow_rms = slow * np.array([config.pink_common, config.pink_output])
         #: Offset of each output at each read [e-], (outputs, T).
-        self.offset = streams[0] + streams[1:] + channel_steps(config, steps)
-        self.fast = fast * averaging * np.array([config.pink_common, config.pink_output])
-        self.odd_even = config.odd_even * averaging
+        self.offset = self._pink(slow_rms, config.reads, drift, own_drift)
+        self.offset = self.offset + channel_steps(config, steps)
         self.reset = reset_level(config, reset)
         self.settling = settling(config)
 
@@ -52,23 +55,54 @@ class Electronics:
         """
         config = self.config
         white, common, own, columns = self.streams[read].spawn(4)
-        level = white.standard_normal(self.noise.shape, np.float32)
-        level *= self.noise
-        by_output = level.reshape(config.rows, config.outputs, -1)
-        width = by_output.shape[2]
+        width = config.cols // config.outputs
         contrast = self.odd_even * columns.standard_normal((config.outputs, 1), np.float32)
         column = np.array([0.5, -0.5], np.float32)[np.arange(width) % 2]
-        level += (self.offset[:, read, None] + contrast * column).ravel()
-        samples = config.rows * width
-        for count, rms, source in ((1, self.fast[0], common), (config.outputs, self.fast[1], own)):
-            if rms:
-                pink = pink_noise(count, samples, source, rms).reshape(count, config.rows, width)
-                for output in range(config.outputs):
-                    in_time = pink[output % count]
-                    by_output[:, output] += in_time[:, ::-1] if output % 2 else in_time
+        offset = self.offset[:, read, None] + contrast * column
+        streams = self._pink(self.rms, config.rows * width, common, own)
+        level = white.standard_normal(self.noise.shape, np.float32)
+        _assemble(level, self.noise, offset, streams.reshape(-1, config.rows, width))
         if config.transient:
             level += self.settling[read] * self.reset
         return level
+
+    def _pink(
+        self, rms: np.ndarray, samples: int, common: np.random.Generator, own: np.random.Generator
+    ) -> np.ndarray:
+        """Draw 1/f noise: float32 (outputs, samples), or (1, samples) if it is common to all.
+
+        ``rms`` is that of the common part and of each output's own. Both are added before they
+        are transformed, which saves transforms.
+        """
+        spectrum = np.float32(rms[0]) * white_spectrum(1, samples, common) if rms[0] else None
+        if rms[1]:
+            each = white_spectrum(self.config.outputs, samples, own)
+            each *= np.float32(rms[1])
+            spectrum = each if spectrum is None else np.add(each, spectrum, out=each)
+        return np.zeros((1, samples), np.float32) if spectrum is None else pink(spectrum, samples)
+
+
+@njit(nogil=True, cache=True)
+def _assemble(level: np.ndarray, noise: np.ndarray, offset: np.ndarray, pink: np.ndarray) -> None:
+    """Scale white noise to that of each pixel and add what comes with the outputs, in place.
+
+    Parameters
+    ----------
+    level, noise : ndarray, shape (H, W)
+        White noise of RMS 1, and the RMS wanted [e-].
+    offset : ndarray, shape (outputs, width)
+        Of the columns of each output [e-].
+    pink : ndarray, shape (outputs, H, width) or (1, H, width)
+        1/f noise in the order of reading [e-].
+    """
+    outputs, width = offset.shape
+    for row in range(level.shape[0]):
+        for output in range(outputs):
+            stream, first = pink[output % len(pink), row], output * width
+            for col in range(width):
+                time = width - 1 - col if output % 2 else col
+                scaled = level[row, first + col] * noise[row, first + col]
+                level[row, first + col] = scaled + offset[output, col] + stream[time]
 
 
 def channel_steps(config: SimulationConfig, rng: np.random.Generator) -> np.ndarray:
@@ -100,19 +134,39 @@ def settling(config: SimulationConfig) -> np.ndarray:
     return np.exp(-since / config.transient_time).mean(axis=1).astype(np.float32)
 
 
-def pink_noise(
-    streams: int, samples: int, rng: np.random.Generator, rms: np.ndarray | float = 1.0
-) -> np.ndarray:
-    """Return 1/f noise of given RMS (one, or one per stream), float32 (streams, samples)."""
+def white_spectrum(streams: int, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw the spectra of white noise for `pink`, complex64 (streams, frequencies)."""
+    frequencies = next_fast_len(samples, real=True) // 2 + 1
+    parts = rng.standard_normal((streams, frequencies, 2), np.float32)
+    return parts.view(np.complex64)[..., 0]
+
+
+def pink(spectrum: np.ndarray, samples: int) -> np.ndarray:
+    """Turn spectra of white noise (`white_spectrum`) into 1/f noise of RMS 1.
+
+    Parameters
+    ----------
+    spectrum : ndarray of complex64, shape (streams, frequencies)
+        Is overwritten.
+    samples : int
+        Length of the noise, as `white_spectrum` was told.
+
+    Returns
+    -------
+    ndarray of float32, shape (streams, samples)
+    """
     length = next_fast_len(samples, real=True)
-    amplitude = np.zeros(length // 2 + 1, np.float32)
+    spectrum *= _pink_amplitude(length)
+    return irfft(spectrum, length, overwrite_x=True)[:, :samples]
+
+
+@lru_cache(maxsize=4)
+def _pink_amplitude(length: int) -> np.ndarray:
+    """Return the amplitudes of the spectrum of 1/f noise of RMS 1."""
+    amplitude = np.zeros(length // 2 + 1)
     amplitude[1:] = np.arange(1, len(amplitude)) ** -0.5
     amplitude *= length / (2 * np.sqrt(max(np.sum(amplitude**2), 1e-30)))
-    parts = rng.standard_normal((streams, len(amplitude), 2), np.float32)
-    spectrum = parts.view(np.complex64)[..., 0]
-    for stream, level in zip(spectrum, np.broadcast_to(rms, streams), strict=True):
-        stream *= amplitude * np.float32(level)
-    return irfft(spectrum, length, overwrite_x=True)[:, :samples]
+    return amplitude.astype(np.float32)
 
 
 def digitise(electrons: np.ndarray, gain: float) -> np.ndarray:
