@@ -11,6 +11,7 @@ import zarr
 
 from ohana.errors import OhanaError
 from ohana.simulate import exposure_rng, simulate_exposure
+from ohana.training.codec import TimeDelta
 from ohana.training.config import CreatorConfig
 from ohana.training.labels import COLUMNS
 from ohana.training.patches import patch_corners
@@ -53,7 +54,12 @@ def compression(config: CreatorConfig) -> float:
     rng = exposure_rng(config.seed, SAMPLE_STREAM, 0, 0)
     cube = simulate_exposure(sample, rng).cube
     array = zarr.create_array(
-        {}, shape=cube.shape, dtype=cube.dtype, chunks=cube.shape, compressors=[compressor()]
+        {},
+        shape=cube.shape,
+        dtype=cube.dtype,
+        chunks=cube.shape,
+        filters=[TimeDelta()],
+        compressors=[compressor()],
     )
     array[...] = cube
     return max(cube.nbytes / array.nbytes_stored(), 1.0)

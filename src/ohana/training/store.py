@@ -25,6 +25,7 @@ from zarr.codecs import BloscCodec
 
 from ohana.reference import Reference
 from ohana.training.claims import claim, publish
+from ohana.training.codec import TimeDelta
 from ohana.training.labels import COLUMNS, Runs
 
 #: Version of the layout.
@@ -83,6 +84,7 @@ def create_patches(group: zarr.Group, corners: np.ndarray, reads: int, chunk: tu
         dtype=np.uint16,
         chunks=(1, window, size, size),
         shards=(shard_patches(len(corners), window, size), window, size, size),
+        filters=[TimeDelta()],
         compressors=[compressor()],
     )
 
