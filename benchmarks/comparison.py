@@ -66,7 +66,9 @@ Gain {gain:g} e-/DN.
 
 S/N is that of the best linear estimator of a step at that read. A pixel is found if it is flagged
 at its read, or as near to it as its S/N lets anybody date it. False pixels are counted on ramps
-without any event ({quiet}).
+without any event ({quiet}), but for pixels that fill up
+during the exposure: likelihood fits flag many of these at any threshold, because the median of
+their differences, from which the covariance is made, is that of the saturated reads.
 
 ![Completeness against S/N at equal false alarms](images/evaluation.png)
 
@@ -92,6 +94,12 @@ class Exposure(NamedTuple):
     source: Source
     noise: np.ndarray
     found: Flagged
+    full: np.ndarray
+
+    @property
+    def empty(self) -> np.ndarray:
+        """Pixels without any event that never fill up, bool (H, W)."""
+        return empty_pixels(self.truth) & ~self.full
 
 
 def prepare(config: SimulationConfig, seed: int, folder: Path) -> Exposure:
@@ -105,7 +113,8 @@ def prepare(config: SimulationConfig, seed: int, folder: Path) -> Exposure:
     ramp = open_exposure(path, settings)[0]
     source = Source(ramp, fit_reference(ramp, settings)[0])
     noise = config.total_noise(simulated.noise) / config.gain
-    return Exposure(simulated.truth, source, noise, flags_of(detections))
+    full = simulated.stop < config.reads
+    return Exposure(simulated.truth, source, noise, flags_of(detections), full)
 
 
 def flag(exposure: Exposure, name: str, threshold: float) -> Flagged:
@@ -132,9 +141,9 @@ def compare_kind(
         flickering = exposure(telegraph, arguments.seed) if kind.reads >= TELEGRAPH_READS else None
 
         def false(name: str, at: float) -> int:
-            return sum(count_pixels(flag(e, name, at), empty_pixels(e.truth)) for e in silent)
+            return sum(count_pixels(flag(e, name, at), e.empty) for e in silent)
 
-        empty = sum(int(empty_pixels(e.truth).sum()) for e in silent)
+        empty = sum(int(e.empty.sum()) for e in silent)
 
         def scored(name: str, at: float) -> Score:
             one = score(name, at, struck.truth, flag(struck, name, at), false(name, at))
