@@ -135,7 +135,7 @@ def simulation_config(
     own = {
         "frame_time": config.exp_time / config.num_frames / frames_per_read,
         "gain": gain,
-        "full_well": config.saturation_dn * gain - base.pedestal,
+        "full_well": (config.saturation_dn * gain - base.pedestal) / (1 - base.nonlinearity),
         # The simulator wants the noise of one frame; a read is the mean of some.
         "read_noise": float(white * np.sqrt(base.nframes)),
         "cosmic_ray_total": config.cosmic_ray_charge_range,
