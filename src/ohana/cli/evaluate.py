@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from ohana.cli.common import OK, Parser, run
+from ohana.cli.common import OK, Parser, positive, run
+from ohana.cli.progress import show_progress
+
+log = logging.getLogger("ohana")
 
 DESCRIPTION = """\
-Measure completeness, false alarms and confidences against a known truth."""
+Measure how complete and how pure detections are: against the truth of a simulated exposure, or
+by events of known charge that are added to an exposure of your own."""
 
 EPILOG = """\
 Written to the output folder:
-  evaluation.json    all numbers: completeness and purity of each class against S/N, amplitude,
-                     first read and count rate; what is taken for what; overlap of footprints;
-                     first reads; reliability of the confidences; intervals are 68 %
-  evaluation.png     the same as one page of plots
+  --truth      evaluation.json, evaluation.png: completeness and purity of each class against
+               S/N, amplitude, first read and count rate; what is taken for what; overlap of
+               footprints; first reads; reliability of the confidences
+  --inject     recovery.json, recovery.png: from which charge on 50 % and 90 % are recovered, by
+               class, output and part of the ramp; false alarms in the ramps backwards
+  --compare    comparison.json, comparison.png: the same pixels by other codes at equal false
+               alarms (needs stcal)
+Intervals are 68 % where nothing else is said.
 
 Examples:
   ohana-predict --demo
   ohana-evaluate --truth demo_output/demo_truth.json --prediction demo_output
+  ohana-evaluate --input dark.fits --inject --events 1000 --output recovery
+  ohana-evaluate --truth demo_output/demo_truth.json --prediction demo_output \\
+      --input demo_output/demo.fits --compare stcal,likelihood
 
 Exit code: 0 done, 1 failed, 2 wrong usage."""
 
@@ -28,19 +40,36 @@ Exit code: 0 done, 1 failed, 2 wrong usage."""
 def parser() -> Parser:
     """Return the options of the command."""
     options = Parser(prog="ohana-evaluate", description=DESCRIPTION, epilog=EPILOG)
-    known = options.add_argument_group("against the truth of a simulated exposure")
+    known = options.add_argument_group("against a known truth")
     known.add_argument("--truth", metavar="FILE", help="truth that the simulator has written")
     known.add_argument("--prediction", metavar="DIR", help="what ohana-predict has written")
     known.add_argument(
-        "--integration", type=index, metavar="I", help="the one the truth is of (default: 0)"
+        "--threshold", type=sigma, metavar="S", help="of detection [sigma] (default: 5)"
     )
     known.add_argument(
-        "--threshold",
-        type=sigma,
-        metavar="S",
-        help="taken for what could be detected [sigma] (default: 5)",
+        "--compare",
+        metavar="CODES",
+        help="other codes on the exposure of --input, as in stcal,likelihood",
     )
-    options.add_argument("--output", metavar="DIR", help="where results go (default: --prediction)")
+    added = options.add_argument_group("by events added to an exposure")
+    added.add_argument("--inject", action="store_true", help="add events to --input, find them")
+    added.add_argument(
+        "--events", type=positive, metavar="N", help="events of each class (default: 400)"
+    )
+    added.add_argument("--seed", type=index, metavar="S", help="makes a run repeatable")
+    added.add_argument(
+        "--model", metavar="FILE", help="network to use besides the rules (not in this version)"
+    )
+    options.add_argument("--input", metavar="PATH", help="exposure for --inject or --compare")
+    options.add_argument("--config", metavar="FILE", help="settings of detection, or a preset")
+    options.add_argument(
+        "--integration", type=index, default=0, metavar="I", help="the one to look at (default: 0)"
+    )
+    options.add_argument(
+        "--output",
+        metavar="DIR",
+        help="where results go (default: --prediction, or evaluation_outputs)",
+    )
     options.add_common()
     return options
 
@@ -67,27 +96,112 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     options = parser()
     arguments = options.parse_args(argv)
-    if not (arguments.truth and arguments.prediction):
-        missing = [f"--{n}" for n in ("truth", "prediction") if not getattr(arguments, n)]
-        options.error(
-            f"{' and '.join(missing)} missing: --truth FILE --prediction DIR go together, to "
-            "compare detections with a known truth"
+    wrong = wrong_usage(arguments)
+    if wrong:
+        options.error(wrong)
+    return run(_injected if arguments.inject else _against_truth, arguments)
+
+
+def wrong_usage(arguments: argparse.Namespace) -> str | None:
+    """Say which options do not go together; None if all do."""
+
+    def given(*names: str) -> list[str]:
+        return [f"--{name}" for name in names if getattr(arguments, name) not in (None, False)]
+
+    def missing(*names: str) -> list[str]:
+        return [f"--{name}" for name in names if not given(name)]
+
+    if arguments.inject:
+        if alien := given("truth", "prediction", "threshold", "compare"):
+            return f"--inject makes its own truth: leave {' and '.join(alien)} out"
+        return None if arguments.input else "--inject needs an exposure: --input PATH"
+    if alone := given("events", "seed", "model"):
+        return f"{' and '.join(alone)} only with --inject"
+    if lacking := missing("truth", "prediction"):
+        return (
+            f"{' and '.join(lacking)} missing: wanted --truth FILE --prediction DIR to compare "
+            "with a known truth, or --input PATH --inject to add events to an exposure"
         )
-    return run(_against_truth, arguments)
+    if arguments.compare:
+        return None if arguments.input else "--compare needs the exposure itself: --input PATH"
+    if alone := given("input", "config"):
+        return f"{' and '.join(alone)} only with --inject or --compare"
+    return None
 
 
 def _against_truth(arguments: argparse.Namespace) -> int:
     from ohana.cli.scores import confusion_table, quality_table, score_table
     from ohana.evaluate import evaluate_prediction, save_evaluation
 
+    names = _wanted_peers(arguments.compare) if arguments.compare else []
     folder = Path(arguments.prediction)
+    output = Path(arguments.output or folder)
     found = evaluate_prediction(
-        arguments.truth, folder, arguments.threshold or 5.0, arguments.integration or 0
+        arguments.truth, folder, arguments.threshold or 5.0, arguments.integration
     )
-    files = save_evaluation(found, arguments.output or folder)
-    tables = [score_table(found), quality_table(found), confusion_table(found)]
-    print("\n\n".join([*tables, "\n".join(f"  {path}" for path in files)]), flush=True)
+    files = save_evaluation(found, output)
+    _tell(score_table(found), quality_table(found), confusion_table(found), _listed(files))
+    if names:
+        _compared(arguments, names, output)
     return OK
+
+
+def _wanted_peers(names: str) -> list[str]:
+    from ohana.evaluate.peers import wanted_peers
+
+    return wanted_peers(names)
+
+
+def _compared(arguments: argparse.Namespace, names: list[str], output: Path) -> None:
+    """Run other codes on the same exposure."""
+    from ohana.cli.common import columns
+    from ohana.config_file import load_config
+    from ohana.evaluate.comparison import comparison_table
+    from ohana.evaluate.comparison_report import compare_exposure, save_comparison
+    from ohana.simulate.truth import Truth
+
+    config = load_config(arguments.config)
+    if arguments.threshold is not None:
+        config = config.model_copy(update={"sigma_threshold": arguments.threshold})
+    truth = Truth.load(arguments.truth)
+    scores = compare_exposure(
+        truth, arguments.prediction, arguments.input, names, config, arguments.integration
+    )
+    table = columns(list(zip(*comparison_table(scores), strict=True)))
+    _tell("\n" + table, _listed(save_comparison(scores, output)))
+
+
+def _injected(arguments: argparse.Namespace) -> int:
+    import numpy as np
+
+    from ohana.evaluate.recovery import (
+        InjectionSettings,
+        inject_and_recover,
+        recovery_table,
+        save_recovery,
+    )
+    from ohana.predictor import Predictor
+
+    config = Predictor(arguments.model, arguments.config).config
+    seed = arguments.seed
+    if seed is None:
+        seed = int(np.random.SeedSequence().generate_state(1)[0])
+        log.info(f"--seed {seed} repeats this run")
+    wanted = {"integration": arguments.integration, "events": arguments.events}
+    settings = InjectionSettings(**{k: value for k, value in wanted.items() if value is not None})
+    output, rng = Path(arguments.output or "evaluation_outputs"), np.random.default_rng(seed)
+    with show_progress(arguments.quiet) as progress:
+        recovery = inject_and_recover(arguments.input, output, config, settings, rng, progress)
+    _tell(recovery_table(recovery), _listed(save_recovery(recovery, output)))
+    return OK
+
+
+def _listed(files: Sequence[Path]) -> str:
+    return "\n".join(f"  {path}" for path in files)
+
+
+def _tell(*parts: str) -> None:
+    print("\n\n".join(parts), flush=True)
 
 
 if __name__ == "__main__":

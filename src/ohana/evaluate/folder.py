@@ -48,7 +48,8 @@ def evaluate_prediction(
     folder = Path(folder)
     _check_folder(folder)
     detections = read_catalogue(folder / "detections.json")
-    rate = _read_rate(_features_path(folder, detections, integration), truth)
+    maps = open_features(folder, detections, integration, truth)
+    rate = None if maps is None else maps["rate"] / maps["frame_time"]
     try:
         _check_mask(folder / "prediction_mask.npy", detections, truth)
         return evaluate(truth, detections, threshold, integration, rate)
@@ -109,8 +110,17 @@ def _features_path(folder: Path, detections: Sequence[Detection], integration: i
     return None
 
 
-def _read_rate(path: Path | None, truth: Truth) -> np.ndarray | None:
-    """Return the count rate of each pixel [DN/s]."""
+def open_features(
+    folder: Path, detections: Sequence[Detection], integration: int, truth: Truth
+) -> dict[str, np.ndarray] | None:
+    """Return the per-pixel features of an integration; None if they cannot be had.
+
+    Raises
+    ------
+    OhanaError
+        There is no such integration, or the features are of another exposure.
+    """
+    path = _features_path(folder, detections, integration)
     if path is None:
         return None
     features = read_features(path)
@@ -118,11 +128,11 @@ def _read_rate(path: Path | None, truth: Truth) -> np.ndarray | None:
         log.warning(f"{path}: cannot be read: count rates left out")
         return None
     maps = features[0]
-    reads = int(maps["stop"].max())
-    if maps["rate"].shape != truth.shape[1:] or reads != truth.shape[0]:
-        height, width = maps["rate"].shape
+    # Pixels that never fill have the number of reads for their end.
+    shape = (int(maps["stop"].max()), *maps["rate"].shape)
+    if shape != truth.shape:
+        wanted, got = (" x ".join(map(str, x)) for x in (truth.shape, shape))
         raise OhanaError(
-            f"{path}: wanted {truth.shape[0]} reads of {truth.shape[1]} x {truth.shape[2]} as in "
-            f"the truth, got {reads} reads of {height} x {width}"
+            f"{path}: wanted {wanted} reads, rows and columns as in the truth, got {got}"
         )
-    return maps["rate"] / maps["frame_time"]
+    return maps

@@ -121,7 +121,7 @@ def _class(score: ClassScore, evaluation: Evaluation) -> dict[str, Any]:
         "reliability": _reliability(score.reliability),
         "dating": {
             "exact": _part(dating.exact.found, dating.exact.count),
-            "within_one_read": _bin(dating.within_one),
+            "within_one_read": plain_bin(dating.within_one),
             "offsets": [[offset, late[offset]] for offset in sorted(late)],
         },
         "footprint_iou": {
@@ -140,7 +140,7 @@ def _limits(pixels: PixelScore) -> dict[str, Any]:
         "expected_false_pixels_per_million": _number(pixels.expected_false),
         "telegraph": _bins(pixels.telegraph),
         "telegraph_false_per_million": _number(pixels.telegraph_false),
-        "telegraph_as_cosmic_ray": _bin(pixels.telegraph_as_cosmic_ray),
+        "telegraph_as_cosmic_ray": plain_bin(pixels.telegraph_as_cosmic_ray),
     }
 
 
@@ -157,10 +157,11 @@ def _reliability(result: Reliability) -> dict[str, Any]:
 
 
 def _bins(bins: Sequence[Bin]) -> list[dict[str, Any]]:
-    return [_bin(each) for each in bins]
+    return [plain_bin(each) for each in bins]
 
 
-def _bin(each: Bin) -> dict[str, Any]:
+def plain_bin(each: Bin) -> dict[str, Any]:
+    """Return a bin as plain numbers."""
     edges = {"from": _number(each.low), "to": _number(each.high)}
     rest = {"few": each.few, "expected": _number(each.expected_fraction)}
     return edges | _part(each.found, each.count) | rest
