@@ -136,6 +136,28 @@ def test_pixel_steps_add_up_to_the_charge():
                 assert steps.read[mine].min() == event.reads[i]
 
 
+@pytest.mark.parametrize("timing", TIMINGS)
+def test_steps_are_what_the_reads_show(timing):
+    balls = {"snowballs": 2, "snowball_radius": (4.0, 4.0), "snowball_afterglow": 0.05}
+    timing = TIMINGS[timing] | {"ktc_noise": 0.0, "dark_current": 0.0}
+    simulated = simulate(5, cosmic_rays=20, **balls, **timing)
+    still = simulate(5, **timing).cube
+    shown = (simulated.cube - still.astype(float)) * simulated.config.gain
+    shown -= shown[0]
+    told, events = np.zeros_like(shown), np.zeros(shown.shape[1:], int)
+    for event in simulated.truth.events:
+        events[event.rows, event.cols] += 1
+        row, col, read, charge, _ = event.pixel_steps()
+        np.add.at(told, (read, row, col), charge)
+    told = np.cumsum(told, axis=0)
+    before = np.arange(len(shown))[:, None, None] < simulated.stop
+    # where two meet, both are cut short by the full well; elsewhere, what is not listed yet or
+    # never, and two roundings
+    assert np.abs(shown - told)[before & (events < 2)].max() < 3 + 1 + 1.5
+    assert np.abs(told).max() > 1e4
+    assert len(np.unique(np.nonzero(np.abs(told) > 500)[0])) > 3
+
+
 def test_growth_of_a_snowball_is_listed_above_a_floor():
     (event,) = simulate(2, snowballs=1, snowball_radius=(4.0, 4.0), reads=30).truth.events
     steps = event.pixel_steps()

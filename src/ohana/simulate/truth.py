@@ -122,8 +122,8 @@ class TrueEvent:
     def pixel_steps(self) -> PixelSteps:
         """Return every change that the event makes, in the order of reads.
 
-        Changes of a few electrons that follow a larger one of the same pixel are counted with
-        it. A hit and all that grows from it add up to `charge`.
+        Changes of a few electrons are listed together, once they are more. A hit and all that
+        grows from it add up to `charge`.
 
         Examples
         --------

@@ -17,8 +17,8 @@ from ohana.simulate.truth import PixelSteps, TrueEvent
 
 #: Signal below which a pixel is not listed as part of an event [e-].
 FAINTEST = 1.0
-#: Later changes of a pixel that are smaller count with its first one [e-]: a third of the read
-#: noise of a good detector, and few enough for a file.
+#: Changes are gathered until they exceed this [e-]: a third of the read noise of a good detector,
+#: and few enough entries for a file.
 LEAST_STEP = 3.0
 
 
@@ -77,23 +77,19 @@ def _true_hit(hit: Source, config: SimulationConfig) -> TrueEvent:
     begin, top, left, steps = _signal_steps(hit, config)
     total = steps.sum(axis=0)
     inside = np.nonzero(total > FAINTEST)
-    steps, total, pixel = steps[:, inside[0], inside[1]], total[inside], np.arange(len(inside[0]))
+    steps, total = _gathered(steps[:, inside[0], inside[1]]), total[inside]
     rows = (inside[0] + top + config.border).astype(np.int32)
     cols = (inside[1] + left + config.border).astype(np.int32)
-    large = np.abs(steps) > LEAST_STEP
-    first = np.where(large.any(axis=0), large.argmax(axis=0), steps.argmax(axis=0))
-    large[first, pixel] = True
-    steps[~large] = 0
-    steps[first, pixel] += total - steps.sum(axis=0)
-    repeated = np.flatnonzero(large.sum(axis=0) > 1)
-    which, k = np.nonzero(large[:, repeated].T)
+    listed = steps != 0
+    repeated = np.flatnonzero(listed.sum(axis=0) > 1)
+    which, k = np.nonzero(listed[:, repeated].T)
     which = repeated[which]
     return TrueEvent(
         hit.label,
         max(int(first_read(np.array(hit.frame), config.nframes)[0]), 1),
         rows,
         cols,
-        (begin + first).astype(np.int32),
+        (begin + listed.argmax(axis=0)).astype(np.int32),
         total,
         np.zeros(len(total), np.float32),
         config.gain,
@@ -113,21 +109,38 @@ def _signal_steps(hit: Source, config: SimulationConfig) -> tuple[int, int, int,
         Signal added at each read over the one before [e-].
     """
     row, col, frame, amount = hit.deposits
-    read, share = first_read(frame, config.nframes)
+    # Only the landing can come within the frames of a read; growth begins with a read.
+    read, _ = first_read(frame, config.nframes)
+    first, share = (x.item() for x in first_read(np.array(hit.frame), config.nframes))
+    last = min(max(int(read.max()), first + (share < 1)), config.reads - 1)
     # One pixel more on each side, for the coupling, but not over the edge of the active part.
     top, left = np.maximum([row.min() - 1, col.min() - 1], 0)
     bottom, right = np.minimum([row.max() + 2, col.max() + 2], config.active_shape)
-    first, last = int(read.min()), min(int((read + (share < 1)).max()), config.reads - 1)
     added = np.zeros((last - first + 1, bottom - top, right - left), np.float32)
-    np.add.at(added, (read - first, row - top, col - left), amount * share)
-    rest = (share < 1) & (read < last)
-    place = read[rest] + 1 - first, row[rest] - top, col[rest] - left
-    np.add.at(added, place, amount[rest] * (1 - share[rest]))
+    np.add.at(added, (read - first, row - top, col - left), amount)
     held = np.minimum(np.cumsum(added, axis=0), np.float32(config.full_well))
     signal = np.stack([couple(level, config.ipc) for level in held])
+    signal[0] *= share
     if first == 0:  # what read 0 shows is part of the pedestal
         return 1, int(top), int(left), np.diff(signal, axis=0)
     return first, int(top), int(left), np.diff(signal, axis=0, prepend=np.float32(0))
+
+
+def _gathered(steps: np.ndarray) -> np.ndarray:
+    """Return steps (K, n) with small ones put off until they make up a large one.
+
+    What is left in the end goes to the last entry, or to the largest step where there is none.
+    """
+    large, pending = np.zeros_like(steps), np.zeros(steps.shape[1], np.float32)
+    for k, step in enumerate(steps):
+        pending += step
+        enough = np.abs(pending) > LEAST_STEP
+        large[k, enough] = pending[enough]
+        pending[enough] = 0
+    last = len(steps) - 1 - np.argmax(large[::-1] != 0, axis=0)
+    last = np.where(large.any(axis=0), last, steps.argmax(axis=0))
+    large[last, np.arange(len(last))] += pending
+    return large
 
 
 def _judge_steps(events: list[TrueEvent], ramps: Ramps, model: Differences) -> None:
