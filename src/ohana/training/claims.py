@@ -17,34 +17,46 @@ from ohana.files import make_folder
 
 #: Where exposures are made before they are moved into their store.
 UNFINISHED = "unfinished"
+#: What decides the contents of a set.
+SETTINGS = "settings.json"
 
 
-def agree_on_settings(output_dir: Path, contents: dict[str, Any]) -> None:
+def note_settings(output_dir: Path, contents: dict[str, Any]) -> None:
     """Note what decides the contents of a training set, or compare with what was noted before.
 
     Raises
     ------
     OhanaError
-        If a set with other contents is there already; it names the settings that differ.
+        As in `compare_settings`, or the note cannot be written.
     """
-    note = make_folder(output_dir) / "settings.json"
+    note = output_dir / SETTINGS
     own = note.with_name(f".{_me()}-settings.json")
     try:
         own.write_text(json.dumps(contents, indent=1, allow_nan=False))
         # Of several processes that begin together one makes this link, the others see it.
         os.link(own, note)
     except FileExistsError:
-        _compare(note, contents)
+        compare_settings(output_dir, contents)
     except OSError as error:
         raise OhanaError(f"{note}: cannot write: {error.strerror or error}") from error
     finally:
         own.unlink(missing_ok=True)
 
 
-def _compare(note: Path, contents: dict[str, Any]) -> None:
+def compare_settings(output_dir: Path, contents: dict[str, Any]) -> None:
+    """Compare settings with those noted for the set, if there are any.
+
+    Raises
+    ------
+    OhanaError
+        If they differ; it names the settings that do.
+    """
+    note = output_dir / SETTINGS
     try:
         before = json.loads(note.read_text())
         names = before.keys() | contents.keys()
+    except FileNotFoundError:
+        return
     except (OSError, ValueError, AttributeError) as error:
         raise OhanaError(f"{note}: wanted the settings of a training set, got {error}") from error
     differ = [name for name in sorted(names) if before.get(name) != contents.get(name)]
@@ -55,7 +67,7 @@ def _compare(note: Path, contents: dict[str, Any]) -> None:
         )
         raise OhanaError(
             f"{note.parent}: holds a training set made with other settings ({what}): "
-            "choose another output_dir"
+            "choose another output_dir, or remove it"
         )
 
 

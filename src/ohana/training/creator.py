@@ -5,28 +5,25 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ohana.config_file import load_settings
 from ohana.errors import OhanaError
-from ohana.training.claims import agree_on_settings
+from ohana.files import make_folder
+from ohana.training.claims import compare_settings, note_settings
 from ohana.training.config import CreatorConfig
 from ohana.training.disk import check_room
-from ohana.training.exposure import ELSEWHERE, FOUND, MADE, is_finished, make_exposure
+from ohana.training.exposure import ELSEWHERE, FOUND, MADE, is_finished
 from ohana.training.store import create_store
 from ohana.training.tasks import SPLITS, Task, tasks
+from ohana.training.workers import by_dask, one_by_one
 
 if TYPE_CHECKING:
     from ohana.cli.progress import Progress
 
 log = logging.getLogger("ohana")
-
-#: How long to wait for the scheduler of a cluster [s].
-SCHEDULER_TIMEOUT = 10
 
 
 @dataclass(frozen=True)
@@ -106,14 +103,16 @@ class DataSetCreator:
                 "start_index, end_index: wanted 0 <= start_index <= end_index, "
                 f"got {start_index} and {end_index}"
             )
-        agree_on_settings(Path(self.config.output_dir), self.config.contents())
-        for split in SPLITS:
-            create_store(Path(self.config.output_dir), split, self.config.num_classes)
+        folder, contents = make_folder(Path(self.config.output_dir)), self.config.contents()
+        compare_settings(folder, contents)
         every = tasks(self.config, start_index, end_index)
         missing = [task for task in every if not is_finished(self.config, task)]
         log.info(f"{len(every)} exposures, {len(every) - len(missing)} of them there already")
         if missing:
             log.info(check_room(self.config, len(missing)))
+        note_settings(folder, contents)
+        for split in SPLITS:
+            create_store(folder, split, self.config.num_classes)
         return self._run(missing, len(every), scheduler, progress)
 
     def _run(
@@ -124,9 +123,9 @@ class DataSetCreator:
         workers = min(self.config.workers or os.cpu_count() or 1, max(len(missing), 1))
         meter = _Meter(self.config, len(missing), progress)
         if scheduler is None and workers == 1:
-            results = _one_by_one(self.config, missing, meter)
+            results = one_by_one(self.config, missing, meter.reads_done)
         else:
-            results = _by_dask(self.config, missing, scheduler, workers)
+            results = by_dask(self.config, missing, scheduler, workers)
         for task, result in results:
             if isinstance(result, Exception):
                 failed[task.name] = result
@@ -155,56 +154,3 @@ class _Meter:
         self.done += self.exposure
         if self.progress is not None:
             self.progress("simulating", self.done, self.total)
-
-
-Results = Iterator[tuple[Task, str | Exception]]
-
-
-def _one_by_one(config: CreatorConfig, missing: list[Task], meter: _Meter) -> Results:
-    for task in missing:
-        try:
-            result: str | Exception = make_exposure(config, task, meter.reads_done)
-        except Exception as error:  # the others go on; it is reported at the end
-            result = error
-        yield task, result
-
-
-def _by_dask(
-    config: CreatorConfig, missing: list[Task], scheduler: str | None, workers: int
-) -> Results:
-    from distributed import Client, as_completed
-
-    with _cluster(scheduler, workers) as cluster, _client(Client, cluster) as client:
-        futures = {
-            client.submit(make_exposure, config, task, key=task.name, pure=False): task
-            for task in missing
-        }
-        for future in as_completed(futures):
-            error = future.exception()
-            yield futures[future], future.result() if error is None else error
-
-
-@contextmanager
-def _cluster(scheduler: str | None, workers: int) -> Iterator[Any]:
-    """Give the address of a scheduler, or start processes of our own."""
-    if scheduler is not None:
-        yield scheduler
-        return
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        dashboard_address="127.0.0.1:0",  # None is the fixed port 8787
-        memory_limit=0,  # the system's own limits are enough
-        silence_logs=logging.CRITICAL,
-    ) as cluster:
-        yield cluster
-
-
-def _client(kind: Any, cluster: Any) -> Any:
-    try:
-        return kind(cluster, timeout=SCHEDULER_TIMEOUT)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise OhanaError(f"scheduler {cluster}: cannot connect: {reason}") from error
