@@ -213,6 +213,6 @@ def _validate(
                 message = message.replace(long, short)
             message = message.split(", got")[0]
             first, *rest = detail["loc"]
-            key = "".join([first, *(f"[{part}]" for part in rest)])
+            key = str(first) + "".join(f"[{part}]" for part in rest)
             problems.append((key, f"{message}, got {reprlib.repr(detail['input'])}"))
             values = {k: v for k, v in values.items() if k != detail["loc"][0]}

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import model_validator
 
-Range = tuple[float, float]
-
-
-def _above_zero(value: Range) -> Range:
-    if value[0] <= 0:
-        raise ValueError(f"wanted 0 < lowest, got {value}")
-    return value
+from ohana.config import setting
+from ohana.simulate.event_settings import EventSettings, PositiveRange, Range
 
 
-#: Limits of what is drawn from a logarithmic distribution or a power law.
-PositiveRange = Annotated[Range, AfterValidator(_above_zero)]
-
-
-class SimulationConfig(BaseModel):
+class SimulationConfig(EventSettings):
     """Settings of a simulated up-the-ramp exposure.
 
     Electrons are those that a pixel collects; ``gain`` turns them into DN. Ranges are
@@ -33,177 +24,136 @@ class SimulationConfig(BaseModel):
     (20, 512, 512)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    # Array and read-out
-    reads: int = Field(60, ge=2, description="Number of reads.")
-    rows: int = Field(512, ge=1, description="Height of the array [pixel].")
-    cols: int = Field(512, ge=1, description="Width of the array [pixel].")
-    border: int = Field(4, ge=0, description="Width of the reference-pixel border [pixel].")
-    outputs: int = Field(4, ge=1, description="Read-out channels, side by side along rows.")
-    frame_time: float = Field(1.4, gt=0, description="Time of one frame [s].")
-    nframes: int = Field(1, ge=1, description="Frames averaged into each read.")
-    groupgap: int = Field(0, ge=0, description="Frames dropped between reads.")
-    first_interval: float | None = Field(
-        None, gt=0, description="Time from read 0 to read 1 where it differs from the others [s]."
+    reads: int = setting(60, "array and read-out", "", "Number of reads", ge=2)
+    rows: int = setting(512, "array and read-out", "pixel", "Height of the array", ge=1)
+    cols: int = setting(512, "array and read-out", "pixel", "Width of the array", ge=1)
+    border: int = setting(
+        4, "array and read-out", "pixel", "Width of the reference-pixel border", ge=0
     )
-    pixel_pitch: float = Field(18.0, gt=0, description="Width of a pixel [micron].")
-
-    # File: how the array lies in it, and what it says of itself
-    layout: Literal["cube", "jwst", "wfc3"] = Field("cube", description="Kind of FITS file.")
-    instrument: str = Field("", description="Name of the instrument in the header.")
-    detector: str = Field("", description="Name of the detector in the header.")
-    fast_axis: int = Field(
-        1, description="Axis along which pixels follow: 1 columns, 2 rows, negative descending."
+    outputs: int = setting(
+        4, "array and read-out", "", "Read-out channels, side by side along rows", ge=1
     )
-    slow_axis: int = Field(2, description="Axis along which lines follow, likewise.")
-
-    # Charge: what falls on the pixels and how they hold it
-    dark_current: float = Field(0.01, ge=0, description="Dark current [e-/s per pixel].")
-    sky: float = Field(0.0, ge=0, description="Sky background [e-/s per pixel].")
-    stars: int = Field(0, ge=0, description="Number of stars.")
-    star_flux: PositiveRange = Field((5.0, 2e4), description="Flux of a star [e-/s], log-uniform.")
-    psf_fwhm: float = Field(1.8, gt=0, description="Width of the Moffat profile [pixel].")
-    hot_fraction: float = Field(0.0, ge=0, le=1, description="Part of pixels that is hot.")
-    hot_rate: PositiveRange = Field(
-        (1.0, 300.0), description="Rate of a hot pixel [e-/s], log-uniform."
-    )
-    warm_fraction: float = Field(0.0, ge=0, le=1, description="Part of pixels that is warm.")
-    warm_rate: PositiveRange = Field(
-        (0.05, 1.0), description="Rate of a warm pixel [e-/s], log-uniform."
-    )
-    saturating_fraction: float = Field(
-        0.0, ge=0, le=1, description="Part of pixels that fill up during the exposure."
-    )
-    dead_fraction: float = Field(
-        0.0, ge=0, le=1, description="Part of pixels that collects no charge."
-    )
-    stuck_fraction: float = Field(
-        0.0, ge=0, le=1, description="Part of pixels whose raw value never changes."
-    )
-    persistence: int = Field(
-        0, ge=0, description="Places where a bright source stood in an earlier exposure."
-    )
-    persistence_rate: PositiveRange = Field(
-        (0.5, 20.0), description="Rate they release at the reset [e-/s per pixel], log-uniform."
-    )
-    persistence_radius: Range = Field((2.0, 15.0), description="Their radius [pixel].")
-    persistence_delay: float = Field(
-        300.0, gt=0, description="From the earlier light to the reset [s]; rates fall as 1/time."
-    )
-    flash: float = Field(
-        0.0, ge=0, description="Light on the whole array between two reads [e-, mean]."
-    )
-    flash_read: int | None = Field(
-        None, ge=1, description="First read that contains the flash; None: drawn."
-    )
-    full_well: float = Field(8e4, gt=0, description="Charge at which a pixel is full [e-].")
-    nonlinearity: float = Field(
-        0.0, ge=0, le=0.3, description="Part of the signal lost at full well (quadratic)."
-    )
-    ipc: float = Field(
-        0.005, ge=0, lt=0.2, description="Part of a pixel's signal seen in each of 4 neighbours."
-    )
-
-    # Electronics
-    pedestal: float = Field(1e4, ge=0, description="Mean level of an empty pixel [e-].")
-    pedestal_spread: float = Field(500.0, ge=0, description="Its RMS over pixels [e-].")
-    ktc_noise: float = Field(29.0, ge=0, description="RMS of the reset level [e-].")
-    read_noise: float = Field(10.0, ge=0, description="White noise, RMS of one frame [e-].")
-    read_noise_spread: float = Field(
-        0.0, ge=0, description="RMS over pixels of the logarithm of the read noise."
-    )
-    pink_common: float = Field(0.0, ge=0, description="RMS of the 1/f noise of all outputs [e-].")
-    pink_output: float = Field(0.0, ge=0, description="RMS of the 1/f noise of each output [e-].")
-    odd_even: float = Field(
-        0.0, ge=0, description="RMS of the offset of odd against even columns, per frame [e-]."
-    )
-    transient: float = Field(
-        0.0, ge=0, description="Offset just after the reset, which decays [e-, mean]."
-    )
-    transient_time: float = Field(5.0, gt=0, description="E-folding time of that decay [s].")
-    transient_spread: float = Field(
-        0.3, ge=0, description="Its RMS over outputs, and again over pixels [of the mean]."
-    )
-    channel_steps: int = Field(
-        0, ge=0, description="Times at which the level of one output jumps, and stays."
-    )
-    channel_step: PositiveRange = Field((5.0, 60.0), description="Size of jumps [e-], log-uniform.")
-    gain: float = Field(1.5, gt=0, description="Electrons per DN [e-/DN].")
-
-    # Cosmic rays
-    cosmic_ray_rate: float = Field(0.0, ge=0, description="Hits [1/cm2/s].")
-    cosmic_rays: int | None = Field(None, ge=0, description="Number of hits.")
-    cosmic_ray_charge: float = Field(
-        8500.0, gt=0, description="Most probable charge per pixel width of path [e-]."
-    )
-    cosmic_ray_total: PositiveRange | None = Field(
+    frame_time: float = setting(1.4, "array and read-out", "s", "Time of one frame", gt=0)
+    nframes: int = setting(1, "array and read-out", "", "Frames averaged into each read", ge=1)
+    groupgap: int = setting(0, "array and read-out", "", "Frames dropped between reads", ge=0)
+    first_interval: float | None = setting(
         None,
-        description="Charge of a whole hit [e-], log-uniform; None: it follows from its path.",
+        "array and read-out",
+        "s",
+        "Time from read 0 to read 1 where it differs from the others",
+        gt=0,
     )
-    cosmic_ray_length: PositiveRange = Field((0.3, 40.0), description="Projected track [pixel].")
-    cosmic_ray_index: float = Field(
-        2.5, gt=1, description="Lengths follow a power law of this falling index."
-    )
-    delta_fraction: float = Field(
-        0.05, ge=0, le=1, description="Part of hits with a short side track (delta ray)."
-    )
-    shower_fraction: float = Field(
-        0.0, ge=0, le=1, description="Part of hits that come with others close by (shower)."
-    )
-    diffusion: float = Field(0.25, gt=0, description="Sigma of the charge's spread [pixel].")
+    pixel_pitch: float = setting(18.0, "array and read-out", "micron", "Width of a pixel", gt=0)
 
-    # Telegraph noise
-    telegraph_fraction: float = Field(0.0, ge=0, le=1, description="Part of pixels that has it.")
-    telegraph_pixels: int | None = Field(None, ge=0, description="Number of pixels that have it.")
-    telegraph_amplitude: PositiveRange = Field(
-        (15.0, 400.0), description="Difference of levels [e-], log-uniform."
+    layout: Literal["cube", "jwst", "wfc3"] = setting("cube", "file", "", "Kind of FITS file")
+    instrument: str = setting("", "file", "", "Name of the instrument in the header")
+    detector: str = setting("", "file", "", "Name of the detector in the header")
+    fast_axis: int = setting(
+        1, "file", "", "Axis along which pixels follow: 1 columns, 2 rows, negative descending"
     )
-    telegraph_period: PositiveRange = Field(
-        (4.0, 40.0), description="Mean high plus mean low dwell [reads], log-uniform."
-    )
-    telegraph_duty: Range = Field((0.2, 0.8), description="Mean part of the time spent high.")
-    three_level_fraction: float = Field(
-        0.15, ge=0, le=1, description="Part of the telegraph pixels that has a third level."
-    )
-    telegraph_border: bool = Field(
-        False, description="Whether reference pixels can have it too, as often as others."
-    )
+    slow_axis: int = setting(2, "file", "", "Axis along which lines follow, likewise")
 
-    # Snowballs
-    snowball_rate: float = Field(0.0, ge=0, description="Events per s on 2048 x 2048 pixels.")
-    snowballs: int | None = Field(None, ge=0, description="Number of events.")
-    snowball_radius: PositiveRange = Field((3.0, 10.0), description="Radius of the core [pixel].")
-    snowball_core: Range = Field((1.2, 3.0), description="Charge of the core [full wells].")
-    snowball_halo: PositiveRange = Field(
-        (0.002, 0.008), description="Halo at the rim of the core [full wells], log-uniform."
+    dark_current: float = setting(0.01, "light and charge", "e-/s per pixel", "Dark current", ge=0)
+    sky: float = setting(0.0, "light and charge", "e-/s per pixel", "Sky background", ge=0)
+    stars: int = setting(0, "light and charge", "", "Number of stars", ge=0)
+    star_flux: PositiveRange = setting(
+        (5.0, 2e4), "light and charge", "e-/s", "Flux of a star, log-uniform"
     )
-    snowball_halo_length: PositiveRange = Field(
-        (0.3, 1.2), description="E-folding length of the halo [core radii]."
+    psf_fwhm: float = setting(1.8, "light and charge", "pixel", "Width of the Moffat profile", gt=0)
+    hot_fraction: float = setting(
+        0.0, "light and charge", "", "Part of pixels that is hot", ge=0, le=1
     )
-    snowball_growth: float = Field(0.1, ge=0, description="First growth of the core [pixel/read].")
-    snowball_ring: float = Field(
-        0.2, ge=0, description="Ring around the core, added at the next read [halo at the rim]."
+    hot_rate: PositiveRange = setting(
+        (1.0, 300.0), "light and charge", "e-/s", "Rate of a hot pixel, log-uniform"
     )
-    snowball_release: float = Field(4.0, gt=0, description="E-folding time of both [reads].")
-    snowball_afterglow: float = Field(
-        0.002,
+    warm_fraction: float = setting(
+        0.0, "light and charge", "", "Part of pixels that is warm", ge=0, le=1
+    )
+    warm_rate: PositiveRange = setting(
+        (0.05, 1.0), "light and charge", "e-/s", "Rate of a warm pixel, log-uniform"
+    )
+    saturating_fraction: float = setting(
+        0.0, "light and charge", "", "Part of pixels that fill up during the exposure", ge=0, le=1
+    )
+    dead_fraction: float = setting(
+        0.0, "light and charge", "", "Part of pixels that collects no charge", ge=0, le=1
+    )
+    stuck_fraction: float = setting(
+        0.0, "light and charge", "", "Part of pixels whose raw value never changes", ge=0, le=1
+    )
+    persistence: int = setting(
+        0, "light and charge", "", "Places where a bright source stood in an earlier exposure", ge=0
+    )
+    persistence_rate: PositiveRange = setting(
+        (0.5, 20.0),
+        "light and charge",
+        "e-/s per pixel",
+        "Rate they release at the reset, log-uniform",
+    )
+    persistence_radius: Range = setting((2.0, 15.0), "light and charge", "pixel", "Their radius")
+    persistence_delay: float = setting(
+        300.0,
+        "light and charge",
+        "s",
+        "From the earlier light to the reset; rates fall as 1/time",
+        gt=0,
+    )
+    flash: float = setting(
+        0.0, "light and charge", "e-", "Light on the whole array between two reads (mean)", ge=0
+    )
+    flash_read: int | None = setting(
+        None, "light and charge", "", "First read that contains the flash; None: drawn", ge=1
+    )
+    full_well: float = setting(
+        8e4, "light and charge", "e-", "Charge at which a pixel is full", gt=0
+    )
+    nonlinearity: float = setting(
+        0.0,
+        "light and charge",
+        "",
+        "Part of the signal lost at full well (quadratic)",
         ge=0,
-        le=0.1,
-        description="After-glow in the core [part of its charge, at most of a full well].",
+        le=0.3,
     )
-    snowball_afterglow_time: float = Field(
-        20.0, gt=0, description="E-folding time of the after-glow [reads]."
+    ipc: float = setting(
+        0.005,
+        "light and charge",
+        "",
+        "Part of a pixel's signal seen in each of 4 neighbours",
+        ge=0,
+        lt=0.2,
     )
-    trail_fraction: float = Field(0.1, ge=0, le=1, description="Part of snowballs with a trail.")
 
-    # Awkward places and times
-    ends_fraction: float = Field(
-        0.0, ge=0, le=1, description="Part of hits moved to the first or last two steps."
+    pedestal: float = setting(1e4, "electronics", "e-", "Mean level of an empty pixel", ge=0)
+    pedestal_spread: float = setting(500.0, "electronics", "e-", "Its RMS over pixels", ge=0)
+    ktc_noise: float = setting(29.0, "electronics", "e-", "RMS of the reset level", ge=0)
+    read_noise: float = setting(10.0, "electronics", "e-", "White noise, RMS of one frame", ge=0)
+    read_noise_spread: float = setting(
+        0.0, "electronics", "", "RMS over pixels of the logarithm of the read noise", ge=0
     )
-    edge_fraction: float = Field(
-        0.0, ge=0, le=1, description="Part of snowballs moved to the edge of the array."
+    pink_common: float = setting(
+        0.0, "electronics", "e-", "RMS of the 1/f noise of all outputs", ge=0
     )
+    pink_output: float = setting(
+        0.0, "electronics", "e-", "RMS of the 1/f noise of each output", ge=0
+    )
+    odd_even: float = setting(
+        0.0, "electronics", "e-", "RMS of the offset of odd against even columns, per frame", ge=0
+    )
+    transient: float = setting(
+        0.0, "electronics", "e-", "Offset just after the reset, which decays (mean)", ge=0
+    )
+    transient_time: float = setting(5.0, "electronics", "s", "E-folding time of that decay", gt=0)
+    transient_spread: float = setting(
+        0.3, "electronics", "of the mean", "Its RMS over outputs, and again over pixels", ge=0
+    )
+    channel_steps: int = setting(
+        0, "electronics", "", "Times at which the level of one output jumps, and stays", ge=0
+    )
+    channel_step: PositiveRange = setting(
+        (5.0, 60.0), "electronics", "e-", "Size of jumps, log-uniform"
+    )
+    gain: float = setting(1.5, "electronics", "e-/DN", "Electrons per DN", gt=0)
 
     @model_validator(mode="after")
     def _fits_together(self) -> SimulationConfig:
