@@ -4,7 +4,9 @@ Time is reversed, and the slope of each pixel is put back::
 
     y(t) = x(end - t) + 2 rate t
 
-A ramp read backwards falls; twice its rate makes it rise again. Rate, shot noise, read noise and
+A ramp read backwards falls; twice its rate makes it rise again. The rate is that from which its
+shot noise is taken: what noise has made look like a step is part of it, so that the ramp has the
+same rate, and the same noise, in both directions. Rate, shot noise, read noise and
 1/f noise are what they were, and a ramp that flattens still flattens. But every step upward has
 become a step downward: charge that arrived now leaves. Whatever is found as charge in such a ramp
 is false.
@@ -13,8 +15,9 @@ Reversing the sign as well would not do: a cosmic ray would come out as a step u
 another read, and be found as before. Reversing the sign alone would turn the curvature round.
 
 What this cannot count: false alarms of things that are not alike in both directions. A decay
-after the reset, a pixel that fills up, or the skewness of Poisson noise of very few electrons make
-more (or fewer) steps upward than downward. Telegraph noise looks the same both ways, so that its
+after the reset, a pixel that fills up, or the skewness of Poisson noise of few electrons make more
+(or fewer) steps upward than downward; for the last there is `ohana.evaluate.pure_noise`, whose
+counts stand beside these. Telegraph noise looks the same both ways, so that its
 count is a check and nothing more; but single jumps of telegraph noise, which forwards pass for
 cosmic rays, are counted. Pixels in which charge was found forwards are left out: their steps
 downward would hide what noise does.
@@ -28,12 +31,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage, stats
 
+from ohana.blocks import difference_model
 from ohana.border import border_mask
 from ohana.config import DetectorConfig
+from ohana.evaluate.pure_noise import noise_source
 from ohana.events import Event, PixelMaps
 from ohana.labels import Label
 from ohana.pipeline import Found, Progress, find_events
 from ohana.ramp import Planes
+from ohana.scatter import sum_differences
 from ohana.walk import Source, load_block
 
 #: Classes that are charge: these are false in a ramp that runs backwards.
@@ -52,8 +58,6 @@ class BackwardPlanes(Planes):
     ----------
     forward : Source
         The exposure as it is.
-    rate : ndarray, shape (H, W)
-        [DN per frame time]
     stop : ndarray of int, shape (H, W)
         First read that cannot be used, counted forwards.
     order : ndarray of int
@@ -61,7 +65,6 @@ class BackwardPlanes(Planes):
     """
 
     forward: Source
-    rate: np.ndarray
     stop: np.ndarray
     order: np.ndarray
 
@@ -72,14 +75,14 @@ class BackwardPlanes(Planes):
     def read(self, rows: slice = slice(None), cols: slice = slice(None)) -> np.ndarray:
         """Return all reads of some rows and columns as float32 (T, rows, cols); NaN if unusable."""
         block, _ = load_block(self.forward, rows, cols)
+        stop, ramp = np.ascontiguousarray(self.stop[rows, cols]), self.forward.ramp
+        rate = sum_differences(block.data, stop, difference_model(ramp).dt).rate
         out = block.data[self.order]
-        out[self.order[:, None, None] >= self.stop[rows, cols]] = np.nan
-        ramp = self.forward.ramp
+        out[self.order[:, None, None] >= stop] = np.nan
         before_end = (ramp.times[-1] - ramp.times[self.order]) / ramp.facts.frame_time
         # One read at a time: the work array stays small.
-        slope = 2 * self.rate[rows, cols]
-        for plane, time in zip(out, before_end.astype(np.float32), strict=True):
-            plane += slope * time
+        for plane, time in zip(out, before_end, strict=True):
+            plane += (2 * time * rate).astype(np.float32)
         return out
 
 
@@ -91,14 +94,13 @@ def backward_source(source: Source, maps: PixelMaps) -> Source:
     source : Source
         The exposure.
     maps : PixelMaps
-        What was measured in it: rates, and where ramps end.
+        What was measured in it: where ramps end.
     """
     ramp = source.ramp
     last = len(ramp.planes) - 1
     planes = BackwardPlanes(
         **vars(ramp.planes),
         forward=source,
-        rate=maps.rate,
         stop=maps.stop,
         order=np.arange(last, -1, -1),
     )
@@ -123,7 +125,7 @@ class Estimate(NamedTuple):
 
 
 class Alarms(NamedTuple):
-    """Detections of one class forwards and backwards.
+    """Detections of one class forwards, backwards and in pure noise.
 
     Attributes
     ----------
@@ -133,8 +135,10 @@ class Alarms(NamedTuple):
         Detections in the exposure.
     backward : int
         Detections backwards, in the pixels that count.
-    rate : Estimate
-        Detections backwards per million pixels.
+    noise : int
+        Detections in noise of the same rates and read noise, in all usable pixels.
+    rate, noise_rate : Estimate
+        Detections backwards, and in pure noise, per million pixels.
     purity : Estimate
         Part of the detections forwards that backward ones do not account for; NaN for
         telegraph noise, where it has no meaning, and without detections.
@@ -143,7 +147,9 @@ class Alarms(NamedTuple):
     label: Label
     forward: int
     backward: int
+    noise: int
     rate: Estimate
+    noise_rate: Estimate
     purity: Estimate
 
 
@@ -162,9 +168,9 @@ class FalseAlarms:
         Of every false cosmic ray and snowball [sigma, DN].
     thresholds : ndarray, shape (n,)
         Significances [sigma].
-    forward, backward : ndarray, shape (n,)
+    forward, backward, noise : ndarray, shape (n,)
         Pixels per million whose best upward step exceeds each threshold: of all usable ones
-        forwards, of those that count backwards.
+        forwards and in pure noise, of those that count backwards.
     """
 
     usable: int
@@ -175,12 +181,13 @@ class FalseAlarms:
     thresholds: np.ndarray
     forward: np.ndarray
     backward: np.ndarray
+    noise: np.ndarray
 
 
 def count_false_alarms(
-    source: Source, found: Found, config: DetectorConfig, progress: Progress
+    source: Source, found: Found, config: DetectorConfig, seed: int, progress: Progress
 ) -> FalseAlarms:
-    """Look for events in an exposure backwards, with the settings and by the stages of forwards.
+    """Look for events in an exposure backwards, and in pure noise, by the stages of forwards.
 
     Parameters
     ----------
@@ -190,27 +197,42 @@ def count_false_alarms(
         What was found in it.
     config : DetectorConfig
         Settings.
+    seed : int
+        Of the noise.
     progress : callable
         Called with the name of a stage, the parts done and the parts in all.
     """
-    backward_ramps = backward_source(source, found.maps)
     # What noise can pass for depends on how many real events there are: as many as forwards.
-    backward = find_events(backward_ramps, config, progress, population=found.population)
+    backward, noise = (
+        find_events(ramps, config, progress, population=found.population)
+        for ramps in (
+            backward_source(source, found.maps),
+            noise_source(source, found.maps, seed),
+        )
+    )
     usable = np.isfinite(found.maps.noise) & np.isfinite(found.maps.rate)
     usable &= ~border_mask(source.ramp)
     counted = usable & ~charged_pixels(found.events, usable.shape)
-    false = [event for event in backward.events if counted[strongest_pixel(event)]]
+    events = (
+        found.events,
+        [event for event in backward.events if counted[strongest_pixel(event)]],
+        noise.events,
+    )
     pixels = int(usable.sum()), int(counted.sum())
     kinds = (Label.COSMIC_RAY, Label.TELEGRAPH_NOISE, Label.SNOWBALL)
-    charge = [event for event in false if event.label in CHARGE]
+    charge = [event for event in events[1] if event.label in CHARGE]
     return FalseAlarms(
         *pixels,
-        [_alarms(label, found.events, false, *pixels) for label in kinds],
+        [
+            _alarms(label, [sum(e.label == label for e in some) for some in events], *pixels)
+            for label in kinds
+        ],
         [float(event.significance.max()) for event in charge],
         [float(event.amplitude.max()) for event in charge],
         THRESHOLDS,
         _tail(found.maps, usable),
         _tail(backward.maps, counted),
+        _tail(noise.maps, usable),
     )
 
 
@@ -229,16 +251,16 @@ def strongest_pixel(event: Event) -> tuple[int, int]:
     return int(event.rows[peak]), int(event.cols[peak])
 
 
-def _alarms(
-    label: Label, events: list[Event], false: list[Event], usable: int, counted: int
-) -> Alarms:
-    forward, backward = (sum(e.label == label for e in some) for some in (events, false))
+def _alarms(label: Label, counts: list[int], usable: int, counted: int) -> Alarms:
+    forward, backward, noise = counts
     purity = Estimate(np.nan, np.nan, np.nan)
     rate = poisson_interval(backward, counted / 1e6)
     if forward and label in CHARGE:
         share = usable / 1e6 / forward
         purity = Estimate(*(max(1 - x * share, 0.0) for x in (rate.value, rate.high, rate.low)))
-    return Alarms(label, forward, backward, rate, purity)
+    return Alarms(
+        label, forward, backward, noise, rate, poisson_interval(noise, usable / 1e6), purity
+    )
 
 
 def poisson_interval(count: int, exposure: float) -> Estimate:

@@ -83,7 +83,7 @@ class InjectedPlanes(Planes):
     reads: np.ndarray
 
     def select(self, reads: slice | np.ndarray) -> InjectedPlanes:
-        """Return the planes of some reads only."""
+        """Return the planes of some reads only; a pixel then fills by these alone."""
         some = super().select(reads)
         return InjectedPlanes(**vars(some) | {"reads": self.reads[reads]})
 

@@ -64,7 +64,7 @@ class InjectionSettings(BaseModel):
     )
     rounds: int = Field(50, ge=1, description="Most passes over the exposure.")
     integration: int = Field(0, ge=0, description="Integration of the file.")
-    backwards: bool = Field(True, description="Count false alarms in the ramps backwards.")
+    backwards: bool = Field(True, description="Count false alarms: backwards, and in pure noise.")
 
     @property
     def snowball_count(self) -> int:
@@ -291,7 +291,9 @@ def _moved(site: Site, event: Source, spot: list[int]) -> tuple[Source, np.ndarr
         facts["center"] = [float(x) for x in centre + (down, right)]
     pixel, which = np.unique(kept.row * np.int64(width) + kept.col, return_inverse=True)
     rows, cols = np.divmod(pixel, width)
-    seen = np.bincount(which, kept.charge, len(pixel)) > site.limits.noise[rows, cols]
+    total = np.bincount(which, kept.charge, len(pixel))
+    # The brightest pixel counts, however faint.
+    seen = total >= np.minimum(site.limits.noise[rows, cols], total.max(initial=0))
     return replace(event, deposits=kept, facts=facts), rows[seen], cols[seen]
 
 
@@ -307,9 +309,16 @@ def _finish(site: Site, sources: list[tuple[Wanted, Source | Flicker]]) -> list[
         site.model,
     )
     return [
-        Placed(_inside(event, site.lit), want.charge, want.region)
+        Placed(_inside(event, site.lit), _brightness(event, want), want.region)
         for event, (want, _) in zip(events, sources, strict=True)
     ]
+
+
+def _brightness(event: TrueEvent, want: Wanted) -> float:
+    """Return the charge of the brightest pixel; that of a core as if it were not full."""
+    if event.label == Label.SNOWBALL:
+        return want.charge
+    return float(event.charge.max(initial=0))
 
 
 def _inside(event: TrueEvent, lit: np.ndarray) -> TrueEvent:

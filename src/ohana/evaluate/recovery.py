@@ -1,8 +1,8 @@
 """Injection and recovery: what would be found in an exposure, measured in this very exposure.
 
 Events of known charge are added to its reads, the stages of ``ohana-predict`` run again, and what
-they find is compared with what was added. What they find in the ramps read backwards tells how
-much is false (`ohana.evaluate.backwards`).
+they find is compared with what was added. What they find in the ramps read backwards, and in pure
+noise of the same rates, tells how much is false (`ohana.evaluate.backwards`).
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Recovery:
     changes : Changes
         What became of the detections of the exposure itself.
     false_alarms : FalseAlarms or None
-        What is found backwards; None if it was not asked for.
+        What is found backwards and in pure noise; None if it was not asked for.
     notices : tuple of str
         What the user should know.
     seconds : float
@@ -208,7 +208,7 @@ def inject_and_recover(
     original = find_events(source, config, _named(tell, "as it is"))
     write_catalogue(Path(output_dir) / "detections.json", original.events)
     site = survey(ramp, original)
-    drawing, placing = rng.spawn(2)
+    drawing, placing, noise = rng.spawn(3)
     wanted = draw_wanted(site, settings, config, drawing)
     events: list[Injected] = []
     changes = Changes(0, 0, 0, 0)
@@ -222,7 +222,8 @@ def inject_and_recover(
         changes = Changes(*(a + b for a, b in zip(changes, change, strict=True)))
     alarms = None
     if settings.backwards:
-        alarms = count_false_alarms(source, original, config, _named(tell, "backwards"))
+        seed, told = int(noise.integers(2**63)), _named(tell, "false alarms")
+        alarms = count_false_alarms(source, original, config, seed, told)
     notices = [*ramp.notes, notice]
     if ramp.shape[0] < MIN_READS:
         notices.append(f"telegraph noise: needs {MIN_READS} reads, none added")

@@ -100,7 +100,7 @@ def _number_log_axis(axis: Any) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=30))
-    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}" if x < 1e5 else f"{x:.0e}"))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.15g}"))
     axis.set_minor_locator(LogLocator(subs=range(1, 10), numticks=30))
     axis.set_minor_formatter(NullFormatter())
 
@@ -153,6 +153,7 @@ def _draw_false_alarms(axis: Axes, recovery: Recovery) -> None:
     looks: list[tuple[np.ndarray, str, dict[str, Any]]] = [
         (alarms.forward, "as it is", {"color": "black"}),
         (alarms.backward, "backwards: false", {"color": "#CC79A7", "ls": "--"}),
+        (alarms.noise, "pure noise: false", {"color": "#56B4E9", "ls": ":"}),
     ]
     for values, name, look in looks:
         shown = np.where(values > 0, values, np.nan)
@@ -162,7 +163,7 @@ def _draw_false_alarms(axis: Axes, recovery: Recovery) -> None:
     axis.set_ylim(bottom=single / 2)
     text = [
         f"false {a.label.key.replace('_', ' ')}s per million pixels:\n"
-        f"  {a.rate.value:.3g} ({a.rate.low:.2g}-{a.rate.high:.2g} at 95 %)"
+        f"  {a.rate.value:.1f} ({a.rate.low:.1f}-{a.rate.high:.1f} at 95 %)"
         for a in alarms.alarms
         if a.label != Label.TELEGRAPH_NOISE
     ]

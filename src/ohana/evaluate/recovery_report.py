@@ -20,10 +20,10 @@ key                 content
 ``changes``         detections of the exposure itself after events were added: ``looked_at``
                     (once per round), ``lost``, ``covered`` by added events, ``strays``
 ``false_alarms``    null if not asked for; pixels ``usable`` and ``counted``; for each class
-                    detections ``forward`` and ``backward``, those per million pixels
-                    (``rate_per_mpix``) and ``purity``, with 95 % intervals; ``significances``
-                    [sigma] and ``amplitudes_dn`` of false charge; ``tail``: pixels per million
-                    whose best step exceeds a threshold, forward and backward
+                    detections ``forward``, ``backward`` and in pure ``noise``, false ones per
+                    million pixels (``rate_per_mpix``, ``noise_rate_per_mpix``) and ``purity``,
+                    with 95 % intervals; ``significances`` [sigma] and ``amplitudes_dn`` of false
+                    charge; ``tail``: pixels per million whose best step exceeds a threshold
 ``events``          every added event, see `ohana.evaluate.recovery.Injected`; charges in e-
 ``notices``         what the user should know
 ==================  ============================================================================
@@ -163,7 +163,9 @@ def _false_alarms(recovery: Recovery) -> dict[str, Any] | None:
             each.label.key: {
                 "forward": each.forward,
                 "backward": each.backward,
+                "noise": each.noise,
                 "rate_per_mpix": each.rate._asdict(),
+                "noise_rate_per_mpix": each.noise_rate._asdict(),
                 "purity": each.purity._asdict(),
             }
             for each in alarms.alarms
@@ -174,6 +176,7 @@ def _false_alarms(recovery: Recovery) -> dict[str, Any] | None:
             "threshold_sigma": alarms.thresholds,
             "forward_per_mpix": alarms.forward,
             "backward_per_mpix": alarms.backward,
+            "noise_per_mpix": alarms.noise,
         },
     }
 
@@ -201,6 +204,7 @@ def recovery_table(recovery: Recovery) -> str:
         *(f"  note: {notice}" for notice in recovery.notices),
         "charge of the brightest pixel from which 50 % and 90 % are found",
         columns([_HEADING, *_rows(recovery)]),
+        "  (intervals are 68 %; > and <: outside the range of what was added)",
         *_regions(recovery),
         *_found_as(recovery),
         *_dates(recovery),
@@ -316,13 +320,14 @@ def _alarm_lines(recovery: Recovery) -> list[str]:
     alarms = recovery.false_alarms
     if alarms is None:
         return []
-    heading = ("ramps backwards", "forward", "backward", "per Mpix (95 %)", "purity (95 %)")
-    rows = [heading, *map(_alarm_row, alarms.alarms)]
+    heading = ("false alarms", "forward", "backward", "per Mpix (95 %)", "purity (95 %)")
+    more = ("pure noise", "per Mpix (95 %)")
+    rows = [heading + more, *map(_alarm_row, alarms.alarms)]
     share = alarms.counted / max(alarms.usable, 1)
     return [
         columns(rows),
-        f"  false alarms in {alarms.counted} pixels, {share:.1%} of the usable ones; telegraph "
-        "noise looks the same backwards",
+        f"  backward: in {alarms.counted} pixels, {share:.1%} of the usable ones; telegraph noise "
+        "looks the same backwards",
     ]
 
 
@@ -333,6 +338,8 @@ def _alarm_row(alarms: Alarms) -> tuple[str, ...]:
         str(alarms.backward),
         _interval(alarms.rate, "{:.3g}"),
         _interval(alarms.purity, "{:.1%}"),
+        str(alarms.noise),
+        _interval(alarms.noise_rate, "{:.3g}"),
     )
 
 

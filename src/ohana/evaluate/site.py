@@ -60,8 +60,9 @@ def regions_of(ramp: Ramp) -> Regions:
 
     Examples
     --------
-    >>> Regions("output", np.array([0, 8]), np.array([0, 4, 8])).of(3, 5)
-    1
+    >>> halves = Regions("output", np.array([0, 8]), np.array([0, 4, 8]))
+    >>> len(halves), halves.bounds(1)
+    (2, (slice(0, 8, None), slice(4, 8, None)))
     """
     _, height, width = ramp.shape
     outputs = ramp.facts.outputs
