@@ -59,19 +59,23 @@ def run(command: Callable[[argparse.Namespace], int], arguments: argparse.Namesp
             return FAILED
 
 
-def report_error(error: Exception, debug: bool) -> None:
-    """Log an error in one line (one for each mistake of a settings file)."""
+def report_error(error: Exception, debug: bool, about: str = "") -> None:
+    """Log an error in one line (one for each mistake of a settings file).
+
+    ``about`` names what it happened to, where the error itself may not.
+    """
+    about = f"{about}: " if about else ""
     if debug:
         log.error("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, OhanaError):
         for line in str(error).splitlines():
-            log.error(line)
+            log.error(about + line)
     elif isinstance(error, MemoryError):
-        log.error("out of memory: try fewer --threads")
+        log.error(f"{about}out of memory: try fewer --threads")
     else:
         what = " ".join(str(error).split())
         hint = "" if debug else " (--debug shows where)"
-        log.error(f"unexpected {type(error).__name__}: {what}{hint}")
+        log.error(f"{about}unexpected {type(error).__name__}: {what}{hint}")
 
 
 @contextmanager

@@ -81,12 +81,11 @@ def _create(arguments: argparse.Namespace) -> int:
             progress=progress,
         )
     for name, error in sorted(done.failed.items()):
-        log.error(f"{name}:")
-        report_error(error, arguments.debug)
+        report_error(error, arguments.debug, name)
     elsewhere = f", {done.elsewhere} being made by another process" if done.elsewhere else ""
     print(f"{config.output_dir}: {done.made} exposures made, {done.found} there before{elsewhere}")
     if done.failed:
-        log.error(f"{len(done.failed)} exposures failed; run again to make them")
+        log.error(f"{len(done.failed)} exposures failed: run again to make them")
     return FAILED if done.failed else OK
 
 
