@@ -204,10 +204,10 @@ def count_false_alarms(
     """
     # What noise can pass for depends on how many real events there are: as many as forwards.
     backward, noise = (
-        find_events(ramps, config, progress, population=found.population)
-        for ramps in (
-            backward_source(source, found.maps),
-            noise_source(source, found.maps, seed),
+        find_events(ramps, config, _named(progress, what), population=found.population)
+        for ramps, what in (
+            (backward_source(source, found.maps), "backwards"),
+            (noise_source(source, found.maps, seed), "pure noise"),
         )
     )
     usable = np.isfinite(found.maps.noise) & np.isfinite(found.maps.rate)
@@ -234,6 +234,11 @@ def count_false_alarms(
         _tail(backward.maps, counted),
         _tail(noise.maps, usable),
     )
+
+
+def _named(progress: Progress, what: str) -> Progress:
+    """Say what is looked at."""
+    return lambda stage, done, total: progress(f"{stage} ({what})", done, total)
 
 
 def charged_pixels(events: list[Event], shape: tuple[int, int]) -> np.ndarray:

@@ -49,6 +49,8 @@ log = logging.getLogger("ohana")
 
 #: Parts of the ramp.
 PARTS = ("early", "middle", "late")
+#: Name of the stage of adding and finding events.
+ADDED = "added events"
 #: What can become of an added event, beside being found as one of the classes.
 OTHER_READ, NOTHING = "other_read", "nothing"
 
@@ -205,7 +207,7 @@ def inject_and_recover(
     compile_kernels(log)
     reference, notice = fit_reference(ramp, config)
     source = Source(ramp, reference)
-    original = find_events(source, config, _named(tell, "as it is"))
+    original = find_events(source, config, tell)
     write_catalogue(Path(output_dir) / "detections.json", original.events)
     site = survey(ramp, original)
     drawing, placing, noise = rng.spawn(3)
@@ -215,15 +217,16 @@ def inject_and_recover(
     for number, placed in enumerate(place_events(site, wanted, settings, placing), 1):
         added = Source(with_events(ramp, [each.event for each in placed]), reference)
         # Each event is judged as if it were alone: by the population of the exposure as it is.
-        told = _named(tell, f"with events, round {number}")
+        told = _share(tell, len(events), len(placed), len(wanted))
         found = find_events(added, config, told, population=original.population)
         some, change = _compare(site, placed, original.events, found.events)
         events += [event._replace(round=number) for event in some]
         changes = Changes(*(a + b for a, b in zip(changes, change, strict=True)))
+        tell(ADDED, len(events), len(wanted))
     alarms = None
     if settings.backwards:
-        seed, told = int(noise.integers(2**63)), _named(tell, "false alarms")
-        alarms = count_false_alarms(source, original, config, seed, told)
+        seed = int(noise.integers(2**63))
+        alarms = count_false_alarms(source, original, config, seed, tell)
     notices = [*ramp.notes, notice]
     if ramp.shape[0] < MIN_READS:
         notices.append(f"telegraph noise: needs {MIN_READS} reads, none added")
@@ -251,9 +254,14 @@ def _one_integration(path: Path, config: DetectorConfig, integration: int) -> Ra
     return ramps[integration]
 
 
-def _named(tell: Progress, what: str) -> Progress:
-    """Say what a stage is done for."""
-    return lambda stage, done, total: tell(f"{stage} ({what})", done, total)
+def _share(tell: Progress, done: int, some: int, total: int) -> Progress:
+    """Count the blocks of one round as parts of all events to be added."""
+
+    def report(stage: str, blocks: int, of: int) -> None:
+        if stage == "steps":
+            tell(ADDED, min(done + some * blocks // of, total - 1), total)
+
+    return report
 
 
 def _compare(

@@ -160,7 +160,8 @@ def _draw_false_alarms(axis: Axes, recovery: Recovery) -> None:
         axis.step(alarms.thresholds, shown, where="mid", label=name, lw=1.8, **look)
     axis.axhline(single, color="0.6", lw=0.8, ls=":", label="one pixel")
     axis.set_yscale("log")
-    axis.set_ylim(bottom=single / 2)
+    # Room above the curves for the legend.
+    axis.set_ylim(single / 2, 1e3 * max(np.nanmax(alarms.forward), single))
     text = [
         f"false {a.label.key.replace('_', ' ')}s per million pixels:\n"
         f"  {a.rate.value:.1f} ({a.rate.low:.1f}-{a.rate.high:.1f} at 95 %)"
