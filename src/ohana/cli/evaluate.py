@@ -106,7 +106,9 @@ def wrong_usage(arguments: argparse.Namespace) -> str | None:
     """Say which options do not go together; None if all do."""
 
     def given(*names: str) -> list[str]:
-        return [f"--{name}" for name in names if getattr(arguments, name) not in (None, False)]
+        values = {name: getattr(arguments, name) for name in names}
+        # Not `in (None, False)`: a seed may be 0.
+        return [f"--{k}" for k, value in values.items() if value is not None and value is not False]
 
     def missing(*names: str) -> list[str]:
         return [f"--{name}" for name in names if not given(name)]

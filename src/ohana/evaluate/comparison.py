@@ -198,6 +198,7 @@ def plot_comparison(scores: Sequence[Score], ax: Axes) -> None:
         label = f"{TITLES[one.name]}, {one.threshold:.2f} $\\sigma$"
         ax.errorbar(middle, values, error, marker=marker, capsize=2, markersize=4, label=label)
     ax.set(xscale="log", ylim=(-0.03, 1.03), xlabel="S/N of the pixel", ylabel="found")
+    ax.minorticks_off()
     ax.set_xticks([2, 3, 5, 10, 20, 50], ["2", "3", "5", "10", "20", "50"])
     ax.grid(alpha=0.3)
     ax.legend(fontsize="small")

@@ -1,9 +1,9 @@
 """One exposure through ohana and its peers: ``comparison.json`` and a plot.
 
 The JSON is a list with one object for each code: ``code``, ``threshold_sigma`` (of the peers the
-lowest that gives no more false pixels than ohana has, 12 if none does), ``false_per_million``, ``pixels`` (bins of
-cosmic-ray pixels by S/N as in ``evaluation.json``) and ``telegraph_as_jump`` (detectable telegraph
-pixels with a step flagged).
+lowest that gives no more false pixels than ohana has, 12 if none does), ``false_per_million``,
+``pixels`` (bins of cosmic-ray pixels by S/N as in ``evaluation.json``) and ``telegraph_as_jump``
+(detectable telegraph pixels with a step flagged).
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def save_comparison(scores: Sequence[Score], folder: str | Path) -> list[Path]:
     figure = Figure(figsize=(7, 5), dpi=110, layout="constrained")
     axes = figure.subplots()
     plot_comparison(scores, axes)
-    rate = scores[0].false_rate
-    axes.set_title(f"cosmic-ray pixels at {rate:.0f} false pixels per million", fontsize=11)
+    rates = ", ".join(f"{score.name} {score.false_rate:.0f}" for score in scores)
+    axes.set_title(f"cosmic-ray pixels; false ones per million: {rates}", fontsize=10)
     with replacing(page) as temporary:
         figure.savefig(temporary)
     return [numbers, page]

@@ -132,7 +132,5 @@ def open_features(
     shape = (int(maps["stop"].max()), *maps["rate"].shape)
     if shape != truth.shape:
         wanted, got = (" x ".join(map(str, x)) for x in (truth.shape, shape))
-        raise OhanaError(
-            f"{path}: wanted {wanted} reads, rows and columns as in the truth, got {got}"
-        )
+        raise OhanaError(f"{path}: wanted {wanted} reads and pixels as in the truth, got {got}")
     return maps
