@@ -1,6 +1,6 @@
-"""Write docs/configuration.md and configs/detector.yaml from the settings themselves.
+"""Write the pages of settings and configs/detector.yaml from the settings themselves.
 
-Run it (or ``make docs``) after a change of `ohana.config`; a test compares the files.
+Run it (or ``make docs``) after a change of settings; a test compares the files.
 """
 
 from __future__ import annotations
@@ -11,12 +11,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ohana.config import DetectorConfig, stage_of, unit_of
+from pydantic import BaseModel
+
+from ohana.config import DetectorConfig
 from ohana.config_file import preset_names
+from ohana.simulate import PRESETS, SimulationConfig
+from ohana.training.config import CreatorConfig
 
 ROOT = Path(__file__).parents[1]
 
-HEAD = """\
+DETECTOR = """\
 # Configuration
 
 Every setting is optional. `ohana-predict --config my.yaml` reads them from a YAML file of
@@ -41,68 +45,121 @@ pixel's own noise (sigma), and confidences between 0 and 1. A floor in DN that i
 `sigma_threshold` alone in charge.
 """
 
+TRAINING = """\
+# Settings of a training set
 
-def limits(name: str) -> str:
-    """Return the allowed range of a field in words, as its JSON schema has it."""
-    schema: dict[str, Any] = DetectorConfig.model_json_schema()["properties"][name]
-    if name.endswith("_range"):
-        low, high = schema["prefixItems"]
-        top = f" <= {high['maximum']:g}" if "maximum" in high else ""
-        return f"[low, high], {low['minimum']:g} <= low < high{top}"
+`ohana-create-training --config my.yaml` reads them from a YAML file, `CreatorConfig` takes them in
+Python. All are optional; [creator_config.yaml](../configs/creator_config.yaml) and
+[small.yaml](../configs/small.yaml) are whole files to start from. What they do is told in
+[training.md](training.md).
+"""
+
+SIMULATOR = """\
+# Settings of the simulator
+
+`SimulationConfig(reads=20, sky=0.5)` takes them in Python, `preset("l2", reads=20)` starts from a
+named set, and in the settings of a training set they stand under `simulation`. What they do is
+told in [simulator.md](simulator.md). A pair is the range of a draw for each star, pixel or event.
+"""
+
+#: Ranges of types that have no numbers.
+WORDS = {"boolean": "true or false", "string": "text", "object": "`name: value`"}
+
+
+def limits(schema: dict[str, Any]) -> str:
+    """Return the allowed values of a field in words, from its JSON schema."""
     for option in schema.get("anyOf", [schema]):
-        if option["type"] == "boolean":
-            return "true or false"
-        if option["type"] == "string":
-            return "text"
-        if option["type"] in ("number", "integer"):
-            signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<="}
-            return ", ".join(f"{signs[k]} {option[k]:g}" for k in signs if k in option)
-    raise ValueError(f"{name}: no type known to this script in {schema}")
+        if "enum" in option:
+            return " or ".join(map(str, option["enum"]))
+        if option["type"] == "array":
+            return _pair(schema)
+        if option["type"] in WORDS:
+            return WORDS[option["type"]]
+        signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+        return ", ".join(f"{signs[k]} {option[k]:g}" for k in signs if k in option)
+    raise ValueError(f"no type known to this script in {schema}")
 
 
-def default(name: str) -> str:
+def _pair(schema: dict[str, Any]) -> str:
+    if "prefixItems" not in schema:
+        return "[low, high]"
+    if schema["description"].startswith("Height and width"):
+        return "[height, width]"
+    low, high = schema["prefixItems"]
+    above = f"{low['minimum']:g} <= " if "minimum" in low else ""
+    order = "<" if "exclusiveMinimum" in high else "<="
+    top = f" <= {high['maximum']:g}" if "maximum" in high else ""
+    return f"[low, high], {above}low {order} high{top}"
+
+
+def default(kind: type[BaseModel], name: str) -> str:
     """Return the default of a field as YAML."""
-    return json.dumps(DetectorConfig.model_fields[name].default)
+    return json.dumps(kind.model_fields[name].default)
 
 
-def stages() -> list[tuple[str, list[str]]]:
+def stages(kind: type[BaseModel]) -> list[tuple[str, list[str]]]:
     """Return the fields of each stage in their order."""
-    return [(stage, list(names)) for stage, names in groupby(DetectorConfig.model_fields, stage_of)]
+    fields = kind.model_json_schema()["properties"]
+    return [(k, list(names)) for k, names in groupby(fields, lambda name: fields[name]["stage"])]
 
 
-def page() -> str:
-    """Return the documentation of all fields and presets."""
-    parts = [HEAD]
-    for stage, names in stages():
+def tables(kind: type[BaseModel]) -> list[str]:
+    """Return a table of settings for each stage."""
+    fields, parts = kind.model_json_schema()["properties"], []
+    for stage, names in stages(kind):
         rows = [
-            f"| `{name}` | {default(name)} | {unit_of(name)} | {limits(name)} "
-            f"| {DetectorConfig.model_fields[name].description} |"
+            f"| `{name}` | {default(kind, name)} | {fields[name]['unit']} | {limits(fields[name])} "
+            f"| {fields[name]['description']} |"
             for name in names
         ]
         head = ["| setting | default | unit | range | meaning |", "|---|---|---|---|---|"]
         parts.append("\n".join([f"## {stage.capitalize()}", "", *head, *rows, ""]))
+    return parts
+
+
+def detector_page() -> str:
+    """Return the documentation of the settings of detection and their presets."""
+    parts = [DETECTOR, *tables(DetectorConfig)]
     for name in preset_names():
         text = (resources.files("ohana") / "presets" / f"{name}.yaml").read_text("utf-8")
         parts.append(f"## Preset `{name}`\n\n`--config {name}`\n\n```yaml\n{text}```\n")
     return "\n".join(parts)
 
 
+def simulator_page() -> str:
+    """Return the documentation of the settings of the simulator and their presets."""
+    rows = []
+    for name, values in PRESETS.items():
+        every = ", ".join(f"{key} {_short(value)}" for key, value in values.items())
+        rows.append(f"| `{name}` | {every} |")
+    presets = ["## Presets", "", "| preset | other than default |", "|---|---|", *rows, ""]
+    return "\n".join([SIMULATOR, *tables(SimulationConfig), "\n".join(presets)])
+
+
+def _short(value: Any) -> str:
+    """Return a value as YAML, numbers with four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
+
+
 def template() -> str:
     """Return a settings file with every default."""
     lines = ["# All settings with their defaults. Keep only the lines that you change."]
-    for stage, names in stages():
+    fields = DetectorConfig.model_json_schema()["properties"]
+    for stage, names in stages(DetectorConfig):
         lines += ["", f"# {stage.capitalize()}"]
         for name in names:
-            unit = f" [{unit_of(name)}]" if unit_of(name) else ""
-            note = f"# {DetectorConfig.model_fields[name].description}{unit}"
-            lines.append(f"{name}: {default(name)}  {note}")
+            unit = f" [{fields[name]['unit']}]" if fields[name]["unit"] else ""
+            note = f"# {fields[name]['description']}{unit}"
+            lines.append(f"{name}: {default(DetectorConfig, name)}  {note}")
     return "\n".join(lines) + "\n"
 
 
 def files() -> dict[Path, str]:
     """Return the text of each file that this script writes."""
     return {
-        ROOT / "docs" / "configuration.md": page(),
+        ROOT / "docs" / "configuration.md": detector_page(),
+        ROOT / "docs" / "training_settings.md": "\n".join([TRAINING, *tables(CreatorConfig)]),
+        ROOT / "docs" / "simulator_settings.md": simulator_page(),
         ROOT / "configs" / "detector.yaml": template(),
     }
 
