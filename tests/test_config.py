@@ -277,7 +277,7 @@ def test_settings_survive_a_round_trip(sigma, amplitudes, area, odd_even):
 
 
 def test_documentation_is_up_to_date():
-    made = runpy.run_path(ROOT / "docs" / "make_configuration.py")["files"]()
+    made = runpy.run_path(str(ROOT / "docs" / "make_configuration.py"))["files"]()
     for path, text in made.items():
         assert path.read_text() == text, f"{path.name} is out of date: run `make docs`"
 
