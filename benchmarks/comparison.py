@@ -27,8 +27,10 @@ from ohana.catalog import Detection, read_catalogue
 from ohana.config import DetectorConfig
 from ohana.config_file import load_config
 from ohana.evaluate.comparison import (
+    FEWEST,
     TITLES,
     Score,
+    allowed_false,
     comparison_table,
     count_pixels,
     empty_pixels,
@@ -46,8 +48,6 @@ from ohana.walk import Source
 
 #: Threshold of all codes in the second table, and of ohana in both [sigma].
 THRESHOLD = DetectorConfig().sigma_threshold
-#: Fewest false pixels that the peers are allowed, per million: hot pixels alone can exceed less.
-FEWEST = 20.0
 #: Exposures without events: as many as hold so many reads, within limits.
 QUIET_READS, QUIET = 480, (1, 8)
 TEXT = """\
@@ -94,12 +94,7 @@ class Exposure(NamedTuple):
     source: Source
     noise: np.ndarray
     found: Flagged
-    full: np.ndarray
-
-    @property
-    def empty(self) -> np.ndarray:
-        """Pixels without any event that never fill up, bool (H, W)."""
-        return empty_pixels(self.truth) & ~self.full
+    empty: np.ndarray
 
 
 def prepare(config: SimulationConfig, seed: int, folder: Path) -> Exposure:
@@ -113,8 +108,8 @@ def prepare(config: SimulationConfig, seed: int, folder: Path) -> Exposure:
     ramp = open_exposure(path, settings)[0]
     source = Source(ramp, fit_reference(ramp, settings)[0])
     noise = config.total_noise(simulated.noise) / config.gain
-    full = simulated.stop < config.reads
-    return Exposure(simulated.truth, source, noise, flags_of(detections), full)
+    empty = empty_pixels(simulated.truth, simulated.stop)
+    return Exposure(simulated.truth, source, noise, flags_of(detections), empty)
 
 
 def flag(exposure: Exposure, name: str, threshold: float) -> Flagged:
@@ -146,16 +141,18 @@ def compare_kind(
         empty = sum(int(e.empty.sum()) for e in silent)
 
         def scored(name: str, at: float) -> Score:
-            one = score(name, at, struck.truth, flag(struck, name, at), false(name, at))
+            one = score(name, at, struck.truth, flag(struck, name, at), struck.empty)
+            one = one._replace(false=false(name, at), empty=empty)
             if flickering is None:
-                return one._replace(empty=empty)
-            other = score(name, at, flickering.truth, flag(flickering, name, at), 0)
-            return one._replace(empty=empty, telegraph=other.telegraph)
+                return one
+            flagged = flag(flickering, name, at)
+            other = score(name, at, flickering.truth, flagged, flickering.empty)
+            return one._replace(telegraph=other.telegraph)
 
         ours = scored("ohana", THRESHOLD)
         equal, same = [ours], [ours]
         for name in names:
-            target = max(ours.false, round(1e-6 * FEWEST * empty))
+            target = allowed_false(ours.false, empty)
             at = equal_threshold(lambda at, name=name: false(name, at), target)
             equal.append(scored(name, at))
             same.append(scored(name, THRESHOLD))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 SNR_BINS = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 25.0, 50.0)
 #: Range in which a peer's threshold is searched, and how finely [sigma].
 THRESHOLDS, FINE = (2.0, 12.0), 0.02
+#: Fewest false pixels that peers are allowed, per million: a single odd pixel can exceed less.
+FEWEST = 20.0
 #: Names for tables and plots.
 TITLES = {"ohana": "ohana", "stcal": "two-point (JWST jump)", "likelihood": "likelihood"}
 
@@ -38,7 +41,7 @@ class Score(NamedTuple):
     threshold : float
         At which it was run [sigma].
     false, empty : int
-        Pixels without any event that are flagged, and all of these.
+        Pixels without any event that are flagged, and all that were looked at.
     pixels : list of Bin
         Cosmic-ray pixels by S/N, found at their read.
     telegraph : Bin
@@ -70,14 +73,26 @@ def flags_of(detections: Sequence[Detection], integration: int = 0) -> Flagged:
     return Flagged(*np.concatenate([np.empty((3, 0), np.int64), *parts], axis=1).astype(np.int64))
 
 
-def empty_pixels(truth: Truth) -> np.ndarray:
-    """Tell which light-sensitive pixels no event has part in, bool (H, W)."""
+def empty_pixels(truth: Truth, stop: np.ndarray) -> np.ndarray:
+    """Tell in which pixels whatever is flagged is false, bool (H, W).
+
+    They see light, no event has part in them, and they never fill up. Likelihood fits flag many
+    of those that do at any threshold: they take the covariance from the median of all
+    differences, saturated ones included.
+
+    Parameters
+    ----------
+    truth : Truth
+        Events of the exposure.
+    stop : ndarray of int, shape (H, W)
+        First read that cannot be used, T where there is none.
+    """
     empty = np.zeros(truth.shape[1:], bool)
     inside = np.s_[truth.config.border : -truth.config.border or None]
     empty[inside, inside] = True
     for event in truth.events:
         empty[event.rows, event.cols] = False
-    return empty
+    return empty & (stop >= truth.shape[0])
 
 
 def count_pixels(flagged: Flagged, among: np.ndarray) -> int:
@@ -85,6 +100,11 @@ def count_pixels(flagged: Flagged, among: np.ndarray) -> int:
     hit = np.zeros_like(among)
     hit[flagged.row, flagged.col] = True
     return int((hit & among).sum())
+
+
+def allowed_false(ours: int, empty: int) -> int:
+    """Return how many false pixels a peer may have: ours, or `FEWEST` if these are more."""
+    return max(ours, round(1e-6 * FEWEST * empty))
 
 
 def equal_threshold(count: Callable[[float], int], target: int) -> float:
@@ -102,14 +122,14 @@ def equal_threshold(count: Callable[[float], int], target: int) -> float:
     return high
 
 
-def score(name: str, threshold: float, truth: Truth, flagged: Flagged, false: int) -> Score:
-    """Compare flagged steps with the truth; ``false`` is what `count_pixels` gives."""
+def score(name: str, threshold: float, truth: Truth, flagged: Flagged, empty: np.ndarray) -> Score:
+    """Compare flagged steps with the truth; ``empty`` is what `empty_pixels` gives."""
     width = truth.shape[2]
     return Score(
         name,
         threshold,
-        false,
-        int(empty_pixels(truth).sum()),
+        count_pixels(flagged, empty),
+        int(empty.sum()),
         ray_pixels(truth, _members(flagged, width), SNR_BINS),
         _telegraph(truth, flagged),
     )
@@ -132,15 +152,15 @@ def _telegraph(truth: Truth, flagged: Flagged) -> Bin:
 def compare(
     truth: Truth,
     source: Source,
-    noise: np.ndarray,
+    maps: Mapping[str, np.ndarray],
     detections: Sequence[Detection],
     peers: Sequence[str],
     threshold: float,
 ) -> list[Score]:
     """Score ohana's catalogue and some peers at equal false alarms.
 
-    Each peer's threshold is set to the lowest that gives no more false pixels than ohana has, in
-    the pixels of this exposure without any event.
+    Each peer's threshold is set to the lowest that gives no more false pixels than ohana has
+    (`allowed_false`), in the pixels of this exposure without any event.
 
     Parameters
     ----------
@@ -148,8 +168,9 @@ def compare(
         What is in the exposure.
     source : Source
         The exposure, with its reference correction.
-    noise : ndarray, shape (H, W)
-        Noise of one read [DN], given to the peers.
+    maps : mapping of ndarray
+        ``noise`` of one read [DN], given to the peers, and ``stop``, the first read that cannot
+        be used, (H, W) each.
     detections : sequence of dict
         ohana's catalogue.
     peers : sequence of str
@@ -157,19 +178,17 @@ def compare(
     threshold : float
         At which ohana was run [sigma].
     """
-    empty = empty_pixels(truth)
-    ours = flags_of(detections)
-    target = count_pixels(ours, empty)
-    scores = [score("ohana", threshold, truth, ours, target)]
+    empty = empty_pixels(truth, maps["stop"])
+    scores = [score("ohana", threshold, truth, flags_of(detections), empty)]
+    target = allowed_false(scores[0].false, scores[0].empty)
     for name in peers:
-        peer = PEERS[name]
+        flag = partial(flag_ramp, source, maps["noise"], PEERS[name])
 
-        def false(at: float, peer=peer) -> int:
-            return count_pixels(flag_ramp(source, noise, peer, at, empty), empty)
+        def false(at: float, flag: Callable[..., Flagged] = flag) -> int:
+            return count_pixels(flag(at, empty), empty)
 
         at = equal_threshold(false, target)
-        flagged = flag_ramp(source, noise, peer, at)
-        scores.append(score(name, at, truth, flagged, count_pixels(flagged, empty)))
+        scores.append(score(name, at, truth, flag(at), empty))
     return scores
 
 

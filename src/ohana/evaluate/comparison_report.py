@@ -1,9 +1,9 @@
 """One exposure through ohana and its peers: ``comparison.json`` and a plot.
 
 The JSON is a list with one object for each code: ``code``, ``threshold_sigma`` (of the peers the
-lowest that gives no more false pixels than ohana has, 12 if none does), ``false_per_million``,
-``pixels`` (bins of cosmic-ray pixels by S/N as in ``evaluation.json``) and ``telegraph_as_jump``
-(detectable telegraph pixels with a step flagged).
+lowest that gives no more false pixels than ohana has, or 20 per million; 12 if none does),
+``false_per_million``, ``pixels`` (bins of cosmic-ray pixels by S/N as in ``evaluation.json``) and
+``telegraph_as_jump`` (detectable telegraph pixels with a step flagged).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def compare_exposure(
     source = Source(ramps[integration], fit_reference(ramps[integration], config)[0])
     # A catalogue of one integration is that of an exposure of its own.
     first = [entry | {"integration": 0} for entry in mine]
-    return compare(truth, source, features["noise"], first, peers, config.sigma_threshold)
+    return compare(truth, source, features, first, peers, config.sigma_threshold)
 
 
 def save_comparison(scores: Sequence[Score], folder: str | Path) -> list[Path]:
