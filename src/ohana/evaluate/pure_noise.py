@@ -12,8 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ohana.events import PixelMaps
-from ohana.ramp import Planes
+from ohana.noise import tile_medians
+from ohana.ramp import Planes, row_blocks
 from ohana.walk import Source
+
+#: A pixel with so much less than the usual degrees of freedom has a noise of its own.
+ITS_OWN = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +29,9 @@ class NoisePlanes(Planes):
     forward : Source
         The exposure that is imitated.
     maps : PixelMaps
-        Its rates, noise, and first and last usable reads.
+        Its rates, and first and last usable reads.
+    noise : ndarray of float32, shape (H, W)
+        Read noise of one frame [DN].
     seed : int
         Of the draws; each row has its own stream, so that windows are parts of the whole.
     reads : ndarray of int
@@ -34,6 +40,7 @@ class NoisePlanes(Planes):
 
     forward: Source
     maps: PixelMaps
+    noise: np.ndarray
     seed: int
     reads: np.ndarray
 
@@ -61,7 +68,7 @@ class NoisePlanes(Planes):
         charge = np.cumsum(rng.poisson(waits[:, None] * rate), axis=0).reshape(*times.shape, -1)
         signal = (charge.mean(axis=1) / facts.gain).astype(np.float32)
         white = rng.standard_normal(signal.shape, np.float32)
-        signal += white * (maps.noise[row] / np.sqrt(np.float32(facts.nframes)))
+        signal += white * (self.noise[row] / np.sqrt(np.float32(facts.nframes)))
         read = np.arange(len(signal))[:, None]
         signal[(read < maps.first_usable[row]) | (read >= maps.stop[row])] = np.nan
         return signal[self.reads]
@@ -81,6 +88,29 @@ def noise_source(source: Source, maps: PixelMaps, seed: int) -> Source:
     """
     ramp = source.ramp
     reads = np.arange(len(ramp.planes))
-    planes = NoisePlanes(**vars(ramp.planes), forward=source, maps=maps, seed=seed, reads=reads)
+    planes = NoisePlanes(
+        **vars(ramp.planes),
+        forward=source,
+        maps=maps,
+        noise=_plausible(maps),
+        seed=seed,
+        reads=reads,
+    )
     facts = replace(ramp.facts, saturation=np.inf)
     return Source(replace(ramp, planes=planes, facts=facts, flags=None, reference_done=True))
+
+
+def _plausible(maps: PixelMaps) -> np.ndarray:
+    """Return the noise map with outliers replaced by the noise around them.
+
+    A pixel keeps its own scatter where that stands out, see `ohana.noise`: of a few reads that is
+    mostly chance or an event, which must not be drawn as if it were always there.
+    """
+    noise, known = maps.noise.copy(), np.isfinite(maps.noise)
+    if known.any():
+        outlier = known & (maps.dof < ITS_OWN * np.median(maps.dof[known]))
+        for rows in row_blocks(len(noise)):
+            if outlier[rows].any():
+                typical = tile_medians(noise[rows], known[rows])
+                noise[rows][outlier[rows]] = typical[outlier[rows]]
+    return noise
