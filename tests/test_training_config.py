@@ -14,6 +14,13 @@ from training_sets import QUIET, make, stored, tiny
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
+
+@pytest.fixture(autouse=True)
+def plenty_of_room(monkeypatch):
+    """Estimating the room takes longer than making these sets."""
+    monkeypatch.setattr("ohana.training.creator.check_room", lambda config, exposures: "")
+
+
 NO_EVENTS = {"num_exposure_events": 0, "num_baseline_exposures": 1}
 
 

@@ -16,6 +16,8 @@ from ohana.training.checks import complaints
 #: Numbers must be written as numbers: neither text nor true or false.
 Number = Annotated[float, Field(strict=True, ge=0)]
 Count = Annotated[int, Field(strict=True, ge=0)]
+#: Height or width that 16 bits can count.
+Length = Annotated[int, Field(strict=True, ge=8, le=65535)]
 Part = Annotated[float, Field(strict=True, ge=0, le=1)]
 Gain = Annotated[float, Field(strict=True, gt=0)]
 Range = tuple[Number, Number]
@@ -43,7 +45,7 @@ class CreatorConfig(BaseModel):
     output_dir: str = setting(
         "training_data", "store", "", "Folder of the training set", min_length=1, strict=True
     )
-    image_shape: tuple[Count, Count] = setting(
+    image_shape: tuple[Length, Length] = setting(
         (2048, 2048), "store", "px", "Height and width of an exposure, reference border included"
     )
     num_frames: Annotated[int, Field(strict=True, ge=2, le=65535)] = setting(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from dask.system import CPU_COUNT
 
 from ohana.config_file import load_settings
 from ohana.errors import OhanaError
@@ -120,7 +121,7 @@ class DataSetCreator:
     ) -> Creation:
         count: Counter[str] = Counter({FOUND: total - len(missing)})
         failed: dict[str, Exception] = {}
-        workers = min(self.config.workers or os.cpu_count() or 1, max(len(missing), 1))
+        workers = min(self.config.workers or CPU_COUNT, max(len(missing), 1))
         meter = _Meter(self.config, len(missing), progress)
         if scheduler is None and workers == 1:
             results = one_by_one(self.config, missing, meter.reads_done)
@@ -143,14 +144,18 @@ class _Meter:
         self.pixels = config.image_shape[0] * config.image_shape[1]
         self.exposure = self.pixels * config.num_frames
         self.done, self.total = 0, exposures * self.exposure
+        if exposures:
+            self._report(0)
 
     def reads_done(self, reads: int) -> None:
         """Report reads of an exposure that goes on; the last ones are reported with it."""
-        done = reads * self.pixels
-        if self.progress is not None and done < self.exposure:
-            self.progress("simulating", self.done + done, self.total)
+        if reads * self.pixels < self.exposure:
+            self._report(self.done + reads * self.pixels)
 
     def exposure_done(self) -> None:
         self.done += self.exposure
+        self._report(self.done)
+
+    def _report(self, done: int) -> None:
         if self.progress is not None:
-            self.progress("simulating", self.done, self.total)
+            self.progress("simulating", done, self.total)
