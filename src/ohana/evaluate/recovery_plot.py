@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ohana.evaluate.bins import interval
+from ohana.evaluate.judging import DATED_SNR, offsets_of
 from ohana.evaluate.plots import STYLES
-from ohana.evaluate.recovery_report import DATED_SNR, offsets_of, show_limit
+from ohana.evaluate.recovery_table import show_limit
 from ohana.labels import Label
 
 if TYPE_CHECKING:

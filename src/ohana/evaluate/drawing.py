@@ -1,0 +1,168 @@
+"""Events to be added to an exposure: how bright, when, where about, and of what shape."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from ohana.config import DetectorConfig
+from ohana.evaluate.limits import MIN_TRANSITIONS
+from ohana.evaluate.site import Site, just_found
+from ohana.labels import Label
+from ohana.rules.telegraph_noise import MIN_READS
+from ohana.simulate.config import SimulationConfig
+from ohana.simulate.cosmic_rays import draw_hit
+from ohana.simulate.events import Source
+from ohana.simulate.snowballs import draw_snowball
+from ohana.simulate.telegraph_noise import Flicker, draw_flicker
+
+#: Events are drawn in an empty square of so many pixels a side and then moved to their place.
+SQUARE = 512
+#: Paths of telegraph noise that are drawn until one has transitions enough.
+TRIES = 40
+#: Snowballs are drawn with a core of this many full wells of their own, see `draw_ball`.
+CORE_WELLS = 2.0
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class InjectionSettings(BaseModel):
+    """How many events are added to an exposure, and how bright.
+
+    Charges are drawn log-uniformly, those of cosmic rays and levels of telegraph noise in units
+    of what is just found, which follows from the noise of the exposure and the thresholds.
+
+    Examples
+    --------
+    >>> InjectionSettings(events=200).snowball_count
+    20
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    events: int = Field(400, ge=0, description="Cosmic rays, and pixels with telegraph noise.")
+    snowballs: int | None = Field(None, ge=0, description="Snowballs; None: a tenth of events.")
+    charge_range: tuple[Positive, Positive] = Field(
+        (0.2, 6.0), description="Charge of the brightest pixel [charge that is just found]."
+    )
+    snowball_range: tuple[Positive, Positive] = Field(
+        (0.02, 3.0), description="Charge of a pixel of the core [full wells]."
+    )
+    rounds: int = Field(50, ge=1, description="Most passes over the exposure.")
+    integration: int = Field(0, ge=0, description="Integration of the file.")
+    backwards: bool = Field(True, description="Count false alarms: backwards, and in pure noise.")
+
+    @property
+    def snowball_count(self) -> int:
+        """Number of snowballs."""
+        return self.events // 10 if self.snowballs is None else self.snowballs
+
+
+class Wanted(NamedTuple):
+    """An event to be added: its class, brightness [e-], first frame (-1: none) and region."""
+
+    label: Label
+    charge: float
+    frame: int
+    region: int
+
+
+def draw_wanted(
+    site: Site, settings: InjectionSettings, config: DetectorConfig, rng: np.random.Generator
+) -> list[Wanted]:
+    """Draw brightness, time and region of all events: each stratified, so evenly spread."""
+    wanted: list[Wanted] = []
+    low, high = settings.charge_range
+    for label, unit in just_found(site, config).items():
+        top = unit * high
+        if label == Label.TELEGRAPH_NOISE:
+            if site.reads[1] - site.reads[0] + 2 < MIN_READS:
+                continue
+            top = min(top, config.rtn_amplitude_range[1] * site.ramp.facts.gain)
+        wanted += _wanted(label, settings.events, (unit * low, max(top, unit)), site, rng)
+    well = site.simulation.full_well
+    limits = (settings.snowball_range[0] * well, settings.snowball_range[1] * well)
+    return wanted + _wanted(Label.SNOWBALL, settings.snowball_count, limits, site, rng)
+
+
+def _wanted(
+    label: Label, count: int, limits: tuple[float, float], site: Site, rng: np.random.Generator
+) -> list[Wanted]:
+    low, high = np.log(limits)
+    charge = np.exp(low + (high - low) * _even(count, rng))
+    frames = _frames(site, _even(count, rng))
+    region = rng.permutation(count) % len(site.regions)
+    if label == Label.TELEGRAPH_NOISE:
+        frames[:] = -1
+    return [
+        Wanted(label, float(q), int(frame), int(part))
+        for q, frame, part in zip(charge, frames, region, strict=True)
+    ]
+
+
+def _even(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw numbers from 0 to 1 in random order, one in each of ``count`` equal intervals."""
+    return (rng.permutation(count) + rng.random(count)) / max(count, 1)
+
+
+def _frames(site: Site, share: np.ndarray) -> np.ndarray:
+    """Return the first frames of events that come at given shares of the time."""
+    low, high = site.reads
+    n = site.simulation.nframes
+    # Frames just after those of read low - 1 up to the last of read ``high``.
+    frames = np.arange((low - 1) * n + 1, (high + 1) * n)
+    waits = np.diff(site.simulation.frame_times.ravel())[frames - 1]
+    until = np.cumsum(waits) / waits.sum()
+    return frames[np.searchsorted(until, share, "right").clip(0, len(frames) - 1)]
+
+
+def draw_event(site: Site, want: Wanted, rng: np.random.Generator) -> Source | Flicker:
+    """Draw the shape of an event in the middle of an empty square."""
+    if want.label == Label.TELEGRAPH_NOISE:
+        return _draw_flicker(site, want.charge, rng)
+    config = site.simulation.model_copy(update={"rows": SQUARE, "cols": SQUARE})
+    middle = SQUARE // 2 + rng.uniform(-0.5, 0.5, 2)
+    if want.label == Label.SNOWBALL:
+        return draw_ball(want.frame, middle, want.charge, config, rng)
+    event = draw_hit(want.frame, middle, config, rng)
+    amount = event.deposits.charge
+    amount = amount * np.float32(want.charge / amount.max())
+    return replace(event, deposits=event.deposits._replace(charge=amount))
+
+
+def draw_ball(
+    frame: int,
+    centre: np.ndarray,
+    core: float,
+    config: SimulationConfig,
+    rng: np.random.Generator,
+) -> Source:
+    """Draw a snowball whose core has a given charge per pixel [e-].
+
+    All of it, halo, growth and ring, is scaled with the core: a faint one is as much a
+    snowball as one that fills its pixels.
+    """
+    wells = {"full_well": core / CORE_WELLS, "snowball_core": (CORE_WELLS, CORE_WELLS)}
+    return draw_snowball(frame, centre, config.model_copy(update=wells), rng)
+
+
+def _draw_flicker(site: Site, amplitude: float, rng: np.random.Generator) -> Flicker:
+    """Draw telegraph noise with at least `MIN_TRANSITIONS` changes of level that can be seen."""
+    low, high = site.reads
+    # Half a ramp for a period at most, else there are hardly enough transitions.
+    longest = max(min(site.simulation.telegraph_period[1], (high - low) / 2), 4.0)
+    shortest = min(site.simulation.telegraph_period[0], longest)
+    config = site.simulation.model_copy(
+        update={
+            "telegraph_amplitude": (amplitude, amplitude),
+            "telegraph_period": (shortest, longest),
+        }
+    )
+    for _ in range(TRIES):
+        flicker = draw_flicker(0, 0, config, rng)
+        if np.count_nonzero(np.diff(flicker.path[low - 1 : high + 1])) >= MIN_TRANSITIONS:
+            break
+    return flicker
