@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -21,7 +22,7 @@ from ohana.reference import subtract
 from ohana.refpix import ReferencePixelCorrector
 from ohana.simulate import exposure_rng, simulate_exposure
 from ohana.simulate.truth import TrueEvent, Truth
-from ohana.training import claims, creator, disk, exposure
+from ohana.training import claims, creator, disk, exposure, store
 from ohana.training.claims import UNFINISHED, claim, publish
 from ohana.training.codec import decode, encode
 from ohana.training.creator import DataSetCreator
@@ -328,6 +329,21 @@ def test_without_locks_the_first_to_finish_wins(tmp_path, monkeypatch):
         (target / "x").write_text("early")
         publish(part, target)
     assert (target / "x").read_text() == "early"
+
+
+def test_store_made_at_the_same_time_stays(tmp_path, monkeypatch):
+    target = tmp_path / "training.zarr"
+    create_group = store.zarr.create_group
+
+    def slow(part, **settings):
+        create_group(part, **settings)
+        if not target.exists():  # another process was quicker
+            create_group(target, attributes={"num_classes": 2})
+
+    monkeypatch.setattr(store.zarr, "create_group", slow)
+    store.create_store(tmp_path, "training", 4)
+    assert dict(zarr.open_group(target, mode="r").attrs) == {"num_classes": 2}
+    assert not list((tmp_path / UNFINISHED).iterdir())
 
 
 def test_exposure_made_elsewhere_is_left_to_it(tmp_path):

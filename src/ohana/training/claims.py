@@ -79,13 +79,12 @@ def claim(output_dir: Path, name: str) -> Iterator[Path | None]:
     What a process that died has left of the exposure is removed. Where a file system has no
     locks two processes may make the same exposure, and the first to finish wins.
     """
-    folder = make_folder(output_dir / UNFINISHED)
-    lock = folder / f"{name}.lock"
-    part = folder / f"{name}.part-{_me()}"
+    part = own_part(output_dir, name)
+    lock = part.with_name(f"{name}.lock")
     with lock.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for old in folder.glob(f"{name}.part-*"):
+            for old in part.parent.glob(f"{name}.part-*"):
                 shutil.rmtree(old, ignore_errors=True)
         except BlockingIOError:
             yield None
@@ -99,9 +98,13 @@ def claim(output_dir: Path, name: str) -> Iterator[Path | None]:
             lock.unlink(missing_ok=True)
 
 
+def own_part(output_dir: Path, name: str) -> Path:
+    """Return the name of a folder that no other process writes to."""
+    return make_folder(output_dir / UNFINISHED) / f"{name}.part-{_me()}"
+
+
 def publish(part: Path, target: Path) -> None:
     """Move a finished folder to its place in one step; one that is there already stays."""
-    make_folder(target.parent)
     try:
         part.rename(target)
     except OSError:

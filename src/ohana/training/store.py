@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from ohana.reference import Reference
-from ohana.training.claims import claim, publish
+from ohana.training.claims import own_part, publish
 from ohana.training.codec import TimeDelta
 from ohana.training.labels import COLUMNS, Runs
 
@@ -51,10 +52,10 @@ def create_store(output_dir: Path, split: str, num_classes: int) -> None:
     target = split_path(output_dir, split)
     if target.exists():
         return
-    with claim(output_dir, split) as part:
-        if part is not None and not target.exists():
-            zarr.create_group(part, attributes={"ohana_format": FORMAT, "num_classes": num_classes})
-            publish(part, target)
+    part = own_part(output_dir, split)
+    zarr.create_group(part, attributes={"ohana_format": FORMAT, "num_classes": num_classes})
+    publish(part, target)
+    shutil.rmtree(part, ignore_errors=True)
 
 
 def shard_patches(patches: int, window: int, size: int) -> int:
