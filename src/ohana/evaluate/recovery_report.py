@@ -57,28 +57,22 @@ DPI = 110
 def save_recovery(recovery: Recovery, output_dir: str | Path) -> list[Path]:
     """Write ``recovery.json`` and ``recovery.png``; returns their paths.
 
-    Without matplotlib there is no page of plots.
-
     Raises
     ------
     OhanaError
         They cannot be written.
     """
-    folder = make_folder(Path(output_dir))
-    text = json.dumps(recovery_content(recovery), allow_nan=False)
-    files = [folder / "recovery.json"]
-    with replacing(files[0]) as temporary:
-        temporary.write_text(text + "\n", "utf-8")
-    try:
-        from ohana.evaluate.recovery_plot import recovery_figure
+    from ohana.evaluate.recovery_plot import recovery_figure
 
-        figure = recovery_figure(recovery)
-    except ImportError:
-        return files
-    files.append(folder / "recovery.png")
-    with replacing(files[1]) as temporary:
+    folder = make_folder(Path(output_dir))
+    numbers, page = folder / "recovery.json", folder / "recovery.png"
+    text = json.dumps(recovery_content(recovery), allow_nan=False)
+    with replacing(numbers) as temporary:
+        temporary.write_text(text + "\n", "utf-8")
+    figure = recovery_figure(recovery)
+    with replacing(page) as temporary:
         figure.savefig(temporary, dpi=DPI)
-    return files
+    return [numbers, page]
 
 
 def recovery_content(recovery: Recovery) -> dict[str, Any]:
