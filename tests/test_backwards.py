@@ -7,12 +7,8 @@ import pytest
 
 from ohana.blocks import difference_model
 from ohana.config import DetectorConfig
-from ohana.evaluate.backwards import (
-    backward_source,
-    charged_pixels,
-    count_false_alarms,
-    poisson_interval,
-)
+from ohana.evaluate.backwards import backward_source
+from ohana.evaluate.false_alarms import charged_pixels, count_false_alarms, poisson_interval
 from ohana.evaluate.pure_noise import noise_source
 from ohana.labels import Label
 from ohana.pipeline import find_events

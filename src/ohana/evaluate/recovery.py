@@ -2,7 +2,7 @@
 
 Events of known charge are added to its reads, the stages of ``ohana-predict`` run again, and what
 they find is compared with what was added. What they find in the ramps read backwards, and in pure
-noise of the same rates, tells how much is false (`ohana.evaluate.backwards`).
+noise of the same rates, tells how much is false (`ohana.evaluate.false_alarms`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from ohana.blocks import compile_kernels
 from ohana.catalog import write_catalogue
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.evaluate.backwards import FalseAlarms, count_false_alarms
 from ohana.evaluate.completeness import Completeness, fit_completeness
 from ohana.evaluate.drawing import InjectionSettings, draw_wanted
+from ohana.evaluate.false_alarms import FalseAlarms, count_false_alarms
 from ohana.evaluate.inject import with_events
 from ohana.evaluate.judging import PARTS, Changes, Injected, judge_round
 from ohana.evaluate.placing import place_events

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ohana.cli.common import columns
-from ohana.evaluate.backwards import Alarms, Estimate
 from ohana.evaluate.completeness import Completeness, Limit
+from ohana.evaluate.false_alarms import Alarms, Estimate
 from ohana.evaluate.judging import DATED_SNR, offsets_of
 from ohana.evaluate.limits import READ_TOLERANCE
 from ohana.labels import Label
