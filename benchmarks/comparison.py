@@ -78,9 +78,9 @@ Numbers of false pixels in the titles are in the order of the legend. What the t
   per cent of the bright pixels in ramps of 8 reads.
 - Differences of two reads gain nothing from more reads: the longer the ramp, the more they miss.
 - Likelihood fits do gain. They take the rate, and with it the shot noise, from the median of the
-  differences, saturated ones included. In long ramps of a faint sky this median is often zero, and
-  in pixels that fill up it is that of the saturated reads: such pixels are flagged at any
-  threshold.
+  differences, saturated ones included. In long ramps of a faint sky this median is zero or less in
+  some pixels, and in those that fill up it is that of the saturated reads: both are flagged at
+  any threshold.
 - Neither tells telegraph noise from charge.
 
 ## At equal false alarms

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import model_validator
 
 from ohana.config import setting
-from ohana.simulate.event_settings import EventSettings, PositiveRange, Range
+from ohana.simulate.event_settings import EventSettings, PositiveRange
 
 
 class SimulationConfig(EventSettings):
@@ -90,7 +90,9 @@ class SimulationConfig(EventSettings):
         "e-/s per pixel",
         "Rate they release at the reset, log-uniform",
     )
-    persistence_radius: Range = setting((2.0, 15.0), "light and charge", "pixel", "Their radius")
+    persistence_radius: PositiveRange = setting(
+        (2.0, 15.0), "light and charge", "pixel", "Their radius"
+    )
     persistence_delay: float = setting(
         300.0,
         "light and charge",
@@ -205,7 +207,10 @@ class SimulationConfig(EventSettings):
     @property
     def frame_times(self) -> np.ndarray:
         """Time since the reset of each frame that goes into a read [s], shape (T, nframes)."""
-        starts = self.frame_time + np.cumsum([0.0, *self.read_intervals])
+        intervals = self.read_intervals
+        # The first read comes as soon after the reset as any read after another.
+        first = min(self.frame_time, intervals[0])
+        starts = first + np.cumsum([0.0, *intervals])
         return starts[:, None] + self.frame_time * np.arange(self.nframes)
 
     @property
@@ -219,9 +224,17 @@ class SimulationConfig(EventSettings):
         return float(self.read_intervals.sum())
 
     @property
+    def collecting_time(self) -> float:
+        """Time from the first frame to the last, in which charge and events come [s]."""
+        return self.exposure_time + (self.nframes - 1) * self.frame_time
+
+    @property
     def saturation(self) -> float:
-        """Raw value above which a pixel is full [DN]; 5 % are left for spread and noise."""
-        signal = 0.95 * self.full_well * (1 - self.nonlinearity)
+        """Raw value from which on a pixel counts as full [DN].
+
+        That is 3 % below what a full pixel shows among empty neighbours, for spread and noise.
+        """
+        signal = 0.97 * self.full_well * (1 - self.nonlinearity) * (1 - 4 * self.ipc)
         return min((self.pedestal + signal) / self.gain, 65535.0)
 
     @property

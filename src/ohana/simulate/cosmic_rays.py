@@ -38,7 +38,7 @@ def draw_cosmic_rays(config: SimulationConfig, rng: np.random.Generator) -> list
     Secondaries of a shower are events of their own, on top of the number that was asked for.
     """
     area = np.prod(config.active_shape) * (config.pixel_pitch * 1e-4) ** 2
-    expected = config.cosmic_ray_rate * area * config.exposure_time
+    expected = config.cosmic_ray_rate * area * config.collecting_time
     count = draw_count(config.cosmic_rays, expected, rng)
     hits = []
     for frame in np.sort(draw_frames(count, config, rng)).tolist():
@@ -46,7 +46,7 @@ def draw_cosmic_rays(config: SimulationConfig, rng: np.random.Generator) -> list
         hits.append(draw_hit(frame, start, config, rng))
         if rng.random() < config.shower_fraction:
             hits += _secondaries(frame, start, config, rng)
-    return [hit for hit in hits if len(hit.deposits.row)]
+    return hits
 
 
 def _secondaries(

@@ -17,14 +17,22 @@ def _above_zero(value: Range) -> Range:
     return value
 
 
-#: Limits of what is drawn from a logarithmic distribution or a power law.
+def _at_most_one(value: Range) -> Range:
+    if value[1] > 1:
+        raise ValueError(f"wanted highest <= 1, got {value}")
+    return value
+
+
+#: Limits of lengths, and of what is drawn from a logarithmic distribution or a power law.
 PositiveRange = Annotated[Range, AfterValidator(_above_zero)]
+#: Limits of a part of something.
+PartRange = Annotated[Range, AfterValidator(_at_most_one)]
 
 
 class EventSettings(BaseModel):
     """The part of `ohana.simulate.SimulationConfig` that is about events."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     cosmic_ray_rate: float = setting(0.0, "cosmic rays", "1/cm2/s", "Hits", ge=0)
     cosmic_rays: int | None = setting(None, "cosmic rays", "", "Number of hits", ge=0)
@@ -63,7 +71,7 @@ class EventSettings(BaseModel):
     telegraph_period: PositiveRange = setting(
         (4.0, 40.0), "telegraph noise", "reads", "Mean high plus mean low dwell, log-uniform"
     )
-    telegraph_duty: Range = setting(
+    telegraph_duty: PartRange = setting(
         (0.2, 0.8), "telegraph noise", "", "Mean part of the time spent high"
     )
     three_level_fraction: float = setting(

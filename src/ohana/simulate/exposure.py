@@ -134,9 +134,7 @@ def draw_scene(config: SimulationConfig, rng: np.random.Generator) -> Scene:
 
 
 def _on_live_pixels(hits: list[Source], dead: np.ndarray, config: SimulationConfig) -> list[Source]:
-    """Return hits without the charge that dead pixels do not collect."""
-    if not len(dead):
-        return hits
+    """Return hits that leave charge in live pixels, without what dead ones do not collect."""
     live = np.ones(config.active_shape, bool)
     live.reshape(-1)[dead] = False
     kept = [live[hit.deposits.row, hit.deposits.col] for hit in hits]

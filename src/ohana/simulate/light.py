@@ -177,19 +177,23 @@ def poisson_frame(mean: float, shape: tuple[int, int], rng: np.random.Generator)
     >>> poisson_frame(0.0, (1, 4), np.random.default_rng(1))
     array([[0., 0., 0., 0.]], dtype=float32)
     """
-    below = pdtr(np.arange(int(mean + 12 * np.sqrt(mean)) + 40), mean)
+    spread = 12 * np.sqrt(mean)
+    first = max(int(mean - spread) - 40, 0)
+    below = pdtr(np.arange(first, int(mean + spread) + 40), mean)
     below[-1] = 1.0  # what is left is less than a rounding, and any number finds its place
     guide = np.searchsorted(below, np.arange(GUIDE) / GUIDE, side="right")
     charge = np.empty(shape, np.float32)
-    _invert(rng.random(charge.size), below, guide, charge.reshape(-1))
+    _invert(rng.random(charge.size), below, guide, first, charge.reshape(-1))
     return charge
 
 
 @njit(nogil=True, cache=True)
-def _invert(uniform: np.ndarray, below: np.ndarray, guide: np.ndarray, charge: np.ndarray) -> None:
-    """Write for each uniform number the first k with ``below[k]`` above it."""
+def _invert(
+    uniform: np.ndarray, below: np.ndarray, guide: np.ndarray, first: int, charge: np.ndarray
+) -> None:
+    """Write for each uniform number ``first`` and the first k with ``below[k]`` above it."""
     for i in range(len(uniform)):
         k = guide[int(uniform[i] * len(guide))]
         while uniform[i] >= below[k]:
             k += 1
-        charge[i] = k
+        charge[i] = first + k

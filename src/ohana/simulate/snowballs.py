@@ -29,7 +29,7 @@ TRAIL_LEVEL = 0.05
 def draw_snowballs(config: SimulationConfig, rng: np.random.Generator) -> list[Source]:
     """Draw the snowballs of an exposure."""
     share = np.prod(config.active_shape) / 2048**2
-    expected = config.snowball_rate * share * config.exposure_time
+    expected = config.snowball_rate * share * config.collecting_time
     count = draw_count(config.snowballs, expected, rng)
     frames = draw_frames(count, config, rng).tolist()
     return [draw_snowball(frame, _draw_centre(config, rng), config, rng) for frame in frames]
@@ -119,9 +119,9 @@ def _afterglow(
     row, col = np.nonzero(core)
     held = np.minimum(core[row, col], config.full_well)
     time = config.snowball_afterglow_time
-    after = np.arange(1, 1 + int(np.ceil(GROWTH_TIMES * time)))[:, None]
-    part = config.snowball_afterglow * np.expm1(1 / time) * np.exp(-after / time)
-    released = rng.poisson(part * held).astype(np.float32)
+    left = np.exp(-np.arange(1 + int(np.ceil(GROWTH_TIMES * time))) / time)
+    part = -config.snowball_afterglow * np.diff(left)
+    released = rng.poisson(part[:, None] * held).astype(np.float32)
     k, pixel = np.nonzero(released)
     return np.stack([1 + k, row[pixel], col[pixel]]), released[k, pixel]
 

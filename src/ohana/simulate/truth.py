@@ -77,8 +77,8 @@ class TrueEvent:
         First read that contains the event in each pixel, from 1 on; -1 for telegraph noise.
     charge : ndarray of float32, shape (n,)
         Signal that it adds to each pixel between read 0 and the last, coupling of pixels
-        included, up to the full well [e-]; for telegraph noise the difference of the extreme
-        levels.
+        included, up to the full well [e-], had the pixel a linear response and nothing else in
+        it; for telegraph noise the difference of the extreme levels.
     snr : ndarray of float32, shape (n,)
         S/N of the best linear estimator that knows when and in which parts the signal comes,
         the slope free; 0 where the pixel is full by then. For telegraph noise the root of
