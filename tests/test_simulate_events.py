@@ -92,6 +92,17 @@ def test_rates_of_presets(name, rate):
     assert abs(balls - expected) < 4 * np.sqrt(expected)
 
 
+def test_rates_hold_for_the_whole_time_of_averaged_frames():
+    config = SimulationConfig(
+        reads=2, nframes=8, frame_time=10.0, cosmic_ray_rate=30.0, snowball_rate=50.0
+    )
+    assert config.collecting_time == 15 * 10.0
+    hits = 30.0 * (504 * 18e-4) ** 2 * 150
+    assert abs(len(draw_cosmic_rays(config, rng())) - hits) < 4 * np.sqrt(hits)
+    balls = 50.0 * (504 / 2048) ** 2 * 150
+    assert abs(len(draw_snowballs(config, rng())) - balls) < 4 * np.sqrt(balls)
+
+
 def test_counts_are_exact():
     config = SimulationConfig(cosmic_rays=31, snowballs=3, telegraph_pixels=17)
     assert len(draw_cosmic_rays(config, rng())) == 31
@@ -182,7 +193,9 @@ def test_showers_come_at_once_and_close_by():
     expected = 1500 * 0.1 * 2.5
     assert abs(secondary.sum() - expected) < 4 * np.sqrt(150 * (2.5**2 + 1.5)) + 0.03 * expected
     assert fact(drawn, "length")[secondary].max() <= 3
-    middle = np.array([[hit.deposits.row[0], hit.deposits.col[0]] for hit in drawn])
+    inside = [hit for hit in drawn if len(hit.deposits.row)]
+    frames, secondary = np.array([hit.frame for hit in inside]), fact(inside, "secondary")
+    middle = np.array([[hit.deposits.row[0], hit.deposits.col[0]] for hit in inside])
     distance = []
     for i in np.flatnonzero(secondary):
         parent = np.flatnonzero(~secondary[:i])[-1]
@@ -382,6 +395,16 @@ def test_afterglow_is_a_fading_part_of_the_core():
     assert stats.chisquare(each.astype(float), expected).pvalue > LEAST_CHANCE
     without, _ = snowball(**FIXED | glow | {"snowball_afterglow": 0.0}, snowball_growth=0.0)
     assert without.deposits.frame.max() == 26
+
+
+def test_quick_afterglow_comes_all_in_the_next_read():
+    times = {"snowball_afterglow_time": 1e-3, "snowball_release": 1e-3, "reads": 60}
+    glow = FIXED | times | {"snowball_afterglow": 0.05, "snowball_ring": 0.0}
+    quick, config = snowball(**glow, snowball_growth=0.0)
+    _, _, frame, charge = quick.deposits
+    assert set(frame) == {10, 11}
+    held = np.minimum(charge[(frame == 10) & (from_centre(quick, config) < 8.5)], 8e4).sum()
+    assert charge[frame == 11].sum() == pytest.approx(0.05 * held, rel=0.01)
 
 
 def test_growth_of_averaged_reads_begins_with_them():

@@ -63,6 +63,12 @@ def test_electrons_of_a_frame_are_poisson(mean):
     assert counts.mean() == pytest.approx(mean, abs=4 * np.sqrt(mean / len(counts)))
 
 
+def test_electrons_of_a_blinding_frame_are_poisson_too():
+    charge = poisson_frame(1e9, (100, 100), np.random.default_rng(1)).astype(float)
+    assert charge.mean() == pytest.approx(1e9, abs=4 * np.sqrt(1e9 / 1e4))
+    assert charge.var() == pytest.approx(1e9, rel=4 * np.sqrt(2 / 1e4))
+
+
 def test_no_light_no_electrons():
     assert not poisson_frame(0.0, (5, 5), np.random.default_rng(1)).any()
 
@@ -111,6 +117,7 @@ def test_times_of_reads():
     sparse = settings(reads=4, frame_time=50.0, first_interval=2.9)
     np.testing.assert_allclose(np.diff(sparse.read_times), [2.9, 50, 50])
     assert sparse.exposure_time == pytest.approx(102.9)
+    assert sparse.read_times[0] == pytest.approx(2.9)  # read 0 follows the reset as soon
 
 
 # Noise of the electronics
@@ -297,6 +304,15 @@ def test_full_pixels_count_as_saturated_where_the_response_bends():
     assert simulated.cube[-1][INSIDE].mean() == pytest.approx(1e4 + 0.8 * 5e4, rel=1e-3)
 
 
+@pytest.mark.parametrize("ipc", [0.0, 0.005, 0.03])
+def test_full_pixels_count_as_saturated_however_much_their_neighbours_take(ipc):
+    simulated = simulate(saturating_fraction=0.02, ipc=ipc, pedestal_spread=200.0)
+    full = simulated.rate * simulated.config.exposure_time > 1.3 * simulated.config.full_well
+    assert full.sum() > 10
+    assert (simulated.stop[full] < 12).all()
+    assert (simulated.stop[simulated.rate < 1] == 12).all()
+
+
 # Seeds and streams
 
 
@@ -388,6 +404,9 @@ def test_presets_can_be_simulated(name):
             "first_interval: wanted at least 4 frames of 1.4 s, got 2 s",
         ),
         ({"warm_rate": (0.0, 1.0)}, "wanted 0 < lowest"),
+        ({"persistence_radius": (0.0, 1.0)}, "wanted 0 < lowest"),
+        ({"telegraph_duty": (0.5, 1.5)}, "wanted highest <= 1"),
+        ({"gain": float("inf")}, "finite number"),
     ],
 )
 def test_settings_of_scenes_and_timing_are_checked(changes, message):

@@ -169,7 +169,7 @@ def _simulation(ramp: Ramp, usable: np.ndarray) -> SimulationConfig:
     well = USUAL_WELL
     if np.isfinite(facts.saturation):
         level = ramp.planes.select(slice(0, 1)).read()[0][usable]
-        # The simulator counts a pixel as saturated at 95 % of its full well.
+        # The simulator counts a pixel as saturated some 5 % below its full well.
         well = float(facts.saturation - np.nanmedian(level)) * facts.gain / 0.95
     timing: dict[str, Any] = {"reads": reads, "rows": height, "cols": width, "frame_time": usual}
     if facts.nframes > 1:
