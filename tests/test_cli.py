@@ -214,3 +214,18 @@ def test_demo_compares_what_was_found_with_the_truth(monkeypatch, tmp_path, caps
     assert lines[4].split() == ["telegraph", "noise", "0", "0", "0", "-", "0", "0"]
     names = [line.split()[0].rpartition("/")[2] for line in lines[10:]]
     assert names == ["demo.fits", "demo_truth.json", "detections.json"]
+
+
+def test_a_reader_that_goes_away_is_no_news():
+    code = (
+        "import argparse; from ohana.cli.common import run\n"
+        "def command(arguments):\n    print('x' * 10**6, flush=True)\n"
+        "raise SystemExit(run(command, argparse.Namespace(quiet=0, verbose=0, debug=0)))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -54,6 +55,10 @@ def run(command: Callable[[argparse.Namespace], int], arguments: argparse.Namesp
         except KeyboardInterrupt:
             log.error("interrupted")
             return INTERRUPTED
+        except BrokenPipeError:
+            # Whoever read our output, as `head`, has gone; closing it must not fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
         except Exception as error:
             report_error(error, arguments.debug)
             return FAILED
