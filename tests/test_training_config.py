@@ -416,8 +416,16 @@ def test_every_mistake_is_told_with_its_line():
         (
             "simulation: {pink_comon: 1, ipc: 3}",
             [
-                "1: simulation: ipc: Input should be less than 0.2, got 3",
-                "1: simulation: pink_comon is no setting of the simulator",
+                "1: simulation: ipc: wanted less than 0.2, got 3",
+                "1: simulation: pink_comon is no setting of the simulator, "
+                "did you mean pink_common?",
+            ],
+        ),
+        (
+            "overlap: 999\nsimulation: {read_nois: 3}",
+            [
+                "1: overlap (999) must be less than patch_size (256)",
+                "2: simulation: read_nois is no setting of the simulator, did you mean read_noise?",
             ],
         ),
         ("simulation: {gain: 1}", ["1: simulation: gain follows from gain_library"]),

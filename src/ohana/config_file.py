@@ -140,7 +140,7 @@ def parse_settings(text: str, name: str, kind: type[Settings]) -> Settings:
         if key in kind.model_fields:
             values[key] = entry.value
         else:
-            problems.append((entry.line, f"{key}: unknown key{_suggestion(key, kind)}"))
+            problems.append((entry.line, f"{key}: unknown key{suggestion(key, kind)}"))
     config, invalid = _validate(values, kind)
     for key, message in invalid:
         line = max((entries[k].line for k in values if re.search(rf"\b{k}\b", key)), default=1)
@@ -183,11 +183,19 @@ def _read_entries(text: str, name: str) -> tuple[dict[str, _Entry], list[tuple[i
         raise OhanaError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from None
 
 
-def _suggestion(key: str, kind: type[BaseModel]) -> str:
+def suggestion(key: str, kind: type[BaseModel]) -> str:
     """Name the known key nearest to an unknown one."""
     known = list(kind.model_fields)
     near = difflib.get_close_matches(key.lower().replace("telegraph_noise", "rtn"), known, n=1)
     return f", did you mean {near[0]}?" if near else ""
+
+
+def plain_message(detail: Any) -> str:
+    """Say in our words what pydantic has against the value of one key."""
+    message = detail["msg"].removeprefix("Value error, ")
+    for long, short in _PLAINER.items():
+        message = message.replace(long, short)
+    return f"{message.split(', got')[0]}, got {reprlib.repr(detail['input'])}"
 
 
 def _validate(
@@ -205,14 +213,10 @@ def _validate(
         except ValidationError as error:
             details = error.errors()
         for detail in details:
-            message = detail["msg"].removeprefix("Value error, ")
             if not detail["loc"]:
-                problems += [(part, "") for part in message.split("; ")]
-                return None, problems
-            for long, short in _PLAINER.items():
-                message = message.replace(long, short)
-            message = message.split(", got")[0]
+                parts = detail["msg"].removeprefix("Value error, ").split("; ")
+                return None, problems + [(part, "") for part in parts]
             first, *rest = detail["loc"]
             key = str(first) + "".join(f"[{part}]" for part in rest)
-            problems.append((key, f"{message}, got {reprlib.repr(detail['input'])}"))
+            problems.append((key, plain_message(detail)))
             values = {k: v for k, v in values.items() if k != detail["loc"][0]}

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from ohana.config_file import plain_message, suggestion
+from ohana.simulate.config import SimulationConfig
 from ohana.training.recipe import DRAWN, TAKEN, base_config, simulation_config
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ LOGARITHMIC = {
 
 def complaints(config: CreatorConfig) -> list[str]:
     """Return what is wrong between settings that are right one by one, each in one line."""
-    return [*_ranges(config), *_sizes(config)] or _simulator(config)
+    return [*_ranges(config), *_sizes(config), *_names(config)] or _simulator(config)
 
 
 def _ranges(config: CreatorConfig) -> list[str]:
@@ -51,11 +53,19 @@ def _sizes(config: CreatorConfig) -> list[str]:
     return wrong
 
 
+def _names(config: CreatorConfig) -> list[str]:
+    """Return what is wrong with the settings of the simulator one by one."""
+    wrong = [f"simulation: {k} follows from {TAKEN[k]}" for k in config.simulation if k in TAKEN]
+    own = {name: value for name, value in config.simulation.items() if name not in TAKEN}
+    try:
+        SimulationConfig.model_validate(own)
+    except ValidationError as error:
+        wrong += [_one_line(detail) for detail in error.errors() if detail["loc"]]
+    return wrong
+
+
 def _simulator(config: CreatorConfig) -> list[str]:
     """Return what the simulator has to say of its settings."""
-    taken = [name for name in config.simulation if name in TAKEN]
-    if taken:
-        return [f"simulation: {name} follows from {TAKEN[name]}" for name in taken]
     lowest = min(config.gain_library.values())
     highest = {drawn: getattr(config, name)[1] for name, drawn in DRAWN.items()}
     try:
@@ -73,10 +83,10 @@ def _simulator(config: CreatorConfig) -> list[str]:
 
 def _one_line(detail: Any) -> str:
     """Turn what pydantic says of a setting of the simulator into one line."""
-    message = detail["msg"].removeprefix("Value error, ").replace(";", ",")
     if not detail["loc"]:
-        return message
-    name = detail["loc"][0]
+        return detail["msg"].removeprefix("Value error, ").replace(";", ",")
+    name = str(detail["loc"][0])
     if detail["type"] == "extra_forbidden":
-        return f"simulation: {name} is no setting of the simulator"
-    return f"simulation: {name}: {message}, got {detail['input']!r}"
+        near = suggestion(name, SimulationConfig)
+        return f"simulation: {name} is no setting of the simulator{near}"
+    return f"simulation: {name}: {plain_message(detail).replace(';', ',')}"
