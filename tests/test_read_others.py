@@ -89,6 +89,16 @@ def test_npy_in_any_order(tmp_path, monkeypatch, block):
     np.testing.assert_array_equal(ramps[1].planes.read(), CUBE + 1)
 
 
+def test_what_is_infinite_is_not_known(tmp_path):
+    cube = CUBE.astype(np.float32)
+    cube[2, 3, 4], cube[5, 6, 7] = np.inf, -np.inf
+    np.save(tmp_path / "a.npy", cube)
+    read = read_one(tmp_path / "a.npy")
+    assert np.argwhere(~np.isfinite(read)).tolist() == [[2, 3, 4], [5, 6, 7]]
+    assert np.isnan(read[2, 3, 4])
+    assert np.isnan(read[5, 6, 7])
+
+
 def frames(folder, cube, name="frame_{}.tif", **more):
     folder.mkdir()
     for t, image in enumerate(cube):

@@ -70,6 +70,8 @@ class Planes:
     def read(self, rows: slice = slice(None), cols: slice = slice(None)) -> np.ndarray:
         """Return all reads of some rows and columns as float32 (T, rows, cols).
 
+        What is infinite, or the file declares blank, is NaN.
+
         Parameters
         ----------
         rows, cols : slice
@@ -92,6 +94,8 @@ class Planes:
             else:
                 # In double precision, or 32-bit integers would lose their last digits.
                 out[t] = stored.astype(np.float64) * scales[t] + zeros[t]
+            if self.dtype.kind == "f":
+                out[t][np.isinf(out[t])] = np.nan
             if self.blank is not None:
                 out[t][stored == self.blank] = np.nan
         return out
