@@ -15,7 +15,9 @@ from ohana.evaluate.recovery import (
     recovery_table,
     save_recovery,
 )
+from ohana.evaluate.site import regions_of
 from ohana.labels import Label
+from ohana.read import open_exposure
 from ohana.simulate import SimulationConfig, simulate_exposure
 
 GAIN = 1.5
@@ -140,6 +142,13 @@ def test_outputs_are_regions(tmp_path):
     assert {event.col // 32 - event.region for event in recovery.events} <= {-1, 0, 1}
     assert [fit.count for fit in recovery.by_region[Label.COSMIC_RAY]] == [15] * 4
     assert "cosmic ray by output" in recovery_table(recovery)
+
+
+def test_an_array_of_one_row_has_no_empty_parts(tmp_path):
+    np.save(tmp_path / "dark.npy", reads()[:, 60:61])
+    [ramp] = open_exposure(tmp_path / "dark.npy")
+    regions = regions_of(ramp)
+    assert (regions.rows.tolist(), regions.cols.tolist()) == ([0, 1], [0, 64, 128])
 
 
 def test_a_ramp_of_few_reads_has_no_telegraph_noise(tmp_path):

@@ -26,6 +26,8 @@ CHARGES = {
 }
 #: Bins of charge, and first reads further off than this are counted together.
 BINS, LATEST = 12, 5
+#: An axis that spans more than this factor has fewer numbers, which would touch else.
+WIDE = 60.0
 #: Up to so many regions the map has numbers.
 NUMBERED = 16
 
@@ -93,14 +95,14 @@ def _draw_completeness(axis: Axes, recovery: Recovery, label: Label) -> None:
     above.set_xlabel("[DN]", fontsize=9)
     above.tick_params(labelsize=8)
     for scale in (axis.xaxis, above.xaxis):
-        _number_log_axis(scale)
+        _number_log_axis(scale, (1, 3) if edges[-1] > WIDE * edges[0] else (1, 2, 5))
 
 
-def _number_log_axis(axis: Any) -> None:
-    """Write plain numbers at 1, 2, 5, 10 ... only."""
+def _number_log_axis(axis: Any, at: tuple[int, ...]) -> None:
+    """Write plain numbers at some digits of each decade only."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=30))
+    axis.set_major_locator(LogLocator(subs=at, numticks=30))
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.15g}"))
     axis.set_minor_locator(LogLocator(subs=range(1, 10), numticks=30))
     axis.set_minor_formatter(NullFormatter())

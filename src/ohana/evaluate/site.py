@@ -73,7 +73,8 @@ def regions_of(ramp: Ramp) -> Regions:
         return Regions("output", *whole)
     parts = 4 if min(height, width) >= LARGE else 2
     return Regions(
-        "part", *(np.linspace(0, n, parts + 1).round().astype(int) for n in (height, width))
+        "part",
+        *(np.linspace(0, n, min(parts, n) + 1).round().astype(int) for n in (height, width)),
     )
 
 
