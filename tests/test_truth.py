@@ -320,3 +320,19 @@ def test_afterglow_of_an_open_core_is_in_the_truth():
     deep = (steps.read > event.first_frame) & (steps.charge > 300)
     found = change[steps.read[deep] - 1, steps.row[deep], steps.col[deep]]
     np.testing.assert_allclose(found, steps.charge[deep], atol=4)
+
+
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        (None, "no such file or directory"),
+        (b"SIMPLE\x92", "bytes that are no text"),
+        (b"[]", "a list or a single value"),
+    ],
+)
+def test_what_is_no_truth_at_all(tmp_path, content, got):
+    path = tmp_path / "truth.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(OhanaError, match=f"truth.json: wanted a truth written by ohana, got {got}$"):
+        Truth.load(path)

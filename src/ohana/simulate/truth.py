@@ -175,6 +175,8 @@ class Truth:
         """Read a truth that `save` has written."""
         try:
             content = json.loads(Path(path).read_text())
+            if not isinstance(content, dict):
+                raise TypeError("a list or a single value")
             events = [_event(item) for item in content["events"]]
             config = SimulationConfig(**content["config"])
             return cls(tuple(content["shape"]), events, config)
@@ -190,6 +192,10 @@ def _reason(error: Exception) -> str:
         return f"config: {'.'.join(map(str, first['loc']))}: {first['msg']}"
     if isinstance(error, KeyError):
         return f"none of the key {error}"
+    if isinstance(error, UnicodeDecodeError):
+        return "bytes that are no text"
+    if isinstance(error, OSError):
+        return (error.strerror or str(error)).lower()
     return str(error).splitlines()[0]
 
 
