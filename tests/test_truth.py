@@ -195,14 +195,15 @@ def saved(tmp_path, **changes):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[1, 2]", "list indices must be integers"),
-        ("", "Expecting value: line 1 column 1"),
-        ('{"shape": [5, 8, 8]}', "none of the key 'events'"),
+        (b"[1, 2]", "a list or a single value"),
+        (b"SIMPLE\x92", "bytes that are no text"),
+        (b"", "Expecting value: line 1 column 1"),
+        (b'{"shape": [5, 8, 8]}', "none of the key 'events'"),
     ],
 )
 def test_file_that_is_no_truth_is_told_in_one_line(tmp_path, content, message):
     path = tmp_path / "truth.json"
-    path.write_text(content)
+    path.write_bytes(content)
     with pytest.raises(OhanaError, match="truth.json: wanted a truth written by ohana, got ") as e:
         Truth.load(path)
     assert message in str(e.value)
@@ -217,7 +218,7 @@ def test_truncated_truth(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(OhanaError, match="none.json: wanted a truth .*No such file"):
+    with pytest.raises(OhanaError, match="none.json: wanted a truth .* no such file"):
         Truth.load(tmp_path / "none.json")
 
 
@@ -320,19 +321,3 @@ def test_afterglow_of_an_open_core_is_in_the_truth():
     deep = (steps.read > event.first_frame) & (steps.charge > 300)
     found = change[steps.read[deep] - 1, steps.row[deep], steps.col[deep]]
     np.testing.assert_allclose(found, steps.charge[deep], atol=4)
-
-
-@pytest.mark.parametrize(
-    ("content", "got"),
-    [
-        (None, "no such file or directory"),
-        (b"SIMPLE\x92", "bytes that are no text"),
-        (b"[]", "a list or a single value"),
-    ],
-)
-def test_what_is_no_truth_at_all(tmp_path, content, got):
-    path = tmp_path / "truth.json"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(OhanaError, match=f"truth.json: wanted a truth written by ohana, got {got}$"):
-        Truth.load(path)
