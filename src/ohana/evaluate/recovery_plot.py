@@ -127,7 +127,7 @@ def _draw_map(axis: Axes, recovery: Recovery) -> None:
     axis.figure.colorbar(mesh, ax=axis, label="charge of the brightest pixel [e-]")
     if len(half) > NUMBERED:
         return
-    middle = np.nanmean(half)
+    middle = (np.nanmin(half) + np.nanmax(half)) / 2
     for k, fit in enumerate(fits):
         rows, cols = regions.bounds(k)
         axis.text(
