@@ -209,3 +209,21 @@ def test_the_input_is_not_modified(ramp_of):
     before = [ramp.planes.path.read_bytes(), ramp.flags.path.read_bytes()]
     in_blocks(ramp)
     assert [ramp.planes.path.read_bytes(), ramp.flags.path.read_bytes()] == before
+
+
+@pytest.mark.parametrize("nframes", [1, 4])
+def test_charge_that_arrives_within_averaged_frames_is_not_slow(ramp_of, nframes):
+    cube = flat()
+    cube[5, 20, 12], cube[6:, 20, 12] = 400, FULL  # two thirds of it in the second read
+    ramp = ramp_of(cube)
+    _, stop, _ = load(replace(ramp, facts=replace(ramp.facts, nframes=nframes)))
+    assert stop[20, 12] == 6
+    assert stop[20, 13] == (6 if nframes == 1 else READS)
+
+
+def test_slow_pixels_are_slow_with_averaged_frames_too(ramp_of):
+    cube = flat()
+    cube[:, 20, 12] = np.minimum(100 + 150 * np.arange(READS), FULL)
+    ramp = ramp_of(cube)
+    _, stop, _ = load(replace(ramp, facts=replace(ramp.facts, nframes=4)))
+    assert stop[20, 13] == stop[20, 12] == 6

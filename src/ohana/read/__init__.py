@@ -11,6 +11,7 @@ import numpy as np
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Ramp, row_blocks
+from ohana.read.full_level import with_full_level
 
 __all__ = ["open_exposure"]
 
@@ -78,6 +79,7 @@ def open_exposure(path: str | Path, config: DetectorConfig | None = None) -> lis
             ramps = opener(path, config or DetectorConfig())
         for ramp in ramps:
             _refuse_empty(ramp)
+        ramps = [with_full_level(ramp) for ramp in ramps]
     except OhanaError as error:
         raise OhanaError(" ".join(str(error).split())) from error.__cause__
     except OSError as error:
