@@ -224,6 +224,17 @@ def test_prediction_of_another_exposure(copy, capsys):
     )
 
 
+def test_truth_of_another_exposure_of_the_same_shape(copy, capsys):
+    truth = Truth.load(copy / "truth.json")
+    config = truth.config.model_copy(update={"telegraph_pixels": 0, "snowballs": 0})
+    other = simulate_to_fits(config, np.random.default_rng(77), copy / "other.fits")
+    other.save(copy / "truth.json")
+    assert command(copy) == 0
+    said = capsys.readouterr().err
+    assert "warning: not one of" in said
+    assert "is this the truth of another exposure?" in said
+
+
 def test_prediction_of_fewer_reads(copy, capsys):
     truth = Truth.load(copy / "truth.json")
     longer = truth.config.model_copy(update={"reads": 20})

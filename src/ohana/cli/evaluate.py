@@ -6,9 +6,13 @@ import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ohana.cli.common import OK, Parser, positive, run
 from ohana.cli.progress import show_progress
+
+if TYPE_CHECKING:
+    from ohana.evaluate import Evaluation
 
 log = logging.getLogger("ohana")
 
@@ -35,6 +39,10 @@ Examples:
       --input demo_output/demo.fits --compare stcal,likelihood
 
 Exit code: 0 done, 1 failed, 2 wrong usage."""
+
+
+#: With so many events and detections, and none of either in common, something is wrong.
+STRANGE = 10
 
 
 def parser() -> Parser:
@@ -142,10 +150,24 @@ def _against_truth(arguments: argparse.Namespace) -> int:
         arguments.truth, folder, arguments.threshold or 5.0, arguments.integration
     )
     files = save_evaluation(found, output)
+    _warn_of_strangers(found)
     _tell(score_table(found), quality_table(found), confusion_table(found), _listed(files))
     if names:
         _compared(arguments, names, output)
     return OK
+
+
+def _warn_of_strangers(found: Evaluation) -> None:
+    """Say so if truth and prediction have nothing in common."""
+    detectable, detected, real = (
+        sum(getattr(score, name) for score in found.classes)
+        for name in ("detectable", "detected", "real")
+    )
+    if min(detectable, detected) >= STRANGE and not real:
+        log.warning(
+            f"not one of {detected} detections belongs to one of {detectable} detectable events: "
+            "is this the truth of another exposure?"
+        )
 
 
 def _wanted_peers(names: str) -> list[str]:
