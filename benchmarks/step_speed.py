@@ -31,17 +31,16 @@ from typing import NamedTuple
 import numpy as np
 
 from machine import describe
+from ohana.border import SATURATED
 from ohana.config import DetectorConfig
 from ohana.differences import differences
+from ohana.evaluate import peers
 from ohana.jumps import Ramps, scan
 from ohana.noise import Noise, measure
-from ohana.ramp import row_blocks
+from ohana.ramp import Facts, row_blocks
 from ohana.simulate import Simulated, preset, simulate_exposure
 from ohana.steps import find_steps
 
-#: Bits of the peers' flags.
-DQ_FLAGS = {"DO_NOT_USE": 1, "SATURATED": 2, "JUMP_DET": 4}
-DQ_FLAGS |= {"PERSISTENCE": 1024, "NO_GAIN_VALUE": 2**19, "UNRELIABLE_SLOPE": 2**24}
 #: Significance from which all detect [sigma].
 THRESHOLD = DetectorConfig().sigma_threshold
 #: Name of each code, in the order of running.
@@ -89,7 +88,7 @@ def ohana_steps(simulated: Simulated, data: np.ndarray, threads: int) -> Work:
 def flags(simulated: Simulated) -> np.ndarray:
     """Return GROUPDQ (T, H, W) with nothing but saturation."""
     reads = np.arange(simulated.config.reads)[:, None, None]
-    return np.where(reads >= simulated.stop, DQ_FLAGS["SATURATED"], 0).astype(np.uint8)
+    return np.where(reads >= simulated.stop, SATURATED, 0).astype(np.uint8)
 
 
 def true_noise(simulated: Simulated) -> np.ndarray:
@@ -129,27 +128,10 @@ def jump_step(simulated: Simulated, data: np.ndarray, folder: Path) -> Work:
 
 def likelihood(simulated: Simulated, data: np.ndarray, rows: slice) -> Work:
     """Prepare the likelihood fit of some rows."""
-    from stcal.ramp_fitting.likely_fit import likely_ramp_fit
-    from stcal.ramp_fitting.ramp_fit_class import RampData
-
-    time, some = simulated.config.frame_time, data[:, rows]
-    noise = true_noise(simulated)[rows]
-    gain = np.full(noise.shape, simulated.config.gain)
-
-    def work() -> object:
-        ramp = RampData()
-        ramp.set_arrays(
-            some[None],
-            flags(simulated)[None, :, rows],
-            np.zeros(noise.shape, np.uint32),
-            np.zeros(noise.shape, np.float32),
-        )
-        ramp.set_meta("NIRCAM", time, time, 0, 1)
-        ramp.set_dqflags(DQ_FLAGS)
-        ramp.rejection_threshold = THRESHOLD
-        return likely_ramp_fit(ramp, noise, gain)
-
-    return work
+    config = simulated.config
+    facts = Facts(gain=config.gain, frame_time=config.frame_time)
+    given = data[:, rows], flags(simulated)[:, rows], true_noise(simulated)[rows] / np.sqrt(2)
+    return lambda: peers.likelihood(*given, facts, THRESHOLD)
 
 
 def exposure(reads: int, shape: tuple[int, int], seed: int) -> tuple[Simulated, np.ndarray]:

@@ -14,7 +14,7 @@ from ohana.labels import Label
 from ohana.pipeline import find_events
 from ohana.ramp import Facts, Planes, Ramp, row_blocks
 from ohana.read import open_exposure
-from ohana.rules.cosmic_rays import Population
+from ohana.rules.population import Population
 from ohana.walk import Source, load_block
 
 SENSITIVE = DetectorConfig(cosmic_ray_min_intensity=0, cosmic_ray_min_step=0, border=0, gain=1.0)

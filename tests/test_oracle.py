@@ -7,23 +7,20 @@ import pytest
 
 from ohana.config import DetectorConfig
 from ohana.differences import differences
+from ohana.evaluate.peers import two_point
 from ohana.jumps import Ramps, scan
 from ohana.noise import Noise, measure
+from ohana.ramp import Facts
 from ohana.steps import find_steps
 
 pytestmark = pytest.mark.oracle
 
-stcal_jump = pytest.importorskip(
-    "stcal.jump.jump", reason="stcal is not installed (dependency group oracle)"
-)
+pytest.importorskip("stcal.jump.jump", reason="stcal is not installed (extra test)")
 
 READS, SHAPE = 40, (32, 64)
 NOISE, GAIN, RATE = 10.0, 1.5, 2.0
 #: Dimmest hit, in errors of a difference of two reads: that is what two-point differences see.
 DIMMEST = 20.0
-JUMP = 4
-FLAGS = {"GOOD": 0, "DO_NOT_USE": 1, "SATURATED": 2, "JUMP_DET": JUMP, "NO_GAIN_VALUE": 8}
-FLAGS |= {"REFERENCE_PIXEL": 2**31}
 
 
 def hit_ramps(rng, hits):
@@ -57,17 +54,8 @@ def ohana_reads(data):
 
 def stcal_reads(data):
     """Tell the reads in which stcal flags a jump (T, R, W)."""
-    from stcal.jump.jump_class import JumpData
-
-    peer = JumpData(None, np.full(SHAPE, GAIN), np.full(SHAPE, np.sqrt(2) * NOISE), FLAGS)
-    peer.init_arrays_from_arrays(
-        data[None].copy(), np.zeros((1, *data.shape), np.uint8), np.zeros(SHAPE, np.uint32)
-    )
-    peer.nframes, peer.dt_group, peer.n_reads_groupdiff = 1, np.ones(1), np.full(1, 2.0)
-    peer.rejection_thresh = DetectorConfig().sigma_threshold
-    peer.flag_4_neighbors, peer.max_cores = False, "none"
-    flags = stcal_jump.detect_jumps_data(peer)[0][0]
-    return (flags & JUMP) > 0
+    flags, noise = np.zeros(data.shape, np.uint8), np.full(SHAPE, NOISE)
+    return two_point(data, flags, noise, Facts(gain=GAIN), DetectorConfig().sigma_threshold)
 
 
 @pytest.mark.parametrize("hits", [1, 3])

@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 from ohana.errors import OhanaError
 from ohana.events import Event
 from ohana.files import replacing
+from ohana.plain import plain
 
 #: Events of at most so many pixels list each of them, larger ones runs along rows.
 MAX_LISTED_PIXELS = 64
@@ -113,7 +114,7 @@ def catalogue(events: Sequence[Event]) -> list[Detection]:
             "integration": int(event.integration),
             **_members(event),
         }
-        extra = {name: _plain(value) for name, value in event.extra.items()}
+        extra = {name: plain(value) for name, value in event.extra.items()}
         if entry.keys() & extra.keys():
             raise ValueError(f"extra: {entry.keys() & extra.keys()} are fields of every event")
         entries.append(entry | extra)
@@ -227,19 +228,6 @@ def _members(event: Event) -> dict[str, list[list[int]]]:
     first = np.flatnonzero(np.append(True, (np.diff(rows) != 0) | (np.diff(cols) != 1)))
     length = np.diff(np.append(first, len(rows)))
     return {"runs": np.column_stack([rows[first], cols[first], length]).tolist()}
-
-
-def _plain(value: Any) -> Any:
-    """Return numbers, strings and lists that JSON knows; None for what is not finite."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
-    return value
 
 
 def _order(entry: Detection) -> tuple[Any, ...]:

@@ -235,8 +235,3 @@ _RANGES = [name for name in DetectorConfig.model_fields if name.endswith("_range
 def stage_of(name: str) -> str:
     """Return the stage that a field belongs to."""
     return str(DetectorConfig.model_fields[name].json_schema_extra["stage"])  # type: ignore[index, call-overload]
-
-
-def unit_of(name: str) -> str:
-    """Return the unit of a field, "" for none."""
-    return str(DetectorConfig.model_fields[name].json_schema_extra["unit"])  # type: ignore[index, call-overload]

@@ -34,7 +34,8 @@ from ohana.processed import (
 from ohana.ramp import Ramp, row_blocks
 from ohana.read import open_exposure
 from ohana.refpix import fit_reference
-from ohana.rules.cosmic_rays import Population, charge_steps, find_cosmic_rays, wing_steps
+from ohana.rules.cosmic_rays import charge_steps, find_cosmic_rays, wing_steps
+from ohana.rules.population import Population
 from ohana.rules.snowballs import find_snowballs
 from ohana.rules.telegraph_noise import MIN_READS
 from ohana.summary import Summary, summarise

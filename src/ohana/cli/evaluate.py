@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ohana.cli.common import OK, Parser, positive, run
+from ohana.cli.common import OK, Parser, positive, run, whole
 from ohana.cli.progress import show_progress
 
 if TYPE_CHECKING:
@@ -64,14 +64,14 @@ def parser() -> Parser:
     added.add_argument(
         "--events", type=positive, metavar="N", help="events of each class (default: 400)"
     )
-    added.add_argument("--seed", type=index, metavar="S", help="makes a run repeatable")
+    added.add_argument("--seed", type=whole, metavar="S", help="makes a run repeatable")
     added.add_argument(
         "--model", metavar="FILE", help="network to use besides the rules (not in this version)"
     )
     options.add_argument("--input", metavar="PATH", help="exposure for --inject or --compare")
     options.add_argument("--config", metavar="FILE", help="settings of detection, or a preset")
     options.add_argument(
-        "--integration", type=index, default=0, metavar="I", help="the one to look at (default: 0)"
+        "--integration", type=whole, default=0, metavar="I", help="the one to look at (default: 0)"
     )
     options.add_argument(
         "--output",
@@ -80,13 +80,6 @@ def parser() -> Parser:
     )
     options.add_common()
     return options
-
-
-def index(text: str) -> int:
-    """Read a number of at least 0 from the command line."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"wanted a whole number of at least 0, got {text!r}")
-    return int(text)
 
 
 def sigma(text: str) -> float:
@@ -142,8 +135,9 @@ def wrong_usage(arguments: argparse.Namespace) -> str | None:
 def _against_truth(arguments: argparse.Namespace) -> int:
     from ohana.cli.scores import confusion_table, quality_table, score_table
     from ohana.evaluate import evaluate_prediction, save_evaluation
+    from ohana.evaluate.peers import wanted_peers
 
-    names = _wanted_peers(arguments.compare) if arguments.compare else []
+    names = wanted_peers(arguments.compare) if arguments.compare else []
     folder = Path(arguments.prediction)
     output = Path(arguments.output or folder)
     found = evaluate_prediction(
@@ -168,12 +162,6 @@ def _warn_of_strangers(found: Evaluation) -> None:
             f"not one of {detected} detections belongs to one of {detectable} detectable events: "
             "is this the truth of another exposure?"
         )
-
-
-def _wanted_peers(names: str) -> list[str]:
-    from ohana.evaluate.peers import wanted_peers
-
-    return wanted_peers(names)
 
 
 def _compared(arguments: argparse.Namespace, names: list[str], output: Path) -> None:

@@ -32,7 +32,6 @@ key                 content
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,10 +45,13 @@ from ohana.evaluate.judging import Injected, offsets_of
 from ohana.evaluate.limits import READ_TOLERANCE
 from ohana.files import make_folder, replacing
 from ohana.labels import Label
+from ohana.plain import plain
 
 if TYPE_CHECKING:
     from ohana.evaluate.recovery import Recovery
 
+#: Digits of all numbers.
+DIGITS = 5
 #: Dots per inch of the page of plots.
 DPI = 110
 
@@ -79,22 +81,21 @@ def recovery_content(recovery: Recovery) -> dict[str, Any]:
     """Return everything that was measured as plain values, None for what is not known."""
     reads, height, width = recovery.shape
     regions = recovery.regions
-    return _plain(
-        {
-            "ohana": __version__,
-            "source": str(recovery.source),
-            "shape": [reads, height, width],
-            "gain": recovery.facts.gain,
-            "settings": recovery.settings.model_dump(),
-            "classes": {label.key: _class(recovery, label) for label in recovery.by_charge},
-            "regions": {"kind": regions.kind, "rows": regions.rows, "cols": regions.cols},
-            "changes": recovery.changes._asdict(),
-            "false_alarms": _false_alarms(recovery),
-            "events": [event._asdict() | {"label": event.label.key} for event in recovery.events],
-            "notices": list(recovery.notices),
-            "seconds": round(recovery.seconds, 2),
-        }
-    )
+    content = {
+        "ohana": __version__,
+        "source": str(recovery.source),
+        "shape": [reads, height, width],
+        "gain": recovery.facts.gain,
+        "settings": recovery.settings.model_dump(),
+        "classes": {label.key: _class(recovery, label) for label in recovery.by_charge},
+        "regions": {"kind": regions.kind, "rows": regions.rows, "cols": regions.cols},
+        "changes": recovery.changes._asdict(),
+        "false_alarms": _false_alarms(recovery),
+        "events": [event._asdict() | {"label": event.label.key} for event in recovery.events],
+        "notices": list(recovery.notices),
+        "seconds": round(recovery.seconds, 2),
+    }
+    return plain(content, DIGITS)
 
 
 def _class(recovery: Recovery, label: Label) -> dict[str, Any]:
@@ -165,16 +166,3 @@ def _false_alarms(recovery: Recovery) -> dict[str, Any] | None:
             "noise_per_mpix": alarms.noise,
         },
     }
-
-
-def _plain(value: Any) -> Any:
-    """Return plain lists and numbers of five digits, None for what is not finite."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return float(f"{value:.5g}") if math.isfinite(value) else None
-    return value

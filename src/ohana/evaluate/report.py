@@ -64,6 +64,7 @@ from ohana.evaluate.reliability import Reliability
 from ohana.evaluate.scores import ClassScore, Evaluation
 from ohana.files import make_folder, replacing
 from ohana.labels import Label
+from ohana.plain import plain
 
 
 def save_evaluation(evaluation: Evaluation, folder: str | Path) -> list[Path]:
@@ -112,9 +113,9 @@ def _class(score: ClassScore, evaluation: Evaluation) -> dict[str, Any]:
         "split": score.split,
         "merged": score.merged,
         "rates": {
-            "injected_per_cm2_s": _number(score.injected / exposure),
-            "detected_per_cm2_s": _number(score.detected / exposure),
-            "false_per_mpix_read": _number(score.false / evaluation.megapixel_reads),
+            "injected_per_cm2_s": plain(score.injected / exposure),
+            "detected_per_cm2_s": plain(score.detected / exposure),
+            "false_per_mpix_read": plain(score.false / evaluation.megapixel_reads),
         },
         "completeness_against": {name: _bins(bins) for name, bins in score.complete.items()},
         "purity_against": {name: _bins(bins) for name, bins in score.pure.items()},
@@ -126,8 +127,8 @@ def _class(score: ClassScore, evaluation: Evaluation) -> dict[str, Any]:
         },
         "footprint_iou": {
             "count": len(score.overlaps),
-            "median": _number(np.median(score.overlaps) if score.overlaps else np.nan),
-            "mean": _number(np.mean(score.overlaps) if score.overlaps else np.nan),
+            "median": plain(np.median(score.overlaps) if score.overlaps else np.nan),
+            "mean": plain(np.mean(score.overlaps) if score.overlaps else np.nan),
             "histogram": np.histogram(score.overlaps, 20, (0, 1))[0].tolist(),
         },
     }
@@ -136,20 +137,20 @@ def _class(score: ClassScore, evaluation: Evaluation) -> dict[str, Any]:
 def _limits(pixels: PixelScore) -> dict[str, Any]:
     return {
         "cosmic_ray_pixels": _bins(pixels.rays),
-        "false_pixels_per_million": _number(pixels.false),
-        "expected_false_pixels_per_million": _number(pixels.expected_false),
+        "false_pixels_per_million": plain(pixels.false),
+        "expected_false_pixels_per_million": plain(pixels.expected_false),
         "telegraph": _bins(pixels.telegraph),
-        "telegraph_false_per_million": _number(pixels.telegraph_false),
+        "telegraph_false_per_million": plain(pixels.telegraph_false),
         "telegraph_as_cosmic_ray": plain_bin(pixels.telegraph_as_cosmic_ray),
     }
 
 
 def _reliability(result: Reliability) -> dict[str, Any]:
     return {
-        "expected_calibration_error": _number(result.error),
-        "by_chance": _number(result.chance),
+        "expected_calibration_error": plain(result.error),
+        "by_chance": plain(result.chance),
         "bins": [
-            {"from": each.low, "to": each.high, "mean_confidence": _number(each.mean)}
+            {"from": each.low, "to": each.high, "mean_confidence": plain(each.mean)}
             | _part(each.real, each.count)
             for each in result.bins
         ],
@@ -162,22 +163,17 @@ def _bins(bins: Sequence[Bin]) -> list[dict[str, Any]]:
 
 def plain_bin(each: Bin) -> dict[str, Any]:
     """Return a bin as plain numbers."""
-    edges = {"from": _number(each.low), "to": _number(each.high)}
-    rest = {"few": each.few, "expected": _number(each.expected_fraction)}
+    edges = {"from": plain(each.low), "to": plain(each.high)}
+    rest = {"few": each.few, "expected": plain(each.expected_fraction)}
     return edges | _part(each.found, each.count) | rest
 
 
 def _part(found: int, count: int) -> dict[str, Any]:
     low, high = interval(found, count)
     fraction = found / count if count else np.nan
-    parts = {"fraction": _number(fraction), "low": _number(low), "high": _number(high)}
+    parts = {"fraction": plain(fraction), "low": plain(low), "high": plain(high)}
     return {"count": count, "found": found} | parts
 
 
 def _matrix(counts: np.ndarray) -> dict[str, Any]:
     return {"classes": [label.key for label in Label], "counts": counts.tolist()}
-
-
-def _number(value: float | np.floating) -> float | None:
-    """Return six digits of a number, None where it is not finite."""
-    return float(f"{value:.6g}") if np.isfinite(value) else None

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-from scipy import ndimage, stats
+from scipy import ndimage
 
 from ohana.config import DetectorConfig
 from ohana.events import Event, PixelMaps, Steps
 from ohana.labels import Label
 from ohana.linking import MOST_READS
+from ohana.rules.population import Population, event_confidence, measure_population
 
 #: A fall of at least this fraction of a rise means that the rise was not charge.
 FALL = 0.5
@@ -19,30 +18,6 @@ FALL = 0.5
 WING = 4
 WING_READS = 16
 WING_FACTOR = 2.0
-#: Significances between which the best step of a pixel is noise, nearly always: they tell how
-#: often noise passes the threshold.
-NOISE_BAND = (3.5, 4.0)
-#: Events so far above the threshold, in sigma, are real, nearly always: they tell how many real
-#: ones there are for each sigma.
-REAL_BAND = (0.5, 4.0)
-#: Confidence never exceeds this: not all that is false is noise.
-MOST_CONFIDENT = 0.98
-
-
-class Population(NamedTuple):
-    """How frequent events of noise and of charge are in an exposure: events of one pixel, of more.
-
-    Attributes
-    ----------
-    noise : tuple of float
-        Events that noise makes, times this is their density per sigma at a significance where
-        the normal distribution has density one.
-    real : tuple of float
-        Real events per sigma near the threshold.
-    """
-
-    noise: tuple[float, float]
-    real: tuple[float, float]
 
 
 def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
@@ -171,74 +146,6 @@ def _once_per_pixel(
     # The sort is stable: of equal entries the first comes first.
     keep[order[repeated]] = False
     return steps.select(keep), group[keep]
-
-
-def measure_population(
-    significance: np.ndarray, size: np.ndarray, best: np.ndarray, config: DetectorConfig
-) -> Population:
-    """Measure how many events noise makes, and how many are real, from what is seen.
-
-    The density of false ones follows the Gaussian, its height measured below the threshold.
-    Chance neighbours make false events of several pixels as much rarer as they are rare. The
-    density of real events is taken to be the same at all significances near the threshold, and
-    measured a little above it.
-
-    Parameters
-    ----------
-    significance : ndarray, shape (n,)
-        Of the most significant pixel of each event [sigma].
-    size : ndarray of int, shape (n,)
-        Pixels of each event.
-    best : ndarray, shape (H, W)
-        Significance of the best step of every pixel [sigma].
-    config : DetectorConfig
-        ``sigma_threshold`` and ``neighbour_threshold`` act here.
-    """
-    low, high = NOISE_BAND
-    tries = np.sum((best >= low) & (best < high)) / (stats.norm.sf(low) - stats.norm.sf(high))
-    beside = 8 * stats.norm.sf(config.neighbour_threshold)
-    bottom, top = (config.sigma_threshold + above for above in REAL_BAND)
-    noise, real = [], []
-    for kind, rarity in ((size == 1, 1.0), (size > 1, beside)):
-        noise.append(float(tries * rarity))
-        seen = np.sum(kind & (significance >= bottom) & (significance < top))
-        by_chance = noise[-1] * (stats.norm.sf(bottom) - stats.norm.sf(top))
-        # Half an event stands for those that an empty band may hide.
-        real.append(float((max(seen - by_chance, 0.0) + 0.5) / (top - bottom)))
-    return Population((noise[0], noise[1]), (real[0], real[1]))
-
-
-def event_confidence(
-    significance: np.ndarray, size: np.ndarray, population: Population
-) -> np.ndarray:
-    """Probability that events are real, from how many of their kind noise would make.
-
-    The local false discovery rate (Efron 2008, Stat. Sci. 23, 1) of events of one pixel, and of
-    more.
-
-    Parameters
-    ----------
-    significance : ndarray, shape (n,)
-        Of the most significant pixel of each event [sigma].
-    size : ndarray of int, shape (n,)
-        Pixels of each event.
-    population : Population
-        How frequent noise and charge are.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        0 to `MOST_CONFIDENT`.
-
-    Examples
-    --------
-    >>> usual = Population(noise=(1e6, 1.0), real=(3.0, 3.0))
-    >>> event_confidence(np.array([5.0, 7.0]), np.ones(2), usual).round(3)
-    array([0.655, 0.98 ])
-    """
-    several = np.asarray(size > 1, int)
-    noise, real = np.array(population.noise)[several], np.array(population.real)[several]
-    return MOST_CONFIDENT * real / (real + noise * stats.norm.pdf(significance))
 
 
 def _dominant_read(steps: Steps, group: np.ndarray, start: np.ndarray) -> np.ndarray:
