@@ -90,8 +90,8 @@ def analyse(
     )
     scanned = scan(ramps, model, quick=True)
     steps, rate = find_steps(ramps, flat.dof, scanned, model, config)
-    maps = _maps(block, noise, scanned, rate, steps)
-    index, fit = find_telegraph_noise(ramps, flat, steps, model, gain, config)
+    index, fit, flicker = find_telegraph_noise(ramps, flat, steps, model, gain, config)
+    maps = _maps(block, noise, scanned, (rate, flicker), steps)
     if len(index):
         steps = without_levels(ramps, flat.dof, index, fit, model, config, steps)
         maps.transition_count.ravel()[index] = fit.transitions
@@ -114,8 +114,18 @@ def compile_kernels(log: logging.Logger) -> None:
     log.info(f"compiled in {time.perf_counter() - start:.0f} s")
 
 
-def _maps(block: Block, noise: Noise, scanned: Scan, rate: np.ndarray, steps: Steps) -> PixelMaps:
-    """Collect the per-pixel maps of a block; ``steps.col`` counts pixels along the block."""
+def _maps(
+    block: Block,
+    noise: Noise,
+    scanned: Scan,
+    measured: tuple[np.ndarray, np.ndarray],
+    steps: Steps,
+) -> PixelMaps:
+    """Collect the per-pixel maps of a block; ``steps.col`` counts pixels along the block.
+
+    ``measured`` is rate and flicker of each pixel.
+    """
+    rate, flicker = measured
     shape = block.stop.shape
     temporal = temporal_features(steps, block.stop.ravel())
 
@@ -125,11 +135,13 @@ def _maps(block: Block, noise: Noise, scanned: Scan, rate: np.ndarray, steps: St
     return PixelMaps(
         rate=plane(rate),
         noise=plane(np.sqrt(noise.variance)),
+        neighbour_noise=plane(np.sqrt(noise.typical)),
         shot=plane(noise.shot),
         dof=plane(noise.dof),
         best_step=plane(scanned.up_step),
         best_significance=plane(gaussian(scanned.up_sigma, noise.dof.ravel())),
         best_read=plane(scanned.up_read, np.int32),
+        flicker=plane(np.maximum(flicker, 0.0)),
         first_usable=np.zeros(shape, np.int32),
         stop=block.stop,
         first_appearance=plane(temporal.first_appearance, np.int32),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -70,12 +70,16 @@ class PixelMaps:
         Count rate [DN per frame time], steps left out; NaN where it cannot be measured.
     noise : ndarray of float32
         Read noise of one frame [DN].
+    neighbour_noise : ndarray of float32
+        Typical read noise of the pixels around [DN].
     shot : ndarray of float32
         Poisson variance per frame time [DN^2].
     dof : ndarray of float32
         Degrees of freedom behind the noise.
     best_step, best_significance, best_read : ndarray
         Most significant upward step: amplitude [DN], significance [sigma], read (-1: none).
+    flicker : ndarray of float32
+        How unsteady the ramp is without its hits, 0 for a quiet one: see `ohana.rules.screen`.
     first_usable, stop : ndarray of int32
         First read that can be used, and first saturated read (T where there is none).
     first_appearance, persistence_count, transition_count : ndarray of int32
@@ -86,11 +90,13 @@ class PixelMaps:
 
     rate: np.ndarray
     noise: np.ndarray
+    neighbour_noise: np.ndarray
     shot: np.ndarray
     dof: np.ndarray
     best_step: np.ndarray
     best_significance: np.ndarray
     best_read: np.ndarray
+    flicker: np.ndarray
     first_usable: np.ndarray
     stop: np.ndarray
     first_appearance: np.ndarray
@@ -98,6 +104,10 @@ class PixelMaps:
     transition_count: np.ndarray
     max_intensity: np.ndarray
     intensity_variance: np.ndarray
+
+    def cut(self, rows: slice, cols: slice) -> PixelMaps:
+        """Return the maps of a window."""
+        return PixelMaps(*(getattr(self, f.name)[rows, cols] for f in fields(self)))
 
 
 @dataclass(frozen=True)

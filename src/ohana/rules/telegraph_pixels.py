@@ -44,7 +44,7 @@ def find_telegraph_noise(
     model: Differences,
     gain: float,
     config: DetectorConfig,
-) -> tuple[np.ndarray, TelegraphFit]:
+) -> tuple[np.ndarray, TelegraphFit, np.ndarray]:
     """Find the ramps of a block that jump between levels.
 
     Parameters
@@ -68,17 +68,20 @@ def find_telegraph_noise(
         Ramps with telegraph noise.
     fit : TelegraphFit
         Their level models.
+    flicker : ndarray of float32, shape (n,)
+        How unsteady each ramp is without its hits, from `ohana.rules.screen.screen`.
     """
     typical, spread = np.sqrt(noise.typical), _spread(noise)
     scale = np.log(np.maximum(np.nan_to_num(ramps.variance / noise.typical, nan=1.0), 1e-6))
     noisy = scale > NOISY * 2 * spread
     sigma = np.where(noisy, typical, np.sqrt(ramps.variance))
-    candidate = screen(ramps.data, ramps.stop, sigma, noise.rate, model, gain) > CANDIDATE
+    flicker = screen(ramps.data, ramps.stop, sigma, noise.rate, model, gain)
     # Hits make a ramp look unsteady: look again without them.
-    hit = np.intersect1d(np.flatnonzero(candidate), steps.col)
+    hit = np.intersect1d(np.flatnonzero(flicker > CANDIDATE), steps.col)
     some = ramps.select(hit)
     rest = some.data - _risen(steps, hit, len(ramps.data))
-    candidate[hit] = screen(rest, some.stop, sigma[hit], noise.rate[hit], model, gain) > CANDIDATE
+    flicker[hit] = screen(rest, some.stop, sigma[hit], noise.rate[hit], model, gain)
+    candidate = flicker > CANDIDATE
     candidate[steps.col[steps.amplitude < 0]] = True
     index = np.flatnonzero(candidate & np.isfinite(typical))
     some = ramps.select(index)
@@ -88,7 +91,7 @@ def find_telegraph_noise(
         some.data, some.stop, typical[index], rate, model, gain, config, spread
     )
     columns = (values[..., fit.accepted] for values in fit)
-    return index[fit.accepted], TelegraphFit(*columns)
+    return index[fit.accepted], TelegraphFit(*columns), flicker
 
 
 def _spread(noise: Noise) -> float:
