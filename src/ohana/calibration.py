@@ -1,0 +1,150 @@
+"""How sure an event is that the rules, the network or both have seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, astuple, dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import special
+
+from ohana.errors import OhanaError
+from ohana.labels import Label
+
+#: Log-odds beyond this say no more: neither opinion is that certain of its own error.
+MOST_LOG_ODDS = 7.0
+
+
+class Evidence(NamedTuple):
+    """What both opinions hold of n events; arrays of shape (n,).
+
+    Attributes
+    ----------
+    rules : ndarray
+        Confidence of the rules, NaN where they have not found the event.
+    score : ndarray
+        Log-odds that the network gives the pixels and reads of the event, found or not.
+    seen : ndarray of bool
+        The network has found the event.
+    pixels : ndarray of int
+        Its pixels.
+    """
+
+    rules: np.ndarray
+    score: np.ndarray
+    seen: np.ndarray
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """Weights of a logistic model; each multiplies one column of `inputs`.
+
+    As it stands, nothing is fitted: the log-odds of the rules, and half of those of the network.
+
+    Attributes
+    ----------
+    base : float
+        Of 1.
+    rules, by_rules : float
+        Of the log-odds of the rules' confidence, and of their having found the event.
+    score, by_network : float
+        Of the network's log-odds, and of its having found the event.
+    log_pixels : float
+        Of the natural logarithm of the number of pixels.
+    """
+
+    base: float = 0.0
+    rules: float = 1.0
+    by_rules: float = 0.0
+    score: float = 0.5
+    by_network: float = 0.0
+    log_pixels: float = 0.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Probability that an event is real and of its class, from both opinions.
+
+    Examples
+    --------
+    >>> evidence = Evidence(
+    ...     rules=np.array([0.9, np.nan]),
+    ...     score=np.array([4.0, 4.0]),
+    ...     seen=np.array([True, True]),
+    ...     pixels=np.array([1, 5]),
+    ... )
+    >>> Calibration().apply(Label.COSMIC_RAY, evidence).round(3)
+    array([0.985, 0.881])
+    >>> Calibration.from_dict(Calibration().as_dict()) == Calibration()
+    True
+    """
+
+    cosmic_ray: Logistic = Logistic()
+    telegraph_noise: Logistic = Logistic()
+    snowball: Logistic = Logistic()
+
+    def apply(self, label: Label, evidence: Evidence) -> np.ndarray:
+        """Return the probability that events of one class are real, shape (n,)."""
+        return special.expit(inputs(evidence) @ astuple(getattr(self, label.key)))
+
+    def as_dict(self) -> dict[str, dict[str, float]]:
+        """Return plain numbers for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: object) -> Calibration:
+        """Return what `as_dict` gave.
+
+        Raises
+        ------
+        OhanaError
+            A class or weight is missing, unknown, or no finite number.
+        """
+        models = _table(values, "calibration", [f.name for f in fields(cls)])
+        names = [f.name for f in fields(Logistic)]
+        return cls(
+            **{
+                label: Logistic(
+                    **{
+                        name: _number(value, f"calibration.{label}.{name}")
+                        for name, value in _table(model, f"calibration.{label}", names).items()
+                    }
+                )
+                for label, model in models.items()
+            }
+        )
+
+
+def inputs(evidence: Evidence) -> np.ndarray:
+    """Return what the weights of `Logistic` multiply, in their order, shape (n, 6)."""
+    found = np.isfinite(evidence.rules)
+    own = _limited(special.logit(np.where(found, evidence.rules, 0.5).astype(float)))
+    return np.column_stack(
+        [
+            np.ones(len(found)),
+            own,
+            found,
+            _limited(evidence.score),
+            evidence.seen,
+            np.log(evidence.pixels),
+        ]
+    )
+
+
+def _limited(log_odds: np.ndarray) -> np.ndarray:
+    return np.clip(log_odds, -MOST_LOG_ODDS, MOST_LOG_ODDS)
+
+
+def _table(values: object, what: str, names: list[str]) -> Mapping[str, Any]:
+    if not isinstance(values, Mapping) or set(values) != set(names):
+        got = sorted(map(str, values)) if isinstance(values, Mapping) else type(values).__name__
+        raise OhanaError(f"{what}: wanted {', '.join(names)}, got {got}")
+    return values
+
+
+def _number(value: object, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise OhanaError(f"{what}: wanted a finite number, got {value!r}")
+    return float(value)
