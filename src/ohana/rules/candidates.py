@@ -13,7 +13,7 @@ from ohana.differences import Differences
 from ohana.events import PixelMaps, Steps
 from ohana.linking import MOST_READS
 from ohana.rules.cores import GROWTH_READS, RING_WIDTH, SAME, Core
-from ohana.rules.halo import FOOTPRINT_SIGMA, Profile, radial_profile, with_later
+from ohana.rules.halo import FOOTPRINT_SIGMA, Profile, footprint, radial_profile, with_later
 from ohana.walk import Source
 
 #: How much further than steps of single pixels a halo may be seen: in core radii, and pixels.
@@ -44,7 +44,7 @@ class View(NamedTuple):
     """A candidate seen in a window of the array; maps of the window's shape.
 
     ``distance`` is from the centre; ``core``, ``own`` and ``profiles`` are as in
-    `ohana.rules.halo.footprint`.
+    `ohana.rules.halo.footprint`, which gives ``member``.
     """
 
     window: tuple[slice, slice]
@@ -53,6 +53,7 @@ class View(NamedTuple):
     core: np.ndarray
     own: np.ndarray
     profiles: tuple[Profile, Profile]
+    member: np.ndarray
 
 
 def look_at(core: Core, others: list[Core], scene: Scene) -> View:
@@ -105,7 +106,9 @@ def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
     halo = own & ~full
     landed = radial_profile(distance, look, halo, disk.radius, scene.gain)
     total = with_later(landed, distance, look, halo, disk.radius + RING_WIDTH)
-    return View(window, look, distance, inside & (stop >= core.read), own, (landed, total))
+    inside &= stop >= core.read
+    member = footprint(distance, look, (landed, total), inside, own, scene.gain)
+    return View(window, look, distance, inside, own, (landed, total), member)
 
 
 def halo_radius(core: Core, view: View) -> float:

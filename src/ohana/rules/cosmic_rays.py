@@ -114,7 +114,7 @@ def find_cosmic_rays(
     steps, group = steps.select(bright), group[bright]
     steps, group = _join_neighbours(steps, group, maps, config)
     order = np.lexsort((steps.read, -steps.amplitude, group))
-    steps, group = _once_per_pixel(steps.select(order), group[order], maps.stop.shape)
+    steps, group = once_per_pixel(steps.select(order), group[order], maps.stop.shape)
     start = np.flatnonzero(np.diff(group, prepend=-1))
     size = np.diff(start, append=len(group))
     significance = steps.significance[:0]
@@ -125,9 +125,9 @@ def find_cosmic_rays(
     confidence = event_confidence(significance, size, population)
     keep = steps.amplitude[start] >= config.cosmic_ray_min_intensity
     keep &= (size >= config.min_anomaly_pixels) & (confidence >= config.min_confidence)
-    first_frame = _dominant_read(steps, group, start)
+    first_frame = dominant_read(steps, group, start)
     events = [
-        _event(Steps(*(column[first:last] for column in steps)), int(read), float(sure), config)
+        ray_event(Steps(*(column[first:last] for column in steps)), int(read), float(sure), config)
         for first, last, read, sure in zip(
             start[keep], (start + size)[keep], first_frame[keep], confidence[keep], strict=True
         )
@@ -135,7 +135,7 @@ def find_cosmic_rays(
     return events, population
 
 
-def _once_per_pixel(
+def once_per_pixel(
     steps: Steps, group: np.ndarray, shape: tuple[int, int]
 ) -> tuple[Steps, np.ndarray]:
     """Keep the first step of each pixel in each group; groups must be sorted and stay so."""
@@ -148,8 +148,18 @@ def _once_per_pixel(
     return steps.select(keep), group[keep]
 
 
-def _dominant_read(steps: Steps, group: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Return the read that most of the significance of each group speaks for."""
+def dominant_read(steps: Steps, group: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Return the read that most of the significance of each group speaks for.
+
+    Parameters
+    ----------
+    steps : Steps
+        n steps.
+    group : ndarray of int, shape (n,)
+        Ascending.
+    start : ndarray of int
+        First step of each group.
+    """
     weight = np.minimum(steps.significance.astype(np.float64), 1e3) ** 2
     order = np.lexsort((steps.read, group))
     vote = np.flatnonzero(
@@ -193,7 +203,7 @@ def _join_neighbours(
     return joined, np.concatenate([group, *groups])
 
 
-def _event(steps: Steps, first_frame: int, confidence: float, config: DetectorConfig) -> Event:
+def ray_event(steps: Steps, first_frame: int, confidence: float, config: DetectorConfig) -> Event:
     """Make one event of its steps, the strongest first."""
     extra: dict[str, object] = {
         "step_amplitude": float(steps.amplitude.sum()),

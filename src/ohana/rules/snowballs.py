@@ -17,7 +17,6 @@ from ohana.linking import dating_error
 from ohana.rules.candidates import Scene, View, halo_radius, look_at
 from ohana.rules.cores import GROWTH_READS, RING_WIDTH, Core, find_cores
 from ohana.rules.disks import EIGHT
-from ohana.rules.halo import footprint
 from ohana.walk import Source
 
 #: Place of the brightest part of the halo, outside the rim of the core [pixel].
@@ -69,8 +68,8 @@ def find_snowballs(
 
     def work(core: Core) -> tuple[Event | None, np.ndarray]:
         view = look_at(core, [other for other in cores if other is not core], scene)
-        member = footprint(view.distance, view.look, view.profiles, view.core, view.own, scene.gain)
-        return _judge(core, view, member, scene), _claim(core, view, member, scene)
+        event = judge(core, view, scene, config.snowball_min_confidence)
+        return event, _claim(core, view, scene)
 
     with ThreadPoolExecutor(config.threads or os.cpu_count()) as pool:
         for event, claim in pool.map(work, cores):
@@ -80,9 +79,21 @@ def find_snowballs(
     return events, claimed
 
 
-def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | None:
-    """Make an event of a candidate, unless it fails a test."""
-    config, disk, look = scene.config, core.disk, view.look
+def judge(core: Core, view: View, scene: Scene, least: float) -> Event | None:
+    """Make an event of a candidate, unless it fails a test.
+
+    Parameters
+    ----------
+    core : Core
+        The candidate.
+    view : View
+        Its surroundings, from `ohana.rules.candidates.look_at`.
+    scene : Scene
+        What it is judged by.
+    least : float
+        Confidence that it needs.
+    """
+    config, disk, look, member = scene.config, core.disk, view.look, view.member
     outside = view.distance - disk.radius
     known = np.isfinite(look.error) & view.own
     known &= scene.stop[view.window] != core.read
@@ -111,7 +122,7 @@ def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | 
     base, per_contrast, per_circularity = CONFIDENCE
     score = base + per_contrast * np.log10(contrast) + per_circularity * disk.circularity
     confidence = float(special.expit(score))
-    if confidence < config.snowball_min_confidence:
+    if confidence < least:
         return None
     measured: dict[str, object] = {
         "core_radius": disk.radius,
@@ -121,11 +132,11 @@ def _judge(core: Core, view: View, member: np.ndarray, scene: Scene) -> Event | 
         "halo_level": brightest,
         "halo_significance": evidence,
         "contrast": contrast,
-        "trailed": _trailed(core, view, member),
+        "trailed": _trailed(core, view),
         "cut_by_edge": disk.cut,
         "saturated": bool((scene.stop[view.window][view.core] == core.read).any()),
     }
-    return _event(core.read, view, member, confidence, measured)
+    return _event(core.read, view, confidence, measured)
 
 
 def _shines(core: Core, view: View, ring: np.ndarray, scene: Scene) -> bool:
@@ -156,11 +167,10 @@ def _swept(scene: Scene) -> float:
 def _event(
     read: int,
     view: View,
-    member: np.ndarray,
     confidence: float,
     measured: dict[str, object],
 ) -> Event:
-    rows, cols = np.nonzero(member)
+    rows, cols = np.nonzero(view.member)
     with np.errstate(invalid="ignore"):
         significance = np.where(np.isfinite(view.look.error), view.look.significance, 0.0)
     return Event(
@@ -168,27 +178,27 @@ def _event(
         (rows + view.window[0].start).astype(np.int32),
         (cols + view.window[1].start).astype(np.int32),
         np.full(len(rows), read, np.int32),
-        view.look.amplitude[member].astype(np.float32),
-        significance[member].astype(np.float32),
+        view.look.amplitude[view.member].astype(np.float32),
+        significance[view.member].astype(np.float32),
         read,
         confidence,
         extra=measured,
     )
 
 
-def _trailed(core: Core, view: View, member: np.ndarray) -> bool:
+def _trailed(core: Core, view: View) -> bool:
     """Tell whether pixels far above the profile reach out from the core."""
     variance = view.look.error**2 + view.profiles[0].at(view.distance)
     with np.errstate(invalid="ignore"):
         excess = view.look.amplitude - view.profiles[0].at(view.distance) > 10 * np.sqrt(variance)
-    excess &= member & view.own
+    excess &= view.member & view.own
     joined, _ = ndimage.label(excess | view.core, EIGHT)
     beside = np.isin(joined, np.unique(joined[view.core])) & ~view.core
     radius = core.disk.radius
     return bool(view.distance[beside].max(initial=0.0) > radius + max(TRAIL * radius, 2.0))
 
 
-def _claim(core: Core, view: View, member: np.ndarray, scene: Scene) -> np.ndarray:
+def _claim(core: Core, view: View, scene: Scene) -> np.ndarray:
     """Tell the steps that a snowball accounts for."""
     steps, (rows, cols) = scene.steps, view.window
     inside = (steps.row >= rows.start) & (steps.row < rows.stop)
@@ -198,7 +208,7 @@ def _claim(core: Core, view: View, member: np.ndarray, scene: Scene) -> np.ndarr
     row, col = here.row - rows.start, here.col - cols.start
     since = here.read - core.read
     landing = np.abs(since) <= np.maximum(dating_error(here, scene.maps.noise), 1)
-    landing &= member[row, col]
+    landing &= view.member[row, col]
     outside = view.distance[row, col] - core.disk.radius
     swept = outside <= _swept(scene)
     brightest = float(view.profiles[0].level.max(initial=0.0))

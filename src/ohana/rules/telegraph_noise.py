@@ -231,6 +231,11 @@ def describe(
 
 def acceptable(fit: TelegraphFit, config: DetectorConfig) -> np.ndarray:
     """Tell which fits are telegraph noise within the limits of the settings."""
+    return within_limits(fit, config) & (fit.confidence >= config.rtn_min_confidence)
+
+
+def within_limits(fit: TelegraphFit, config: DetectorConfig) -> np.ndarray:
+    """Tell which fits meet all limits of the settings but that of the confidence."""
     amplitude, frequency = config.rtn_amplitude_range, config.rtn_frequency_range
     return (
         (fit.n_levels > 1)
@@ -241,6 +246,5 @@ def acceptable(fit: TelegraphFit, config: DetectorConfig) -> np.ndarray:
         & (fit.frequency >= frequency[0])
         & (fit.frequency <= frequency[1])
         & (fit.fit_quality >= config.rtn_fit_quality_threshold)
-        & (fit.confidence >= config.rtn_min_confidence)
         & (fit.significance >= config.sigma_threshold)
     )

@@ -1,6 +1,6 @@
 """The network: the only part of the package that needs PyTorch."""
 
-try:
-    import torch as _torch  # noqa: F401
-except ImportError as error:
-    raise ImportError("ohana.unet needs PyTorch: pip install 'ohana[unet]'") from error
+from importlib.util import find_spec
+
+if find_spec("torch") is None:
+    raise ImportError("ohana.unet needs PyTorch: pip install 'ohana[unet]'")
