@@ -1,0 +1,84 @@
+"""An exposure of a training set as a ramp, so that it goes the way of any exposure on disk."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from ohana.ramp import Facts, Ramp
+from ohana.simulate.config import SimulationConfig
+from ohana.training.store import load_array, load_reference, open_array
+from ohana.walk import Source
+
+
+class StoredPlanes:
+    """The reads of an exposure, put together from its patches; stands in for `Planes`.
+
+    Parameters
+    ----------
+    patches : zarr.Array of uint16, shape (P, T, h, w)
+        Patches that cover the array.
+    corners : ndarray of int, shape (P, 2)
+        Their first rows and columns.
+    kept : int, optional
+        Patches that stay in memory; two rows of them if absent, for reading row blocks.
+    """
+
+    def __init__(self, patches: zarr.Array, corners: np.ndarray, kept: int | None = None) -> None:
+        self.patches, self.corners = patches, corners
+        _, self.reads, *self.size = patches.shape
+        height, width = corners.max(axis=0) + self.size
+        self.shape = int(height), int(width)
+        kept = 2 * len(np.unique(corners[:, 1])) if kept is None else kept
+        self._patch = lru_cache(kept)(lambda p: np.asarray(self.patches[p]))
+
+    def __len__(self) -> int:
+        return self.reads
+
+    def read(self, rows: slice = slice(None), cols: slice = slice(None)) -> np.ndarray:
+        """Return all reads of a window as float32 (T, rows, cols) [DN]."""
+        (top, bottom, _), (left, right, _) = (
+            cut.indices(size) for cut, size in zip((rows, cols), self.shape, strict=True)
+        )
+        out = np.empty((self.reads, max(bottom - top, 0), max(right - left, 0)), np.float32)
+        for p, (row, col) in enumerate(self.corners.tolist()):
+            first, last = max(row, top), min(row + self.size[0], bottom)
+            start, stop = max(col, left), min(col + self.size[1], right)
+            if first < last and start < stop:
+                part = self._patch(p)[:, first - row : last - row, start - col : stop - col]
+                out[:, first - top : last - top, start - left : stop - left] = part
+        return out
+
+
+def stored_source(folder: Path, kept: int | None = None) -> Source:
+    """Return an exposure of a training set with its reference-pixel correction.
+
+    Parameters
+    ----------
+    folder : Path
+        Its group in the store, such as ``training.zarr/detector_0-00000-000``.
+    kept : int, optional
+        Patches that stay in memory, see `StoredPlanes`.
+
+    Raises
+    ------
+    KeyError, OSError, ValueError
+        If it is not complete.
+    """
+    group = zarr.open_group(folder, mode="r")
+    config = SimulationConfig.model_validate(group.attrs["simulation"])
+    facts = Facts(
+        gain=config.gain,
+        saturation=config.saturation,
+        frame_time=config.frame_time,
+        outputs=config.outputs,
+        border=config.border,
+        nframes=config.nframes,
+        groupgap=config.groupgap,
+    )
+    planes = StoredPlanes(open_array(group, "patches"), load_array(group, "corners"), kept)
+    ramp = Ramp(folder.name, folder, planes, config.read_times, facts)  # type: ignore[arg-type]
+    return Source(ramp, load_reference(group))
