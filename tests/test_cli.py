@@ -120,9 +120,9 @@ def test_mistakes_in_settings_are_listed_before_any_work(calls, tmp_path, capsys
     ]
 
 
-def test_a_network_is_refused(calls, capsys):
+def test_a_model_that_is_none_is_told_before_any_work(calls, capsys):
     assert main(["--input", "x.npy", "--model", "net.pth"]) == 1
-    assert "model net.pth: networks are not part of this version" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith("error: net.pth: wanted a model file, got")
     assert not calls
 
 
@@ -149,7 +149,7 @@ def test_predictor_takes_settings_in_any_form(tmp_path):
     path.write_text("sigma_threshold: 7")
     assert Predictor(config=path).config.sigma_threshold == 7
     assert Predictor(config=Predictor(config=path).config).config.sigma_threshold == 7
-    with pytest.raises(OhanaError, match="networks are not part of this version"):
+    with pytest.raises(OhanaError, match=r"net\.pth: wanted a model file, got"):
         Predictor(tmp_path / "net.pth")
 
 

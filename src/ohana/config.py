@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from ohana.labels import Label
+
 
 def setting(default: Any, stage: str, unit: str, description: str, **limits: Any) -> Any:
     """Return a model field that knows the stage it belongs to and its unit ("" for none)."""
@@ -201,6 +203,14 @@ class DetectorConfig(BaseModel):
         if bad:
             raise ValueError("; ".join(bad))
         return self
+
+    def least_confidence(self) -> dict[Label, float]:
+        """Return the confidence that an event of each class needs."""
+        return {
+            Label.COSMIC_RAY: self.min_confidence,
+            Label.TELEGRAPH_NOISE: self.rtn_min_confidence,
+            Label.SNOWBALL: self.snowball_min_confidence,
+        }
 
     def fingerprint(self, stages: Iterable[str] | None = None) -> str:
         """Return a hash of the settings that can change results.

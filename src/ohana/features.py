@@ -44,11 +44,12 @@ def _rounded(values: np.ndarray) -> np.ndarray:
 
 
 def read_features(path: Path) -> tuple[dict[str, np.ndarray], str] | None:
-    """Read maps and fingerprint; None if the file is not there or not whole."""
+    """Read maps and fingerprint; None if the file is not there, not whole or of other maps."""
     try:
         # Opened here, because numpy leaves a file open that it finds damaged.
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        return arrays, str(arrays["fingerprint"])
+        known = all(field.name in arrays for field in fields(PixelMaps))
+        return (arrays, str(arrays["fingerprint"])) if known else None
     except Exception:  # a damaged zip can raise nearly anything
         return None

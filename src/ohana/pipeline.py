@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ohana.blocks import BlockResult, analyse_block, compile_kernels, difference_model
 from ohana.border import border_mask
+from ohana.calibration import Calibration
 from ohana.catalog import write_catalogue
 from ohana.config import DetectorConfig
 from ohana.events import Event, PixelMaps, Steps, join_steps
@@ -38,11 +39,16 @@ from ohana.rules.cosmic_rays import charge_steps, find_cosmic_rays, wing_steps
 from ohana.rules.population import Population
 from ohana.rules.snowballs import find_snowballs
 from ohana.rules.telegraph_noise import MIN_READS
-from ohana.summary import Summary, summarise
+from ohana.summary import Summary, summarise, tell_sources
 from ohana.walk import Corrected, Source
+
+if TYPE_CHECKING:
+    from ohana.unet.weights import Network
 
 log = logging.getLogger("ohana")
 
+#: Fewest reads that a network looks at.
+NETWORK_READS = 4
 #: Called with the name of a stage, the parts done and the parts in all.
 Progress = Callable[[str, int, int], None]
 
@@ -62,6 +68,7 @@ def predict(
     *,
     processed: bool = True,
     progress: Progress | None = None,
+    network: Network | None = None,
 ) -> Summary:
     """Find the events of an exposure and write mask, catalogue and per-pixel features.
 
@@ -77,6 +84,8 @@ def predict(
         Write the corrected cube too.
     progress : callable, optional
         Called with the name of a stage, the parts done and the parts in all.
+    network : Network, optional
+        Looks for events besides the rules.
 
     Raises
     ------
@@ -91,13 +100,18 @@ def predict(
     files, notices = [], list(ramps[0].notes)
     if ramps[0].shape[0] < MIN_READS:
         notices.append(f"telegraph noise: needs {MIN_READS} reads, not looked for")
+    if network is not None and ramps[0].shape[0] < NETWORK_READS:
+        notices.append(f"network: needs {NETWORK_READS} reads, events by the rules alone")
+        network = None
     for ramp in ramps:
         name = ramp.name if len(ramps) == 1 else f"{ramp.name}_int{ramp.integration}"
         stem = output_dir / name
-        found, written, told = predict_ramp(ramp, stem, config, processed, tell)
+        found, written, told = predict_ramp(ramp, stem, config, processed, tell, network)
         events += [replace(event, integration=ramp.integration) for event in found.events]
         files += written
         notices += [notice for notice in told if notice not in notices]
+    if network is not None:
+        notices.append(tell_sources(events, config))
     mask = paint_mask(events, ramps[0].shape[1:])
     write_mask(output_dir / "prediction_mask.npy", mask)
     write_catalogue(output_dir / "detections.json", events)
@@ -124,7 +138,12 @@ def _median(values: np.ndarray) -> float:
 
 
 def predict_ramp(
-    ramp: Ramp, stem: Path, config: DetectorConfig, processed: bool, progress: Progress
+    ramp: Ramp,
+    stem: Path,
+    config: DetectorConfig,
+    processed: bool,
+    progress: Progress,
+    network: Network | None = None,
 ) -> tuple[Found, list[Path], list[str]]:
     """Find the events of one integration; writes features and, if wanted, the corrected cube."""
     cube_path = stem.with_name(f"{stem.name}_processed.npy")
@@ -140,7 +159,7 @@ def predict_ramp(
     new = processed and source.corrected is None
     place = writing_processed(cube_path, (reads - 1, height, width)) if new else nullcontext()
     with place as cube:
-        found = find_events(source, config, progress, cube)
+        found = find_events(source, config, progress, cube, network=network)
     # An older cube that stays beside these features must not be taken for theirs.
     ours = processed or source.corrected is not None
     mark = mark_of(cube_path, made_of) if ours else made_of
@@ -165,6 +184,7 @@ def find_events(
     progress: Progress,
     cube: Processed | None = None,
     population: Population | None = None,
+    network: Network | None = None,
 ) -> Found:
     """Find the events of one integration: all stages between reading and writing.
 
@@ -180,11 +200,35 @@ def find_events(
         Where to write the corrected reads.
     population : Population, optional
         How frequent noise and charge are, if that is known better than from this ramp.
+    network : Network, optional
+        Looks for events besides the rules.
     """
     steps, telegraph, maps = walk(source, config, cube, progress)
     events, population = link_events(source, steps, maps, config, progress, population)
     events += outside_snowballs(telegraph, events, maps.stop.shape)
+    if network is not None and len(source.ramp.planes) >= NETWORK_READS:
+        events = add_network(network, events, source, steps, maps, config, progress)
     return Found(events, maps, population)
+
+
+def add_network(
+    network: Network,
+    rules: list[Event],
+    source: Source,
+    steps: Steps,
+    maps: PixelMaps,
+    config: DetectorConfig,
+    progress: Progress,
+) -> list[Event]:
+    """Let the network look at the same reads, and merge what it sees with the rules' events."""
+    from ohana.merge import merge  # torch: only with a network
+    from ohana.unet.events import network_events
+    from ohana.unet.predict import look
+
+    opinion = look(source, steps, maps, network, config, progress)
+    seen = network_events(opinion, rules, source, steps, maps, config)
+    calibration = network.calibration or Calibration()
+    return merge(rules, seen, opinion, maps.noise, calibration, config)
 
 
 def walk(

@@ -12,6 +12,7 @@ from ohana.errors import OhanaError
 if TYPE_CHECKING:
     from ohana.cli.progress import Progress
     from ohana.pipeline import Summary
+    from ohana.unet.weights import Network
 
 
 class Predictor:
@@ -20,7 +21,8 @@ class Predictor:
     Parameters
     ----------
     model_path : str or Path, optional
-        Weights of a network. Not part of this version: only None (rules alone) is accepted.
+        Model file of a network to use besides the rules, or ``"pretrained"`` for the one that
+        ships with the package; rules alone if absent.
     config : DetectorConfig, str or Path, optional
         Settings, a YAML file with settings, or the name of a preset.
 
@@ -35,11 +37,7 @@ class Predictor:
         model_path: str | Path | None = None,
         config: DetectorConfig | str | Path | None = None,
     ) -> None:
-        if model_path is not None:
-            raise OhanaError(
-                f"model {model_path}: networks are not part of this version; "
-                "leave the model out to find events by rules"
-            )
+        self.network = None if model_path is None else load_model(model_path)
         self.config = config if isinstance(config, DetectorConfig) else load_config(config)
 
     def predict(
@@ -76,5 +74,28 @@ class Predictor:
         from ohana.pipeline import predict  # compiled kernels: only when there is work
 
         return predict(
-            Path(path), Path(output_dir), self.config, processed=processed, progress=progress
+            Path(path),
+            Path(output_dir),
+            self.config,
+            processed=processed,
+            progress=progress,
+            network=self.network,
         )
+
+
+def load_model(path: str | Path) -> Network:
+    """Load the network of a model file, or the one that ships with the package.
+
+    Raises
+    ------
+    OhanaError
+        The file is no model of this package, or what networks need is not installed.
+    """
+    try:
+        from ohana.unet.weights import load_network
+    except ImportError as error:
+        raise OhanaError(
+            f'model {path}: wanted PyTorch and safetensors (pip install "ohana[unet]"), '
+            f"got: {error}"
+        ) from error
+    return load_network(path)

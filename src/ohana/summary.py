@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ohana.config import DetectorConfig
 from ohana.events import Event
 from ohana.labels import Label
 from ohana.ramp import Facts, Ramp
@@ -21,6 +22,9 @@ FACTS = (
     ("outputs", ""),
     ("border", "px"),
 )
+
+#: Who can have found an event.
+SOURCES = ("rules", "unet", "both")
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,20 @@ class Summary:
             lines.append(f"{name:<16}{numbers}")
         lines += [f"  {path}" for path in self.files]
         return "\n".join([*lines, f"{self.seconds:.1f} s"])
+
+
+def tell_sources(events: Sequence[Event], config: DetectorConfig) -> str:
+    """Say how many events the rules and the network have found.
+
+    Doubted are events of the rules whose confidence, from both opinions, would not have sufficed.
+    """
+    number = {name: sum(event.source == name for event in events) for name in SOURCES}
+    least = config.least_confidence()
+    doubted = sum(e.source == "rules" and e.confidence < least[e.label] for e in events)
+    return (
+        f"events: {number['both']} found by rules and network, {number['rules']} by the rules "
+        f"alone (the network doubts {doubted}), {number['unet']} by the network alone"
+    )
 
 
 def summarise(events: Sequence[Event], ramps: Sequence[Ramp]) -> tuple[ClassSummary, ...]:

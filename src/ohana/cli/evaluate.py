@@ -66,7 +66,9 @@ def parser() -> Parser:
     )
     added.add_argument("--seed", type=whole, metavar="S", help="makes a run repeatable")
     added.add_argument(
-        "--model", metavar="FILE", help="network to use besides the rules (not in this version)"
+        "--model",
+        metavar="FILE",
+        help="network to use besides the rules: a model file, or pretrained",
     )
     options.add_argument("--input", metavar="PATH", help="exposure for --inject or --compare")
     options.add_argument("--config", metavar="FILE", help="settings of detection, or a preset")
@@ -194,7 +196,7 @@ def _injected(arguments: argparse.Namespace) -> int:
     )
     from ohana.predictor import Predictor
 
-    config = Predictor(arguments.model, arguments.config).config
+    predictor = Predictor(arguments.model, arguments.config)
     seed = arguments.seed
     if seed is None:
         seed = int(np.random.SeedSequence().generate_state(1)[0])
@@ -203,7 +205,9 @@ def _injected(arguments: argparse.Namespace) -> int:
     settings = InjectionSettings(**{k: value for k, value in wanted.items() if value is not None})
     output, rng = Path(arguments.output or "evaluation_outputs"), np.random.default_rng(seed)
     with show_progress(arguments.quiet) as progress:
-        recovery = inject_and_recover(arguments.input, output, config, settings, rng, progress)
+        recovery = inject_and_recover(
+            arguments.input, output, predictor.config, settings, rng, progress, predictor.network
+        )
     _tell(recovery_table(recovery), _listed(save_recovery(recovery, output)))
     return OK
 

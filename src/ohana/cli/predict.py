@@ -29,6 +29,7 @@ Written to the output folder (to one sub-folder for each exposure if there are s
 Examples:
   ohana-predict --demo
   ohana-predict --input dark.fits --output results
+  ohana-predict --input dark.fits --output results --model pretrained
   ohana-predict --input night/*.fits --config sensitive --no-processed
 
 Exit code: 0 all done, 1 an exposure failed, 2 wrong usage."""
@@ -47,7 +48,10 @@ def parser() -> Parser:
         "--config", metavar="FILE", help="YAML file with settings, or a preset: sensitive"
     )
     options.add_argument(
-        "--model", metavar="FILE", help="network to use besides the rules (not in this version)"
+        "--model",
+        metavar="FILE",
+        help="network to use besides the rules: a file that ohana-train has written, or "
+        "pretrained for the one that ships with ohana (needs the extra: ohana[unet])",
     )
     options.add_argument(
         "--no-processed", action="store_true", help="do not write EXPOSURE_processed.npy"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import ndimage, stats
@@ -16,6 +16,9 @@ from ohana.events import Event, PixelMaps
 from ohana.labels import Label
 from ohana.pipeline import Found, Progress, find_events
 from ohana.walk import Source
+
+if TYPE_CHECKING:
+    from ohana.unet.weights import Network
 
 #: Classes that are charge: these are false in a ramp that runs backwards.
 CHARGE = (Label.COSMIC_RAY, Label.SNOWBALL)
@@ -94,7 +97,12 @@ class FalseAlarms:
 
 
 def count_false_alarms(
-    source: Source, found: Found, config: DetectorConfig, seed: int, progress: Progress
+    source: Source,
+    found: Found,
+    config: DetectorConfig,
+    seed: int,
+    progress: Progress,
+    network: Network | None = None,
 ) -> FalseAlarms:
     """Look for events in an exposure backwards, and in pure noise, by the stages of forwards.
 
@@ -110,10 +118,12 @@ def count_false_alarms(
         Of the noise.
     progress : callable
         Called with the name of a stage, the parts done and the parts in all.
+    network : Network, optional
+        Looks for events besides the rules, as it did in ``found``.
     """
     # What noise can pass for depends on how many real events there are: as many as forwards.
     backward, noise = (
-        find_events(ramps, config, _named(progress, what), population=found.population)
+        find_events(ramps, config, _named(progress, what), None, found.population, network)
         for ramps, what in (
             (backward_source(source, found.maps), "backwards"),
             (noise_source(source, found.maps, seed), "pure noise"),

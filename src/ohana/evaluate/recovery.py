@@ -11,6 +11,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -35,6 +36,9 @@ from ohana.read import open_exposure
 from ohana.refpix import fit_reference
 from ohana.rules.telegraph_noise import MIN_READS
 from ohana.walk import Source
+
+if TYPE_CHECKING:
+    from ohana.unet.weights import Network
 
 __all__ = [
     "InjectionSettings",
@@ -111,6 +115,7 @@ def inject_and_recover(
     settings: InjectionSettings,
     rng: np.random.Generator,
     progress: Progress | None = None,
+    network: Network | None = None,
 ) -> Recovery:
     """Measure completeness and false alarms of an exposure in the exposure itself.
 
@@ -128,6 +133,8 @@ def inject_and_recover(
         Source of all that is drawn; results depend on nothing else.
     progress : callable, optional
         Called with the name of a stage, the parts done and the parts in all.
+    network : Network, optional
+        Looks for events besides the rules.
 
     Raises
     ------
@@ -140,7 +147,7 @@ def inject_and_recover(
     compile_kernels(log)
     reference, notice = fit_reference(ramp, config)
     source = Source(ramp, reference)
-    original = find_events(source, config, tell)
+    original = find_events(source, config, tell, network=network)
     write_catalogue(Path(output_dir) / "detections.json", original.events)
     site = survey(ramp, original)
     drawing, placing, noise = rng.spawn(3)
@@ -151,7 +158,7 @@ def inject_and_recover(
         added = Source(with_events(ramp, [each.event for each in placed]), reference)
         # Each event is judged as if it were alone: by the population of the exposure as it is.
         told = _share(tell, len(events), len(placed), len(wanted))
-        found = find_events(added, config, told, population=original.population)
+        found = find_events(added, config, told, None, original.population, network)
         some, change = judge_round(site, placed, original.events, found.events)
         events += [event._replace(round=number) for event in some]
         changes = Changes(*(a + b for a, b in zip(changes, change, strict=True)))
@@ -159,7 +166,7 @@ def inject_and_recover(
     alarms = None
     if settings.backwards:
         seed = int(noise.integers(2**63))
-        alarms = count_false_alarms(source, original, config, seed, tell)
+        alarms = count_false_alarms(source, original, config, seed, tell, network)
     notices = [*ramp.notes, notice]
     if ramp.shape[0] < MIN_READS:
         notices.append(f"telegraph noise: needs {MIN_READS} reads, none added")

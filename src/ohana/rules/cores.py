@@ -125,15 +125,20 @@ def _bright_parts(
     edges = np.flatnonzero(np.any(np.diff(keys, prepend=-1, append=-1), axis=0))
     for first, last in zip(edges[:-1], edges[1:], strict=True):
         part = steps.select(large[first:last])
-        full = np.count_nonzero(part.saturating)
-        if full >= FULL_PIXELS:
-            typical = np.median(part.amplitude[part.saturating])
-        elif last - first >= CORE_PIXELS:
-            typical = np.partition(part.amplitude, -CORE_PIXELS)[-CORE_PIXELS]
-        else:
-            continue
-        bright = part.saturating | (part.amplitude >= typical / 2)
-        yield int(group[large[first]]), part.select(bright)
+        bright = bright_steps(part)
+        if bright.any():
+            yield int(group[large[first]]), part.select(bright)
+
+
+def bright_steps(part: Steps) -> np.ndarray:
+    """Tell which steps of one group in one read may be of a core: none if they are too few."""
+    if np.count_nonzero(part.saturating) >= FULL_PIXELS:
+        typical = np.median(part.amplitude[part.saturating])
+    elif len(part.read) >= CORE_PIXELS:
+        typical = np.partition(part.amplitude, -CORE_PIXELS)[-CORE_PIXELS]
+    else:
+        return np.zeros(len(part.read), bool)
+    return part.saturating | (part.amplitude >= typical / 2)
 
 
 def _cores(

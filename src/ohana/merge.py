@@ -1,0 +1,136 @@
+"""Events of the rules and of the network, merged into one list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ohana.calibration import Calibration, Evidence
+from ohana.config import DetectorConfig
+from ohana.events import Event
+from ohana.labels import MASK_PRIORITY, Label
+from ohana.unet.opinion import Opinion
+from ohana.union import Candidates, close_pairs, combine, order_of
+
+#: Two classes are at odds over an event if they share this part of the pixels of the smaller kind.
+SHARED = 0.5
+#: Source of an event by who has found it.
+SOURCES = {(True, True): "both", (True, False): "rules", (False, True): "unet"}
+
+
+def merge(
+    rules: Sequence[Event],
+    network: Sequence[Event],
+    opinion: Opinion,
+    noise: np.ndarray,
+    calibration: Calibration,
+    config: DetectorConfig,
+) -> list[Event]:
+    """Merge what the rules and the network have found into one list.
+
+    Every event of the rules stays, however little the network thinks of it, unless the network
+    is surer that it is of another class: then it becomes an event of that class, which says so.
+    An event of the network alone must reach the least confidence of its class.
+
+    Parameters
+    ----------
+    rules : sequence of Event
+        Source ``rules``.
+    network : sequence of Event
+        Source ``unet``, from `ohana.unet.events.network_events`.
+    opinion : Opinion
+        What the network says.
+    noise : ndarray, shape (H, W)
+        Read noise [DN].
+    calibration : Calibration
+        Turns both opinions into a confidence.
+    config : DetectorConfig
+        The least confidence of each class.
+
+    Returns
+    -------
+    list of Event
+        With source ``rules``, ``unet`` or ``both``; ``extra`` holds ``rules_confidence`` (None
+        where the rules found nothing), ``network_score`` (log-odds) and, where the opinions
+        differ on the class, ``also_seen_as``. Does not depend on the order of the inputs.
+    """
+    found = combine(rules, network, opinion, noise, config)
+    confidence = confidences(found, calibration)
+    rules_confidence, score, seen, _ = found.evidence
+    columns = zip(found.events, rules_confidence, score, seen, confidence, strict=True)
+    events = [_described(*row) for row in columns]
+    least = config.least_confidence()
+    alone = [e for e in events if e.source == "unet" and e.confidence >= least[e.label]]
+    known = [e for e in events if e.source != "unet"]
+    return sorted(_settle_classes(known, alone, noise), key=order_of)
+
+
+def confidences(found: Candidates, calibration: Calibration) -> np.ndarray:
+    """Return the calibrated probability that each candidate is real, shape (n,)."""
+    out = np.zeros(len(found.events))
+    labels = np.array([event.label for event in found.events], int)
+    for label in MASK_PRIORITY:
+        mine = labels == label
+        out[mine] = calibration.apply(label, Evidence(*(v[mine] for v in found.evidence)))
+    return out
+
+
+def _described(event: Event, rules: float, score: float, seen: bool, confidence: float) -> Event:
+    known = bool(np.isfinite(rules))
+    opinions = {"rules_confidence": float(rules) if known else None, "network_score": float(score)}
+    return replace(
+        event,
+        confidence=float(confidence),
+        source=SOURCES[known, bool(seen)],
+        extra=event.extra | opinions,
+    )
+
+
+def _settle_classes(known: list[Event], alone: list[Event], noise: np.ndarray) -> list[Event]:
+    """Decide what events are that the rules and the network take for different things.
+
+    The network's event stands if it is more confident than the rules' events it covers, on the
+    average over the pixels they share; the less confident of these become part of it.
+    """
+    pairs = [pair for pair in close_pairs(known, alone, noise) if _at_odds(known, alone, pair)]
+    notes: dict[int, list[str]] = {}
+    standing: list[Event] = []
+    taken: set[int] = set()
+    for j in sorted(range(len(alone)), key=lambda j: (-alone[j].confidence, order_of(alone[j]))):
+        event = alone[j]
+        rivals = {i: pixels for i, other, pixels in pairs if other == j and i not in taken}
+        sure = [known[i].confidence for i in rivals]
+        if rivals and event.confidence <= np.average(sure, weights=list(rivals.values())):
+            lost, kept = [], list(rivals)
+        else:
+            lost = [i for i in rivals if known[i].confidence < event.confidence]
+            kept = [i for i in rivals if i not in lost]
+            both = replace(event, source="both") if lost else event
+            standing.append(_noted(both, [f"{_told(known[i])} by the rules" for i in lost]))
+        taken.update(lost)
+        for i in kept:
+            notes.setdefault(i, []).append(f"{_told(event)} by the network")
+    left = [_noted(e, notes.get(i, [])) for i, e in enumerate(known) if i not in taken]
+    return left + standing
+
+
+def _at_odds(known: list[Event], alone: list[Event], pair: tuple[int, int, int]) -> bool:
+    """Tell whether only one of two events can be real: the smaller kind lies within the larger.
+
+    A hit that the network sees as well may be one on top of a snowball, but not of levels.
+    """
+    own, other = known[pair[0]], alone[pair[1]]
+    smaller = min(own, other, key=lambda event: MASK_PRIORITY.index(event.label))
+    inside = pair[2] >= SHARED * len(smaller.rows)
+    levels = Label.TELEGRAPH_NOISE in (own.label, other.label)
+    return own.label != other.label and inside and (levels or own.source == "rules")
+
+
+def _told(event: Event) -> str:
+    return f"{event.label.key.replace('_', ' ')} ({event.confidence:.2f})"
+
+
+def _noted(event: Event, notes: list[str]) -> Event:
+    return replace(event, extra=event.extra | {"also_seen_as": notes}) if notes else event

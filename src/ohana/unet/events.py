@@ -1,0 +1,200 @@
+"""What the network sees as events: cosmic rays, snowballs and telegraph noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import special
+
+from ohana.blocks import difference_model
+from ohana.border import border_mask
+from ohana.config import DetectorConfig
+from ohana.events import Event, PixelMaps, Steps, join_steps
+from ohana.labels import Label
+from ohana.linking import dating_error, link_steps
+from ohana.mask import paint_mask
+from ohana.rules.candidates import Scene, look_at
+from ohana.rules.cosmic_rays import (
+    charge_steps,
+    dominant_read,
+    once_per_pixel,
+    ray_event,
+    wing_steps,
+)
+from ohana.rules.snowballs import judge
+from ohana.rules.telegraph_noise import TelegraphFit, fit_telegraph_noise, within_limits
+from ohana.rules.telegraph_pixels import telegraph_events
+from ohana.unet.evidence import SEEN, odds_of_groups
+from ohana.unet.landings import core_of, core_of_event, find_landings, is_known
+from ohana.unet.opinion import Opinion, Voxels
+from ohana.walk import Source, load_block
+
+#: Probability from which on a pixel and read can be part of a cosmic ray.
+JOIN = 0.08
+
+
+def network_events(
+    opinion: Opinion,
+    rules: list[Event],
+    source: Source,
+    steps: Steps,
+    maps: PixelMaps,
+    config: DetectorConfig,
+) -> list[Event]:
+    """Make events of what the network sees.
+
+    Snowballs and telegraph noise that the rules have found are not described a second time;
+    cosmic rays are, since the network may see more of them.
+
+    Parameters
+    ----------
+    opinion : Opinion
+        What the network says.
+    rules : list of Event
+        What the rules have found.
+    source : Source
+        Ramp and correction, for a second look at candidates.
+    steps : Steps
+        All steps of the whole array, from the same walk as the maps.
+    maps : PixelMaps
+        Per-pixel results.
+    config : DetectorConfig
+        All limits but those of confidence and significance act here.
+
+    Returns
+    -------
+    list of Event
+        With source ``unet``; their confidence is the network's own probability, not calibrated.
+    """
+    charge = steps.select(charge_steps(steps, border_mask(source.ramp)))
+    balls = [event for event in rules if event.label == Label.SNOWBALL]
+    new_balls = _snowballs(opinion, balls, source, charge, maps, config)
+    covered = paint_mask(balls + new_balls, maps.stop.shape) > 0
+    for event in rules:
+        if event.label == Label.TELEGRAPH_NOISE:
+            covered[event.rows, event.cols] = True
+    telegraph = _telegraph_noise(opinion, covered, source, maps, config)
+    voxels = _possible(opinion.voxels, balls + new_balls, telegraph, maps, config)
+    rays = _cosmic_rays(voxels, steps, border_mask(source.ramp), maps, config)
+    return [replace(event, source="unet") for event in [*new_balls, *telegraph, *rays]]
+
+
+def _snowballs(
+    opinion: Opinion,
+    known: list[Event],
+    source: Source,
+    charge: Steps,
+    maps: PixelMaps,
+    config: DetectorConfig,
+) -> list[Event]:
+    """Describe snowballs that the rules do not know as the rules describe theirs."""
+    shape = maps.stop.shape
+    landings = find_landings(opinion.voxels, shape, config)
+    landings = [landing for landing in landings if not is_known(landing, known, shape)]
+    if not landings:
+        return []
+    dead = ~np.isfinite(maps.noise) | border_mask(source.ramp)
+    group = link_steps(charge, dating_error(charge, maps.noise), shape)
+    model, stop = difference_model(source.ramp), np.where(dead, -1, maps.stop)
+    scene = Scene(source, charge, group, maps, model, stop, config)
+    cores = [core for core in (core_of(landing, scene) for landing in landings) if core]
+    others = cores + [core_of_event(ball) for ball in known]
+    found = (
+        judge(core, look_at(core, [o for o in others if o is not core], scene), scene, 0.0)
+        for core in cores
+    )
+    return [event for event in found if event is not None]
+
+
+def _telegraph_noise(
+    opinion: Opinion, covered: np.ndarray, source: Source, maps: PixelMaps, config: DetectorConfig
+) -> list[Event]:
+    """Fit levels to the pixels that are not known or covered yet, one row after another."""
+    pixels = np.flatnonzero((opinion.telegraph >= SEEN[Label.TELEGRAPH_NOISE]) & ~covered)
+    rows, cols = np.divmod(pixels, covered.shape[1])
+    if not len(pixels):
+        return []
+    ramps = np.concatenate([_ramps(source, row, cols[rows == row]) for row in np.unique(rows)], 1)
+    noise, typical, shot = (
+        values.ravel()[pixels].astype(float)
+        for values in (maps.noise, maps.neighbour_noise, maps.shot)
+    )
+    gain = source.ramp.facts.gain
+    # As the rules do it: flicker raises a pixel's own scatter, from which its rate is told.
+    rate = shot * gain * (typical / noise) ** 2
+    stop, model = maps.stop.ravel()[pixels], difference_model(source.ramp)
+    fit = fit_telegraph_noise(ramps, stop, typical, rate, model, gain, config)
+    good = within_limits(fit, config)
+    fit = TelegraphFit(*(values[..., good] for values in fit))
+    events = telegraph_events(pixels[good], fit, covered.shape[1])
+    return [
+        replace(event, confidence=float(opinion.telegraph[event.rows[0], event.cols[0]]))
+        for event in events
+    ]
+
+
+def _ramps(source: Source, row: int, cols: np.ndarray) -> np.ndarray:
+    """Read some pixels of a row, corrected (T, n) [DN]."""
+    window = slice(row, row + 1), slice(int(cols.min()), int(cols.max()) + 1)
+    block, _ = load_block(source, *window)
+    return block.data[:, 0, cols - cols.min()]
+
+
+def _possible(
+    voxels: Voxels,
+    balls: list[Event],
+    telegraph: list[Event],
+    maps: PixelMaps,
+    config: DetectorConfig,
+) -> Voxels:
+    """Pick the voxels that may be of cosmic rays: not of snowballs, their wings, or levels."""
+    other = np.zeros(maps.stop.shape, bool)
+    for event in telegraph:
+        other[event.rows, event.cols] = True
+    some = voxels.select((voxels.ray >= JOIN) & (voxels.amplitude >= config.cosmic_ray_min_step))
+    some = some.select(~other[some.row, some.col])
+    # Bright or faint: the bright ones that are no part of a snowball are found by the rules.
+    faint = _as_steps(some)._replace(significance=np.zeros(len(some.row), np.float32))
+    return some.select(~wing_steps(faint, balls, maps.stop.shape, config))
+
+
+def _as_steps(voxels: Voxels) -> Steps:
+    size = len(voxels.row)
+    measured = voxels.amplitude, voxels.error, voxels.significance
+    good = np.zeros(size, bool), np.ones(size, np.float32)
+    return Steps(voxels.row, voxels.col, voxels.read, *measured, *good)
+
+
+def _cosmic_rays(
+    voxels: Voxels, steps: Steps, border: np.ndarray, maps: PixelMaps, config: DetectorConfig
+) -> list[Event]:
+    """Link voxels to cosmic rays whose pixels together are likely enough."""
+    shape, found = maps.stop.shape, _as_steps(voxels)
+    falls = steps.select(steps.amplitude < 0)
+    stays = charge_steps(join_steps([falls, found]), border)[len(falls.row) :]
+    found, chance = found.select(stays), voxels.ray[stays].astype(float)
+    if not len(chance):
+        return []
+    group = link_steps(found, dating_error(found, maps.noise), shape)
+    pixel = np.ravel_multi_index((found.row, found.col), shape)
+    # A faint step leaves its date open: its probability is spread over some reads.
+    (of_group, _), place = np.unique(np.stack([group, pixel]), axis=1, return_inverse=True)
+    odds = odds_of_groups(np.bincount(place.ravel(), chance), of_group, group.max() + 1)
+    order = np.lexsort((found.read, -chance, group))
+    found, group = once_per_pixel(found.select(order), group[order], shape)
+    order = np.lexsort((found.col, found.row, -found.amplitude, group))
+    found, group = found.select(order), group[order]
+    start = np.flatnonzero(np.diff(group, prepend=-1))
+    size = np.diff(start, append=len(group))
+    least = SEEN[Label.COSMIC_RAY]
+    keep = odds >= least / (1 - least)
+    keep &= found.amplitude[start] >= config.cosmic_ray_min_intensity
+    keep &= size >= config.min_anomaly_pixels
+    sure, first_frame = special.expit(np.log(odds[keep])), dominant_read(found, group, start)[keep]
+    return [
+        ray_event(found.select(np.arange(first, last)), int(read), float(one), config)
+        for first, last, read, one in zip(
+            start[keep], (start + size)[keep], first_frame, sure, strict=True
+        )
+    ]
