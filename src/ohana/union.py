@@ -70,7 +70,8 @@ def combine(
 def order_of(event: Event) -> tuple:
     """Sort key that no two different events share."""
     peak = int(np.argmax(np.nan_to_num(event.amplitude)))
-    pixels = sorted(zip(event.rows.tolist(), event.cols.tolist(), strict=True))
+    columns = event.rows, event.cols, event.reads, np.nan_to_num(event.amplitude)
+    pixels = sorted(zip(*(column.tolist() for column in columns), strict=True))
     first = -1 if event.first_frame is None else event.first_frame
     strongest = int(event.rows[peak]), int(event.cols[peak])
     return event.label, first, strongest, pixels, event.confidence, event.source
