@@ -16,12 +16,13 @@ class Voxels(NamedTuple):
     Attributes
     ----------
     row, col, read : ndarray of int32
-        Pixel, and the read that the step from the one before leads to.
+        Pixel, and the read that the step from the one before leads to: 1 to T - 1, up to the
+        one that is saturated first.
     ray, ball : ndarray of float32
         Probability of a cosmic ray and of a snowball; one of them is at least `FLOOR`.
     amplitude, error : ndarray of float32
         Generalised-least-squares step at that read, known steps at other reads left free, and its
-        standard error [DN].
+        standard error [DN]; 0 and infinity where it cannot be told from the rest of the ramp.
     significance : ndarray of float32
         Gaussian-equivalent significance [sigma].
     """
@@ -46,10 +47,28 @@ class Opinion(NamedTuple):
     Attributes
     ----------
     voxels : Voxels
-        Where hits are possible.
+        Where hits are possible, sorted by read, row and column.
     telegraph : ndarray of float32, shape (H, W)
-        Probability of telegraph noise, mean over the usable reads.
+        Probability of telegraph noise, mean over the usable reads; 0 where there are none.
     """
 
     voxels: Voxels
     telegraph: np.ndarray
+
+
+#: dtypes of the columns of `Voxels`.
+VOXEL_TYPES = (*[np.int32] * 3, *[np.float32] * 5)
+
+
+def join_voxels(parts: list[Voxels]) -> Voxels:
+    """Concatenate lists of voxels and sort them by read, row and column.
+
+    Examples
+    --------
+    >>> one = Voxels(*(np.ones(1, kind) for kind in VOXEL_TYPES))
+    >>> join_voxels([one, one._replace(row=np.zeros(1, np.int32))]).row
+    array([0, 1], dtype=int32)
+    """
+    empty = [np.empty(0, kind) for kind in VOXEL_TYPES]
+    joined = Voxels(*(np.concatenate(columns) for columns in zip(empty, *parts, strict=True)))
+    return joined.select(np.lexsort((joined.col, joined.row, joined.read)))

@@ -1,0 +1,159 @@
+"""The network over a whole exposure: window by window, in memory that does not grow with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from ohana.blocks import difference_model
+from ohana.config import DetectorConfig
+from ohana.errors import OhanaError
+from ohana.events import PixelMaps, Steps
+from ohana.labels import Label
+from ohana.ramp import Block
+from ohana.unet.backend import Engine, prepare, using_threads
+from ohana.unet.features import USABLE, network_input
+from ohana.unet.measure import Picked, measure_voxels
+from ohana.unet.model import LEAST_READS
+from ohana.unet.opinion import FLOOR, Opinion, Voxels, join_voxels
+from ohana.unet.weights import Network
+from ohana.unet.windows import Cut, Span, cut
+from ohana.walk import Source, load_block
+
+if TYPE_CHECKING:
+    from ohana.pipeline import Progress
+
+
+class Window(NamedTuple):
+    """All reads of some rows and columns, with what is known of them.
+
+    ``rows`` and ``cols`` say what is kept; ``block``, ``steps`` and ``maps`` are those of the
+    whole with all around, and rows and columns of ``steps`` count from its corner.
+    """
+
+    rows: Span
+    cols: Span
+    block: Block
+    steps: Steps
+    maps: PixelMaps
+
+
+@torch.inference_mode()
+def look(
+    source: Source,
+    steps: Steps,
+    maps: PixelMaps,
+    network: Network,
+    config: DetectorConfig,
+    progress: Progress,
+) -> Opinion:
+    """Ask the network about all pixels and reads of an integration.
+
+    Parameters
+    ----------
+    source : Source
+        Ramp and its correction.
+    steps : Steps
+        Known steps of the whole array.
+    maps : PixelMaps
+        Per-pixel results of the whole array, from the same walk.
+    network : Network
+        From `ohana.unet.weights.load_network`.
+    config : DetectorConfig
+        ``threads`` counts here.
+    progress : callable
+        Called with ``"network"``, the windows done and the windows in all.
+
+    Returns
+    -------
+    Opinion
+        Empty if there are fewer reads than a network can look at (`LEAST_READS`).
+
+    Raises
+    ------
+    OhanaError
+        If the network does not tell the types of events apart, or the file cannot be read.
+
+    Notes
+    -----
+    Windows carry as much around them as the network can see, and begin at multiples of its
+    stride: where they are cut changes nothing.
+    """
+    classes, telegraph = network.model.architecture.classes, np.zeros(maps.stop.shape, np.float32)
+    if classes != len(Label):
+        raise OhanaError(
+            f"model: wanted a network of {len(Label)} classes, background included, "
+            f"got one of {classes}, which cannot say what an event is"
+        )
+    if source.ramp.shape[0] < LEAST_READS:
+        return Opinion(join_voxels([]), telegraph)
+    engine, model = prepare(network.model), difference_model(source.ramp)
+    parts, voxels = cut(source.ramp.shape, network.model), []
+    count = len(parts.rows) * len(parts.cols)
+    progress("network", 0, count)
+    with using_threads(config.threads):
+        for window in _windows(source, steps, maps, parts):
+            known = (window.block, window.maps, window.steps, model)
+            x = network_input(*known, config.threads)
+            picked, level = _ask(engine, x, window, parts.times)
+            telegraph[window.rows.kept, window.cols.kept] = level
+            voxels.append(_moved(measure_voxels(picked, *known), window))
+            progress("network", len(voxels), count)
+    return Opinion(join_voxels(voxels), telegraph)
+
+
+def _windows(source: Source, steps: Steps, maps: PixelMaps, parts: Cut) -> Iterator[Window]:
+    """Read the windows one after the other; the rows of all columns at a time."""
+    for rows in parts.rows:
+        slab, _ = load_block(source, rows.whole)
+        for cols in parts.cols:
+            at = (rows.whole, cols.whole)
+            # Which neighbours a block has decides where its ramps end: the maps had all.
+            block = Block(slab.data[:, :, cols.whole], maps.stop[at])
+            yield Window(rows, cols, block, _inside(steps, *at), maps.cut(*at))
+
+
+def _inside(steps: Steps, rows: slice, cols: slice) -> Steps:
+    """Return the steps of a window; rows and columns count from its corner."""
+    row, col = steps.row - np.int32(rows.start), steps.col - np.int32(cols.start)
+    inside = (row >= 0) & (row < rows.stop - rows.start)
+    inside &= (col >= 0) & (col < cols.stop - cols.start)
+    return steps._replace(row=row, col=col).select(inside)
+
+
+def _moved(voxels: Voxels, window: Window) -> Voxels:
+    """Count rows and columns from those of the array instead of the corner of the window."""
+    row = voxels.row + np.int32(window.rows.whole.start)
+    return voxels._replace(row=row, col=voxels.col + np.int32(window.cols.whole.start))
+
+
+def _ask(
+    engine: Engine, x: np.ndarray, window: Window, times: list[Span]
+) -> tuple[Picked, np.ndarray]:
+    """Return where a hit is seen, and the mean probability of telegraph noise, of what is kept."""
+    rows, cols = window.rows.inside, window.cols.inside
+    usable = x[USABLE, :, rows, cols] > 0
+    total = torch.zeros(usable.shape[1:], device=engine.device)
+    places, chances = [], []
+    for time in times:
+        logits = engine.logits(x[:, time.whole])[:, time.inside, rows, cols]
+        chance = torch.softmax(logits.float(), 0)
+        known = torch.from_numpy(usable[time.kept]).to(engine.device)
+        total += torch.where(known, chance[Label.TELEGRAPH_NOISE], 0.0).sum(0)
+        hit = chance[[Label.COSMIC_RAY, Label.SNOWBALL]]
+        place = torch.nonzero(hit.amax(0) >= FLOOR, as_tuple=True)
+        chances.append(hit[:, place[0], place[1], place[2]].cpu().numpy())
+        read, row, col = (index.cpu().numpy() for index in place)
+        places.append((read + time.kept.start, row, col))
+    read, row, col = map(np.concatenate, zip(*places, strict=True))
+    row, col = row + rows.start, col + cols.start
+    # A rise into saturation cannot be used like others, yet it may well be a hit.
+    stop = window.block.stop[row, col]
+    state = x[USABLE, read, row, col]
+    keep = (read > 0) & ((state > 0) | ((read == stop) & (state < 0)))
+    ray, ball = np.concatenate(chances, 1)[:, keep]
+    telegraph = total.cpu().numpy() / np.maximum(usable.sum(0), 1)
+    return ((read[keep], row[keep], col[keep]), (ray, ball)), telegraph

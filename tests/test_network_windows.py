@@ -1,0 +1,291 @@
+"""The network over an exposure: windows leave no trace, whatever their size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ohana.blocks import difference_model
+from ohana.config import DetectorConfig
+from ohana.errors import OhanaError
+from ohana.events import PixelMaps
+from ohana.jumps import Ramps, step_at
+from ohana.labels import Label
+from ohana.pipeline import walk
+from ohana.ramp import Block
+from ohana.read import open_exposure
+from ohana.refpix import fit_reference
+from ohana.simulate import SimulationConfig, simulate_exposure, write_fits
+from ohana.unet import backend, predict
+from ohana.unet.features import CHANNELS, USABLE, network_input
+from ohana.unet.model import Architecture, UNet3D
+from ohana.unet.opinion import FLOOR
+from ohana.unet.predict import look
+from ohana.unet.weights import Network
+from ohana.unet.windows import Cut, cut, spans
+from ohana.walk import Source, load_block
+
+CONFIG = DetectorConfig(threads=1)
+TOLERANCE = 1e-5
+#: Sizes, and how the detector is read out.
+EXPOSURES = {
+    "long": {"reads": 33, "rows": 64, "cols": 80},
+    "odd": {"reads": 7, "rows": 61, "cols": 43, "outputs": 1},
+    "transposed": {
+        "reads": 5,
+        "rows": 43,
+        "cols": 61,
+        "outputs": 1,
+        "fast_axis": -2,
+        "slow_axis": 1,
+    },
+    "short": {"reads": 4, "rows": 40, "cols": 56, "border": 4},
+}
+
+
+def silent(stage, done, total):
+    pass
+
+
+def random_network(seed=3, **architecture):
+    """A small network whose opinion differs from place to place."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = UNet3D(Architecture(widths=(6, 8, 10), **architecture)).eval()
+        for name, value in model.state_dict().items():
+            if "running_var" in name:
+                value.uniform_(0.02, 0.1)
+            elif "running_mean" in name:
+                value.normal_(0, 0.2)
+        model.unfold.weight.data *= 3
+        model.unfold.bias.data[0] += 4.0
+    return Network(model)
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """Exposures with all classes, saturation and hot pixels, and what the rules know of them."""
+    made = {}
+    for name, size in EXPOSURES.items():
+        config = SimulationConfig(
+            cosmic_rays=12,
+            telegraph_pixels=10,
+            snowballs=1,
+            snowball_radius=(4.0, 4.5),
+            trail_fraction=0.0,
+            saturating_fraction=0.02,
+            hot_fraction=0.02,
+            **size,
+        )
+        path = tmp_path_factory.mktemp(name) / "exposure.fits"
+        write_fits(simulate_exposure(config, np.random.default_rng(5)), path)
+        [ramp] = open_exposure(path, CONFIG)
+        source = Source(ramp, fit_reference(ramp, CONFIG)[0])
+        steps, _, maps = walk(source, CONFIG, None, silent)
+        made[name] = source, steps, maps
+    return made
+
+
+def asked_whole(source, steps, maps, network):
+    """Probabilities (classes, T, H, W) from one window, and the input (C, T, H, W) it had."""
+    block, _ = load_block(source, slice(0, source.ramp.shape[1]))
+    np.testing.assert_array_equal(block.stop, maps.stop)
+    x = network_input(block, maps, steps, difference_model(source.ramp), 1)
+    with torch.inference_mode():
+        logits = network.model(torch.from_numpy(x)[None])
+    return torch.softmax(logits[0], 0).numpy(), x
+
+
+def small_windows(monkeypatch, reads, side):
+    def small(shape, model):
+        (t, y, x), (dt, dy, dx) = model.context, model.stride
+        assert (reads % dt, side % dy, side % dx) == (0, 0, 0)
+        return Cut(*map(spans, shape, (reads, side, side), (t, y, x)))
+
+    monkeypatch.setattr(predict, "cut", small)
+
+
+@pytest.mark.parametrize("name", EXPOSURES)
+@pytest.mark.parametrize(("reads", "side"), [(8, 16), (4, 24), (400, 400)])
+def test_windows_leave_no_trace(seen, monkeypatch, name, reads, side):
+    source, steps, maps = seen[name]
+    network = random_network()
+    small_windows(monkeypatch, reads, side)
+    opinion = look(source, steps, maps, network, CONFIG, silent)
+    chance, x = asked_whole(source, steps, maps, network)
+
+    usable = x[USABLE] > 0
+    mean = (chance[Label.TELEGRAPH_NOISE] * usable).sum(0) / np.maximum(usable.sum(0), 1)
+    np.testing.assert_allclose(opinion.telegraph, mean, atol=TOLERANCE)
+    assert mean.std() > 0.01
+
+    voxels = opinion.voxels
+    at = (voxels.read, voxels.row, voxels.col)
+    np.testing.assert_allclose(voxels.ray, chance[Label.COSMIC_RAY][at], atol=TOLERANCE)
+    np.testing.assert_allclose(voxels.ball, chance[Label.SNOWBALL][at], atol=TOLERANCE)
+    jump = np.arange(x.shape[1])[:, None, None] == maps.stop
+    known = np.isfinite(maps.noise) & (maps.noise > 0)
+    allowed = usable | (jump & known)
+    allowed[0] = False
+    highest = np.maximum(chance[Label.COSMIC_RAY], chance[Label.SNOWBALL])
+    listed = np.zeros(x.shape[1:], int)
+    np.add.at(listed, at, 1)
+    sure = allowed & (abs(highest - FLOOR) > TOLERANCE)
+    np.testing.assert_array_equal(listed[sure], highest[sure] > FLOOR)
+    assert not listed[~allowed].any()
+    assert 0.01 < listed[allowed].mean() < 0.9
+    assert (np.diff(np.ravel_multi_index(at, listed.shape)) > 0).all()
+
+
+def test_cuts_change_no_amplitude(seen, monkeypatch):
+    source, steps, maps = seen["long"]
+    network, found = random_network(), []
+    for reads, side in ((400, 400), (12, 16)):
+        small_windows(monkeypatch, reads, side)
+        found.append(look(source, steps, maps, network, CONFIG, silent).voxels)
+    whole, parts = found
+    both = np.intersect1d(
+        *(np.ravel_multi_index((v.read, v.row, v.col), source.ramp.shape) for v in found),
+        return_indices=True,
+    )
+    assert len(both[0]) > 0.99 * len(whole.row)
+    for name in ("amplitude", "error", "significance"):
+        one, other = getattr(whole, name)[both[1]], getattr(parts, name)[both[2]]
+        np.testing.assert_array_equal(one, other)
+
+
+def test_amplitudes(seen):
+    source, steps, maps = seen["long"]
+    voxels = look(source, steps, maps, random_network(), CONFIG, silent).voxels
+    block, _ = load_block(source, slice(0, source.ramp.shape[1]))
+    step_of = {at: i for i, at in enumerate(zip(steps.read, steps.row, steps.col, strict=True))}
+    pixels_of_steps = set(zip(steps.row, steps.col, strict=True))
+    kinds = {"known": 0, "beside": 0, "alone": 0, "into saturation": 0}
+    rng = np.random.default_rng(1)
+    near = [(r, c) in pixels_of_steps for r, c in zip(voxels.row, voxels.col, strict=True)]
+    some = np.concatenate([np.flatnonzero(near), rng.choice(len(near), 50)])
+    for i in some:
+        read, row, col = (int(getattr(voxels, name)[i]) for name in ("read", "row", "col"))
+        got = [float(getattr(voxels, name)[i]) for name in ("amplitude", "error")]
+        if (read, row, col) in step_of:
+            j = step_of[read, row, col]
+            kinds["into saturation" if steps.saturating[j] else "known"] += 1
+            assert got == [steps.amplitude[j], steps.error[j]]
+            assert voxels.significance[i] == steps.significance[j]
+            continue
+        others = steps.read[(steps.row == row) & (steps.col == col)]
+        kinds["beside" if len(others) else "alone"] += 1
+        left_out = np.zeros((len(block.data), 1), bool)
+        left_out[others] = True
+        ramp = Ramps(
+            np.ascontiguousarray(block.data[:, row, [col]]),
+            maps.stop[row, [col]],
+            maps.noise[row, [col]].astype(float) ** 2,
+            maps.shot[row, [col]],
+            left_out,
+        )
+        wanted = step_at(ramp, difference_model(source.ramp), np.array([read]))
+        np.testing.assert_allclose(got, np.ravel(wanted), rtol=1e-5, atol=1e-6)
+    assert min(kinds.values()) > 0, kinds
+
+
+def test_slab_edges_do_not_count(seen, monkeypatch):
+    """Ramps end where the walk said, even if what ended them lies outside of the window."""
+    source, steps, maps = seen["long"]
+    stop = maps.stop.copy()
+    stop[::3] = np.minimum(stop[::3], 9)
+    maps = PixelMaps(**{**vars(maps), "stop": stop})
+    steps = steps.select(steps.read < stop[steps.row, steps.col])
+    block, _ = load_block(source, slice(0, source.ramp.shape[1]))
+    model, network = difference_model(source.ramp), random_network()
+    x = network_input(Block(block.data, stop), maps, steps, model, 1)
+    with torch.inference_mode():
+        logits = network.model(torch.from_numpy(x)[None])
+    chance = torch.softmax(logits[0], 0)[Label.TELEGRAPH_NOISE].numpy()
+    usable = x[USABLE] > 0
+    small_windows(monkeypatch, 8, 16)
+    opinion = look(source, steps, maps, network, CONFIG, silent)
+    mean = (chance * usable).sum(0) / np.maximum(usable.sum(0), 1)
+    np.testing.assert_allclose(opinion.telegraph, mean, atol=TOLERANCE)
+    voxels = opinion.voxels
+    assert (voxels.read <= stop[voxels.row, voxels.col]).all()
+
+
+def test_progress_and_threads(seen, monkeypatch):
+    source, steps, maps = seen["short"]
+    small_windows(monkeypatch, 4, 16)
+    told, before = [], torch.get_num_threads()
+    network = random_network()
+    state = {name: value.clone() for name, value in network.model.state_dict().items()}
+    look(source, steps, maps, network, CONFIG, lambda *what: told.append(what))
+    assert told == [("network", done, 12) for done in range(13)]
+    assert torch.get_num_threads() == before
+    for name, value in network.model.state_dict().items():
+        assert torch.equal(value, state[name])
+
+
+def test_two_classes_say_nothing_of_types(seen):
+    with pytest.raises(OhanaError, match="wanted a network of 4 classes, .*, got one of 2"):
+        look(*seen["short"], random_network(classes=2), CONFIG, silent)
+
+
+def test_too_few_reads(tmp_path):
+    cube = np.random.default_rng(1).normal(1e4, 10, (3, 16, 24)).astype(np.uint16)
+    np.save(tmp_path / "three.npy", cube)
+    [ramp] = open_exposure(tmp_path / "three.npy", CONFIG)
+    steps, _, maps = walk(Source(ramp), CONFIG, None, silent)
+    opinion = look(Source(ramp), steps, maps, random_network(), CONFIG, silent)
+    assert not len(opinion.voxels.row)
+    assert opinion.telegraph.shape == (16, 24)
+    assert not opinion.telegraph.any()
+
+
+def test_cut_covers_everything_once():
+    model = UNet3D(Architecture(widths=(6, 8, 10)))
+    shapes = [(450, 2048, 2048), (4, 16, 16), (33, 17, 61), (1500, 300, 4096), (5, 1, 1)]
+    for shape in shapes:
+        for most in (10**6, 10**8, 2 * 10**9):
+            parts = cut(shape, model, most)
+            rules = zip(parts, shape, model.stride, model.context, strict=True)
+            for axis, length, stride, context in rules:
+                kept = [i for span in axis for i in range(length)[span.kept]]
+                assert kept == list(range(length))
+                for span in axis:
+                    assert span.kept.start % stride == span.whole.start % stride == 0
+                    assert span.whole.start == max(span.kept.start - context, 0)
+                    assert span.whole.stop == min(span.kept.stop + context, length)
+                    inside = range(length)[span.whole][span.inside]
+                    assert inside == range(length)[span.kept]
+
+
+def test_cut_keeps_the_bound():
+    model, shape = UNet3D(), (450, 2048, 2048)
+    worked = []
+    for most in (10**9, 2 * 10**9, 4 * 10**9, 10**12):
+        times, rows, cols = cut(shape, model, most)
+        t, h, w = (max(s.whole.stop - s.whole.start for s in axis) for axis in (times, rows, cols))
+        assert 4 * 450 * h * (2048 + len(CHANNELS) * w) + 64 * t * h * w <= most
+        sums = [sum(s.whole.stop - s.whole.start for s in axis) for axis in (times, rows, cols)]
+        worked.append(np.prod(sums) / np.prod(shape))
+    assert worked == sorted(worked, reverse=True)
+    assert worked[-1] == 1
+
+
+def test_precision(monkeypatch):
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    for tiles, wanted in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda tiles=tiles: tiles)
+        assert backend.best_precision(cpu) == wanted
+    for known, wanted in ((True, torch.bfloat16), (False, torch.float16)):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda known=known: known)
+        assert backend.best_precision(cuda) == wanted
+
+
+def test_engine_equals_the_model():
+    network = random_network()
+    x = np.random.default_rng(2).normal(size=(len(CHANNELS), 6, 17, 19)).astype(np.float32)
+    with torch.inference_mode():
+        got = backend.prepare(network.model).logits(x)
+        wanted = network.model(torch.from_numpy(x)[None])[0]
+    torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
