@@ -111,9 +111,11 @@ def _windows(source: Source, steps: Steps, maps: PixelMaps, parts: Cut) -> Itera
         slab, _ = load_block(source, rows.whole)
         for cols in parts.cols:
             at = (rows.whole, cols.whole)
-            # Which neighbours a block has decides where its ramps end: the maps had all.
-            block = Block(slab.data[:, :, cols.whole], maps.stop[at])
+            # Which neighbours a block has decides where its ramps end: the maps had all. A copy
+            # of the reads, or the last window would keep this slab while the next one is read.
+            block = Block(slab.data[:, :, cols.whole].copy(), maps.stop[at])
             yield Window(rows, cols, block, _inside(steps, *at), maps.cut(*at))
+        del slab
 
 
 def _inside(steps: Steps, rows: slice, cols: slice) -> Steps:

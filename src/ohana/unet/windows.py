@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from math import prod
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ Triple = tuple[int, int, int]
 
 #: Memory for reads, features and network of the windows at work [bytes]. Larger windows have
 #: less around them that is worked on twice; a process needs about 1 GB besides.
-MOST_BYTES = 2_200_000_000
+MOST_BYTES = 2_600_000_000
 #: Arrays as large as the output of the first level that are there at once, about.
 ARRAYS = 4
 
@@ -53,6 +54,14 @@ def spans(length: int, side: int, context: int) -> list[Span]:
     ]
 
 
+class _Axis(NamedTuple):
+    """One way to cut an axis: its parts, the longest of them, and all of them together."""
+
+    parts: list[Span]
+    longest: int
+    worked: int
+
+
 def cut(shape: Triple, model: UNet3D, most_bytes: int = MOST_BYTES) -> Cut:
     """Cut an exposure so that least is worked on twice, within a bound of memory.
 
@@ -70,26 +79,25 @@ def cut(shape: Triple, model: UNet3D, most_bytes: int = MOST_BYTES) -> Cut:
     Cut
         Corners are multiples of the stride of the network.
     """
-    (t, y, x), (dt, dy, dx) = model.context, model.stride
-    inner = ARRAYS * 4 * model.architecture.widths[0] / prod(FOLD)
-    found: list[tuple[int, Cut]] = []
-    for side in range(dy, max(shape[1:]) + dy, dy):
-        rows, cols = spans(shape[1], side, y), spans(shape[2], -(-side // dx) * dx, x)
-        tall, wide = _longest(rows), _longest(cols)
-        # Reads of all columns are in memory, the features of one window.
-        fixed = 4 * shape[0] * tall * (shape[2] + len(CHANNELS) * wide)
-        room = int((most_bytes - fixed) / (inner * tall * wide))
-        reads = shape[0] if room >= shape[0] else (room - 2 * t) // dt * dt
-        if reads < dt and found:
-            break
-        choice = Cut(spans(shape[0], max(reads, dt), t), rows, cols)
-        found.append((prod(sum(map(_length, axis)) for axis in choice), choice))
-    return min(found, key=lambda one: one[0])[1]
+    reads, _, width = shape
+    network = ARRAYS * 4 * model.architecture.widths[0] / prod(FOLD)
+
+    def judge(axes: tuple[_Axis, ...]) -> tuple[float, int]:
+        time, rows, cols = axes
+        # Of all columns the reads are in memory, of one window its features too.
+        slab = 4 * reads * rows.longest * width
+        window = (4 * reads * (1 + len(CHANNELS)) + network * time.longest) * cols.longest
+        excess = slab + window * rows.longest - most_bytes
+        return max(excess, 0), prod(axis.worked for axis in axes)
+
+    ways = [_ways(*axis) for axis in zip(shape, model.stride, model.context, strict=True)]
+    return Cut(*(axis.parts for axis in min(product(*ways), key=judge)))
 
 
-def _length(span: Span) -> int:
-    return span.whole.stop - span.whole.start
-
-
-def _longest(axis: list[Span]) -> int:
-    return max(map(_length, axis))
+def _ways(length: int, stride: int, context: int) -> list[_Axis]:
+    """Return the ways to cut an axis into parts of about the same length."""
+    cells = -(-length // stride)
+    sides = {-(-cells // parts) * stride for parts in range(1, cells + 1)}
+    cuts = [spans(length, side, context) for side in sorted(sides, reverse=True)]
+    sizes = [[span.whole.stop - span.whole.start for span in parts] for parts in cuts]
+    return [_Axis(parts, max(size), sum(size)) for parts, size in zip(cuts, sizes, strict=True)]
