@@ -15,6 +15,7 @@ from ohana.labels import Label
 from ohana.linking import dating_error, link_steps
 from ohana.mask import paint_mask
 from ohana.rules.candidates import Scene, look_at
+from ohana.rules.cores import GROWTH_READS, SAME
 from ohana.rules.cosmic_rays import (
     charge_steps,
     dominant_read,
@@ -154,9 +155,14 @@ def _possible(
         other[event.rows, event.cols] = True
     some = voxels.select((voxels.ray >= JOIN) & (voxels.amplitude >= config.cosmic_ray_min_step))
     some = some.select(~other[some.row, some.col])
-    # Bright or faint: the bright ones that are no part of a snowball are found by the rules.
-    faint = _as_steps(some)._replace(significance=np.zeros(len(some.row), np.float32))
-    return some.select(~wing_steps(faint, balls, maps.stop.shape, config))
+    for ball in balls:
+        inside = np.zeros(maps.stop.shape, bool)
+        inside[ball.rows, ball.cols] = True
+        since = some.read - ball.reads[0]
+        grows = (since >= -SAME) & (since <= GROWTH_READS)
+        # A hit on top of it is for the rules to find, who know the shape of the snowball.
+        some = some.select(~(grows & inside[some.row, some.col]))
+    return some.select(~wing_steps(_as_steps(some), balls, maps.stop.shape, config))
 
 
 def _as_steps(voxels: Voxels) -> Steps:

@@ -58,7 +58,7 @@ def find_landings(voxels: Voxels, shape: tuple[int, int], config: DetectorConfig
 
 def _linked(voxels: Voxels, shape: tuple[int, int]) -> np.ndarray:
     steps = Steps(voxels.row, voxels.col, voxels.read, *[voxels.ball] * 5)
-    return link_steps(steps, np.full(len(voxels.row), SAME), shape)
+    return link_steps(steps, np.ones(len(voxels.row), int), shape)
 
 
 def is_known(landing: Landing, balls: list[Event], shape: tuple[int, int]) -> bool:
