@@ -10,10 +10,11 @@ import os
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import fields
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,11 +65,14 @@ def prepare(store: Path, names: list[str], workers: int | None = None, told: Tol
         told(done, len(names))
     if not left:
         return
-    # Forked processes would inherit the threads of torch and zarr.
-    with ProcessPoolExecutor(
-        min(workers or os.cpu_count() or 1, len(left)), get_context("spawn")
-    ) as pool:
-        for _ in pool.map(_prepare, [store] * len(left), left):
+    processes = min(workers or os.cpu_count() or 1, len(left))
+    with ExitStack() as stack:
+        each: Any = map
+        if processes > 1:
+            # Forked processes would inherit the threads of torch and zarr.
+            pool = ProcessPoolExecutor(processes, get_context("spawn"))
+            each = stack.enter_context(pool).map
+        for _ in each(_prepare, [store] * len(left), left):
             done += 1
             if told:
                 told(done, len(names))

@@ -1,0 +1,170 @@
+"""What a training leaves behind after every epoch: the best network, the history, a checkpoint."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, Trainer
+
+from ohana.errors import OhanaError
+from ohana.plain import plain
+from ohana.unet.history import Row, best_row, save_history, scores
+from ohana.unet.learner import Learner
+from ohana.unet.weights import CLASSES, Network, save_network
+
+log = logging.getLogger("ohana")
+
+#: Names of the files in the output folder.
+MODEL, CHECKPOINT = "best_model_unet3d.pth", "last.ckpt"
+#: Entry of a checkpoint that says whose it is, and the version of what is in it.
+OURS, FORMAT = "ohana_training", 1
+
+#: Called with the name of a stage, the batches done and those in all.
+Progress = Callable[[str, int, int], None]
+
+
+class Recorder(Callback):
+    """Keep the history of a training, and write it, the best network and a checkpoint.
+
+    It must come before `lightning.pytorch.callbacks.WeightAveraging`, so that the averaged
+    weights are in place when the network is saved.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder.
+    marks : dict
+        Plain values that say which training this is; a checkpoint holds them.
+    facts : dict
+        Plain values to go with the network.
+    progress : callable, optional
+        Called with the name of the stage, the batches done and those in all.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        marks: dict[str, Any],
+        facts: dict[str, Any],
+        progress: Progress | None = None,
+    ) -> None:
+        self.folder, self.marks, self.facts, self.progress = folder, marks, facts, progress
+        self.history: list[Row] = []
+        self.batches = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.history = state_dict["history"]
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict) -> None:
+        """Mark a checkpoint as ours."""
+        checkpoint[OURS] = {"format": FORMAT} | self.marks
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Take up the count of batches; do not go on with what was at its end already."""
+        self.batches = len(self.history) * _batches(trainer)
+        self._stop_in_time(trainer, pl_module.config.patience)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Begin an epoch, with random numbers that depend on nothing that came before."""
+        self.started = time.perf_counter()
+        seeds = [pl_module.config.seed, trainer.current_epoch, trainer.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
+        pl_module.learnt.empty()
+        pl_module.judged.empty()
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        """Note the learning rate before the step changes it."""
+        self.rate = trainer.optimizers[0].param_groups[0]["lr"]
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """Say how far it is."""
+        self._one_more(trainer)
+
+    def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """Say how far it is."""
+        self._one_more(trainer)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Add an epoch to the history, and save the network if it is the best one so far."""
+        row = self._row(trainer, pl_module)
+        self.history.append(row)
+        best = best_row(self.history) is row
+        if trainer.is_global_zero:
+            log.info(_line(row, trainer.max_epochs, best))
+            if best:
+                facts = self.facts | {"scores": row}
+                save_network(self.folder / MODEL, Network(pl_module.model, facts=facts))
+            save_history(self.folder, self.history)
+        self._stop_in_time(trainer, pl_module.config.patience)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Write the checkpoint, from which training goes on as if it had never stopped."""
+        part = self.folder / f".{CHECKPOINT}.part"
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero:
+            os.replace(part, self.folder / CHECKPOINT)
+
+    def _row(self, trainer: Trainer, learner: Learner) -> Row:
+        names = CLASSES[learner.model.architecture.classes]
+        reduce = trainer.strategy.reduce
+        learnt, train_loss = learner.learnt.result(reduce)
+        judged, val_loss = learner.judged.result(reduce)
+        epoch = trainer.current_epoch + 1
+        if not math.isfinite(train_loss + val_loss):
+            raise OhanaError(
+                f"epoch {epoch}: the loss is no finite number any more: try a lower lr than "
+                f"{learner.config.lr:g}, or precision 32"
+            )
+        judgement = scores(judged, names)
+        return plain(
+            {
+                "epoch": epoch,
+                "train_loss": train_loss,
+                "val_loss": val_loss,
+                "train_accuracy": scores(learnt, names)["accuracy"],
+                "val_accuracy": judgement.pop("accuracy"),
+                **judgement,
+                "learning_rate": self.rate,
+                "seconds": time.perf_counter() - self.started,
+            }
+        )
+
+    def _one_more(self, trainer: Trainer) -> None:
+        self.batches += 1
+        if self.progress is not None and trainer.is_global_zero:
+            total = (trainer.max_epochs or 0) * _batches(trainer)
+            self.progress("training", self.batches, total)
+
+    def _stop_in_time(self, trainer: Trainer, patience: int) -> None:
+        """Let training end where it gets no better."""
+        if self.history and self.history[-1]["epoch"] - best_row(self.history)["epoch"] >= patience:
+            trainer.should_stop = True
+
+
+def _batches(trainer: Trainer) -> int:
+    """Return the batches of an epoch, learnt from and judged by."""
+    return int(trainer.num_training_batches) + int(sum(trainer.num_val_batches))
+
+
+def _line(row: Row, epochs: int | None, best: bool) -> str:
+    """Say in one line how an epoch went."""
+    f1 = ", ".join(
+        f"{name.replace('_', ' ')} {'-' if value is None else format(value, '.3f')}"
+        for name, value in list(row["f1"].items())[1:]
+    )
+    losses = f"loss {row['train_loss']:.4g}, validation {row['val_loss']:.4g}"
+    end = "; best so far" if best else ""
+    return f"epoch {row['epoch']}/{epochs}: {losses}; F1 {f1}; {row['seconds']:.0f} s{end}"

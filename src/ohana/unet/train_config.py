@@ -1,0 +1,146 @@
+"""Settings of a training: which exposures, how long, how fast, on what."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ohana.config import setting
+from ohana.unet.model import Architecture
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+
+#: Settings that change where, how fast and how long a network is trained, not how it learns.
+#: A run that goes on may have others than it began with.
+MAY_CHANGE = {"data", "output_dir", "epochs", "patience", "workers", "device", "num_nodes"}
+
+
+class TrainConfig(BaseModel):
+    """Settings of `ohana.unet.train.train`, all optional; unknown names and values are refused.
+
+    Examples
+    --------
+    >>> TrainConfig(data="training_data_small").data
+    ('training_data_small',)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    data: tuple[str, ...] = setting(
+        ("training_data",), "data", "", "Folder of a training set, or a list of them", min_length=1
+    )
+    val_split: Annotated[float, Field(strict=True, gt=0, lt=1)] = setting(
+        0.2, "data", "", "Part of the exposures to judge the network by; it never learns from them"
+    )
+    window: Annotated[int, Field(strict=True, ge=4)] = setting(
+        64, "data", "reads", "Reads of a sample; a shorter ramp gives all it has, and more pixels"
+    )
+    crop: Annotated[int, Field(strict=True, ge=8)] = setting(
+        64, "data", "px", "Height and width of a sample; a smaller array is taken whole"
+    )
+    samples_per_epoch: Count = setting(1000, "data", "", "Samples to learn from in an epoch")
+    validation_samples: Count = setting(
+        200, "data", "", "Samples to judge the network by, the same after every epoch"
+    )
+    augment: bool = setting(
+        True,
+        "data",
+        "",
+        "Flip and transpose samples, turn telegraph noise upside down, add noise",
+        strict=True,
+    )
+
+    widths: Annotated[tuple[Count, ...], Field(min_length=1)] = setting(
+        Architecture().widths, "network", "", "Channels of each level, from fine to coarse"
+    )
+    strides: tuple[tuple[Count, Count, Count], ...] = setting(
+        Architecture().strides,
+        "network",
+        "",
+        "Reads, rows and columns that each level after the first makes one of",
+    )
+
+    epochs: Count = setting(20, "learning", "", "Times that `samples_per_epoch` are learnt from")
+    batch_size: Count = setting(2, "learning", "", "Samples of a step, on each device")
+    lr: Annotated[float, Field(strict=True, gt=0, le=1)] = setting(
+        1e-4, "learning", "", "Learning rate; it rises to this and falls to zero as a cosine"
+    )
+    weight_decay: Annotated[float, Field(strict=True, ge=0, lt=1)] = setting(
+        0.01, "learning", "", "Weight decay of AdamW"
+    )
+    ema_decay: Annotated[float, Field(strict=True, ge=0, lt=1)] = setting(
+        0.999,
+        "learning",
+        "",
+        "How much of the average of the weights a step keeps; that average is judged and saved",
+    )
+    patience: Count = setting(
+        10, "learning", "epochs", "Training ends after so many epochs without a better score"
+    )
+    seed: Annotated[int, Field(strict=True, ge=0)] = setting(
+        0, "learning", "", "Of the split, the samples and the first weights"
+    )
+
+    output_dir: str = setting(
+        "trained_models", "running", "", "Folder for the network and its history", min_length=1
+    )
+    device: str = setting(
+        "auto", "running", "", "auto, cpu, cuda for all GPUs, cuda:0 or cuda:0,2 for some"
+    )
+    precision: Literal["auto", "32", "bf16-mixed", "16-mixed"] = setting(
+        "auto", "running", "", "Arithmetic; auto is bf16-mixed on a GPU that has it, 32 on a CPU"
+    )
+    num_nodes: Count = setting(1, "running", "", "Machines that train together")
+    workers: Annotated[int, Field(strict=True, ge=0, le=1024)] = setting(
+        2, "running", "", "Processes that prepare samples, on each device; 0: none of their own"
+    )
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        """Take the name of one folder for a list of one, and each folder once."""
+        folders = (value,) if isinstance(value, str) else value
+        if not isinstance(folders, list | tuple) or not all(isinstance(f, str) for f in folders):
+            raise ValueError("wanted the name of a folder, or a list of names")
+        return tuple(dict.fromkeys(folders))
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return str(value) if value == 32 and not isinstance(value, bool) else value
+
+    @field_validator("device")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+(,\d+)*)?", value):
+            raise ValueError("wanted auto, cpu, cuda, cuda:0, or cuda:0,2")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TrainConfig:
+        if len(self.strides) != len(self.widths) - 1:
+            raise ValueError(
+                f"strides: wanted one fewer than widths ({len(self.widths) - 1}), "
+                f"got {len(self.strides)}"
+            )
+        return self
+
+    def architecture(self, classes: int) -> Architecture:
+        """Return the size of the network."""
+        return Architecture(classes=classes, widths=self.widths, strides=self.strides)
+
+    def learning(self) -> dict[str, Any]:
+        """Return the settings that decide how the network learns, as plain values."""
+        return self.model_dump(mode="json", exclude=MAY_CHANGE)
+
+    def decisive(self) -> dict[str, Any]:
+        """Return the settings that decide what network comes out of which exposures."""
+        return self.learning() | {"epochs": self.epochs, "patience": self.patience}
+
+    def fingerprint(self) -> str:
+        """Return a hash of the settings that decide what network comes out."""
+        return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,192 @@
+"""The samples that a network learns from and those it is judged by, as Lightning takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor, distributed
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+
+from ohana.errors import OhanaError
+from ohana.training.store import split_path
+from ohana.unet.dataset import OhanaDataset
+from ohana.unet.prepare import prepare
+from ohana.unet.recorder import Progress
+from ohana.unet.samples import Batches, Folder, Samples, folder_of
+from ohana.unet.split import Part, split_exposures
+from ohana.unet.train_config import TrainConfig
+
+#: Epoch and items of a batch.
+Drawn = tuple[int, list[int]]
+
+
+class BatchesOfEpochs(Dataset):
+    """Whole batches of samples.
+
+    Each is asked for together with its epoch, so that the processes that prepare them can stay
+    from one epoch to the next.
+    """
+
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+
+    def __getitem__(self, drawn: Drawn) -> list[Tensor]:
+        epoch, items = drawn
+        self.samples.set_epoch(epoch)
+        try:
+            return default_collate([self.samples[item] for item in items])
+        except (KeyError, OSError) as error:
+            store = self.samples.folders[self.samples.folder_of(items[0])].store
+            raise OhanaError(f"{store}: incomplete exposure: cannot read {error}") from error
+
+
+class Dealt(Sampler[Drawn]):
+    """The batches of an epoch, dealt out to the processes that train together.
+
+    Parameters
+    ----------
+    batches : Batches
+        Of all processes.
+    fixed : bool
+        The same in every epoch. Else each process has equally many, as training wants it.
+    """
+
+    def __init__(self, batches: Batches, fixed: bool) -> None:
+        self.batches, self.fixed = batches, fixed
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go on to an epoch; Lightning calls this."""
+        if not self.fixed:
+            self.batches.samples.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self._own())
+
+    def __iter__(self) -> Iterator[Drawn]:
+        every, epoch = list(self.batches), self.batches.samples.epoch
+        return iter([(epoch, every[i]) for i in self._own()])
+
+    def _own(self) -> range:
+        together = distributed.is_available() and distributed.is_initialized()
+        rank, of = (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
+        count = len(self.batches)
+        return range(rank, count if self.fixed else count // of * of, of)
+
+
+class TrainingData(LightningDataModule):
+    """Exposures of training sets, split into those to learn from and those to be judged by.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Settings.
+    progress : callable, optional
+        Called with the name of a stage, its parts done and those in all.
+
+    Attributes
+    ----------
+    training, validation : list of Part
+        Exposures.
+    classes : int
+        Of the labels, background included.
+
+    Raises
+    ------
+    OhanaError
+        A training set is missing, incomplete or does not go with the others.
+    """
+
+    def __init__(self, config: TrainConfig, progress: Progress | None = None) -> None:
+        super().__init__()
+        # All machines see the same folders, so one looks for all.
+        self.prepare_data_per_node = False
+        self.config, self.progress = config, progress
+        folders = [Path(folder) for folder in config.data]
+        self.training, self.validation = split_exposures(folders, config.val_split, config.seed)
+        classes = {folder: OhanaDataset(folder).num_classes for folder in folders}
+        self.classes = classes[folders[0]]
+        for folder, number in classes.items():
+            if number != self.classes:
+                raise OhanaError(
+                    f"{folder}: wanted labels of {self.classes} classes, as in {folders[0]}, "
+                    f"got {number}"
+                )
+
+    def names(self) -> dict[str, list[list[str]]]:
+        """Return the names of the exposures of each side, set by set."""
+        sides = {"training": self.training, "validation": self.validation}
+        return {side: [part.names for part in parts] for side, parts in sides.items()}
+
+    def prepare_data(self) -> None:
+        """Let the rules look at the exposures; Lightning calls this in one process only."""
+        names: dict[Path, list[str]] = {}
+        for part in self.training + self.validation:
+            names[part.folder] = names.get(part.folder, []) + part.names
+        total, before = sum(map(len, names.values())), 0
+        for folder, own in names.items():
+
+            def told(done: int, _: int, before: int = before) -> None:
+                if self.progress is not None:
+                    self.progress("rules look at the exposures", before + done, total)
+
+            prepare(split_path(folder, "training"), own, self.config.workers or 1, told)
+            before += len(own)
+
+    def train_dataloader(self) -> DataLoader:
+        """Return the batches to learn from."""
+        samples = self._learnt()
+        if self.trainer is not None:
+            # Lightning begins to draw before it tells the epoch, which need not be the first.
+            done: Any = self.trainer.fit_loop.epoch_progress.current
+            samples.set_epoch(done.processed)
+        return self._loader(samples, False)
+
+    def steps(self) -> int:
+        """Return the steps of the whole training, for each of the processes."""
+        return self.config.epochs * len(
+            Dealt(Batches(self._learnt(), self.config.batch_size), False)
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        """Return the batches to be judged by."""
+        return self._loader(self._samples(self.validation, self.config.validation_samples), True)
+
+    def one(self) -> Tensor:
+        """Return the input of one sample."""
+        return self._learnt()[0][0]
+
+    def _learnt(self) -> Samples:
+        return self._samples(self.training, self.config.samples_per_epoch)
+
+    def _samples(self, parts: list[Part], count: int) -> Samples:
+        config = self.config
+        return Samples(
+            [_folder(part) for part in parts],
+            count,
+            crop=config.crop,
+            window=config.window,
+            seed=config.seed,
+            augment=config.augment and parts is self.training,
+        )
+
+    def _loader(self, samples: Samples, fixed: bool) -> DataLoader:
+        workers = self.config.workers
+        return DataLoader(
+            BatchesOfEpochs(samples),
+            batch_size=None,
+            sampler=Dealt(Batches(samples, self.config.batch_size), fixed),
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+def _folder(part: Part) -> Folder:
+    try:
+        return folder_of(part.folder, part.names)
+    except (KeyError, OSError, ValueError) as error:
+        raise OhanaError(f"{part.folder}: incomplete training set: {error}") from error
