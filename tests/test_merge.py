@@ -99,6 +99,16 @@ def test_events_of_the_network_need_the_least_confidence():
     assert json.dumps(catalogue([found]), allow_nan=False)
 
 
+def test_events_of_which_the_rules_are_unsure_need_the_network():
+    unsure = ray([(5, 5)], confidence=0.3)
+    assert merged([unsure], said=NOTHING) == []
+    (found,) = merged([unsure], [seen([(5, 5)])])
+    assert (found.source, found.extra["rules_confidence"]) == ("unet", 0.3)
+    assert merged([unsure], [seen([(5, 5)])], opinion_on([unsure], 0.25)) == []
+    config = DetectorConfig(min_confidence=0.2)
+    assert [e.source for e in merged([unsure], said=NOTHING, config=config)] == ["rules"]
+
+
 def test_what_is_not_at_the_same_time_is_two_events():
     events = merged([ray([(5, 5)])], [seen([(5, 5), (5, 6)], first=13)])
     assert [(e.source, e.first_frame) for e in events] == [("rules", 10), ("unet", 13)]
@@ -188,7 +198,7 @@ def test_levels_become_a_ray():
 
 
 def test_what_is_too_unlikely_itself_takes_nothing():
-    rays, config = [ray([(5, 5)], confidence=0.1)], DetectorConfig(snowball_min_confidence=0.95)
+    rays, config = [ray([(5, 5)], confidence=0.5)], DetectorConfig(snowball_min_confidence=0.95)
     (found,) = merged(rays, [ball()], config=config)
     assert (found.label, "also_seen_as" in found.extra) == (Label.COSMIC_RAY, False)
 

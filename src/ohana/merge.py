@@ -16,8 +16,6 @@ from ohana.union import Candidates, close_pairs, combine, order_of
 
 #: Two classes are at odds over an event if they share this part of the pixels of the smaller kind.
 SHARED = 0.5
-#: Source of an event by who has found it.
-SOURCES = {(True, True): "both", (True, False): "rules", (False, True): "unet"}
 
 
 def merge(
@@ -30,14 +28,15 @@ def merge(
 ) -> list[Event]:
     """Merge what the rules and the network have found into one list.
 
-    Every event of the rules stays, however little the network thinks of it, unless the network
-    is surer that it is of another class: then it becomes an event of that class, which says so.
-    An event of the network alone must reach the least confidence of its class.
+    Every event in which the rules themselves have the least confidence of its class stays,
+    however little the network thinks of it, unless the network is surer that it is of another
+    class: then it becomes an event of that class, which says so. Any other event must be seen by
+    the network, and reach the least confidence with both opinions.
 
     Parameters
     ----------
     rules : sequence of Event
-        Source ``rules``.
+        Source ``rules``; also those in which the rules have less confidence than they need.
     network : sequence of Event
         Source ``unet``, from `ohana.unet.events.network_events`.
     opinion : Opinion
@@ -53,17 +52,25 @@ def merge(
     -------
     list of Event
         With source ``rules``, ``unet`` or ``both``; ``extra`` holds ``rules_confidence`` (None
-        where the rules found nothing), ``network_score`` (log-odds) and, where the opinions
-        differ on the class, ``also_seen_as``. Does not depend on the order of the inputs.
+        where the rules saw nothing), ``network_score`` (log-odds) and, where the opinions differ
+        on the class, ``also_seen_as``. Does not depend on the order of the inputs.
     """
     found = combine(rules, network, opinion, noise, config)
     confidence = confidences(found, calibration)
     rules_confidence, score, seen, _ = found.evidence
-    columns = zip(found.events, rules_confidence, score, seen, confidence, strict=True)
-    events = [_described(*row) for row in columns]
-    least = config.least_confidence()
-    alone = [e for e in events if e.source == "unet" and e.confidence >= least[e.label]]
-    known = [e for e in events if e.source != "unet"]
+    least = np.array([config.least_confidence()[event.label] for event in found.events])
+    source = np.select(
+        [
+            (rules_confidence >= least) & seen,
+            rules_confidence >= least,
+            seen & (confidence >= least),
+        ],
+        ["both", "rules", "unet"],
+        "",
+    )
+    columns = zip(found.events, source, rules_confidence, score, confidence, strict=True)
+    events = [_described(*row) for row in columns if row[1]]
+    known, alone = ([e for e in events if (e.source == "unet") == new] for new in (False, True))
     return sorted(_settle_classes(known, alone, noise), key=order_of)
 
 
@@ -77,15 +84,10 @@ def confidences(found: Candidates, calibration: Calibration) -> np.ndarray:
     return out
 
 
-def _described(event: Event, rules: float, score: float, seen: bool, confidence: float) -> Event:
-    known = bool(np.isfinite(rules))
-    opinions = {"rules_confidence": float(rules) if known else None, "network_score": float(score)}
-    return replace(
-        event,
-        confidence=float(confidence),
-        source=SOURCES[known, bool(seen)],
-        extra=event.extra | opinions,
-    )
+def _described(event: Event, source: str, rules: float, score: float, confidence: float) -> Event:
+    own = float(rules) if np.isfinite(rules) else None
+    extra = event.extra | {"rules_confidence": own, "network_score": float(score)}
+    return replace(event, confidence=float(confidence), source=str(source), extra=extra)
 
 
 def _settle_classes(known: list[Event], alone: list[Event], noise: np.ndarray) -> list[Event]:

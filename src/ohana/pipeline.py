@@ -204,7 +204,10 @@ def find_events(
         Looks for events besides the rules.
     """
     steps, telegraph, maps = walk(source, config, cube, progress)
-    events, population = link_events(source, steps, maps, config, progress, population)
+    # Of what the rules are too unsure, the network may be sure.
+    lenient = {} if network is None else {"min_confidence": 0.0}
+    settings = config.model_copy(update=lenient)
+    events, population = link_events(source, steps, maps, settings, progress, population)
     events += outside_snowballs(telegraph, events, maps.stop.shape)
     if network is not None and len(source.ramp.planes) >= NETWORK_READS:
         events = add_network(network, events, source, steps, maps, config, progress)

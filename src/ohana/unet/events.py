@@ -185,8 +185,9 @@ def _cosmic_rays(
     group = link_steps(found, dating_error(found, maps.noise), shape)
     pixel = np.ravel_multi_index((found.row, found.col), shape)
     # A faint step leaves its date open: its probability is spread over some reads.
-    (of_group, _), place = np.unique(np.stack([group, pixel]), axis=1, return_inverse=True)
-    odds = odds_of_groups(np.bincount(place.ravel(), chance), of_group, group.max() + 1)
+    member, place = np.unique(group * maps.stop.size + pixel, return_inverse=True)
+    of_group = member // maps.stop.size
+    odds = odds_of_groups(np.bincount(place, chance), of_group, group.max() + 1)
     order = np.lexsort((found.read, -chance, group))
     found, group = once_per_pixel(found.select(order), group[order], shape)
     order = np.lexsort((found.col, found.row, -found.amplitude, group))
