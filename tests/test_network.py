@@ -229,7 +229,8 @@ def test_a_wrong_input_is_named(shape):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"widths": ()}, "wanted channels and widths >= 1"),
+        ({"widths": ()}, "widths: wanted at least one level"),
+        ({"detail": 0}, "wanted channels, widths and detail >= 1"),
         ({"classes": 1}, "classes >= 2"),
         ({"widths": (4, 8), "strides": ()}, r"one fewer than widths \(1\), got 0"),
         ({"widths": (4, 8), "strides": ((2, 0, 2),)}, "triples of numbers >= 1"),

@@ -31,18 +31,24 @@ class Architecture:
         Channels inside, level by level; the first level has half the resolution of the input.
     strides : tuple of (int, int, int)
         From each level to the next, along reads, rows and columns.
+    detail : int
+        Channels at the full resolution.
     """
 
     channels: int = len(CHANNELS)
     classes: int = len(Label)
     widths: tuple[int, ...] = (32, 48, 64)
     strides: tuple[Triple, ...] = ((2, 2, 2), (1, 2, 2))
+    detail: int = 8
 
     def __post_init__(self) -> None:
-        if self.channels < 1 or self.classes < 2 or min(self.widths, default=0) < 1:
+        if min(self.channels, self.detail, *self.widths, 1) < 1 or self.classes < 2:
             raise ValueError(
-                f"architecture: wanted channels and widths >= 1 and classes >= 2, got {self}"
+                "architecture: wanted channels, widths and detail >= 1 and classes >= 2, "
+                f"got {self}"
             )
+        if not self.widths:
+            raise ValueError("widths: wanted at least one level, got none")
         if len(self.strides) != len(self.widths) - 1:
             raise ValueError(
                 f"strides: wanted one fewer than widths ({len(self.widths) - 1}), "
@@ -63,11 +69,12 @@ FOLD: Triple = (2, 2, 2)
 class UNet3D(nn.Module):
     """A 3-D U-Net that says of every pixel in every read which class of event it shows.
 
-    The first convolution folds 2 x 2 x 2 voxels into the channels of one, the last one unfolds
-    them again: on a processor, few voxels of many channels take a fraction of the time of many
+    The first convolution folds 2 x 2 x 2 voxels into the channels of one, another unfolds them
+    in the end: on a processor, few voxels of many channels take a fraction of the time of many
     voxels of few. In between, each level has one convolution on the way down and one on the way
     up; what the way down saw is added on the way up (Chaurasia & Culurciello 2017,
-    arXiv:1707.03718).
+    arXiv:1707.03718). To what is unfolded is added what a pixel and its neighbours show in the
+    read itself, and both decide together.
 
     Parameters
     ----------
@@ -95,7 +102,10 @@ class UNet3D(nn.Module):
                 self.shrink.append(_block(nn.Conv3d(width, below, stride, stride)))
                 self.grow.append(nn.ConvTranspose3d(below, width, stride, stride))
                 self.up.append(_block(nn.Conv3d(width, width, 3, padding=1)))
-        self.unfold = nn.ConvTranspose3d(widths[0], self.architecture.classes, FOLD, FOLD)
+        detail, classes = self.architecture.detail, self.architecture.classes
+        self.unfold = nn.ConvTranspose3d(widths[0], detail, FOLD, FOLD)
+        self.look = nn.Conv3d(self.architecture.channels, detail, (1, 3, 3), padding=(0, 1, 1))
+        self.decide = nn.Conv3d(detail, classes, 1)
 
     @property
     def stride(self) -> Triple:
@@ -141,6 +151,7 @@ class UNet3D(nn.Module):
             # Nothing is usable in what is added.
             t, y, z = missing
             x = functional.pad(x, (0, z, 0, y, 0, t))
+        near = self.look(x)
         x = self.fold(x)
         seen = []
         for down, shrink in zip(self.down, self.shrink, strict=False):
@@ -150,7 +161,8 @@ class UNet3D(nn.Module):
         x = self.down[-1](x)
         for grow, up in zip(reversed(self.grow), reversed(self.up), strict=True):
             x = up(seen.pop() + grow(x))
-        return self.unfold(x)[:, :, : size[0], : size[1], : size[2]]
+        near += self.unfold(x)
+        return self.decide(functional.relu_(near))[:, :, : size[0], : size[1], : size[2]]
 
     def fused(self) -> UNet3D:
         """Return a copy for inference with the normalisations folded into the convolutions."""
