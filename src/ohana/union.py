@@ -69,12 +69,10 @@ def combine(
 
 def order_of(event: Event) -> tuple:
     """Sort key that no two different events share."""
-    peak = int(np.argmax(np.nan_to_num(event.amplitude)))
-    columns = event.rows, event.cols, event.reads, np.nan_to_num(event.amplitude)
-    pixels = sorted(zip(*(column.tolist() for column in columns), strict=True))
     first = -1 if event.first_frame is None else event.first_frame
-    strongest = int(event.rows[peak]), int(event.cols[peak])
-    return event.label, first, strongest, pixels, event.confidence, event.source
+    columns = event.rows, event.cols, event.reads, event.amplitude, event.significance
+    every = tuple(column.tobytes() for column in columns)
+    return event.label, first, event.rows[0], event.cols[0], event.confidence, event.source, every
 
 
 def _same_class(events: tuple[list[Event], list[Event]], pair: tuple[int, int, int]) -> bool:
@@ -130,7 +128,7 @@ def _joined(own: list[Event], others: list[Event], config: DetectorConfig) -> Ev
         np.concatenate([getattr(event, name) for event in parts])
         for name in ("rows", "cols", "reads", "amplitude", "significance")
     )
-    _, first = np.unique(np.stack([row, col]), axis=1, return_index=True)
+    _, first = np.unique(row.astype(np.int64) << 32 | col, return_index=True)
     if len(first) == len(main.rows):
         return main
     first = first[np.lexsort((col[first], row[first], -amplitude[first]))]

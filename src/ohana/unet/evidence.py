@@ -62,11 +62,11 @@ def network_score(events: Sequence[Event], opinion: Opinion, noise: np.ndarray) 
 
 
 def reads_of_slack(events: Sequence[Event], noise: np.ndarray) -> np.ndarray:
-    """Return by how many reads the date of the brightest pixel of each event may be off."""
-    peaks = [int(np.argmax(np.nan_to_num(event.amplitude))) for event in events]
-    size = np.array([len(event.rows) for event in events], int)
-    first = np.cumsum(size) - size
-    return _entries(events, noise).slack[first + peaks] if len(events) else np.empty(0, np.int32)
+    """Return by how many reads each event may be off, from its best dated pixel, shape (n,)."""
+    if not events:
+        return np.empty(0, np.int32)
+    entries = _entries(events, noise)
+    return np.minimum.reduceat(entries.slack, np.flatnonzero(np.diff(entries.event, prepend=-1)))
 
 
 def odds_of_groups(probability: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
