@@ -95,7 +95,7 @@ def look(
     count = len(parts.rows) * len(parts.cols)
     progress("network", 0, count)
     with using_threads(config.threads):
-        for window in _windows(source, steps, maps, parts):
+        for window in windows_of(source, steps, maps, parts):
             known = (window.block, window.maps, window.steps, model)
             x = network_input(*known, config.threads)
             picked, level = _ask(engine, x, window, parts.times)
@@ -105,7 +105,7 @@ def look(
     return Opinion(join_voxels(voxels), telegraph)
 
 
-def _windows(source: Source, steps: Steps, maps: PixelMaps, parts: Cut) -> Iterator[Window]:
+def windows_of(source: Source, steps: Steps, maps: PixelMaps, parts: Cut) -> Iterator[Window]:
     """Read the windows one after the other; the rows of all columns at a time."""
     for rows in parts.rows:
         slab, _ = load_block(source, rows.whole)

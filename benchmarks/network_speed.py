@@ -1,0 +1,201 @@
+"""Time the network over simulated exposures, stage by stage, and measure its peak memory.
+
+    python benchmarks/network_speed.py --reads 60 450 --sizes 512 --output network_speed.md
+
+Stages: features (input of the network), network (its layers alone), both on the first window of
+the exposure; the whole of ``look`` with reading, overlaps of windows and steps of what is listed.
+Rates count the pixel-reads of the exposure, in the first two those of the window. Each exposure
+has a process of its own. Without ``--model`` the weights are random, with a preference for the
+background, so that about as little is listed as by a trained network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import resource
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from machine import describe
+from whole_speed import simulate
+
+if TYPE_CHECKING:
+    from ohana.unet.weights import Network
+
+#: Added to the logit of the background of random networks.
+QUIET = 4.5
+
+
+class Task(NamedTuple):
+    """What to measure: an exposure, a model file (None: random weights), threads, a seed."""
+
+    path: Path
+    model: str | None
+    threads: int
+    seed: int
+
+
+class Speed(NamedTuple):
+    """What was measured: 1e6 pixel-reads per second, windows, how often a voxel is worked on.
+
+    ``before`` and ``peak`` are the peak memory of the process before and after `look` [MiB].
+    """
+
+    where: str
+    features: float
+    network: float
+    whole: float
+    seconds: float
+    windows: int
+    overlap: float
+    voxels: int
+    before: float
+    peak: float
+
+
+def network_of(task: Task) -> Network:
+    """Return the network asked for."""
+    import torch
+
+    from ohana.unet.model import UNet3D
+    from ohana.unet.weights import Network, load_network
+
+    if task.model:
+        return load_network(task.model)
+    torch.manual_seed(task.seed)
+    model = UNet3D().eval().requires_grad_(False)
+    assert model.unfold.bias is not None  # it has one
+    model.unfold.bias[0] += QUIET
+    return Network(model)
+
+
+def peak_memory() -> float:
+    """Return the peak resident memory of this process [MiB]."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (1024**2 if sys.platform == "darwin" else 1024)
+
+
+def measure(task: Task) -> Speed:
+    """Run the rules on an exposure, then the network, timed."""
+    # Here, so that the parent stays small: Linux counts it as the first memory of its children.
+    import torch
+
+    from ohana.config import DetectorConfig
+    from ohana.pipeline import walk
+    from ohana.read import open_exposure
+    from ohana.refpix import fit_reference
+    from ohana.unet.backend import prepare
+    from ohana.unet.predict import look
+    from ohana.unet.windows import cut
+    from ohana.walk import Source
+
+    def silent(stage: str, done: int, total: int) -> None:
+        pass
+
+    config = DetectorConfig(threads=task.threads)
+    [ramp] = open_exposure(task.path, config)
+    source = Source(ramp, fit_reference(ramp, config)[0])
+    steps, _, maps = walk(source, config, None, silent)
+    network = network_of(task)
+    before = peak_memory()
+    start = perf_counter()
+    opinion = look(source, steps, maps, network, config, silent)
+    seconds, peak = perf_counter() - start, peak_memory()
+    parts, voxels = cut(ramp.shape, network.model), ramp.shape[0] * ramp.shape[1] * ramp.shape[2]
+    worked = 1
+    for axis in parts:
+        worked *= sum(span.whole.stop - span.whole.start for span in axis)
+    engine = prepare(network.model)
+    return Speed(
+        f"{engine.device.type} {str(engine.precision).removeprefix('torch.')}, torch "
+        f"{torch.__version__}",
+        *first_window(source, steps, maps, network, task.threads),
+        voxels / 1e6 / seconds,
+        seconds,
+        len(parts.times) * len(parts.rows) * len(parts.cols),
+        worked / voxels,
+        len(opinion.voxels.row),
+        before,
+        peak,
+    )
+
+
+def first_window(source, steps, maps, network, threads) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+    """Return the rates of features and network alone, on the first window (the faster of two)."""
+    import torch
+
+    from ohana.blocks import difference_model
+    from ohana.unet.backend import prepare, using_threads
+    from ohana.unet.features import network_input
+    from ohana.unet.predict import windows_of
+    from ohana.unet.windows import cut
+
+    engine, parts = prepare(network.model), cut(source.ramp.shape, network.model)
+    window = next(windows_of(source, steps, maps, parts))
+    known = (window.block, window.maps, window.steps, difference_model(source.ramp))
+    time, times = parts.times[0].whole, []
+    with using_threads(threads), torch.inference_mode():
+        for _ in range(2):
+            start = perf_counter()
+            x = network_input(*known, threads)
+            middle = perf_counter()
+            engine.logits(x[:, time]).cpu()
+            times.append((middle - start, perf_counter() - middle))
+    features, inside = map(min, zip(*times, strict=True))
+    return x[0].size / 1e6 / features, x[0, time].size / 1e6 / inside
+
+
+def report(reads: int, size: int, speed: Speed) -> str:
+    """Return a row of the table."""
+    return (
+        f"| {reads} | {size}^2 | {speed.features:.1f} | {speed.network:.2f} | {speed.whole:.2f} "
+        f"| {speed.seconds:.1f} | {speed.windows} | {speed.overlap:.2f} | {speed.voxels} "
+        f"| {speed.before:.0f} | {speed.peak:.0f} |"
+    )
+
+
+HEAD = (
+    "| reads | pixels | features | network | look | look [s] | windows | overlap | listed "
+    "| before [MiB] | peak [MiB] |\n|" + " --: |" * 11
+)
+
+
+def main() -> None:
+    """Parse the command line, run, print the report."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--reads", type=int, nargs="+", default=[60])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="sides [pixel]")
+    parser.add_argument("--preset", default="l2", help="of the simulated exposures")
+    parser.add_argument("--model", help="model file or `pretrained`; random weights if absent")
+    parser.add_argument("--seed", type=int, default=1, help="of random weights")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--folder", type=Path, help="where the temporary folder goes")
+    parser.add_argument("--output", type=Path, help="markdown file to write")
+    choice = parser.parse_args()
+    about = f"{describe()}. Preset {choice.preset}, {choice.threads} threads, seed {choice.seed}."
+    lines = ["# The network over an exposure", "", about, "", HEAD]
+    print(*lines, sep="\n", flush=True)
+    with TemporaryDirectory(dir=choice.folder) as folder:
+        for reads in choice.reads:
+            for size in choice.sizes:
+                path = simulate(reads, size, choice.preset, Path(folder))
+                task = Task(path, choice.model, choice.threads, choice.seed)
+                with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                    speed = pool.submit(measure, task).result()
+                path.unlink()
+                lines += [report(reads, size, speed)]
+                print(lines[-1], flush=True)
+    lines += ["", f"Rates: 1e6 pixel-reads/s. Network on {speed.where}."]
+    print(*lines[-2:], sep="\n")
+    if choice.output:
+        choice.output.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
