@@ -169,7 +169,7 @@ def _with_events(base: SimulationConfig, case: Case, kind: str) -> SimulationCon
             "snowballs": max(1, area // 2**15),
         },
     }
-    return base.model_copy(update=changes[kind])
+    return SimulationConfig.model_validate(base.model_dump() | changes[kind])
 
 
 def step_error(config: SimulationConfig) -> float:
