@@ -19,8 +19,8 @@ SNR = {
     Label.SNOWBALL: (5, 100, 1000, 1e9),
 }
 SIGNIFICANCE = (0, 4, 5, 6, 8, 12, 1e9)
-#: False alarms that are allowed if the rules have fewer [per million pixels].
-FEWEST = 20.0
+#: False alarms that are allowed, if the rules have them at any cut [per million pixels].
+ALLOWED = 20.0
 #: A part of fewer tells nothing.
 ENOUGH = 20
 #: Cut in confidence of the rules that sets how many false alarms are allowed.
@@ -67,14 +67,16 @@ def equal_cuts(rules: Records, hybrid: Records, label: Label) -> list[tuple[floa
     """Return the cut in confidence and the false alarms per million pixels of both.
 
     Each has the lowest cut that leaves no more false alarms on event-free ramps than the rules
-    have at a confidence of `USUAL`, or than `FEWEST` per million pixels.
+    have: at a confidence of `USUAL`, or at a lower one where that gives up to `ALLOWED` per million
+    pixels. One is always allowed.
     """
     area = sum(record["megapixels"] for record in rules)
     false = [
         np.sort([c for record in records for kind, c in record["quiet"] if kind == label])[::-1]
         for records in (rules, hybrid)
     ]
-    most = max(int((false[0] >= USUAL).sum()), round(FEWEST * area))
+    usual, every = int((false[0] >= USUAL).sum()), len(false[0])
+    most = max(usual, min(round(ALLOWED * area), every), 1)
     cuts = [float(np.nextafter(some[most], 2)) if len(some) > most else 0.0 for some in false]
     counts = [int((some >= cut).sum()) for some, cut in zip(false, cuts, strict=True)]
     return [(max(cut, 1e-6), n / max(area, 1e-9)) for cut, n in zip(cuts, counts, strict=True)]
