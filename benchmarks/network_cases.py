@@ -190,4 +190,4 @@ def is_faint(snr: np.ndarray) -> bool:
     (True, False)
     """
     count = int((snr >= FAINT_SNR[0]).sum())
-    return snr.max(initial=0) <= FAINT_SNR[1] and FAINT_PIXELS[0] <= count <= FAINT_PIXELS[1]
+    return bool(snr.max(initial=0) <= FAINT_SNR[1]) and FAINT_PIXELS[0] <= count <= FAINT_PIXELS[1]
