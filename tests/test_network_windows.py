@@ -44,6 +44,13 @@ EXPOSURES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Small windows take longer on several threads, by far if others want them too."""
+    with backend.using_threads(1):
+        yield
+
+
 def silent(stage, done, total):
     pass
 
@@ -204,7 +211,7 @@ def test_slab_edges_do_not_count(seen, monkeypatch):
         logits = network.model(torch.from_numpy(x)[None])
     chance = torch.softmax(logits[0], 0)[Label.TELEGRAPH_NOISE].numpy()
     usable = x[USABLE] > 0
-    small_windows(monkeypatch, 8, 16)
+    small_windows(monkeypatch, 400, 24)
     opinion = look(source, steps, maps, network, CONFIG, silent)
     mean = (chance * usable).sum(0) / np.maximum(usable.sum(0), 1)
     np.testing.assert_allclose(opinion.telegraph, mean, atol=TOLERANCE)
@@ -218,7 +225,8 @@ def test_progress_and_threads(seen, monkeypatch):
     told, before = [], torch.get_num_threads()
     network = random_network()
     state = {name: value.clone() for name, value in network.model.state_dict().items()}
-    look(source, steps, maps, network, CONFIG, lambda *what: told.append(what))
+    config = DetectorConfig(threads=before + 1)
+    look(source, steps, maps, network, config, lambda *what: told.append(what))
     assert told == [("network", done, 12) for done in range(13)]
     assert torch.get_num_threads() == before
     for name, value in network.model.state_dict().items():
