@@ -15,6 +15,9 @@ from ohana.unet.features import CHANNELS
 
 Triple = tuple[int, int, int]
 
+#: Log-odds of background before anything is learned: events are rare.
+USUALLY = 5.0
+
 #: Reads that a window must have at least.
 LEAST_READS = 4
 
@@ -106,6 +109,7 @@ class UNet3D(nn.Module):
         self.unfold = nn.ConvTranspose3d(widths[0], detail, FOLD, FOLD)
         self.look = nn.Conv3d(self.architecture.channels, detail, (1, 3, 3), padding=(0, 1, 1))
         self.decide = nn.Conv3d(detail, classes, 1)
+        nn.init.constant_(self.decide.bias[Label.BACKGROUND], USUALLY)  # type: ignore[index]
 
     @property
     def stride(self) -> Triple:
@@ -161,7 +165,7 @@ class UNet3D(nn.Module):
         x = self.down[-1](x)
         for grow, up in zip(reversed(self.grow), reversed(self.up), strict=True):
             x = up(seen.pop() + grow(x))
-        near += self.unfold(x)
+        near = near + self.unfold(x)
         return self.decide(functional.relu_(near))[:, :, : size[0], : size[1], : size[2]]
 
     def fused(self) -> UNet3D:
