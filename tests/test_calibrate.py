@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
 from ohana.calibration import Calibration, Evidence, Logistic
+from ohana.config_file import load_settings
 from ohana.events import Event
 from ohana.labels import Label
 from ohana.simulate import SimulationConfig, simulate_exposure
@@ -101,6 +103,16 @@ def test_exposures_are_limited_in_number_and_size():
 def test_long_recipes_have_one_exposure_at_least():
     long = SMALL.model_copy(update={"num_frames": 60_000})
     assert len(list(draw_exposures([long], 0))) == 1
+
+
+def test_recipes_of_the_shipped_network_give_exposures_of_every_length():
+    folder = Path(__file__).parents[1] / "configs" / "pretrained"
+    recipes = [load_settings(path, CreatorConfig) for path in sorted(folder.glob("reads_*.yaml"))]
+    drawn = [config for config, _ in draw_exposures(recipes, 0)]
+    assert {config.reads for config in drawn} == {8, 12, 20, 40, 100, 250, 450}
+    voxels = sum(np.prod(config.shape) for config in drawn)
+    assert module.VOXELS / 2 < voxels < 1.2 * module.VOXELS
+    assert len({recipe.seed for recipe in recipes}) == len(recipes)
 
 
 def made() -> tuple[Truth, list[Event]]:
