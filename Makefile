@@ -13,7 +13,7 @@ help:
 	@echo "make demo   simulate a small exposure, find its events, compare with the truth"
 	@echo "make test   run every test"
 	@echo "make lint   check style and types"
-	@echo "make docs   write docs/configuration.md and configs/detector.yaml from the code"
+	@echo "make docs   write the pages of settings and configs/detector.yaml from the code"
 	@echo "make clean  remove .venv and what the demo wrote"
 
 demo: $(VENV)/installed
@@ -27,7 +27,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(VENV)/installed
+docs: $(VENV)/installed-test
 	$(BIN)/python docs/make_configuration.py
 
 clean:

@@ -17,6 +17,7 @@ from ohana.config import DetectorConfig
 from ohana.config_file import preset_names
 from ohana.simulate import PRESETS, SimulationConfig
 from ohana.training.config import CreatorConfig
+from ohana.unet.train_config import TrainConfig
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,6 +63,14 @@ named set, and in the settings of a training set they stand under `simulation`. 
 told in [simulator.md](simulator.md). A pair is the range of a draw for each star, pixel or event.
 """
 
+TRAINING_NETWORK = """\
+# Settings of the training of a network
+
+`ohana-train --config my.yaml` reads them from a YAML file, `TrainConfig` takes them in Python. All
+are optional; [train.yaml](../configs/train.yaml) is a whole file to start from. How to train is
+told in [training_network.md](training_network.md).
+"""
+
 #: Ranges of types that have no numbers.
 WORDS = {"boolean": "true or false", "string": "text", "object": "`name: value`"}
 
@@ -72,7 +81,7 @@ def limits(schema: dict[str, Any]) -> str:
         if "enum" in option:
             return " or ".join(map(str, option["enum"]))
         if option["type"] == "array":
-            return _pair(schema)
+            return "list" if "items" in option else _pair(schema)
         if option["type"] in WORDS:
             return WORDS[option["type"]]
         signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
@@ -159,6 +168,7 @@ def files() -> dict[Path, str]:
     return {
         ROOT / "docs" / "configuration.md": detector_page(),
         ROOT / "docs" / "training_settings.md": "\n".join([TRAINING, *tables(CreatorConfig)]),
+        ROOT / "docs" / "train_settings.md": "\n".join([TRAINING_NETWORK, *tables(TrainConfig)]),
         ROOT / "docs" / "simulator_settings.md": simulator_page(),
         ROOT / "configs" / "detector.yaml": template(),
     }
