@@ -40,8 +40,8 @@ class Architecture:
 
     channels: int = len(CHANNELS)
     classes: int = len(Label)
-    widths: tuple[int, ...] = (32, 48, 64)
-    strides: tuple[Triple, ...] = ((2, 2, 2), (1, 2, 2))
+    widths: tuple[int, ...] = (24, 48)
+    strides: tuple[Triple, ...] = ((2, 2, 2),)
     detail: int = 8
 
     def __post_init__(self) -> None:
