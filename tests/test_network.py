@@ -267,5 +267,3 @@ def test_a_missed_hit_costs_more_than_a_false_one():
 
     hit, nothing = Label.COSMIC_RAY, Label.BACKGROUND
     assert cost(hit, nothing) > 3 * cost(nothing, hit) > 0
-
-
