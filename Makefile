@@ -7,13 +7,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint docs clean help
+.PHONY: demo test lint docs pretrained clean help
 
 help:
 	@echo "make demo   simulate a small exposure, find its events, compare with the truth"
 	@echo "make test   run every test"
 	@echo "make lint   check style and types"
 	@echo "make docs   write the pages of settings and configs/detector.yaml from the code"
+	@echo "make pretrained  simulate, train and ship the network again (hours)"
 	@echo "make clean  remove .venv and what the demo wrote"
 
 demo: $(VENV)/installed
@@ -29,6 +30,13 @@ lint: $(VENV)/installed-dev
 
 docs: $(VENV)/installed-test
 	$(BIN)/python docs/make_configuration.py
+
+# What ships was made by this. It goes on where it stopped.
+pretrained: $(VENV)/installed-test
+	for sets in configs/pretrained/reads_*.yaml; do \
+		$(BIN)/ohana-create-training --config $$sets --start_index 0 --end_index 0 || exit 1; done
+	$(BIN)/ohana-train --config configs/pretrained/train.yaml --resume
+	$(BIN)/python benchmarks/ship_network.py pretrained_model/best_model_unet3d.pth
 
 clean:
 	rm -rf $(VENV) demo_output

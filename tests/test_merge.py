@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special
 
-from ohana.calibration import Calibration, Evidence, Logistic, inputs
+from ohana.calibration import Calibration, Evidence, Logistic, inputs, real_part, shifted
 from ohana.catalog import catalogue
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
@@ -321,4 +322,32 @@ def test_weights_are_finite_numbers(value):
     values = Calibration().as_dict()
     values["snowball"]["score"] = value
     with pytest.raises(OhanaError, match="calibration.snowball.score: wanted a finite number"):
+        Calibration.from_dict(values)
+
+
+def test_part_that_is_real_where_events_are_rare():
+    """Candidates with true and false ones in known numbers, seen through a wrong prior."""
+    rng = np.random.default_rng(3)
+    # Evidence is normal around +1 for real ones and -1 for false ones: log-odds 2 x.
+    for part in (0.02, 0.3, 0.9):
+        real = rng.random(20000) < part
+        chance = special.expit(2 * rng.normal(np.where(real, 1.0, -1.0), 1.0))  # prior one half
+        found = real_part(chance, 0.5)
+        assert found == pytest.approx(part, abs=0.02)
+        after = shifted(chance, 0.5, found)
+        for low, high in ((0.2, 0.4), (0.6, 0.8)):
+            some = (after > low) & (after < high)
+            assert real[some].mean() == pytest.approx(after[some].mean(), abs=0.05)
+
+
+def test_few_candidates_say_little():
+    assert real_part(np.empty(0), 0.3) == pytest.approx(0.3)
+    assert 0.15 < real_part(np.array([0.05]), 0.3) < 0.3
+    assert shifted(np.array([0.0, 0.2, 1.0]), 0.3, 0.3) == pytest.approx([0.0, 0.2, 1.0])
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -0.5])
+def test_an_impossible_part_is_refused(value):
+    values = Calibration().as_dict() | {"faint": value}
+    with pytest.raises(OhanaError, match="calibration.faint: wanted more than 0 and less than 1"):
         Calibration.from_dict(values)

@@ -15,6 +15,9 @@ from ohana.labels import Label
 #: Log-odds beyond this say no more: neither opinion is that certain of its own error.
 MOST_LOG_ODDS = 7.0
 
+#: Candidates that an estimate of their real part begins with, and its rounds.
+PSEUDO, ROUNDS = 4.0, 100
+
 
 class Evidence(NamedTuple):
     """What both opinions hold of n events; arrays of shape (n,).
@@ -67,6 +70,14 @@ class Logistic:
 class Calibration:
     """Probability that an event is real and of its class, from both opinions.
 
+    Attributes
+    ----------
+    cosmic_ray, telegraph_noise, snowball : Logistic
+        Of each class.
+    faint : float
+        Of the cosmic rays that the network alone had seen where this was fitted, the part that
+        was real.
+
     Examples
     --------
     >>> evidence = Evidence(
@@ -84,12 +95,13 @@ class Calibration:
     cosmic_ray: Logistic = Logistic()
     telegraph_noise: Logistic = Logistic()
     snowball: Logistic = Logistic()
+    faint: float = 0.5
 
     def apply(self, label: Label, evidence: Evidence) -> np.ndarray:
         """Return the probability that events of one class are real, shape (n,)."""
         return special.expit(inputs(evidence) @ astuple(getattr(self, label.key)))
 
-    def as_dict(self) -> dict[str, dict[str, float]]:
+    def as_dict(self) -> dict[str, Any]:
         """Return plain numbers for JSON."""
         return asdict(self)
 
@@ -102,9 +114,13 @@ class Calibration:
         OhanaError
             A class or weight is missing, unknown, or no finite number.
         """
-        models = _table(values, "calibration", [f.name for f in fields(cls)])
+        models = dict(_table(values, "calibration", [f.name for f in fields(cls)]))
         names = [f.name for f in fields(Logistic)]
+        faint = _number(models.pop("faint"), "calibration.faint")
+        if not 0 < faint < 1:
+            raise OhanaError(f"calibration.faint: wanted more than 0 and less than 1, got {faint}")
         return cls(
+            faint=faint,
             **{
                 label: Logistic(
                     **{
@@ -113,7 +129,7 @@ class Calibration:
                     }
                 )
                 for label, model in models.items()
-            }
+            },
         )
 
 
@@ -131,6 +147,39 @@ def inputs(evidence: Evidence) -> np.ndarray:
             np.log(evidence.pixels),
         ]
     )
+
+
+def real_part(chance: np.ndarray, before: float) -> float:
+    """Estimate which part of some candidates is real, from what each would be elsewhere.
+
+    By expectation maximisation (Saerens et al. 2002, Neural Comput. 14, 21): an exposure in which
+    hits are rare has as many false candidates as any other, but fewer real ones.
+
+    Parameters
+    ----------
+    chance : ndarray, shape (n,)
+        Probability that each is real if the part ``before`` of all is.
+    before : float
+        That part; it is what few candidates are taken to have too, as if there were
+        `PSEUDO` more.
+
+    Examples
+    --------
+    >>> real_part(np.full(1000, 0.2), 0.4) < 0.05 < 0.5 < real_part(np.full(1000, 0.6), 0.4)
+    True
+    """
+    part = before
+    for _ in range(ROUNDS):
+        part = float(
+            (shifted(chance, before, part).sum() + PSEUDO * before) / (len(chance) + PSEUDO)
+        )
+    return part
+
+
+def shifted(chance: np.ndarray, before: float, part: float) -> np.ndarray:
+    """Return what chances become where another part of all candidates is real than before."""
+    real, false = chance * part / before, (1 - chance) * (1 - part) / (1 - before)
+    return real / np.maximum(real + false, np.finfo(float).tiny)
 
 
 def _limited(log_odds: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ohana.calibration import Calibration, Evidence
+from ohana.calibration import Calibration, Evidence, real_part, shifted
 from ohana.config import DetectorConfig
 from ohana.events import Event
 from ohana.labels import MASK_PRIORITY, Label
@@ -55,8 +55,30 @@ def merge(
         where the rules saw nothing), ``network_score`` (log-odds) and, where the opinions differ
         on the class, ``also_seen_as``. Does not depend on the order of the inputs.
     """
-    found = combine(rules, network, opinion, noise, config)
-    confidence = confidences(found, calibration)
+    return decide(combine(rules, network, opinion, noise, config), noise, calibration, config)
+
+
+def decide(
+    found: Candidates,
+    noise: np.ndarray,
+    calibration: Calibration,
+    config: DetectorConfig,
+    faint: float = np.nan,
+) -> list[Event]:
+    """Decide what becomes of each candidate, as `merge` says.
+
+    Parameters
+    ----------
+    found : Candidates
+        From `ohana.union.combine`.
+    noise, calibration, config
+        As for `merge`.
+    faint : float
+        Which part of the cosmic rays that the network alone has seen is real, from
+        `faint_part`; measured from these candidates if NaN.
+    """
+    part = faint if np.isfinite(faint) else faint_part(found, calibration)
+    confidence = confidences(found, calibration, part)
     rules_confidence, score, seen, _ = found.evidence
     least = np.array([config.least_confidence()[event.label] for event in found.events])
     source = np.select(
@@ -74,14 +96,31 @@ def merge(
     return sorted(_settle_classes(known, alone, noise), key=order_of)
 
 
-def confidences(found: Candidates, calibration: Calibration) -> np.ndarray:
-    """Return the calibrated probability that each candidate is real, shape (n,)."""
+def confidences(found: Candidates, calibration: Calibration, faint: float) -> np.ndarray:
+    """Return the calibrated probability that each candidate is real, shape (n,).
+
+    How frequent hits are in this exposure is in the rules' confidence already; of cosmic rays
+    that the network alone has seen, the part ``faint`` is real.
+    """
+    out, alone = _as_calibrated(found, calibration)
+    out[alone] = shifted(out[alone], calibration.faint, faint)
+    return out
+
+
+def faint_part(found: Candidates, calibration: Calibration) -> float:
+    """Estimate which part of the cosmic rays that the network alone has seen is real."""
+    chance, alone = _as_calibrated(found, calibration)
+    return real_part(chance[alone], calibration.faint)
+
+
+def _as_calibrated(found: Candidates, calibration: Calibration) -> tuple[np.ndarray, np.ndarray]:
+    """Return chances as in the calibration, and which are of rays of the network alone."""
     out = np.zeros(len(found.events))
     labels = np.array([event.label for event in found.events], int)
     for label in MASK_PRIORITY:
         mine = labels == label
         out[mine] = calibration.apply(label, Evidence(*(v[mine] for v in found.evidence)))
-    return out
+    return out, (labels == Label.COSMIC_RAY) & ~np.isfinite(found.evidence.rules)
 
 
 def _described(event: Event, source: str, rules: float, score: float, confidence: float) -> Event:

@@ -210,28 +210,36 @@ def find_events(
     events, population = link_events(source, steps, maps, settings, progress, population)
     events += outside_snowballs(telegraph, events, maps.stop.shape)
     if network is not None and len(source.ramp.planes) >= NETWORK_READS:
-        events = add_network(network, events, source, steps, maps, config, progress)
+        walked = source, steps, maps
+        events, population = add_network(network, events, population, walked, config, progress)
     return Found(events, maps, population)
 
 
 def add_network(
     network: Network,
     rules: list[Event],
-    source: Source,
-    steps: Steps,
-    maps: PixelMaps,
+    population: Population,
+    walked: tuple[Source, Steps, PixelMaps],
     config: DetectorConfig,
     progress: Progress,
-) -> list[Event]:
-    """Let the network look at the same reads, and merge what it sees with the rules' events."""
-    from ohana.merge import merge  # torch: only with a network
+) -> tuple[list[Event], Population]:
+    """Let the network look at the same reads, and merge what it sees with the rules' events.
+
+    How many of the rays that it alone sees are real becomes part of ``population``, unless that
+    is known.
+    """
+    from ohana.merge import decide, faint_part  # torch: only with a network
     from ohana.unet.events import network_events
     from ohana.unet.predict import look
+    from ohana.union import combine
 
-    opinion = look(source, steps, maps, network, config, progress)
-    seen = network_events(opinion, rules, source, steps, maps, config)
-    calibration = network.calibration or Calibration()
-    return merge(rules, seen, opinion, maps.noise, calibration, config)
+    noise, calibration = walked[2].noise, network.calibration or Calibration()
+    opinion = look(*walked, network, config, progress)
+    seen = network_events(opinion, rules, *walked, config)
+    found = combine(rules, seen, opinion, noise, config)
+    if not np.isfinite(population.faint):
+        population = population._replace(faint=faint_part(found, calibration))
+    return decide(found, noise, calibration, config, population.faint), population
 
 
 def walk(

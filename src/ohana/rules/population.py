@@ -29,10 +29,14 @@ class Population(NamedTuple):
         the normal distribution has density one.
     real : tuple of float
         Real events per sigma near the threshold.
+    faint : float
+        Of the cosmic rays that a network alone has seen, the part that is real; NaN if none
+        has looked.
     """
 
     noise: tuple[float, float]
     real: tuple[float, float]
+    faint: float = np.nan
 
 
 def measure_population(

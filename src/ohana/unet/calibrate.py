@@ -81,7 +81,14 @@ def calibrate(network: Network, creators: Sequence[CreatorConfig], seed: int) ->
     sample = collect(shown, np.concatenate([np.empty(0, bool), *real]))
     for label, (_, good) in sample.items():
         log.info(f"{label.key}: {good.sum()} real and {(~good).sum()} false events")
-    return Calibration(**{label.key: fit_logistic(*sample[label]) for label in sample})
+    models = {label.key: fit_logistic(*sample[label]) for label in sample}
+    return Calibration(faint=_faint(*sample[Label.COSMIC_RAY]), **models)
+
+
+def _faint(evidence: Evidence, real: np.ndarray) -> float:
+    """Return which part of the rays that the network alone has seen is real; a half of none."""
+    alone = ~np.isfinite(evidence.rules)
+    return float((real[alone].sum() + 1.0) / (alone.sum() + 2.0))
 
 
 def draw_exposures(
