@@ -74,6 +74,8 @@ def test_extras():
     [event] = find(steps._replace(saturating=np.array([False, True, False]), fit=0 * steps.fit))
     assert event.extra["saturated"] is True
     assert event.extra["fit_quality"] == 1.0
+    [event] = find(steps._replace(fit=np.full(3, np.nan, np.float32)))
+    assert event.extra["fit_quality"] is None
 
 
 def test_no_steps():

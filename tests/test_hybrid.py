@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +19,7 @@ from ohana.evaluate.recovery import InjectionSettings, inject_and_recover
 from ohana.events import STEP_TYPES, Steps, join_steps
 from ohana.features import read_features
 from ohana.labels import Label
-from ohana.pipeline import link_events, outside_snowballs, predict, walk
+from ohana.pipeline import find_events, link_events, outside_snowballs, predict, walk
 from ohana.predictor import Predictor
 from ohana.read import open_exposure
 from ohana.refpix import fit_reference
@@ -178,6 +179,18 @@ def test_each_pixel_counts_once_at_its_likeliest_read(scene):
     assert found.confidence == pytest.approx(0.6, rel=1e-5)
 
 
+def test_a_rise_into_saturation_is_told_and_no_fit_made_up(scene):
+    row, col = empty_spot(scene)
+    stop = scene.maps.stop.copy()
+    stop[row, col] = 20
+    full = SimpleNamespace(**vars(scene) | {"maps": replace(scene.maps, stop=stop)})
+    for read, saturated in ((20, True), (19, False)):
+        one = voxels(row, col, [read], ray=0.5, amplitude=500.0)
+        (found,) = seen(full, opinion(one, shape=stop.shape))
+        assert found.extra["saturated"] is saturated
+        assert found.extra["fit_quality"] is None
+
+
 def test_charge_never_falls_and_misses_the_border(scene):
     (row, col), shape = empty_spot(scene), scene.maps.stop.shape
     bright = voxels(row, col, 20, ray=0.9, amplitude=80.0)
@@ -304,6 +317,20 @@ def test_too_few_reads_for_a_network(says, tmp_path):
     bare = DetectorConfig(gain=1.5, border=0, threads=1)
     summary = predict(tmp_path / "short.npy", tmp_path / "out", bare, network=NETWORK)
     assert "network: needs 4 reads, events by the rules alone" in summary.notices
+    assert not asked
+
+
+def test_with_too_few_reads_unsure_events_are_left_out_as_without_a_network(says, tmp_path):
+    asked = says(nothing)
+    cube = np.random.default_rng(0).normal(1e3, 5, (3, 32, 32))
+    cube[2, ::8, ::8] += 100
+    np.save(tmp_path / "short.npy", cube)
+    strict = DetectorConfig(gain=1.5, border=0, threads=1, min_confidence=1.0)
+    source = Source(open_exposure(tmp_path / "short.npy", strict)[0])
+    lenient = strict.model_copy(update={"min_confidence": 0.0})
+    assert find_events(source, lenient, quiet).events
+    assert not find_events(source, strict, quiet).events
+    assert not find_events(source, strict, quiet, network=NETWORK).events
     assert not asked
 
 

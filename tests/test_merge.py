@@ -77,6 +77,13 @@ def test_extended_tracks_say_so():
     assert (found.extra["extended"], len(found.rows)) == (True, 20)
 
 
+def test_pixels_of_the_network_that_saturate_are_told():
+    line = [(3, col) for col in range(4)]
+    full = seen(line)
+    (found,) = merged([ray(line[:2])], [replace(full, extra=full.extra | {"saturated": True})])
+    assert (found.extra["saturated"], found.source) == (True, "both")
+
+
 def test_events_of_the_rules_that_the_network_connects_are_one():
     known = [ray(TRACK[:1], confidence=0.6), ray(TRACK[3:], confidence=0.9, amplitude=200.0)]
     (found,) = merged(known, [seen(TRACK)])

@@ -204,12 +204,14 @@ def find_events(
         Looks for events besides the rules.
     """
     steps, telegraph, maps = walk(source, config, cube, progress)
+    if len(source.ramp.planes) < NETWORK_READS:
+        network = None
     # Of what the rules are too unsure, the network may be sure.
     lenient = {} if network is None else {"min_confidence": 0.0}
     settings = config.model_copy(update=lenient)
     events, population = link_events(source, steps, maps, settings, progress, population)
     events += outside_snowballs(telegraph, events, maps.stop.shape)
-    if network is not None and len(source.ramp.planes) >= NETWORK_READS:
+    if network is not None:
         walked = source, steps, maps
         events, population = add_network(network, events, population, walked, config, progress)
     return Found(events, maps, population)

@@ -150,7 +150,7 @@ def _joined(own: list[Event], others: list[Event], config: DetectorConfig) -> Ev
         | {
             "step_amplitude": float(steps.amplitude.sum()),
             "step_error": float(np.sqrt(sum(squares) + np.square(added).sum())),
-            "saturated": any(bool(event.extra["saturated"]) for event in own),
+            "saturated": any(bool(event.extra["saturated"]) for event in parts),
             "extended": len(first) > config.cosmic_ray_max_spatial_extent,
         },
     )

@@ -205,10 +205,11 @@ def _join_neighbours(
 
 def ray_event(steps: Steps, first_frame: int, confidence: float, config: DetectorConfig) -> Event:
     """Make one event of its steps, the strongest first."""
+    fit = float(steps.fit[0])
     extra: dict[str, object] = {
         "step_amplitude": float(steps.amplitude.sum()),
         "step_error": float(np.sqrt(np.square(steps.error, dtype=np.float64).sum())),
-        "fit_quality": min(1.0, 1 / max(float(steps.fit[0]), 1e-6)),
+        "fit_quality": None if np.isnan(fit) else 1 / max(fit, 1.0),
         "saturated": bool(steps.saturating.any()),
         "extended": len(steps.row) > config.cosmic_ray_max_spatial_extent,
     }

@@ -61,12 +61,13 @@ def network_events(
     maps : PixelMaps
         Per-pixel results.
     config : DetectorConfig
-        All limits but those of confidence and significance act here.
+        All limits but those of confidence act here, and that of significance on telegraph noise
+        alone.
 
     Returns
     -------
     list of Event
-        With source ``unet``; their confidence is the network's own probability, not calibrated.
+        With source ``unet``; how confident they are is for `ohana.merge` to say.
     """
     charge = steps.select(charge_steps(steps, border_mask(source.ramp)))
     balls = [event for event in rules if event.label == Label.SNOWBALL]
@@ -162,21 +163,22 @@ def _possible(
         grows = (since >= -SAME) & (since <= GROWTH_READS)
         # A hit on top of it is for the rules to find, who know the shape of the snowball.
         some = some.select(~(grows & inside[some.row, some.col]))
-    return some.select(~wing_steps(_as_steps(some), balls, maps.stop.shape, config))
+    return some.select(~wing_steps(_as_steps(some, maps), balls, maps.stop.shape, config))
 
 
-def _as_steps(voxels: Voxels) -> Steps:
-    size = len(voxels.row)
+def _as_steps(voxels: Voxels, maps: PixelMaps) -> Steps:
+    """Return voxels as steps; how well their ramps fit is not known."""
     measured = voxels.amplitude, voxels.error, voxels.significance
-    good = np.zeros(size, bool), np.ones(size, np.float32)
-    return Steps(voxels.row, voxels.col, voxels.read, *measured, *good)
+    saturating = voxels.read == maps.stop[voxels.row, voxels.col]
+    fit = np.full(len(saturating), np.nan, np.float32)
+    return Steps(voxels.row, voxels.col, voxels.read, *measured, saturating, fit)
 
 
 def _cosmic_rays(
     voxels: Voxels, steps: Steps, border: np.ndarray, maps: PixelMaps, config: DetectorConfig
 ) -> list[Event]:
     """Link voxels to cosmic rays whose pixels together are likely enough."""
-    shape, found = maps.stop.shape, _as_steps(voxels)
+    shape, found = maps.stop.shape, _as_steps(voxels, maps)
     falls = steps.select(steps.amplitude < 0)
     stays = charge_steps(join_steps([falls, found]), border)[len(falls.row) :]
     found, chance = found.select(stays), voxels.ray[stays].astype(float)
