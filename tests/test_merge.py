@@ -58,9 +58,10 @@ def test_what_both_have_found_is_one_event():
     assert found.extra["network_score"] == pytest.approx(np.log(4 * 19), rel=1e-5)
     assert found.extra["step_amplitude"] == 394
     assert found.extra["step_error"] == pytest.approx(np.sqrt(9 + 3 * 100))
-    assert found.confidence == pytest.approx(
-        1 / (1 + 3 / 7 / np.sqrt(4 * 19)), rel=1e-5
-    )  # log-odds of the rules, and half of the network's
+    # Log-odds of the rules, and half of the network's, in an exposure with no other candidate.
+    alike = np.array([1 / (1 + 3 / 7 / np.sqrt(4 * 19))])
+    expected = shifted(alike, 0.5, real_part(alike, 0.5))
+    assert found.confidence == pytest.approx(float(expected[0]), rel=1e-5)
 
 
 def test_pixels_that_the_rules_know_already_change_nothing():
@@ -160,7 +161,7 @@ def test_a_snowball_takes_the_rays_in_which_it_was_seen():
     rays = [ray([(5, 5), (5, 6)], confidence=0.6), ray([(8, 8)], confidence=0.6)]
     (found,) = merged(rays, [ball()])
     assert (found.label, found.source, len(found.rows)) == (BALL, "both", 36)
-    assert found.extra["also_seen_as"] == ["cosmic ray (0.18) by the rules"] * 2
+    assert found.extra["also_seen_as"] == ["cosmic ray (0.11) by the rules"] * 2
 
 
 def test_a_snowball_is_left_out_where_rays_are_more_likely():
@@ -253,14 +254,15 @@ def test_order_does_not_matter_and_nothing_disappears(rules, network, sure, rand
 # Evidence and calibration
 
 
-def test_score_sums_reads_and_pixels():
+def test_score_of_reads_and_pixels():
     said = opinion(
         voxels(5, 5, [9, 10, 11], ray=0.3, amplitude=3.0),
         voxels(5, 6, 10, ray=0.5),
         voxels(5, 7, 10, ray=0.9),
     )
     faint = ray([(5, 5), (5, 6)], amplitude=2.0)
-    assert network_score([faint], said, NOISE) == pytest.approx([np.log(9 + 1)])
+    # Any of three reads at 0.3 each, in the one pixel, has a chance of 0.657.
+    assert network_score([faint], said, NOISE) == pytest.approx([np.log(0.657 / 0.343 + 1)])
     # A bright step is in one read or the next.
     assert network_score([ray([(5, 5)], 12)], said, NOISE) == pytest.approx([np.log(3 / 7)])
     assert network_score([ray([(9, 9)])], said, NOISE) == pytest.approx([UNSEEN])
@@ -294,15 +296,15 @@ def test_inputs_of_the_calibration():
         np.array([1, 2, 3]),
     )
     wanted = [
-        [1, np.log(3), 1, -2, 0, 0],
-        [1, 0, 0, 7, 1, np.log(2)],
-        [1, 7, 1, 0, 1, np.log(3)],
+        [1, np.log(3), 1, -2, 0, 0, 0],
+        [1, 0, 0, 7, 7, 1, np.log(2)],
+        [1, 7, 1, 0, 0, 1, np.log(3)],
     ]
     np.testing.assert_allclose(inputs(evidence), wanted)
-    weights = Logistic(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    weights = Logistic(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
     sure = Calibration(snowball=weights).apply(BALL, evidence)
     np.testing.assert_allclose(
-        np.log(sure / (1 - sure)), np.array(wanted) @ [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+        np.log(sure / (1 - sure)), np.array(wanted) @ [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
     )
 
 
@@ -353,8 +355,9 @@ def test_few_candidates_say_little():
     assert shifted(np.array([0.0, 0.2, 1.0]), 0.3, 0.3) == pytest.approx([0.0, 0.2, 1.0])
 
 
+@pytest.mark.parametrize("name", ["known", "faint"])
 @pytest.mark.parametrize("value", [0.0, 1.0, -0.5])
-def test_an_impossible_part_is_refused(value):
-    values = Calibration().as_dict() | {"faint": value}
-    with pytest.raises(OhanaError, match="calibration.faint: wanted more than 0 and less than 1"):
+def test_an_impossible_part_is_refused(name, value):
+    values = Calibration().as_dict() | {name: value}
+    with pytest.raises(OhanaError, match=f"calibration.{name}: wanted more than 0 and less than 1"):
         Calibration.from_dict(values)

@@ -173,7 +173,7 @@ def test_telegraph_noise_stands_out(quiet):
 
 
 ARCHITECTURES = [
-    Architecture(widths=(4, 6, 8)),
+    Architecture(widths=(4, 6, 8), strides=((2, 2, 2), (1, 2, 2))),
     Architecture(widths=(4, 6, 8), strides=((2, 2, 2), (2, 2, 2))),
     Architecture(widths=(4, 6), strides=((1, 2, 2),)),
     Architecture(widths=(4,), strides=()),
@@ -216,7 +216,7 @@ def test_folded_normalisations_change_nothing(architecture):
 
 @pytest.mark.parametrize("size", [(4, 1, 1), (5, 9, 11), (7, 8, 3), (33, 16, 24)])
 def test_any_size(size):
-    net = UNet3D(Architecture(widths=(4, 6, 8)))
+    net = UNet3D(Architecture(widths=(4, 6)))
     assert net(torch.zeros(2, 7, *size)).shape == (2, 4, *size)
 
 

@@ -52,8 +52,9 @@ class Logistic:
         Of 1.
     rules, by_rules : float
         Of the log-odds of the rules' confidence, and of their having found the event.
-    score, by_network : float
-        Of the network's log-odds, and of its having found the event.
+    score, score_alone, by_network : float
+        Of the network's log-odds, of them once more where the rules have found nothing, and of
+        the network's having found the event.
     log_pixels : float
         Of the natural logarithm of the number of pixels.
     """
@@ -62,6 +63,7 @@ class Logistic:
     rules: float = 1.0
     by_rules: float = 0.0
     score: float = 0.5
+    score_alone: float = 0.0
     by_network: float = 0.0
     log_pixels: float = 0.0
 
@@ -74,9 +76,9 @@ class Calibration:
     ----------
     cosmic_ray, telegraph_noise, snowball : Logistic
         Of each class.
-    faint : float
-        Of the cosmic rays that the network alone had seen where this was fitted, the part that
-        was real.
+    known, faint : float
+        Where this was fitted, the part that was real of the cosmic rays that the rules had
+        found, and of those that the network alone had seen.
 
     Examples
     --------
@@ -95,6 +97,7 @@ class Calibration:
     cosmic_ray: Logistic = Logistic()
     telegraph_noise: Logistic = Logistic()
     snowball: Logistic = Logistic()
+    known: float = 0.5
     faint: float = 0.5
 
     def apply(self, label: Label, evidence: Evidence) -> np.ndarray:
@@ -116,11 +119,9 @@ class Calibration:
         """
         models = dict(_table(values, "calibration", [f.name for f in fields(cls)]))
         names = [f.name for f in fields(Logistic)]
-        faint = _number(models.pop("faint"), "calibration.faint")
-        if not 0 < faint < 1:
-            raise OhanaError(f"calibration.faint: wanted more than 0 and less than 1, got {faint}")
+        parts = {name: _part(models.pop(name), name) for name in ("known", "faint")}
         return cls(
-            faint=faint,
+            **parts,
             **{
                 label: Logistic(
                     **{
@@ -134,15 +135,17 @@ class Calibration:
 
 
 def inputs(evidence: Evidence) -> np.ndarray:
-    """Return what the weights of `Logistic` multiply, in their order, shape (n, 6)."""
+    """Return what the weights of `Logistic` multiply, in their order, shape (n, 7)."""
     found = np.isfinite(evidence.rules)
     own = _limited(special.logit(np.where(found, evidence.rules, 0.5).astype(float)))
+    score = _limited(evidence.score)
     return np.column_stack(
         [
             np.ones(len(found)),
             own,
             found,
-            _limited(evidence.score),
+            score,
+            score * ~found,
             evidence.seen,
             np.log(evidence.pixels),
         ]
@@ -191,6 +194,13 @@ def _table(values: object, what: str, names: list[str]) -> Mapping[str, Any]:
         got = sorted(map(str, values)) if isinstance(values, Mapping) else type(values).__name__
         raise OhanaError(f"{what}: wanted {', '.join(names)}, got {got}")
     return values
+
+
+def _part(value: object, name: str) -> float:
+    part = _number(value, f"calibration.{name}")
+    if not 0 < part < 1:
+        raise OhanaError(f"calibration.{name}: wanted more than 0 and less than 1, got {part}")
+    return part
 
 
 def _number(value: object, what: str) -> float:

@@ -92,10 +92,10 @@ def step_window(
     block, _ = load_block(source, rows, cols)
     # Neighbours beyond the window count too.
     block = block._replace(stop=np.minimum(block.stop, maps.stop[window]))
-    here, shape = _inside(steps, window), block.stop.shape
-    pixel = (here.row - rows.start) * shape[1] + here.col - cols.start
+    here, shape = steps.within(rows, cols), block.stop.shape
+    pixel = here.row * shape[1] + here.col
     ramps = _ramps(block, maps.noise[window].astype(np.float64) ** 2, maps.shot[window])
-    other = np.abs(here.read - read) > np.maximum(dating_error(here, maps.noise), 1)
+    other = np.abs(here.read - read) > np.maximum(dating_error(here, maps.noise[window]), 1)
     other &= ~here.saturating
     ramps.left_out[here.read[other], pixel[other]] = True
     if len(model.dt) >= TOO_FEW:
@@ -163,11 +163,3 @@ def _ramps(block: Block, variance: np.ndarray, shot: np.ndarray) -> Ramps:
         np.zeros((reads, dead.size), bool),
         np.zeros(dead.size),
     )
-
-
-def _inside(steps: Steps, window: tuple[slice, slice]) -> Steps:
-    """Return the steps inside a window."""
-    rows, cols = window
-    inside = (steps.row >= rows.start) & (steps.row < rows.stop)
-    inside &= (steps.col >= cols.start) & (steps.col < cols.stop)
-    return steps.select(inside)

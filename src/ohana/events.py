@@ -40,6 +40,13 @@ class Steps(NamedTuple):
         """Return the steps that an index or boolean array picks."""
         return Steps(*(column[which] for column in self))
 
+    def within(self, rows: slice, cols: slice) -> Steps:
+        """Return the steps of a window; rows and columns count from its corner."""
+        row, col = self.row - np.int32(rows.start), self.col - np.int32(cols.start)
+        inside = (row >= 0) & (row < rows.stop - rows.start)
+        inside &= (col >= 0) & (col < cols.stop - cols.start)
+        return self._replace(row=row, col=col).select(inside)
+
 
 #: dtypes of the columns of `Steps`.
 STEP_TYPES = (

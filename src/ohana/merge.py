@@ -63,7 +63,7 @@ def decide(
     noise: np.ndarray,
     calibration: Calibration,
     config: DetectorConfig,
-    faint: float = np.nan,
+    parts: tuple[float, float] | None = None,
 ) -> list[Event]:
     """Decide what becomes of each candidate, as `merge` says.
 
@@ -73,12 +73,10 @@ def decide(
         From `ohana.union.combine`.
     noise, calibration, config
         As for `merge`.
-    faint : float
-        Which part of the cosmic rays that the network alone has seen is real, from
-        `faint_part`; measured from these candidates if NaN.
+    parts : tuple of float, optional
+        From `real_parts`; measured from these candidates if absent.
     """
-    part = faint if np.isfinite(faint) else faint_part(found, calibration)
-    confidence = confidences(found, calibration, part)
+    confidence = confidences(found, calibration, parts or real_parts(found, calibration))
     rules_confidence, score, seen, _ = found.evidence
     least = np.array([config.least_confidence()[event.label] for event in found.events])
     source = np.select(
@@ -96,31 +94,47 @@ def decide(
     return sorted(_settle_classes(known, alone, noise), key=order_of)
 
 
-def confidences(found: Candidates, calibration: Calibration, faint: float) -> np.ndarray:
+def confidences(
+    found: Candidates, calibration: Calibration, parts: tuple[float, float]
+) -> np.ndarray:
     """Return the calibrated probability that each candidate is real, shape (n,).
 
-    How frequent hits are in this exposure is in the rules' confidence already; of cosmic rays
-    that the network alone has seen, the part ``faint`` is real.
+    ``parts`` of the candidates for cosmic rays are real in this exposure, see `real_parts`.
     """
-    out, alone = _as_calibrated(found, calibration)
-    out[alone] = shifted(out[alone], calibration.faint, faint)
-    return out
+    chance = _as_calibrated(found, calibration)
+    before = calibration.known, calibration.faint
+    for which, was, is_now in zip(_rays(found), before, parts, strict=True):
+        chance[which] = shifted(chance[which], was, is_now)
+    return chance
 
 
-def faint_part(found: Candidates, calibration: Calibration) -> float:
-    """Estimate which part of the cosmic rays that the network alone has seen is real."""
-    chance, alone = _as_calibrated(found, calibration)
-    return real_part(chance[alone], calibration.faint)
+def real_parts(found: Candidates, calibration: Calibration) -> tuple[float, float]:
+    """Estimate which part of the candidates for cosmic rays is real, in this exposure.
+
+    Of those of the rules, and of those that the network alone has seen.
+    """
+    chance = _as_calibrated(found, calibration)
+    known, alone = _rays(found)
+    return real_part(chance[known], calibration.known), real_part(chance[alone], calibration.faint)
 
 
-def _as_calibrated(found: Candidates, calibration: Calibration) -> tuple[np.ndarray, np.ndarray]:
-    """Return chances as in the calibration, and which are of rays of the network alone."""
-    out = np.zeros(len(found.events))
-    labels = np.array([event.label for event in found.events], int)
+def _as_calibrated(found: Candidates, calibration: Calibration) -> np.ndarray:
+    """Return how likely each candidate would be real where the calibration was made."""
+    out, labels = np.zeros(len(found.events)), _labels(found)
     for label in MASK_PRIORITY:
         mine = labels == label
         out[mine] = calibration.apply(label, Evidence(*(v[mine] for v in found.evidence)))
-    return out, (labels == Label.COSMIC_RAY) & ~np.isfinite(found.evidence.rules)
+    return out
+
+
+def _rays(found: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    """Tell which candidates for cosmic rays are of the rules, and which of the network alone."""
+    ray, known = _labels(found) == Label.COSMIC_RAY, np.isfinite(found.evidence.rules)
+    return ray & known, ray & ~known
+
+
+def _labels(found: Candidates) -> np.ndarray:
+    return np.array([event.label for event in found.events], int)
 
 
 def _described(event: Event, source: str, rules: float, score: float, confidence: float) -> Event:

@@ -227,10 +227,10 @@ def add_network(
 ) -> tuple[list[Event], Population]:
     """Let the network look at the same reads, and merge what it sees with the rules' events.
 
-    How many of the rays that it alone sees are real becomes part of ``population``, unless that
-    is known.
+    How many of the candidates for cosmic rays are real becomes part of ``population``, unless
+    that is known.
     """
-    from ohana.merge import decide, faint_part  # torch: only with a network
+    from ohana.merge import decide, real_parts  # torch: only with a network
     from ohana.unet.events import network_events
     from ohana.unet.predict import look
     from ohana.union import combine
@@ -239,9 +239,9 @@ def add_network(
     opinion = look(*walked, network, config, progress)
     seen = network_events(opinion, rules, *walked, config)
     found = combine(rules, seen, opinion, noise, config)
-    if not np.isfinite(population.faint):
-        population = population._replace(faint=faint_part(found, calibration))
-    return decide(found, noise, calibration, config, population.faint), population
+    if not np.isfinite(population.parts).all():
+        population = population._replace(parts=real_parts(found, calibration))
+    return decide(found, noise, calibration, config, population.parts), population
 
 
 def walk(

@@ -29,14 +29,14 @@ class Population(NamedTuple):
         the normal distribution has density one.
     real : tuple of float
         Real events per sigma near the threshold.
-    faint : float
-        Of the cosmic rays that a network alone has seen, the part that is real; NaN if none
-        has looked.
+    parts : tuple of float
+        If a network has looked, the part that is real of the candidates for cosmic rays of the
+        rules, and of those of the network alone; else NaN.
     """
 
     noise: tuple[float, float]
     real: tuple[float, float]
-    faint: float = np.nan
+    parts: tuple[float, float] = (np.nan, np.nan)
 
 
 def measure_population(

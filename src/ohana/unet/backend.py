@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -38,9 +39,15 @@ def prepare(model: UNet3D) -> Engine:
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = best_precision(device)
-    log.info(f"network on {device.type}, {str(precision).removeprefix('torch.')}")
+    _tell(device.type, str(precision).removeprefix("torch."))
     ready = model.fused().to(device, precision)
     return Engine(ready.to(memory_format=torch.channels_last_3d), device, precision)  # type: ignore[call-overload]
+
+
+@lru_cache
+def _tell(device: str, precision: str) -> None:
+    """Say once where networks run."""
+    log.info(f"network on {device}, {precision}")
 
 
 def best_precision(device: torch.device) -> torch.dtype:

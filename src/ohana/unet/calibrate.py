@@ -42,6 +42,9 @@ VOXELS = 1.5e8
 MOST_EXPOSURES = 10
 #: Larger arrays are made so large, with as many events less: a few outputs tell enough.
 LARGEST = 256
+#: Most events of a class that are taken from one exposure, evenly from all: one that is full of
+#: something odd must not speak for all others.
+MOST_OF_ONE = 60
 #: How firmly weights are held at those of `Logistic`, in events: without any they stay.
 RIDGE = 1.0
 
@@ -69,26 +72,25 @@ def calibrate(network: Network, creators: Sequence[CreatorConfig], seed: int) ->
     settings = load_config("sensitive").model_copy(
         update={"rtn_min_confidence": 0.0, "snowball_min_confidence": 0.0}
     )
-    shown: list[Event] = []
-    real: list[np.ndarray] = []
+    samples: list[Sample] = []
     with TemporaryDirectory() as folder:
         path = Path(folder) / "exposure.fits"
         for config, rng in draw_exposures(creators, seed):
             truth = simulate_to_fits(config, rng, path)
             events = _search(path, network, settings)
-            shown += events
-            real.append(are_real(truth, events))
-    sample = collect(shown, np.concatenate([np.empty(0, bool), *real]))
+            samples.append(_thinned(collect(events, are_real(truth, events))))
+    sample = _joined(samples)
     for label, (_, good) in sample.items():
         log.info(f"{label.key}: {good.sum()} real and {(~good).sum()} false events")
     models = {label.key: fit_logistic(*sample[label]) for label in sample}
-    return Calibration(faint=_faint(*sample[Label.COSMIC_RAY]), **models)
+    evidence, real = sample[Label.COSMIC_RAY]
+    known = np.isfinite(evidence.rules)
+    return Calibration(known=_part(real[known]), faint=_part(real[~known]), **models)
 
 
-def _faint(evidence: Evidence, real: np.ndarray) -> float:
-    """Return which part of the rays that the network alone has seen is real; a half of none."""
-    alone = ~np.isfinite(evidence.rules)
-    return float((real[alone].sum() + 1.0) / (alone.sum() + 2.0))
+def _part(real: np.ndarray) -> float:
+    """Return which part of some candidates is real; a half of none."""
+    return float((real.sum() + 1.0) / (len(real) + 2.0))
 
 
 def draw_exposures(
@@ -165,6 +167,27 @@ def collect(events: Sequence[Event], real: np.ndarray) -> Sample:
     }
 
 
+def _thinned(sample: Sample) -> Sample:
+    """Take at most `MOST_OF_ONE` events of each class, evenly from all."""
+    thin: Sample = {}
+    for label, (evidence, real) in sample.items():
+        count = min(len(real), MOST_OF_ONE)
+        some = np.arange(count) * len(real) // max(count, 1)
+        thin[label] = Evidence(*(column[some] for column in evidence)), real[some]
+    return thin
+
+
+def _joined(samples: list[Sample]) -> Sample:
+    """Put the events of all exposures together."""
+    joined: Sample = {}
+    for label in MASK_PRIORITY:
+        parts = [sample[label] for sample in samples]
+        columns = zip(*(evidence for evidence, _ in parts), strict=True)
+        real = np.concatenate([good for _, good in parts])
+        joined[label] = Evidence(*map(np.concatenate, columns)), real
+    return joined
+
+
 def fit_logistic(evidence: Evidence, real: np.ndarray) -> Logistic:
     """Fit a logistic model by penalised likelihood.
 
@@ -196,6 +219,6 @@ def fit_logistic(evidence: Evidence, real: np.ndarray) -> Logistic:
         return float(value), RIDGE * off - x.T @ (sign * special.expit(-margin))
 
     rising = Logistic.__dataclass_fields__
-    limits = [(0.0 if name in ("rules", "score") else None, None) for name in rising]
+    limits = [(0.0 if name.startswith(("rules", "score")) else None, None) for name in rising]
     best = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=limits)
     return Logistic(*map(float, best.x))

@@ -26,11 +26,14 @@ from ohana.rules.cosmic_rays import (
 from ohana.rules.snowballs import judge
 from ohana.rules.telegraph_noise import TelegraphFit, fit_telegraph_noise, within_limits
 from ohana.rules.telegraph_pixels import telegraph_events
-from ohana.unet.evidence import SEEN, odds_of_groups
+from ohana.unet.evidence import SEEN, any_of, odds_of_groups
 from ohana.unet.landings import core_of, core_of_event, find_landings, is_known
 from ohana.unet.opinion import Opinion, Voxels
 from ohana.walk import Source, load_block
 
+#: Probability from which on telegraph noise that the rules do not accept is looked at again: a
+#: model of levels fits much, if it is allowed to.
+SURE = 0.7
 #: Probability from which on a pixel and read can be part of a cosmic ray.
 JOIN = 0.08
 
@@ -72,12 +75,14 @@ def network_events(
     charge = steps.select(charge_steps(steps, border_mask(source.ramp)))
     balls = [event for event in rules if event.label == Label.SNOWBALL]
     new_balls = _snowballs(opinion, balls, source, charge, maps, config)
-    covered = paint_mask(balls + new_balls, maps.stop.shape) > 0
+    flickers = np.zeros(maps.stop.shape, bool)
     for event in rules:
         if event.label == Label.TELEGRAPH_NOISE:
-            covered[event.rows, event.cols] = True
+            flickers[event.rows, event.cols] = True
+    covered = flickers | (paint_mask(balls + new_balls, maps.stop.shape) > 0)
     telegraph = _telegraph_noise(opinion, covered, source, maps, config)
-    voxels = _possible(opinion.voxels, balls + new_balls, telegraph, maps, config)
+    flickers |= opinion.telegraph >= SEEN[Label.TELEGRAPH_NOISE]
+    voxels = _possible(opinion.voxels, balls + new_balls, flickers, maps, config)
     rays = _cosmic_rays(voxels, steps, border_mask(source.ramp), maps, config)
     return [replace(event, source="unet") for event in [*new_balls, *telegraph, *rays]]
 
@@ -113,7 +118,7 @@ def _telegraph_noise(
     opinion: Opinion, covered: np.ndarray, source: Source, maps: PixelMaps, config: DetectorConfig
 ) -> list[Event]:
     """Fit levels to the pixels that are not known or covered yet, one row after another."""
-    pixels = np.flatnonzero((opinion.telegraph >= SEEN[Label.TELEGRAPH_NOISE]) & ~covered)
+    pixels = np.flatnonzero((opinion.telegraph >= SURE) & ~covered)
     rows, cols = np.divmod(pixels, covered.shape[1])
     if not len(pixels):
         return []
@@ -146,16 +151,16 @@ def _ramps(source: Source, row: int, cols: np.ndarray) -> np.ndarray:
 def _possible(
     voxels: Voxels,
     balls: list[Event],
-    telegraph: list[Event],
+    flickers: np.ndarray,
     maps: PixelMaps,
     config: DetectorConfig,
 ) -> Voxels:
-    """Pick the voxels that may be of cosmic rays: not of snowballs, their wings, or levels."""
-    other = np.zeros(maps.stop.shape, bool)
-    for event in telegraph:
-        other[event.rows, event.cols] = True
+    """Pick the voxels that may be of cosmic rays: not of snowballs, their wings, or levels.
+
+    A hit in a pixel that flickers is for the rules to find, who know how far its levels are apart.
+    """
     some = voxels.select((voxels.ray >= JOIN) & (voxels.amplitude >= config.cosmic_ray_min_step))
-    some = some.select(~other[some.row, some.col])
+    some = some.select(~flickers[some.row, some.col])
     for ball in balls:
         inside = np.zeros(maps.stop.shape, bool)
         inside[ball.rows, ball.cols] = True
@@ -189,7 +194,7 @@ def _cosmic_rays(
     # A faint step leaves its date open: its probability is spread over some reads.
     member, place = np.unique(group * maps.stop.size + pixel, return_inverse=True)
     of_group = member // maps.stop.size
-    odds = odds_of_groups(np.bincount(place, chance), of_group, group.max() + 1)
+    odds = odds_of_groups(any_of(chance, place, len(member)), of_group, group.max() + 1)
     order = np.lexsort((found.read, -chance, group))
     found, group = once_per_pixel(found.select(order), group[order], shape)
     order = np.lexsort((found.col, found.row, -found.amplitude, group))

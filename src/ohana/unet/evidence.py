@@ -45,7 +45,7 @@ def network_score(events: Sequence[Event], opinion: Opinion, noise: np.ndarray) 
 
     Notes
     -----
-    A pixel of a cosmic ray sums its probabilities over the reads that its date leaves open, and
+    A pixel of a cosmic ray may have been hit in any of the reads that its date leaves open, and
     the odds of all pixels add up: any of them is enough. A snowball has the mean probability of
     its pixels, telegraph noise that of its pixel.
     """
@@ -75,6 +75,16 @@ def odds_of_groups(probability: np.ndarray, group: np.ndarray, groups: int) -> n
     return np.bincount(group, probability / (1 - probability), groups)
 
 
+def any_of(probability: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    """Return the probability of each group that any of its members is real.
+
+    The network asks itself of every read anew, so the probabilities of neighbouring reads may
+    well exceed 1 together.
+    """
+    none = np.bincount(group, np.log1p(-np.minimum(probability, CERTAIN)), groups)
+    return -np.expm1(none)
+
+
 def _entries(events: Sequence[Event], noise: np.ndarray) -> Entries:
     """List the pixels of at least one event."""
     row, col, read, size = (
@@ -101,7 +111,7 @@ def _rays(entries: Entries, opinion: Opinion) -> np.ndarray:
     entry, voxel = _voxels_of(entries, opinion.voxels, opinion.telegraph.shape)
     near = np.abs(opinion.voxels.read[voxel] - entries.read[entry]) <= entries.slack[entry]
     size = len(entries.event)
-    total = np.bincount(entry[near], opinion.voxels.ray[voxel[near]].astype(float), size)
+    total = any_of(opinion.voxels.ray[voxel[near]].astype(float), entry[near], size)
     odds = odds_of_groups(total, entries.event, entries.event[-1] + 1)
     return np.log(np.maximum(odds, FLOOR))
 

@@ -159,7 +159,7 @@ def _significances(work, dof, out):
             for i in range(score.size):
                 # Wallace (1959), as in ohana.noise.gaussian.
                 power = line[i] * line[i] / dof[i]
-                shrunk = np.sqrt(np.log(one + power) / power) if power > zero else one
+                shrunk = np.sqrt(np.log1p(power) / power) if power > zero else one
                 line[i] *= shrunk
         for i in range(score.size):
             line[i] /= np.sqrt(one + line[i] * line[i] * ceiling)

@@ -155,6 +155,7 @@ class UNet3D(nn.Module):
             # Nothing is usable in what is added.
             t, y, z = missing
             x = functional.pad(x, (0, z, 0, y, 0, t))
+        x = x.contiguous(memory_format=torch.channels_last_3d)
         near = self.look(x)
         x = self.fold(x)
         seen = []
@@ -164,8 +165,8 @@ class UNet3D(nn.Module):
             x = shrink(x)
         x = self.down[-1](x)
         for grow, up in zip(reversed(self.grow), reversed(self.up), strict=True):
-            x = up(seen.pop() + grow(x))
-        near = near + self.unfold(x)
+            x = up(grow(x).add_(seen.pop()))
+        near = self.unfold(x).add_(near)
         return self.decide(functional.relu_(near))[:, :, : size[0], : size[1], : size[2]]
 
     def fused(self) -> UNet3D:
@@ -174,7 +175,10 @@ class UNet3D(nn.Module):
         copy.load_state_dict(self.state_dict())
         for module in copy.modules():
             if isinstance(module, nn.Sequential):
-                module[0] = torch.nn.utils.fusion.fuse_conv_bn_eval(module[0], module[1])
+                convolution, norm = module[0], module[1]
+                assert isinstance(convolution, nn.Conv3d)
+                assert isinstance(norm, nn.BatchNorm3d)
+                module[0] = torch.nn.utils.fusion.fuse_conv_bn_eval(convolution, norm)
                 module[1] = nn.Identity()
         return copy
 

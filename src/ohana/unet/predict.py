@@ -114,16 +114,8 @@ def windows_of(source: Source, steps: Steps, maps: PixelMaps, parts: Cut) -> Ite
             # Which neighbours a block has decides where its ramps end: the maps had all. A copy
             # of the reads, or the last window would keep this slab while the next one is read.
             block = Block(slab.data[:, :, cols.whole].copy(), maps.stop[at])
-            yield Window(rows, cols, block, _inside(steps, *at), maps.cut(*at))
+            yield Window(rows, cols, block, steps.within(*at), maps.cut(*at))
         del slab
-
-
-def _inside(steps: Steps, rows: slice, cols: slice) -> Steps:
-    """Return the steps of a window; rows and columns count from its corner."""
-    row, col = steps.row - np.int32(rows.start), steps.col - np.int32(cols.start)
-    inside = (row >= 0) & (row < rows.stop - rows.start)
-    inside &= (col >= 0) & (col < cols.stop - cols.start)
-    return steps._replace(row=row, col=col).select(inside)
 
 
 def _moved(voxels: Voxels, window: Window) -> Voxels:

@@ -143,7 +143,7 @@ class Samples(Dataset):
         reads = min(total, self.window)
         side = int(self.crop * np.sqrt(self.window / reads)) // GRID * GRID
         sizes = reads, min(side, height), min(side, width)
-        runs, at = exposure.runs, [rng.integers(n) for n in (total, height, width)]
+        runs, at = exposure.runs, [int(rng.integers(n)) for n in (total, height, width)]
         if len(runs.row) and rng.random() < AROUND_EVENTS:
             mine = np.flatnonzero(runs.label == rng.choice(np.unique(runs.label)))
             run = rng.choice(mine)
@@ -203,7 +203,7 @@ def cut_sample(
     """
     reads, rows, cols = where
     source, maps = exposure.source, exposure.maps.cut(rows, cols)
-    steps = steps_within(exposure.steps, rows, cols)
+    steps = exposure.steps.within(rows, cols)
     data = load_block(source, rows, cols)[0].data
     more = np.sqrt(1 + extra**2)
     if extra:
@@ -214,14 +214,6 @@ def cut_sample(
     y = _labels(exposure.runs, where, more)
     y[(x[USABLE] == 0) & (y != Label.TELEGRAPH_NOISE)] = IGNORE
     return x, y
-
-
-def steps_within(steps: Steps, rows: slice, cols: slice) -> Steps:
-    """Return the steps in a window, rows and columns counted from its corner."""
-    inside = (steps.row >= rows.start) & (steps.row < rows.stop)
-    inside &= (steps.col >= cols.start) & (steps.col < cols.stop)
-    some = steps.select(inside)
-    return some._replace(row=some.row - rows.start, col=some.col - cols.start)
 
 
 def _noisier(maps: PixelMaps, steps: Steps, more: float) -> tuple[PixelMaps, Steps]:
