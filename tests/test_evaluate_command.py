@@ -348,7 +348,8 @@ def test_inject_hands_everything_on(monkeypatch, tmp_path, capsys, seed):
 
     asked = []
 
-    def inject(path, output, config, settings, rng, progress):
+    def inject(path, output, config, settings, rng, progress, network):
+        assert network is None
         asked.append((path, output, config, settings, rng))
         return "recovery"
 
@@ -367,9 +368,9 @@ def test_inject_hands_everything_on(monkeypatch, tmp_path, capsys, seed):
     assert rng.random() == np.random.default_rng(told).random()
 
 
-def test_networks_are_not_part_of_this_version(capsys):
+def test_a_model_that_is_not_there(capsys):
     assert main(["--inject", "--input", "x.fits", "--model", "m.pth"]) == 1
-    assert "model m.pth" in capsys.readouterr().err
+    assert "m.pth: wanted a model file, got No such file" in capsys.readouterr().err
 
 
 def flag_as_ohana(made):

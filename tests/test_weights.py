@@ -208,7 +208,7 @@ def test_wrong_entries(tmp_path):
         stored(tmp_path, state_dict=None)
     )
     message = refusal(stored(tmp_path, calibration={"snowball": {}}))
-    assert "calibration: wanted cosmic_ray, telegraph_noise, snowball, got" in message
+    assert "calibration: wanted cosmic_ray, telegraph_noise, snowball, known, faint, got" in message
     assert "plain values beside" in refusal(stored(tmp_path, scores={"f1": torch.zeros(1)}))
     assert "plain values beside" in refusal(stored(tmp_path, scores={"f1": float("nan")}))
 
