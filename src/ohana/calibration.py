@@ -117,21 +117,17 @@ class Calibration:
         OhanaError
             A class or weight is missing, unknown, or no finite number.
         """
-        models = dict(_table(values, "calibration", [f.name for f in fields(cls)]))
-        names = [f.name for f in fields(Logistic)]
-        parts = {name: _part(models.pop(name), name) for name in ("known", "faint")}
+        models = _table(values, "calibration", [f.name for f in fields(cls)])
         return cls(
-            **parts,
-            **{
-                label: Logistic(
-                    **{
-                        name: _number(value, f"calibration.{label}.{name}")
-                        for name, value in _table(model, f"calibration.{label}", names).items()
-                    }
-                )
-                for label, model in models.items()
-            },
+            *(_logistic(models[label.key], f"calibration.{label.key}") for label in Label if label),
+            known=_part(models["known"], "known"),
+            faint=_part(models["faint"], "faint"),
         )
+
+
+def _logistic(values: object, what: str) -> Logistic:
+    weights = _table(values, what, [f.name for f in fields(Logistic)])
+    return Logistic(**{name: _number(value, f"{what}.{name}") for name, value in weights.items()})
 
 
 def inputs(evidence: Evidence) -> np.ndarray:
