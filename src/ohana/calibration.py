@@ -119,7 +119,9 @@ class Calibration:
         """
         models = _table(values, "calibration", [f.name for f in fields(cls)])
         return cls(
-            *(_logistic(models[label.key], f"calibration.{label.key}") for label in Label if label),
+            _logistic(models["cosmic_ray"], "calibration.cosmic_ray"),
+            _logistic(models["telegraph_noise"], "calibration.telegraph_noise"),
+            _logistic(models["snowball"], "calibration.snowball"),
             known=_part(models["known"], "known"),
             faint=_part(models["faint"], "faint"),
         )
