@@ -14,7 +14,7 @@ from ohana.catalog import catalogue
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.labels import Label
-from ohana.merge import merge
+from ohana.merge import merge, real_parts
 from ohana.summary import tell_sources
 from ohana.unet.evidence import network_score
 from ohana.unet.opinion import FLOOR
@@ -31,9 +31,9 @@ RTN, BALL = Label.TELEGRAPH_NOISE, Label.SNOWBALL
 def merged(rules, network=(), said=None, config=None, calibration=None):
     """Merge with an opinion that sees what the network has found, if no other is given."""
     said = opinion_on(network) if said is None else said
-    return merge(
-        rules, network, said, NOISE, calibration or Calibration(), config or DetectorConfig()
-    )
+    calibration, config = calibration or Calibration(), config or DetectorConfig()
+    found = combine(rules, network, said, NOISE, config)
+    return merge(found, NOISE, calibration, config, real_parts(found, calibration))
 
 
 def seen(pixels, **more):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,20 +10,18 @@ from ohana.calibration import Calibration, Evidence, real_part, shifted
 from ohana.config import DetectorConfig
 from ohana.events import Event
 from ohana.labels import MASK_PRIORITY, Label
-from ohana.unet.opinion import Opinion
-from ohana.union import Candidates, close_pairs, combine, order_of
+from ohana.union import Candidates, close_pairs, order_of
 
 #: Two classes are at odds over an event if they share this part of the pixels of the smaller kind.
 SHARED = 0.5
 
 
 def merge(
-    rules: Sequence[Event],
-    network: Sequence[Event],
-    opinion: Opinion,
+    found: Candidates,
     noise: np.ndarray,
     calibration: Calibration,
     config: DetectorConfig,
+    parts: tuple[float, float],
 ) -> list[Event]:
     """Merge what the rules and the network have found into one list.
 
@@ -35,48 +32,25 @@ def merge(
 
     Parameters
     ----------
-    rules : sequence of Event
-        Source ``rules``; also those in which the rules have less confidence than they need.
-    network : sequence of Event
-        Source ``unet``, from `ohana.unet.events.network_events`.
-    opinion : Opinion
-        What the network says.
+    found : Candidates
+        From `ohana.union.combine`.
     noise : ndarray, shape (H, W)
         Read noise [DN].
     calibration : Calibration
         Turns both opinions into a confidence.
     config : DetectorConfig
         The least confidence of each class.
+    parts : tuple of float
+        From `real_parts`.
 
     Returns
     -------
     list of Event
         With source ``rules``, ``unet`` or ``both``; ``extra`` holds ``rules_confidence`` (None
         where the rules saw nothing), ``network_score`` (log-odds) and, where the opinions differ
-        on the class, ``also_seen_as``. Does not depend on the order of the inputs.
+        on the class, ``also_seen_as``. Does not depend on the order of the candidates.
     """
-    return decide(combine(rules, network, opinion, noise, config), noise, calibration, config)
-
-
-def decide(
-    found: Candidates,
-    noise: np.ndarray,
-    calibration: Calibration,
-    config: DetectorConfig,
-    parts: tuple[float, float] | None = None,
-) -> list[Event]:
-    """Decide what becomes of each candidate, as `merge` says.
-
-    Parameters
-    ----------
-    found : Candidates
-        From `ohana.union.combine`.
-    noise, calibration, config
-        As for `merge`.
-    parts : tuple of float, optional
-        From `real_parts`; measured from these candidates if absent.
-    """
-    confidence = confidences(found, calibration, parts or real_parts(found, calibration))
+    confidence = confidences(found, calibration, parts)
     rules_confidence, score, seen, _ = found.evidence
     least = np.array([config.least_confidence()[event.label] for event in found.events])
     source = np.select(

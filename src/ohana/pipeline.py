@@ -230,7 +230,7 @@ def add_network(
     How many of the candidates for cosmic rays are real becomes part of ``population``, unless
     that is known.
     """
-    from ohana.merge import decide, real_parts  # torch: only with a network
+    from ohana.merge import merge, real_parts  # torch: only with a network
     from ohana.unet.events import network_events
     from ohana.unet.predict import look
     from ohana.union import combine
@@ -241,7 +241,7 @@ def add_network(
     found = combine(rules, seen, opinion, noise, config)
     if not np.isfinite(population.parts).all():
         population = population._replace(parts=real_parts(found, calibration))
-    return decide(found, noise, calibration, config, population.parts), population
+    return merge(found, noise, calibration, config, population.parts), population
 
 
 def walk(

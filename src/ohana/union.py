@@ -39,8 +39,16 @@ def combine(
 
     Parameters
     ----------
-    rules, network, opinion, noise, config
-        As for `merge`.
+    rules : sequence of Event
+        Source ``rules``; also those in which the rules have less confidence than they need.
+    network : sequence of Event
+        Source ``unet``, from `ohana.unet.events.network_events`.
+    opinion : Opinion
+        What the network says.
+    noise : ndarray, shape (H, W)
+        Read noise [DN].
+    config : DetectorConfig
+        The largest extent of a cosmic ray acts here.
     """
     events = sorted(rules, key=order_of), sorted(network, key=order_of)
     same = [pair for pair in close_pairs(*events, noise) if _same_class(events, pair)]
