@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -39,6 +38,7 @@ from ohana.rules.cosmic_rays import charge_steps, find_cosmic_rays, wing_steps
 from ohana.rules.population import Population
 from ohana.rules.snowballs import find_snowballs
 from ohana.rules.telegraph_noise import MIN_READS
+from ohana.run_record import RUN, Part, Stopwatch, remove_run, run_record, write_run
 from ohana.summary import Summary, summarise, tell_sources
 from ohana.walk import Corrected, Source
 
@@ -92,12 +92,15 @@ def predict(
     OhanaError
         The input is no ramp, or the results cannot be written.
     """
-    start, tell = time.perf_counter(), progress or (lambda stage, done, total: None)
+    tell = Stopwatch(progress)
+    tell("reading", 0, 1)
     ramps = open_exposure(path, config)
+    tell("reading", 1, 1)
+    tell.begin("compiling")
     compile_kernels(log)
-    make_folder(output_dir)
+    remove_run(make_folder(output_dir))
     events: list[Event] = []
-    files, notices = [], list(ramps[0].notes)
+    parts, notices = [], list(ramps[0].notes)
     if ramps[0].shape[0] < MIN_READS:
         notices.append(f"telegraph noise: needs {MIN_READS} reads, not looked for")
     if network is not None and ramps[0].shape[0] < NETWORK_READS:
@@ -106,19 +109,23 @@ def predict(
     for ramp in ramps:
         name = ramp.name if len(ramps) == 1 else f"{ramp.name}_int{ramp.integration}"
         stem = output_dir / name
-        found, written, told = predict_ramp(ramp, stem, config, processed, tell, network)
+        found, part, told = predict_ramp(ramp, stem, config, processed, tell, network)
         events += [replace(event, integration=ramp.integration) for event in found.events]
-        files += written
+        parts.append(part)
         notices += [notice for notice in told if notice not in notices]
     if network is not None:
         notices.append(tell_sources(events, config))
+    tell("writing", 0, 1)
     mask = paint_mask(events, ramps[0].shape[1:])
     write_mask(output_dir / "prediction_mask.npy", mask)
     write_catalogue(output_dir / "detections.json", events)
-    files += [output_dir / "prediction_mask.npy", output_dir / "detections.json"]
+    tell("writing", 1, 1)
+    tell.stop()
     science = ~border_mask(ramps[0])
-    return Summary(
+    summary = Summary(
         path,
+        ramps[0].name,
+        output_dir,
         ramps[0].shape,
         len(ramps),
         ramps[0].facts,
@@ -126,9 +133,17 @@ def predict(
         _median(found.maps.rate[science]),
         summarise(events, ramps),
         tuple(notices),
-        tuple(files),
-        time.perf_counter() - start,
+        _files(output_dir, parts),
+        tell.seconds,
     )
+    write_run(output_dir, run_record(summary, parts, config, network, tell.started))
+    return summary
+
+
+def _files(folder: Path, parts: list[Part]) -> tuple[Path, ...]:
+    """Return the files of a run."""
+    every = [file for part in parts for file in (part.features, part.processed) if file]
+    return (*every, *(folder / name for name in ("prediction_mask.npy", "detections.json", RUN)))
 
 
 def _median(values: np.ndarray) -> float:
@@ -144,14 +159,16 @@ def predict_ramp(
     processed: bool,
     progress: Progress,
     network: Network | None = None,
-) -> tuple[Found, list[Path], list[str]]:
+) -> tuple[Found, Part, list[str]]:
     """Find the events of one integration; writes features and, if wanted, the corrected cube."""
     cube_path = stem.with_name(f"{stem.name}_processed.npy")
     features_path = stem.with_name(f"{stem.name}_temporal.npz")
     made_of = fingerprint(ramp, config)
     source, notice = _reused(ramp, cube_path, features_path, made_of), ""
     if source is None:
+        progress("reference", 0, 1)
         reference, notice = fit_reference(ramp, config)
+        progress("reference", 1, 1)
         source = Source(ramp, reference)
     else:
         notice = f"{cube_path.name}: used again"
@@ -163,9 +180,9 @@ def predict_ramp(
     # An older cube that stays beside these features must not be taken for theirs.
     ours = processed or source.corrected is not None
     mark = mark_of(cube_path, made_of) if ours else made_of
+    progress("writing", 0, 1)
     write_features(features_path, found.maps, mark, ramp.facts.frame_time)
-    files = [features_path, *([cube_path] if processed else [])]
-    return found, files, [notice]
+    return found, Part(ramp, features_path, cube_path if ours else None), [notice]
 
 
 def _reused(ramp: Ramp, cube_path: Path, features_path: Path, made_of: str) -> Source | None:

@@ -28,15 +28,26 @@ def fingerprint(ramp: Ramp, config: DetectorConfig) -> str:
 
     An input counts as the same if name, size, time of change and samples of its bytes are.
     """
-    source = ramp.source
-    files = sorted(filter(Path.is_file, source.iterdir())) if source.is_dir() else [source]
     digest = hashlib.blake2b(digest_size=16)
     settings = config.fingerprint(STAGES)
     digest.update(f"{ohana.__version__} {settings} {ramp.integration} {ramp.shape}".encode())
-    for file in files:
+    for file in _files(ramp.source):
         digest.update(f"{file.resolve()} {file.stat().st_mtime_ns}".encode())
         digest.update(_sample(file))
     return digest.hexdigest()
+
+
+def input_fingerprint(source: Path) -> str:
+    """Identify an input by sizes and samples of bytes, wherever it lies and whatever its name."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in _files(source):
+        digest.update(_sample(file))
+    return digest.hexdigest()
+
+
+def _files(source: Path) -> list[Path]:
+    """Return the files of an input, which may be a folder."""
+    return sorted(filter(Path.is_file, source.iterdir())) if source.is_dir() else [source]
 
 
 def mark_of(cube: Path, made_of: str) -> str:

@@ -59,6 +59,10 @@ class Summary:
     ----------
     source : Path
         The input.
+    name : str
+        Name of the exposure.
+    folder : Path
+        Where the results are.
     shape : tuple of int
         (T, H, W) of one integration.
     integrations : int
@@ -73,11 +77,13 @@ class Summary:
         What the user should know.
     files : tuple of Path
         What was written or used again.
-    seconds : float
-        Duration.
+    stages : dict
+        Name of each stage -> seconds it took.
     """
 
     source: Path
+    name: str
+    folder: Path
     shape: tuple[int, int, int]
     integrations: int
     facts: Facts
@@ -86,7 +92,12 @@ class Summary:
     classes: tuple[ClassSummary, ...]
     notices: tuple[str, ...]
     files: tuple[Path, ...]
-    seconds: float
+    stages: dict[str, float]
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return sum(self.stages.values())
 
     def __str__(self) -> str:
         reads, height, width = self.shape

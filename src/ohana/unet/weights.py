@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -55,6 +56,14 @@ class Network:
     model: UNet3D
     calibration: Calibration | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def fingerprint(self) -> str:
+        """Return a hash of all that can change results: weights, shape, calibration."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(repr((self.model.architecture, self.calibration)).encode())
+        for name, weights in self.model.state_dict().items():
+            digest.update(name.encode() + weights.numpy(force=True).tobytes())
+        return digest.hexdigest()
 
 
 def save_network(path: str | Path, network: Network) -> None:

@@ -1,0 +1,241 @@
+"""The record of a run, ``run.json``: what was run on what, with which result, in what time.
+
+It is the last file that a run writes, and the first that the next run into the same folder
+removes: where it is, the results beside it are whole and belong together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ohana import __version__
+from ohana.config import DetectorConfig
+from ohana.errors import OhanaError
+from ohana.files import replacing
+from ohana.plain import plain
+from ohana.processed import input_fingerprint
+
+if TYPE_CHECKING:
+    from ohana.ramp import Ramp
+    from ohana.summary import Summary
+    from ohana.unet.weights import Network
+
+#: Name of the file.
+RUN = "run.json"
+#: First field of the file.
+FORMAT = "ohana-run-1"
+#: Packages whose versions can matter; the last two only with a network.
+PACKAGES = ("numpy", "scipy", "numba", "astropy", "scikit-image")
+NETWORK_PACKAGES = ("torch", "safetensors")
+
+
+class Part(NamedTuple):
+    """One integration and its files; ``processed`` is None where the cube was not wanted."""
+
+    ramp: Ramp
+    features: Path
+    processed: Path | None
+
+
+class Stopwatch:
+    """Takes the time of each stage from the progress that is told, and tells it on.
+
+    Attributes
+    ----------
+    started : datetime
+        When it was made.
+    seconds : dict
+        Stage -> seconds, from its begin until the next stage begins; repeated stages add up.
+
+    Examples
+    --------
+    >>> clock = Stopwatch(lambda stage, done, total: print(stage, done, total))
+    >>> clock("steps", 0, 2)
+    steps 0 2
+    >>> clock.stop()
+    >>> list(clock.seconds)
+    ['steps']
+    """
+
+    def __init__(self, progress: Callable[[str, int, int], None] | None = None) -> None:
+        self.started = datetime.now(UTC)
+        self.seconds: dict[str, float] = {}
+        self._tell = progress
+        self._stage, self._since = "", time.perf_counter()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Begin a stage, if it is another one, and tell how far it is."""
+        if stage != self._stage:
+            self.begin(stage)
+        if self._tell is not None:
+            self._tell(stage, done, total)
+
+    def begin(self, stage: str) -> None:
+        """Begin a stage without telling anyone."""
+        self.stop()
+        self._stage = stage
+
+    def stop(self) -> None:
+        """End the stage that runs."""
+        now = time.perf_counter()
+        if self._stage:
+            self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now - self._since
+        self._stage, self._since = "", now
+
+
+def run_record(
+    summary: Summary,
+    parts: Sequence[Part],
+    config: DetectorConfig,
+    network: Network | None,
+    started: datetime,
+) -> dict[str, Any]:
+    """Describe a run in plain values.
+
+    Parameters
+    ----------
+    summary : Summary
+        Its outcome.
+    parts : sequence of Part
+        One for each integration.
+    config : DetectorConfig
+        Settings.
+    network : Network, optional
+        That looked for events besides the rules.
+    started : datetime
+        With its time zone.
+    """
+    folder, facts = summary.folder, asdict(summary.facts)
+    packages = PACKAGES if network is None else PACKAGES + NETWORK_PACKAGES
+    return {
+        "format": FORMAT,
+        "exposure": summary.name,
+        "input": _described_input(summary.source, folder),
+        "shape": list(summary.shape),
+        "integrations": [
+            {
+                "integration": part.ramp.integration,
+                "features": part.features.name,
+                "processed": part.processed.name if part.processed else None,
+            }
+            for part in parts
+        ],
+        "times": plain(parts[0].ramp.times, 9),
+        "facts": plain(facts),
+        "noise": plain(summary.noise),
+        "rate": plain(summary.rate),
+        "classes": [plain(asdict(item) | {"label": item.label.key}) for item in summary.classes],
+        "notices": list(summary.notices),
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": plain(summary.stages | {"total": summary.seconds}, 4),
+        "config": plain(config.model_dump(mode="json"), 15),
+        "config_fingerprint": config.fingerprint(),
+        "network": None if network is None else network.fingerprint(),
+        "versions": _versions(packages),
+        "machine": {
+            "host": platform.node(),
+            "system": platform.platform(),
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+        },
+        "files": {path.name: path.stat().st_size for path in summary.files if path.exists()},
+    }
+
+
+def _described_input(source: Path, folder: Path) -> dict[str, Any]:
+    """Say where the input is, also from the results, and what tells it from others."""
+    absolute = source.resolve()
+    return {
+        "path": str(absolute),
+        "relative": os.path.relpath(absolute, folder.resolve()),
+        "modified": datetime.fromtimestamp(absolute.stat().st_mtime, UTC).isoformat(),
+        "fingerprint": input_fingerprint(absolute),
+    }
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    known = {"ohana": __version__, "python": platform.python_version()}
+    for name in packages:
+        try:
+            known[name] = version(name)
+        except PackageNotFoundError:  # not installed as a package of its own
+            continue
+    return known
+
+
+def write_run(folder: Path, record: dict[str, Any]) -> Path:
+    """Write the record of a run into the folder of its results, whole or not at all."""
+    path = folder / RUN
+    with replacing(path) as temporary:
+        temporary.write_text(_text(record), "utf-8")
+    return path
+
+
+def _text(record: dict[str, Any]) -> str:
+    """Return JSON with one field on each line, also of the fields of a field."""
+    encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
+    lines = []
+    for name, value in record.items():
+        text = encode(value)
+        if isinstance(value, dict) and value:
+            inner = ",\n  ".join(f"{encode(key)}: {encode(item)}" for key, item in value.items())
+            text = f"{{\n  {inner}\n }}"
+        lines.append(f" {encode(name)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def remove_run(folder: Path) -> None:
+    """Remove the record of an earlier run, before its results are touched."""
+    try:
+        (folder / RUN).unlink(missing_ok=True)
+    except OSError as error:
+        raise OhanaError(f"{folder / RUN}: cannot be removed: {error.strerror}") from error
+
+
+def read_run(folder: str | Path) -> dict[str, Any]:
+    """Read the record of a run; empty if there is none, as after a run that was cut off.
+
+    Raises
+    ------
+    OhanaError
+        The file cannot be read, or is none of this package.
+    """
+    path = Path(folder) / RUN
+    try:
+        record = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise OhanaError(f"{path}: cannot read record: {error.strerror}") from None
+    except ValueError:
+        raise OhanaError(f"{path}: wanted the record of a run, got no JSON") from None
+    got = record.get("format") if isinstance(record, dict) else type(record).__name__
+    if got != FORMAT:
+        raise OhanaError(f"{path}: wanted the record of a run ({FORMAT}), got {got}")
+    return record
+
+
+def input_of(folder: str | Path, record: dict[str, Any]) -> Path:
+    """Find the input of a run: where it was, or as far from the results as it was.
+
+    Raises
+    ------
+    OhanaError
+        It is in neither place, or there is another file now.
+    """
+    known = record["input"]
+    for path in (Path(known["path"]), Path(folder).resolve() / known["relative"]):
+        if path.exists():
+            if input_fingerprint(path) != known["fingerprint"]:
+                raise OhanaError(f"{path}: has changed since the run in {folder}")
+            return path
+    raise OhanaError(f"{known['path']}: the input of {folder} is no longer there")
