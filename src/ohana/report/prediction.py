@@ -26,6 +26,9 @@ from ohana.report.prediction_files import (
 from ohana.report.reads import Reads, StoredReads
 from ohana.run_record import read_run
 
+#: The rate of a bare cube is the median slope of so many parts of its ramps.
+PARTS = 8
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -202,9 +205,16 @@ def prediction_of(
 
 def _bare_map(cube: np.ndarray, name: str) -> np.ndarray:
     """Make a map that a cube without its folder does not have."""
-    if name == "rate":
-        return cube[-1].astype(np.float32) / len(cube)
-    return np.full(cube.shape[1:], len(cube) + 1 if name == "stop" else 0, np.int32)
+    if name != "rate":
+        return np.full(cube.shape[1:], len(cube) + 1 if name == "stop" else 0, np.int32)
+    # Of several parts of the ramp, few hold a step.
+    ends = np.unique(np.linspace(0, len(cube), PARTS + 1).astype(int))
+    planes = [cube[end - 1] if end else np.zeros(cube.shape[1:], np.float32) for end in ends]
+    slopes = [
+        (later - before) / np.float32(reads)
+        for before, later, reads in zip(planes, planes[1:], np.diff(ends), strict=False)
+    ]
+    return np.median(slopes, axis=0).astype(np.float32)
 
 
 def _painted(events: Sequence[Detection], shape: tuple[int, int]) -> np.ndarray:

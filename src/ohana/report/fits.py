@@ -1,0 +1,328 @@
+"""What is drawn over the data: fitted ramps, and profile and growth of a snowball."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import linalg
+
+from ohana.catalog import Detection
+from ohana.config import DetectorConfig
+from ohana.differences import Differences, differences
+from ohana.jumps import Ramps, scan
+from ohana.labels import Label
+from ohana.linking import MOST_READS
+from ohana.report.prediction import Prediction
+from ohana.rules.cores import GROWTH_READS
+from ohana.rules.telegraph_noise import NOISE_ERROR, fit_telegraph_noise
+from ohana.steps import find_steps, is_curved
+
+#: Reads before a snowball that its growth is shown for.
+BEFORE = 3
+#: A profile reaches so many halo radii.
+REACH = 1.4
+
+
+class Pixel(NamedTuple):
+    """A ramp (T,) [DN], its first saturated read, and its noise [DN^2, per frame time]."""
+
+    ramp: np.ndarray
+    stop: int
+    variance: float
+    shot: float
+    typical: float
+    dof: float
+
+
+class Profile(NamedTuple):
+    """Radial profile of a snowball: medians over rings of 1 pixel, arrays of shape (n,).
+
+    Attributes
+    ----------
+    distance : ndarray
+        From the centroid [pixel].
+    landed, error : ndarray
+        Step in the read of landing above the ramp, and standard error of that median [DN].
+    later : ndarray
+        The same up to read ``last`` [DN]; ``last`` is the landing itself if it was the last read.
+    saturated : ndarray of bool
+        Most of the ring is saturated by the landing: its step is a lower limit.
+    last : int
+        Raw read.
+    """
+
+    distance: np.ndarray
+    landed: np.ndarray
+    error: np.ndarray
+    later: np.ndarray
+    saturated: np.ndarray
+    last: int
+
+
+class Growth(NamedTuple):
+    """A snowball over the reads, arrays of shape (n,).
+
+    Attributes
+    ----------
+    read : ndarray of int
+        Raw reads, from a few before the landing on.
+    radius : ndarray
+        Of a disk as large as what is saturated, or has half the step of the brightest pixel
+        [pixel].
+    halo : ndarray
+        Mean signal of the member pixels outside the core since the read before [DN].
+    """
+
+    read: np.ndarray
+    radius: np.ndarray
+    halo: np.ndarray
+
+
+def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.ndarray:
+    """Fit what an event is to the ramp of one of its pixels.
+
+    A straight line by generalised least squares (curved, where that is what a bright ramp is),
+    with a step at every read that shows one; for telegraph noise levels on top of it.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        The exposure.
+    event : dict
+        Entry of its catalogue.
+    y, x : int
+        Row and column of the pixel.
+
+    Returns
+    -------
+    ndarray of float64, shape (T,)
+        [DN], comparable with ``prediction.ramp(y, x)``; NaN from the first saturated read on.
+
+    Examples
+    --------
+    >>> from ohana.report.prediction import prediction_of
+    >>> ramp = np.random.default_rng(3).normal(0, 0.1, (19, 8, 8))
+    >>> ramp[9:, 4, 4] += 50
+    >>> event = {
+    ...     "type": "cosmic_ray", "first_frame": 10, "integration": 0, "bbox": [4, 4, 5, 5],
+    ...     "pixels": [[4, 4]],
+    ... }
+    >>> fit = fitted_ramp(prediction_of(ramp, [event]), event, 4, 4)
+    >>> float((fit[10] - fit[9]).round())
+    50.0
+    """
+    model = differences_of(prediction)
+    pixel = _pixel(prediction, model, y, x, event["integration"])
+    config = _config(prediction)
+    levels = np.zeros(len(pixel.ramp))
+    if event["type"] == Label.TELEGRAPH_NOISE.key:
+        levels = _levels(pixel, model, config)
+    rest = pixel._replace(ramp=pixel.ramp - levels)
+    ramps, dof = _as_ramps(rest), np.array([rest.dof])
+    scanned = scan(ramps, model)
+    steps, _ = find_steps(ramps, dof, scanned, model, config)
+    steps = steps.select(~steps.saturating)
+    reads = set(steps.read.tolist())
+    frame = event["first_frame"]
+    if frame is not None and 0 < frame < pixel.stop:
+        # Too faint to be found by itself, or dated to a neighbouring read.
+        near = np.abs(steps.read - frame) <= MOST_READS
+        if not (near & (steps.amplitude > 0)).any():
+            reads.add(frame)
+    bent = bool(is_curved(ramps, scanned, model)[0])
+    return _curve(rest, model, sorted(reads), bent) + levels
+
+
+def radial_profile(prediction: Prediction, event: Detection) -> Profile:
+    """Measure the radial profile of a snowball, or of any other event with a first read.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        The exposure.
+    event : dict
+        Entry of its catalogue.
+
+    Raises
+    ------
+    ValueError
+        The event has no first read, or it is read 0.
+    """
+    frame = _landing(event)
+    last = min(frame + GROWTH_READS, prediction.shape[0] - 1)
+    reach = REACH * radii(event)[1] + 2
+    window, distance = _around(prediction, event, reach)
+    steps = [_since(prediction, event, window, range(read, read + 1))[0] for read in (frame, last)]
+    stop = prediction.features[event["integration"]]["stop"][window]
+    steps = [np.where(stop < frame, np.nan, step) for step in steps]
+    rings = distance.round().astype(int)
+    known = [k for k in range(int(reach) + 1) if np.isfinite(steps[0][rings == k]).any()]
+    landed, later = (np.array([_median(step[rings == k]) for k in known]) for step in steps)
+    level, error = landed.reshape(-1, 2).T
+    saturated = np.array([np.mean(stop[rings == k] <= frame) > 0.5 for k in known], bool)
+    return Profile(np.array(known), level, error, later.reshape(-1, 2)[:, 0], saturated, last)
+
+
+def growth(prediction: Prediction, event: Detection) -> Growth:
+    """Follow core and halo of a snowball over the reads.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        The exposure.
+    event : dict
+        Entry of its catalogue.
+
+    Raises
+    ------
+    ValueError
+        The event has no first read, or it is read 0.
+    """
+    frame = _landing(event)
+    reads = range(max(frame - BEFORE, 0), min(frame + GROWTH_READS + 1, prediction.shape[0]))
+    core, halo = radii(event)
+    window, distance = _around(prediction, event, halo)
+    stop = prediction.features[event["integration"]]["stop"][window]
+    signal = _since(prediction, event, window, reads)
+    outside = (distance > core + 2) & (distance <= halo) & (stop == prediction.shape[0])
+    inside = (distance <= max(3 * core, 4.0)) & (stop >= frame)
+    half = 0.5 * (event["max_intensity"] or np.inf)
+    radius, mean = [], []
+    for read, image in zip(reads, signal, strict=True):
+        bright = inside & ((stop <= read) | (image > half))
+        radius.append(np.sqrt(bright.sum() / np.pi))
+        mean.append(np.nanmean(image[outside]) if np.isfinite(image[outside]).any() else np.nan)
+    return Growth(np.array(reads), np.array(radius), np.array(mean))
+
+
+def differences_of(prediction: Prediction) -> Differences:
+    """Describe the differences of the reads, in units of the frame time."""
+    nframes = prediction.run.get("facts", {}).get("nframes", 1)
+    return differences(prediction.times, 1.0, nframes)
+
+
+def radii(event: Detection) -> tuple[float, float]:
+    """Return radii of core and halo of an event [pixel]; those of a disk of its size for others.
+
+    Examples
+    --------
+    >>> radii({"core_radius": 5.4, "halo_radius": 21.0}), radii({"spatial_extent": 28})[1].round(1)
+    ((5.4, 21.0), np.float64(3.0))
+    """
+    fields: Mapping[str, Any] = event
+    if fields.get("halo_radius"):
+        return float(fields["core_radius"]), float(fields["halo_radius"])
+    return 0.0, np.sqrt(fields["spatial_extent"] / np.pi)
+
+
+def _config(prediction: Prediction) -> DetectorConfig:
+    return DetectorConfig(**prediction.run.get("config", {}))
+
+
+def _landing(event: Detection) -> int:
+    frame = event["first_frame"]
+    if not frame:
+        raise ValueError(f"event: wanted a first_frame from 1 on, got {frame}")
+    return frame
+
+
+def _around(
+    prediction: Prediction, event: Detection, reach: float
+) -> tuple[tuple[slice, slice], np.ndarray]:
+    """Return a window around an event, and the distances of its pixels from the centroid."""
+    centre = event["centroid"]
+    rows, cols = (
+        slice(max(int(at - reach), 0), min(int(at + reach) + 2, size))
+        for at, size in zip(centre, prediction.shape[1:], strict=True)
+    )
+    y, x = np.ogrid[rows, cols]
+    return (rows, cols), np.hypot(y - centre[0], x - centre[1])
+
+
+def _since(
+    prediction: Prediction, event: Detection, window: tuple[slice, slice], reads: range
+) -> np.ndarray:
+    """Return the signal of some reads above the ramp since the read before an event [DN]."""
+    before, integration = _landing(event) - 1, event["integration"]
+    zero = prediction.cube(slice(before, before + 1), *window, integration)[0].astype(np.float64)
+    data = prediction.cube(slice(reads.start, reads.stop), *window, integration) - zero
+    time = prediction.times[reads.start : reads.stop] - prediction.times[before]
+    rate = np.nan_to_num(prediction.image(integration)[window])
+    return data - rate * time[:, None, None]
+
+
+def _median(values: np.ndarray) -> tuple[float, float]:
+    """Return the median of finite values, and its standard error (NaN of a single one)."""
+    values = values[np.isfinite(values)]
+    if len(values) < 2:
+        return (float(values[0]) if len(values) else np.nan), np.nan
+    low, middle, high = np.percentile(values, (15.87, 50, 84.13))
+    return float(middle), float(np.sqrt(np.pi / 2 / len(values)) * (high - low) / 2)
+
+
+def _pixel(prediction: Prediction, model: Differences, y: int, x: int, integration: int) -> Pixel:
+    """Return the ramp of a pixel and its noise; from its own scatter where there are no maps."""
+    ramp, stop = prediction.ramp(y, x, integration), prediction.stop(y, x, integration)
+    maps = prediction.features[integration]
+    if "noise" in maps and np.isfinite(maps["noise"][y, x]):
+        noise, typical = float(maps["noise"][y, x]), float(maps["neighbour_noise"][y, x])
+        shot, dof = float(maps["shot"][y, x]), float(maps["dof"][y, x])
+        return Pixel(ramp, stop, noise**2, max(shot, 0.0), typical, dof)
+    steps = np.diff(ramp[:stop])
+    steps = steps[np.isfinite(steps)]
+    scatter = 1.4826 * np.median(np.abs(steps - np.median(steps))) if len(steps) else 0.0
+    variance = max(float(scatter) ** 2, 1e-12) / model.read.mean()
+    return Pixel(ramp, stop, variance, 0.0, float(np.sqrt(variance)), max(len(steps) / 2, 1.0))
+
+
+def _as_ramps(pixel: Pixel) -> Ramps:
+    return Ramps(
+        np.ascontiguousarray(pixel.ramp[:, None], np.float32),
+        np.array([pixel.stop], np.int32),
+        np.array([pixel.variance]),
+        np.array([pixel.shot]),
+        guess=np.zeros(1),
+    )
+
+
+def _levels(pixel: Pixel, model: Differences, config: DetectorConfig) -> np.ndarray:
+    """Return the level at each read of telegraph noise, above the mean [DN]."""
+    data = np.ascontiguousarray(pixel.ramp[:, None], np.float32)
+    # The variance of a pixel that jumps is more than its noise: that of its neighbours counts.
+    shot = pixel.shot * min(pixel.typical**2 / pixel.variance, 1.0)
+    given = np.array([pixel.stop]), np.array([pixel.typical]), np.array([shot])
+    fit = fit_telegraph_noise(data, *given, model, 1.0, config, NOISE_ERROR)
+    return fit.model[:, 0].astype(np.float64)
+
+
+def _curve(pixel: Pixel, model: Differences, steps: list[int], bent: bool) -> np.ndarray:
+    """Fit a line, or a parabola if ``bent``, with steps at given reads (generalised least squares).
+
+    Differences of reads that cannot be used are left out.
+    """
+    ramp, reads = pixel.ramp, len(pixel.ramp)
+    d = np.diff(ramp)
+    used = np.flatnonzero(np.isfinite(d) & (np.arange(1, reads) < pixel.stop))
+    curve = np.full(reads, np.nan)
+    if not len(used):
+        return curve
+    time = np.append(0.0, np.cumsum(model.dt))
+    columns = [model.dt] + ([np.diff(time**2)] if bent else [])
+    columns += [np.arange(1, reads) == read for read in steps]
+    design = np.column_stack(columns).astype(np.float64)
+    banded = np.zeros((2, len(used)))
+    banded[0, 1:] = _between(pixel, model)[used[:-1]] * (np.diff(used) == 1)
+    banded[1] = (pixel.variance * model.read + pixel.shot * model.shot)[used]
+    weighted = linalg.solveh_banded(banded, design[used])
+    best = np.linalg.lstsq(weighted.T @ design[used], weighted.T @ d[used])[0]
+    good = np.isfinite(ramp) & (np.arange(reads) < pixel.stop)
+    shape = np.append(0.0, np.cumsum(design @ best))
+    curve[: pixel.stop] = (shape + np.mean((ramp - shape)[good]))[: pixel.stop]
+    return curve
+
+
+def _between(pixel: Pixel, model: Differences) -> np.ndarray:
+    """Return the covariance of each difference with the next one [DN^2]."""
+    return pixel.variance * model.read_next + pixel.shot * model.shot_next
