@@ -17,11 +17,12 @@ from ohana.simulate import Truth, preset
 
 
 @pytest.fixture
-def calls(monkeypatch):
+def calls(monkeypatch, tmp_path):
     """Replace the search by a record of what it was asked; `bad*` inputs fail."""
     made = []
+    monkeypatch.chdir(tmp_path)
 
-    def predict(self, path, output_dir, *, processed, progress):
+    def predict(self, path, output_dir, *, processed, report, progress):
         made.append((path.name, str(output_dir), processed, self.config))
         if path.name.startswith("bad"):
             raise OhanaError(f"{path}: wanted a ramp, got nonsense")
@@ -76,8 +77,10 @@ def test_a_failed_exposure_does_not_stop_the_others(calls, capsys):
     assert main(["--input", "bad.fits", "bug.fits", "good.fits"]) == 1
     out, err = capsys.readouterr()
     assert out == "summary of good.fits\n"
-    assert err.splitlines()[:2] == [
+    assert err.splitlines()[:4] == [
+        "bad.fits: exposure 1 of 3",
         "error: bad.fits: wanted a ramp, got nonsense",
+        "bug.fits: exposure 2 of 3",
         "error: unexpected RuntimeError: two lines (--debug shows where)",
     ]
     assert err.splitlines()[-1] == "error: 2 of 3 exposures failed"
@@ -95,12 +98,16 @@ def test_traceback_only_with_debug(calls, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_quiet_says_nothing_but_the_result(calls, capsys):
+def test_quiet_says_nothing_but_what_is_wrong(calls, capsys):
     assert main(["--input", "x.npy", "--quiet"]) == 0
-    assert capsys.readouterr() == ("summary of x.npy\n", "")
+    assert capsys.readouterr() == ("", "")
+    assert main(["--input", "bad.npy", "--quiet"]) == 1
+    assert capsys.readouterr() == ("", "error: bad.npy: wanted a ramp, got nonsense\n")
 
 
-def test_interrupt_ends_with_130(monkeypatch, capsys):
+def test_interrupt_ends_with_130(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+
     def predict(*_, **__):
         raise KeyboardInterrupt
 
@@ -195,7 +202,7 @@ def test_demo_compares_what_was_found_with_the_truth(monkeypatch, tmp_path, caps
     )
     monkeypatch.setattr("ohana.cli.demo.preset", lambda name: small)
 
-    def predict(self, path, output_dir, *, progress):
+    def predict(self, path, output_dir, *, report, progress):
         truth = Truth.load(output_dir / "demo_truth.json")
         events = [
             Event(e.label, e.rows, e.cols, e.reads, e.amplitude, e.snr, e.first_frame, 0.9)
@@ -205,7 +212,7 @@ def test_demo_compares_what_was_found_with_the_truth(monkeypatch, tmp_path, caps
         return f"summary of {path.name}"
 
     monkeypatch.setattr(Predictor, "predict", predict)
-    assert main(["--demo", "--output", str(tmp_path / "out"), "--quiet"]) == 0
+    assert main(["--demo", "--output", str(tmp_path / "out")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "summary of demo.fits"
     heading = "class injected detectable found complete detections real"
@@ -213,7 +220,7 @@ def test_demo_compares_what_was_found_with_the_truth(monkeypatch, tmp_path, caps
     assert lines[3].split() == ["cosmic", "ray", "4", "4", "3", "75.0%", "3", "3"]
     assert lines[4].split() == ["telegraph", "noise", "0", "0", "0", "-", "0", "0"]
     names = [line.split()[0].rpartition("/")[2] for line in lines[10:]]
-    assert names == ["demo.fits", "demo_truth.json", "detections.json"]
+    assert names == ["demo.fits", "demo_truth.json", "detections.json", "ohana.log"]
 
 
 def test_a_reader_that_goes_away_is_no_news():

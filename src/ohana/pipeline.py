@@ -265,7 +265,7 @@ def walk(
     source: Source, config: DetectorConfig, cube: Processed | None, progress: Progress
 ) -> tuple[Steps, list[Event], PixelMaps]:
     """Run the per-pixel stages over all row blocks, on several threads."""
-    _, height, width = source.ramp.shape
+    reads, height, width = source.ramp.shape
     model, blocks = difference_model(source.ramp), list(row_blocks(height))
     maps: PixelMaps | None = None
     steps, telegraph = [], []
@@ -276,16 +276,16 @@ def walk(
             cube.write(data, rows)
         return result
 
-    progress("steps", 0, len(blocks))
+    progress("steps", 0, reads * height * width)
     with ThreadPoolExecutor(config.threads or os.cpu_count()) as pool:
-        for done, result in enumerate(pool.map(work, blocks), 1):
+        for result in pool.map(work, blocks):
             if maps is None:
                 maps = _empty_maps(result.maps, (height, width))
             for field in fields(maps):
                 getattr(maps, field.name)[result.rows] = getattr(result.maps, field.name)
             steps.append(result.steps)
             telegraph += result.telegraph
-            progress("steps", done, len(blocks))
+            progress("steps", reads * result.rows.stop * width, reads * height * width)
     assert maps is not None  # an array has rows
     return join_steps(steps), telegraph, maps
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,11 @@ from ohana.errors import OhanaError
 
 if TYPE_CHECKING:
     from ohana.cli.progress import Progress
-    from ohana.pipeline import Summary
+    from ohana.summary import Summary
     from ohana.unet.weights import Network
+
+#: Name of the page for the browser.
+REPORT = "report.html"
 
 
 class Predictor:
@@ -46,6 +50,7 @@ class Predictor:
         output_dir: str | Path = "prediction_outputs",
         *,
         processed: bool = True,
+        report: bool = False,
         progress: Progress | None = None,
     ) -> Summary:
         """Find the events of one exposure and write mask, catalogue and per-pixel features.
@@ -58,6 +63,8 @@ class Predictor:
             Folder for the results, made if it is not there.
         processed : bool
             Write the corrected cube too: 4 bytes per pixel and read.
+        report : bool
+            Write ``report.html`` too: the events in a browser.
         progress : callable, optional
             Called with the name of a stage, the parts done and the parts in all.
 
@@ -73,7 +80,7 @@ class Predictor:
         """
         from ohana.pipeline import predict  # compiled kernels: only when there is work
 
-        return predict(
+        summary = predict(
             Path(path),
             Path(output_dir),
             self.config,
@@ -81,6 +88,19 @@ class Predictor:
             progress=progress,
             network=self.network,
         )
+        return add_report(summary, progress) if report else summary
+
+
+def add_report(summary: Summary, progress: Progress | None = None) -> Summary:
+    """Write the page for the browser beside the results of a run, and list it with them."""
+    from ohana.report.page import write_report  # bokeh: only when wanted
+    from ohana.report.prediction import open_prediction
+
+    tell = progress or (lambda stage, done, total: None)
+    tell("report", 0, 1)
+    path = write_report(open_prediction(summary.folder), summary.folder / REPORT)
+    tell("report", 1, 1)
+    return replace(summary, files=(*summary.files, path))
 
 
 def load_model(path: str | Path) -> Network:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ohana.cli.common import columns
 from ohana.config import DetectorConfig
 from ohana.events import Event
 from ohana.labels import Label
@@ -100,6 +101,13 @@ class Summary:
         return sum(self.stages.values())
 
     def __str__(self) -> str:
+        notes = [f"  note: {notice}" for notice in self.notices]
+        files = [f"  {path}" for path in self.files]
+        table = columns(class_rows(self.classes))
+        return "\n".join([*self.heading(), *notes, table, *files, f"{self.seconds:.1f} s"])
+
+    def heading(self) -> list[str]:
+        """Return lines about the exposure and what was taken for its detector."""
         reads, height, width = self.shape
         several = f", {self.integrations} integrations" if self.integrations > 1 else ""
         lines = [f"{self.source}: {reads} reads of {height} x {width}{several}"]
@@ -109,15 +117,31 @@ class Summary:
                 source = self.facts.sources.get(name, "default")
                 lines.append(f"  {name:<12} {value:<10.6g} {unit:<6} {source}")
         lines.append(f"  {'noise':<12} {self.noise:<10.4g} {'DN':<6} measured, median")
-        lines += [f"  note: {notice}" for notice in self.notices]
-        lines.append(f"{'class':<16}{'events':>9}{'per Mpix':>10}{'pixels':>10}{'step [DN]':>11}")
-        for item in self.classes:
-            amplitude = "-" if np.isnan(item.amplitude) else f"{item.amplitude:.1f}"
-            name = item.label.key.replace("_", " ")
-            numbers = f"{item.events:>9}{item.density:>10.1f}{item.pixels:>10}{amplitude:>11}"
-            lines.append(f"{name:<16}{numbers}")
-        lines += [f"  {path}" for path in self.files]
-        return "\n".join([*lines, f"{self.seconds:.1f} s"])
+        return lines
+
+
+def class_rows(classes: Sequence[ClassSummary]) -> Sequence[tuple[str, ...]]:
+    """Return the table of classes as text, its headings in the first row.
+
+    Examples
+    --------
+    >>> class_rows([ClassSummary(Label.SNOWBALL, 2, 400, 0.5, 812.04, 0.987)])[1]
+    ('snowball', '2', '0.5', '812.0', '0.99', '400')
+    """
+    rows = [("class", "events", "per Mpix", "median step [DN]", "confidence", "pixels")]
+    for item in classes:
+        known = item.events > 0
+        rows.append(
+            (
+                item.label.key.replace("_", " "),
+                f"{item.events}",
+                f"{item.density:.1f}",
+                f"{item.amplitude:.1f}" if known else "-",
+                f"{item.confidence:.2f}" if known else "-",
+                f"{item.pixels}",
+            )
+        )
+    return rows
 
 
 def tell_sources(events: Sequence[Event], config: DetectorConfig) -> str:

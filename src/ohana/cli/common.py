@@ -8,11 +8,12 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 from ohana import __version__
 from ohana.cli.progress import console
 from ohana.errors import OhanaError
+from ohana.log_file import FILE_ONLY
 
 log = logging.getLogger("ohana")
 
@@ -31,8 +32,12 @@ class Parser(argparse.ArgumentParser):
     def add_common(self) -> None:
         """Add the options that every command has."""
         group = self.add_argument_group("messages")
-        group.add_argument("--quiet", action="store_true", help="only warnings and errors")
-        group.add_argument("--verbose", action="store_true", help="more about each stage")
+        group.add_argument(
+            "--quiet", action="store_true", help="say nothing but warnings and errors"
+        )
+        group.add_argument(
+            "--verbose", action="store_true", help="say more: every stage with its time"
+        )
         group.add_argument("--debug", action="store_true", help="show the traceback of an error")
         group.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
 
@@ -70,8 +75,8 @@ def report_error(error: Exception, debug: bool, about: str = "") -> None:
     ``about`` names what it happened to, where the error itself may not.
     """
     about = f"{about}: " if about else ""
-    if debug:
-        log.error("".join(traceback.format_exception(error)).rstrip())
+    where = "".join(traceback.format_exception(error)).rstrip()
+    log.log(logging.ERROR if debug else FILE_ONLY, where)
     if isinstance(error, OhanaError):
         for line in str(error).splitlines():
             log.error(about + line)
@@ -85,7 +90,10 @@ def report_error(error: Exception, debug: bool, about: str = "") -> None:
 
 @contextmanager
 def messages(arguments: argparse.Namespace) -> Iterator[None]:
-    """Send messages to standard error: coloured on a terminal, plain lines otherwise."""
+    """Send messages to standard error: coloured on a terminal, plain lines otherwise.
+
+    With ``--quiet`` nothing but warnings and errors is told, and nothing on standard output.
+    """
     if sys.stderr.isatty():
         from rich.logging import RichHandler
 
@@ -99,8 +107,13 @@ def messages(arguments: argparse.Namespace) -> Iterator[None]:
     before = log.handlers[:], log.level, log.propagate
     log.handlers[:], log.propagate = [handler], False
     log.setLevel(_level(arguments))
+    handler.setLevel(log.level)  # a log file wants more
     try:
-        yield
+        with (
+            open(os.devnull, "w") as nowhere,
+            redirect_stdout(nowhere if arguments.quiet else sys.stdout),
+        ):
+            yield
     finally:
         log.handlers[:], log.propagate = before[0], before[2]
         log.setLevel(before[1])

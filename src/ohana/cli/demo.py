@@ -14,12 +14,15 @@ from ohana.evaluate import evaluate
 from ohana.files import make_folder
 from ohana.predictor import Predictor
 from ohana.simulate import preset, simulate_to_fits
+from ohana.summary import Summary
 
 SEED = 20240229
 
 
-def run_demo(predictor: Predictor, folder: Path, progress: Progress) -> str:
-    """Simulate an exposure, find its events, and return a report.
+def run_demo(
+    predictor: Predictor, folder: Path, report: bool, progress: Progress
+) -> tuple[Summary, str]:
+    """Simulate an exposure, find its events; returns the outcome and how good it is.
 
     Parameters
     ----------
@@ -27,6 +30,8 @@ def run_demo(predictor: Predictor, folder: Path, progress: Progress) -> str:
         With the settings to use.
     folder : Path
         For the exposure, its truth and the results.
+    report : bool
+        Write the page for the browser too.
     progress : callable
         Called with the name of a stage, the parts done and the parts in all.
     """
@@ -36,17 +41,17 @@ def run_demo(predictor: Predictor, folder: Path, progress: Progress) -> str:
     truth = simulate_to_fits(preset("demo"), np.random.default_rng(SEED), exposure)
     truth.save(folder / "demo_truth.json")
     progress("simulating", 1, 1)
-    summary = predictor.predict(exposure, folder, progress=progress)
+    summary = predictor.predict(exposure, folder, report=report, progress=progress)
     found = evaluate(
         truth, read_catalogue(folder / "detections.json"), predictor.config.sigma_threshold
     )
-    return f"{summary}\n\n{score_table(found)}\n\n{files_table(folder)}"
+    return summary, score_table(found)
 
 
 def files_table(folder: Path) -> str:
     """List the files of a folder with their sizes."""
     rows = [
-        (str(path), f"{path.stat().st_size / 1e6:.1f} MB")
+        (str(path), f"{path.stat().st_size / 1e6:.3f} MB")
         for path in sorted(folder.iterdir())
         if path.is_file()
     ]

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ohana import __version__
 from ohana.cli.common import FAILED, OK, Parser, positive, report_error, run
+from ohana.cli.outcome import show_summary
 from ohana.cli.progress import show_progress
 from ohana.errors import OhanaError
+from ohana.log_file import FILE_ONLY, writing_log
+
+if TYPE_CHECKING:
+    from ohana.predictor import Predictor
+    from ohana.summary import Summary
 
 log = logging.getLogger("ohana")
 
@@ -25,10 +34,13 @@ Written to the output folder (to one sub-folder for each exposure if there are s
   detections.json            one object for each event
   EXPOSURE_temporal.npz      per-pixel features
   EXPOSURE_processed.npy     reads after reference correction, less the first [DN]
+  report.html                with --report: the events in a browser, to look through and to judge
+  run.json                   input, settings, versions, timings; written last, when all is there
+  ohana.log                  every message of this and earlier runs into the folder
 
 Examples:
   ohana-predict --demo
-  ohana-predict --input dark.fits --output results
+  ohana-predict --input dark.fits --output results --report
   ohana-predict --input dark.fits --output results --model pretrained
   ohana-predict --input night/*.fits --config sensitive --no-processed
 
@@ -55,6 +67,9 @@ def parser() -> Parser:
     )
     options.add_argument(
         "--no-processed", action="store_true", help="do not write EXPOSURE_processed.npy"
+    )
+    options.add_argument(
+        "--report", action="store_true", help="write report.html too; see ohana-report"
     )
     options.add_argument(
         "--threads", type=positive, metavar="N", help="threads (default: one for each core)"
@@ -87,32 +102,49 @@ def _predict(arguments: argparse.Namespace) -> int:
     output = Path(arguments.output or "prediction_outputs")
     folders = _folders([Path(path) for path in arguments.input], output)
     failed = 0
-    for path, folder in folders.items():
-        try:
-            with show_progress(arguments.quiet) as progress:
-                summary = predictor.predict(
-                    path, folder, processed=not arguments.no_processed, progress=progress
-                )
-        except Exception as error:
-            if len(folders) == 1:
-                raise
-            report_error(error, arguments.debug)
-            failed += 1
-        else:
-            print(summary, flush=True)
-    if failed:
+    for number, (path, folder) in enumerate(folders.items(), 1):
+        if len(folders) > 1:
+            log.info(f"{path}: exposure {number} of {len(folders)}")
+        with writing_log(folder):
+            try:
+                summary = _one_exposure(predictor, path, folder, arguments)
+            except Exception as error:
+                report_error(error, arguments.debug)
+                failed += 1
+                continue
+        show_summary(summary)
+    if failed and len(folders) > 1:
         log.error(f"{failed} of {len(folders)} exposures failed")
     return FAILED if failed else OK
 
 
+def _one_exposure(
+    predictor: Predictor, path: Path, folder: Path, arguments: argparse.Namespace
+) -> Summary:
+    """Find the events of an exposure; the log gets all about it."""
+    log.log(FILE_ONLY, f"ohana {__version__}: {' '.join(sys.argv)}")
+    with show_progress(arguments.quiet, unit="pixel-reads") as progress:
+        summary = predictor.predict(
+            path,
+            folder,
+            processed=not arguments.no_processed,
+            report=arguments.report,
+            progress=progress,
+        )
+    log.log(FILE_ONLY, str(summary))
+    return summary
+
+
 def _demo(arguments: argparse.Namespace) -> int:
-    from ohana.cli.demo import run_demo
+    from ohana.cli.demo import files_table, run_demo
     from ohana.predictor import Predictor
 
     predictor = Predictor(arguments.model, _settings(arguments))
-    with show_progress(arguments.quiet) as progress:
-        report = run_demo(predictor, Path(arguments.output or "demo_output"), progress)
-    print(report, flush=True)
+    folder = Path(arguments.output or "demo_output")
+    with writing_log(folder), show_progress(arguments.quiet, unit="pixel-reads") as progress:
+        summary, scores = run_demo(predictor, folder, arguments.report, progress)
+    show_summary(summary)
+    print(f"\n{scores}\n\n{files_table(folder)}", flush=True)
     return OK
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import TaskID
 
 log = logging.getLogger("ohana")
 
@@ -37,20 +38,25 @@ def show_progress(quiet: bool = False, unit: str = "") -> Iterator[Progress]:
     Parameters
     ----------
     quiet : bool
-        Show nothing.
+        Show no bar; lines are logged all the same.
     unit : str
-        What the parts of a stage are, to show how many are done per second.
+        What the parts of a stage are, to show how many are done per second. A stage of a
+        single part has no speed.
     """
-    if quiet:
-        yield lambda stage, done, total: None
-    elif sys.stderr.isatty():
-        with _bar(unit) as report:
-            yield report
-    else:
-        yield _lines(unit)
+    if quiet or not sys.stderr.isatty():
+        yield _lines(unit, logging.INFO)
+        return
+    log_line = _lines(unit, logging.DEBUG)
+    with _bars(unit) as move_bar:
+
+        def report(stage: str, done: int, total: int) -> None:
+            move_bar(stage, done, total)
+            log_line(stage, done, total)
+
+        yield report
 
 
-def _lines(unit: str) -> Progress:
+def _lines(unit: str, level: int) -> Progress:
     """Log one line when a stage is done; if its parts have a unit, now and then one before."""
     started: dict[str, float] = {}
     told: dict[str, float] = {}
@@ -58,13 +64,13 @@ def _lines(unit: str) -> Progress:
     def report(stage: str, done: int, total: int) -> None:
         now = time.perf_counter()
         start = started.setdefault(stage, now)
-        speed = f", {_rate(done, now - start, unit)}" if unit else ""
+        speed = f", {_rate(done, now - start, unit)}" if unit and total > 1 else ""
         if done >= total:
-            log.info(f"{stage}: done in {now - start:.1f} s{speed}")
+            log.log(level, f"{stage}: done in {now - start:.1f} s{speed}")
             del started[stage]
-        elif unit and now - told.setdefault(stage, start) > LINE_EVERY:
+        elif speed and now - told.setdefault(stage, start) > LINE_EVERY:
             left = (now - start) * (total - done) / max(done, 1)
-            log.info(f"{stage}: {done / total:.0%}{speed}, {left / 60:.0f} min left")
+            log.log(level, f"{stage}: {done / total:.0%}{speed}, {left / 60:.0f} min left")
             told[stage] = now
 
     return report
@@ -76,21 +82,31 @@ def _rate(done: float, seconds: float, unit: str) -> str:
 
 
 @contextmanager
-def _bar(unit: str) -> Iterator[Progress]:
+def _bars(unit: str) -> Iterator[Progress]:
+    """Show one bar for each stage: how far, how fast, how much longer; then how long it took."""
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    look = [TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()]
-    if unit:
-        look.append(TextColumn("{task.fields[speed]}"))
-    with Bars(*look, TimeRemainingColumn(), console=console(), transient=True) as bars:
-        tasks = {}
+    look = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[speed]}", style="progress.data.speed"),
+    ]
+    with Bars(*look, console=console(), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total, speed="")
-            elapsed = bars.tasks[tasks[stage]].elapsed or 0.0
-            speed = _rate(done, elapsed, unit) if done and elapsed else ""
-            bars.update(tasks[stage], completed=done, total=total, speed=speed)
+                tasks[stage] = bars.add_task(stage, total=None, speed="")
+            elif not done:  # once more, for another integration
+                bars.reset(tasks[stage], total=None, speed="")
+            # A bar of one part would stand still: without a total it moves.
+            whole = total if total > 1 or done else None
+            bars.update(tasks[stage], completed=done, total=whole)
+            elapsed = bars.tasks[tasks[stage]].elapsed
+            if unit and total > 1 and done and elapsed:
+                bars.update(tasks[stage], speed=_rate(done, elapsed, unit))
 
         yield report

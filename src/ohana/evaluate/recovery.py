@@ -195,11 +195,11 @@ def _one_integration(path: Path, config: DetectorConfig, integration: int) -> Ra
 
 
 def _share(tell: Progress, done: int, some: int, total: int) -> Progress:
-    """Count the blocks of one round as parts of all events to be added."""
+    """Count the pixel-reads of one round as parts of all events to be added."""
 
-    def report(stage: str, blocks: int, of: int) -> None:
+    def report(stage: str, searched: int, of: int) -> None:
         if stage == "steps":
-            tell(ADDED, min(done + some * blocks // of, total - 1), total)
+            tell(ADDED, min(done + some * searched // of, total - 1), total)
 
     return report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -92,8 +93,8 @@ def look(
         return Opinion(join_voxels([]), telegraph)
     engine, model = prepare(network.model), difference_model(source.ramp)
     parts, voxels = cut(source.ramp.shape, network.model), []
-    count = len(parts.rows) * len(parts.cols)
-    progress("network", 0, count)
+    windows, pixel_reads = len(parts.rows) * len(parts.cols), math.prod(source.ramp.shape)
+    progress("network", 0, pixel_reads)
     with using_threads(config.threads):
         for window in windows_of(source, steps, maps, parts):
             known = (window.block, window.maps, window.steps, model)
@@ -101,7 +102,7 @@ def look(
             picked, level = _ask(engine, x, window, parts.times)
             telegraph[window.rows.kept, window.cols.kept] = level
             voxels.append(_moved(measure_voxels(picked, *known), window))
-            progress("network", len(voxels), count)
+            progress("network", pixel_reads * len(voxels) // windows, pixel_reads)
     return Opinion(join_voxels(voxels), telegraph)
 
 
