@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -122,7 +123,7 @@ def _one_exposure(
     predictor: Predictor, path: Path, folder: Path, arguments: argparse.Namespace
 ) -> Summary:
     """Find the events of an exposure; the log gets all about it."""
-    log.log(FILE_ONLY, f"ohana {__version__}: {' '.join(sys.argv)}")
+    _log_command()
     with show_progress(arguments.quiet, unit="pixel-reads") as progress:
         summary = predictor.predict(
             path,
@@ -135,6 +136,10 @@ def _one_exposure(
     return summary
 
 
+def _log_command() -> None:
+    log.log(FILE_ONLY, f"ohana {__version__}: {shlex.join(sys.argv)}")
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from ohana.cli.demo import files_table, run_demo
     from ohana.predictor import Predictor
@@ -142,7 +147,9 @@ def _demo(arguments: argparse.Namespace) -> int:
     predictor = Predictor(arguments.model, _settings(arguments))
     folder = Path(arguments.output or "demo_output")
     with writing_log(folder), show_progress(arguments.quiet, unit="pixel-reads") as progress:
+        _log_command()
         summary, scores = run_demo(predictor, folder, arguments.report, progress)
+        log.log(FILE_ONLY, f"{summary}\n\n{scores}")
     show_summary(summary)
     print(f"\n{scores}\n\n{files_table(folder)}", flush=True)
     return OK
