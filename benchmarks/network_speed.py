@@ -140,15 +140,16 @@ def first_window(source, steps, maps, network, threads) -> tuple[float, float]: 
     window = next(windows_of(source, steps, maps, parts))
     known = (window.block, window.maps, window.steps, difference_model(source.ramp))
     time, times = parts.times[0].whole, []
+    part = (time, *(slice(0, n) for n in window.block.stop.shape))
     with using_threads(threads), torch.inference_mode():
         for _ in range(2):
             start = perf_counter()
-            x = network_input(*known, threads)
+            seen = network_input(*known, threads)
             middle = perf_counter()
-            engine.logits(x[:, time]).cpu()
+            engine.logits(seen, part, engine.deep(seen, part)).cpu()
             times.append((middle - start, perf_counter() - middle))
     features, inside = map(min, zip(*times, strict=True))
-    return x[0].size / 1e6 / features, x[0, time].size / 1e6 / inside
+    return seen.reads[0].size / 1e6 / features, seen.reads[0, time].size / 1e6 / inside
 
 
 def report(reads: int, size: int, speed: Speed) -> str:

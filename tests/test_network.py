@@ -60,7 +60,7 @@ def unlimited(x):
 
 
 def test_noise_has_unit_variance_in_every_read(quiet):
-    x = network_input(*look(quiet))
+    x = network_input(*look(quiet)).whole()
     assert x.shape == (len(CHANNELS), READS, ROWS, COLS)
     for channel in (STEP, SIGNIFICANCE):
         # 640 values: their RMS is known to 2.8 %, and limiting takes 2 % off it.
@@ -73,7 +73,7 @@ def test_noise_has_unit_variance_in_every_read(quiet):
 
 def test_significance_is_that_of_all_reads(quiet):
     block, maps, steps, model = look(quiet)
-    x = network_input(block, maps, steps, model)
+    x = network_input(block, maps, steps, model).whole()
     assert not len(steps.row)
     pixels = quiet.reshape(READS, -1)
     ramps = Ramps(
@@ -93,7 +93,7 @@ def test_a_step_is_seen_at_its_read_alone(quiet):
     data = quiet.copy()
     data[7:, 5, 9] += 400.0
     block, maps, steps, model = look(data)
-    x = network_input(block, maps, steps, model)
+    x = network_input(block, maps, steps, model).whole()
     assert list(zip(steps.row, steps.col, steps.read, strict=True)) == [(5, 9, 7)]
     assert x[STEP, 7, 5, 9] > 7.5
     expected = steps.significance[0] / np.hypot(1, steps.significance[0] / CEILING)
@@ -112,7 +112,7 @@ def test_a_hand_made_pixel():
     maps = replace(
         maps, noise=5 * one, neighbour_noise=5 * one, shot=0 * one, rate=0 * one, dof=1e9 * one
     )
-    x = network_input(block, maps, join_steps([]), model)[:, :, 0, 0]
+    x = network_input(block, maps, join_steps([]), model).whole()[:, :, 0, 0]
     assert unlimited(x[STEP]) == pytest.approx([0, 10 / np.sqrt(50), 0, 0], rel=1e-4)
     assert unlimited(x[LEVEL]) == pytest.approx(np.array([-7.5, 2.5, 2.5, 2.5]) / 5, rel=1e-4)
     assert x[NOISY] == pytest.approx(0)
@@ -123,8 +123,8 @@ def test_gain_pedestal_and_scale_drop_out(quiet):
     data = quiet.copy()
     data[7:, 5, 9] += 90.0
     block, maps, steps, model = look(data)
-    plain = network_input(block, maps, steps, model)
-    scaled = network_input(*look(4.0 * data + 1000.0, gain=1.5 / 4.0))
+    plain = network_input(block, maps, steps, model).whole()
+    scaled = network_input(*look(4.0 * data + 1000.0, gain=1.5 / 4.0)).whole()
     assert np.abs(plain - scaled).max() < 0.02  # float32 reads, counted from 1000
 
 
@@ -132,20 +132,20 @@ def test_parts_equal_the_whole(quiet):
     data = quiet.copy()
     data[7:, 5, 9] += 90.0
     block, maps, steps, model = look(data)
-    whole = network_input(block, maps, steps, model)
+    whole = network_input(block, maps, steps, model).whole()
     rows, cols = slice(4, 13), slice(3, 36)
     inside = steps._replace(row=steps.row - 4, col=steps.col - 3)
     part = Block(np.ascontiguousarray(data[:, rows, cols]), block.stop[rows, cols])
-    cut = network_input(part, maps.cut(rows, cols), inside, model, threads=1)
+    cut = network_input(part, maps.cut(rows, cols), inside, model, threads=1).whole()
     assert np.array_equal(cut, whole[:, :, rows, cols])
 
 
 def test_flipped_and_transposed_arrays(quiet):
     block, maps, steps, model = look(quiet)
-    whole = network_input(block, maps, steps, model)
+    whole = network_input(block, maps, steps, model).whole()
     turned = replace(maps, **{f: getattr(maps, f).T for f in maps.__dataclass_fields__})
     data = np.ascontiguousarray(quiet.swapaxes(1, 2))
-    swapped = network_input(Block(data, block.stop.T), turned, join_steps([]), model)
+    swapped = network_input(Block(data, block.stop.T), turned, join_steps([]), model).whole()
     assert np.allclose(swapped.swapaxes(-1, -2), whole, atol=1e-5)
 
 
@@ -155,7 +155,7 @@ def test_saturated_masked_and_dead_pixels(quiet):
     stop[2, 3] = 12
     data[8, 4, 5] = np.nan
     data[:, 6, 7] = np.nan
-    x = network_input(*look(data, stop))
+    x = network_input(*look(data, stop)).whole()
     assert np.isfinite(x).all()
     assert (x[USABLE, 1:12, 2, 3] == 1).all()
     assert (x[USABLE, 12:, 2, 3] == -1).all()
@@ -167,7 +167,7 @@ def test_saturated_masked_and_dead_pixels(quiet):
 def test_telegraph_noise_stands_out(quiet):
     data = quiet.copy()
     data[:, 3, 3] += 60.0 * (np.arange(READS) // 4 % 2)
-    x = network_input(*look(data))
+    x = network_input(*look(data)).whole()
     assert x[FLICKER, 0, 3, 3] > 1
     assert np.median(x[FLICKER, 0]) < 0.5
 

@@ -18,7 +18,7 @@ from ohana.read import open_exposure
 from ohana.refpix import fit_reference
 from ohana.simulate import SimulationConfig, simulate_exposure, write_fits
 from ohana.unet import backend, predict
-from ohana.unet.features import CHANNELS, USABLE, network_input
+from ohana.unet.features import CHANNELS, OF_READS, USABLE, Seen, network_input
 from ohana.unet.model import Architecture, UNet3D
 from ohana.unet.opinion import FLOOR
 from ohana.unet.predict import look
@@ -102,7 +102,7 @@ def asked_whole(source, steps, maps, network):
     """Probabilities (classes, T, H, W) from one window, and the input (C, T, H, W) it had."""
     block, _ = load_block(source, slice(0, source.ramp.shape[1]))
     np.testing.assert_array_equal(block.stop, maps.stop)
-    x = network_input(block, maps, steps, difference_model(source.ramp), 1)
+    x = network_input(block, maps, steps, difference_model(source.ramp), 1).whole()
     with torch.inference_mode():
         logits = network.model(torch.from_numpy(x)[None])
     return torch.softmax(logits[0], 0).numpy(), x
@@ -210,7 +210,7 @@ def test_slab_edges_do_not_count(seen, monkeypatch):
     steps = steps.select(steps.read < stop[steps.row, steps.col])
     block, _ = load_block(source, slice(0, source.ramp.shape[1]))
     model, network = difference_model(source.ramp), random_network()
-    x = network_input(Block(block.data, stop), maps, steps, model, 1)
+    x = network_input(Block(block.data, stop), maps, steps, model, 1).whole()
     with torch.inference_mode():
         logits = network.model(torch.from_numpy(x)[None])
     chance = torch.softmax(logits[0], 0)[Label.TELEGRAPH_NOISE].numpy()
@@ -278,7 +278,8 @@ def test_cut_keeps_the_bound():
     for most in (10**9, 2 * 10**9, 4 * 10**9, 10**12):
         times, rows, cols = cut(shape, model, most)
         t, h, w = (max(s.whole.stop - s.whole.start for s in axis) for axis in (times, rows, cols))
-        assert 4 * 450 * h * (2048 + (1 + len(CHANNELS)) * w) + 48 * t * h * w <= most
+        network = (4 * len(CHANNELS) + 48) * t * h * w
+        assert 4 * 450 * h * (2048 + (1 + OF_READS) * w) + network <= most
         sums = [sum(s.whole.stop - s.whole.start for s in axis) for axis in (times, rows, cols)]
         worked.append(np.prod(sums) / np.prod(shape))
     assert worked == sorted(worked, reverse=True)
@@ -296,9 +297,35 @@ def test_precision(monkeypatch):
 
 
 def test_engine_equals_the_model():
-    network = random_network()
-    x = np.random.default_rng(2).normal(size=(len(CHANNELS), 6, 17, 19)).astype(np.float32)
+    network, rng = random_network(), np.random.default_rng(2)
+    size = (7, 17, 19)
+    seen = Seen(
+        rng.normal(size=(OF_READS, *size)).astype(np.float32),
+        rng.normal(size=(len(CHANNELS) - OF_READS, *size[1:])).astype(np.float32),
+    )
+    engine, everything = backend.prepare(network.model), tuple(slice(0, n) for n in size)
     with torch.inference_mode():
-        got = backend.prepare(network.model).logits(x)
-        wanted = network.model(torch.from_numpy(x)[None])[0]
+        got = engine.logits(seen, everything, engine.deep(seen, everything))
+        wanted = network.model(torch.from_numpy(seen.whole())[None])[0]
     torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("piece", [1, 700, 10**9])
+def test_pieces_leave_no_trace(seen, monkeypatch, piece):
+    source, steps, maps = seen["short"]
+    network, found = random_network(), []
+    small_windows(monkeypatch, 400, 24)
+    for voxels in (predict.PIECE, piece):
+        monkeypatch.setattr(predict, "PIECE", voxels)
+        found.append(look(source, steps, maps, network, CONFIG, silent))
+    np.testing.assert_allclose(found[0].telegraph, found[1].telegraph, atol=TOLERANCE)
+    assert abs(len(found[0].voxels.row) - len(found[1].voxels.row)) < 3
+
+
+def test_channels_of_pixels_are_those_of_every_read():
+    rng = np.random.default_rng(3)
+    seen = Seen(rng.normal(size=(4, 5, 2, 3)), rng.normal(size=(3, 2, 3)))
+    whole = seen.whole()
+    np.testing.assert_array_equal(whole[:4], seen.reads)
+    for read in range(5):
+        np.testing.assert_array_equal(whole[4:, read], seen.pixels)

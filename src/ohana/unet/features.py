@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -29,6 +30,8 @@ CHANNELS = (
     "poisson",  # share of shot noise in the variance of a step
 )
 STEP, SIGNIFICANCE, LEVEL, USABLE, FLICKER, NOISY, POISSON = range(len(CHANNELS))
+#: The first ones differ from read to read, the others belong to the pixel.
+OF_READS = 4
 
 #: Noise of 1 stays 1, and nothing exceeds this, however bright.
 CEILING = 8.0
@@ -39,9 +42,21 @@ FLICKER_UNIT = 3.0
 FEW = 1e3
 
 
+class Seen(NamedTuple):
+    """What the network sees of a window: channels of reads (4, T, R, W), of pixels (3, R, W)."""
+
+    reads: np.ndarray
+    pixels: np.ndarray
+
+    def whole(self) -> np.ndarray:
+        """Return all channels (C, T, R, W), those of pixels the same in every read."""
+        own = np.broadcast_to(self.pixels[:, None], (len(self.pixels), *self.reads.shape[1:]))
+        return np.concatenate([self.reads, own])
+
+
 def network_input(
     block: Block, maps: PixelMaps, steps: Steps, model: Differences, threads: int | None = None
-) -> np.ndarray:
+) -> Seen:
     """Describe the ramps of a window to the network.
 
     Parameters
@@ -59,9 +74,9 @@ def network_input(
 
     Returns
     -------
-    ndarray of float32, shape (C, T, R, W)
-        One of `CHANNELS` after the other. Entry f of the first is about the step from read
-        f - 1 to f; there is none to read 0.
+    Seen
+        One of `CHANNELS` after the other, float32. Entry f of the first is about the step from
+        read f - 1 to f; there is none to read 0.
 
     Notes
     -----
@@ -69,7 +84,7 @@ def network_input(
     """
     reads, rows, cols = block.data.shape
     known = np.isfinite(maps.noise) & (maps.noise > 0)
-    out = np.zeros((len(CHANNELS), reads, rows, cols), np.float32)
+    out = np.zeros((OF_READS, reads, rows, cols), np.float32)
     left_out = np.zeros((reads, rows, cols), np.bool_)
     left_out[steps.read, steps.row, steps.col] = True
     given = np.zeros((3, rows, cols), np.float32)
@@ -88,11 +103,10 @@ def network_input(
         list(pool.map(fill, range(rows)))
     _mark_steps(out, steps)
     _mark_usable(out[USABLE], block.stop, known)
-    out[FLICKER] = _limited(np.where(known, maps.flicker, 0.0) / FLICKER_UNIT)
-    out[NOISY] = _log_ratio(maps, known)
     shot = given[1] * np.float32(np.mean(model.shot))
-    out[POISSON] = shot / (shot + given[0] * np.float32(np.mean(model.read)))
-    return out
+    poisson = shot / (shot + given[0] * np.float32(np.mean(model.read)))
+    flicker = _limited(np.where(known, maps.flicker, 0.0) / FLICKER_UNIT)
+    return Seen(out, np.stack([flicker, _log_ratio(maps, known), poisson]).astype(np.float32))
 
 
 def _limited(x: np.ndarray) -> np.ndarray:

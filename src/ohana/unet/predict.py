@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ohana.blocks import difference_model
 from ohana.config import DetectorConfig
@@ -16,9 +17,9 @@ from ohana.events import PixelMaps, Steps
 from ohana.labels import Label
 from ohana.ramp import Block
 from ohana.unet.backend import Engine, prepare, using_threads
-from ohana.unet.features import USABLE, network_input
+from ohana.unet.features import USABLE, Seen, network_input
 from ohana.unet.measure import Picked, measure_voxels
-from ohana.unet.model import LEAST_READS
+from ohana.unet.model import FOLD, LEAST_READS
 from ohana.unet.opinion import FLOOR, Opinion, Voxels, join_voxels
 from ohana.unet.weights import Network
 from ohana.unet.windows import Cut, Span, cut
@@ -26,6 +27,9 @@ from ohana.walk import Source, load_block
 
 if TYPE_CHECKING:
     from ohana.pipeline import Progress
+
+#: Voxels whose logits are worked out together: few, or memory is claimed anew every time.
+PIECE = 1_000_000
 
 
 class Window(NamedTuple):
@@ -98,8 +102,8 @@ def look(
     with using_threads(config.threads):
         for window in windows_of(source, steps, maps, parts):
             known = (window.block, window.maps, window.steps, model)
-            x = network_input(*known, config.threads)
-            picked, level = _ask(engine, x, window, parts.times)
+            seen = network_input(*known, config.threads)
+            picked, level = _ask(engine, seen, window, parts.times)
             telegraph[window.rows.kept, window.cols.kept] = level
             voxels.append(_moved(measure_voxels(picked, *known), window))
             progress("network", pixel_reads * len(voxels) // windows, pixel_reads)
@@ -126,29 +130,60 @@ def _moved(voxels: Voxels, window: Window) -> Voxels:
 
 
 def _ask(
-    engine: Engine, x: np.ndarray, window: Window, times: list[Span]
+    engine: Engine, seen: Seen, window: Window, times: list[Span]
 ) -> tuple[Picked, np.ndarray]:
     """Return where a hit is seen, and the mean probability of telegraph noise, of what is kept."""
     rows, cols = window.rows.inside, window.cols.inside
-    usable = x[USABLE, :, rows, cols] > 0
+    usable = seen.reads[USABLE, :, rows, cols] > 0
     total = torch.zeros(usable.shape[1:], device=engine.device)
     places, chances = [], []
-    for time in times:
-        logits = engine.logits(x[:, time.whole])[:, time.inside, rows, cols]
+    for reads, logits in _logits(engine, seen, window, times):
         chance = torch.softmax(logits.float(), 0)
-        known = torch.from_numpy(usable[time.kept]).to(engine.device)
+        known = torch.from_numpy(usable[reads]).to(engine.device)
         total += torch.where(known, chance[Label.TELEGRAPH_NOISE], 0.0).sum(0)
         hit = chance[[Label.COSMIC_RAY, Label.SNOWBALL]]
         place = torch.nonzero(hit.amax(0) >= FLOOR, as_tuple=True)
         chances.append(hit[:, place[0], place[1], place[2]].cpu().numpy())
         read, row, col = (index.cpu().numpy() for index in place)
-        places.append((read + time.kept.start, row, col))
+        places.append((read + reads.start, row, col))
     read, row, col = map(np.concatenate, zip(*places, strict=True))
     row, col = row + rows.start, col + cols.start
     # A rise into saturation cannot be used like others, yet it may well be a hit.
     stop = window.block.stop[row, col]
-    state = x[USABLE, read, row, col]
+    state = seen.reads[USABLE, read, row, col]
     keep = (read > 0) & ((state > 0) | ((read == stop) & (state < 0)))
     ray, ball = np.concatenate(chances, 1)[:, keep]
     telegraph = total.cpu().numpy() / np.maximum(usable.sum(0), 1)
     return ((read[keep], row[keep], col[keep]), (ray, ball)), telegraph
+
+
+def _logits(
+    engine: Engine, seen: Seen, window: Window, times: list[Span]
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield some reads after the other, and the logits (classes, t, r, c) of what is kept."""
+    shape, kept = window.block.stop.shape, (window.rows.inside, window.cols.inside)
+    # One cell of the folded grid more: logits need the pixels next to theirs.
+    rows, cols = (
+        slice(max(part.start - step, 0), min(part.stop + step, n))
+        for part, step, n in zip(kept, FOLD[1:], shape, strict=True)
+    )
+    inside = [
+        slice(part.start - more.start, part.stop - more.start)
+        for part, more in zip(kept, (rows, cols), strict=True)
+    ]
+    few = max(PIECE // ((rows.stop - rows.start) * (cols.stop - cols.start) * FOLD[0]), 1) * FOLD[0]
+    for time in times:
+        deep = engine.deep(seen, (time.whole, slice(0, shape[0]), slice(0, shape[1])))
+        for start in range(time.kept.start, time.kept.stop, few):
+            reads = slice(start, min(start + few, time.kept.stop))
+            first = slice(start - time.whole.start, reads.stop - time.whole.start)
+            cells = [
+                _cells(part, step) for part, step in zip((first, rows, cols), FOLD, strict=True)
+            ]
+            logits = engine.logits(seen, (reads, rows, cols), deep[:, :, *cells])
+            yield reads, logits[:, :, *inside]
+
+
+def _cells(part: slice, step: int) -> slice:
+    """Return the cells of the folded grid that hold a part of an axis."""
+    return slice(part.start // step, -(-part.stop // step))

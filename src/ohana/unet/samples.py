@@ -210,7 +210,8 @@ def cut_sample(
         data += rng.standard_normal(data.shape, np.float32) * (extra * np.nan_to_num(maps.noise))
         maps, steps = _noisier(maps, steps, more)
     block = Block(data, maps.stop)
-    x = network_input(block, maps, steps, difference_model(source.ramp), threads=1)[:, reads]
+    seen = network_input(block, maps, steps, difference_model(source.ramp), threads=1)
+    x = seen._replace(reads=seen.reads[:, reads]).whole()
     y = _labels(exposure.runs, where, more)
     y[(x[USABLE] == 0) & (y != Label.TELEGRAPH_NOISE)] = IGNORE
     return x, y

@@ -6,16 +6,18 @@ from itertools import product
 from math import prod
 from typing import NamedTuple
 
-from ohana.unet.features import CHANNELS
+from ohana.unet.features import CHANNELS, OF_READS
 from ohana.unet.model import FOLD, UNet3D
 
 Triple = tuple[int, int, int]
 
 #: Memory for reads, features and network of the windows at work [bytes]. Larger windows have
 #: less around them that is worked on twice; a process needs about 1 GB besides.
-MOST_BYTES = 1_700_000_000
+MOST_BYTES = 2_200_000_000
 #: Arrays as large as the output of the first level that are there at once, about.
 ARRAYS = 4
+#: Share of the network's work that is done again where parts overlap in time.
+DEEP = 0.5
 
 
 class Span(NamedTuple):
@@ -80,15 +82,16 @@ def cut(shape: Triple, model: UNet3D, most_bytes: int = MOST_BYTES) -> Cut:
         Corners are multiples of the stride of the network.
     """
     reads, _, width = shape
-    network = ARRAYS * 4 * model.architecture.widths[0] / prod(FOLD)
+    network = 4 * len(CHANNELS) + ARRAYS * 4 * model.architecture.widths[0] / prod(FOLD)
 
-    def judge(axes: tuple[_Axis, ...]) -> tuple[float, int]:
+    def judge(axes: tuple[_Axis, ...]) -> tuple[float, float]:
         time, rows, cols = axes
         # Of all columns the reads are in memory, of one window its features too.
         slab = 4 * reads * rows.longest * width
-        window = (4 * reads * (1 + len(CHANNELS)) + network * time.longest) * cols.longest
+        window = (4 * reads * (1 + OF_READS) + network * time.longest) * cols.longest
         excess = slab + window * rows.longest - most_bytes
-        return max(excess, 0), prod(axis.worked for axis in axes)
+        again = DEEP * time.worked + (1 - DEEP) * reads
+        return max(excess, 0), again * rows.worked * cols.worked
 
     ways = [_ways(*axis) for axis in zip(shape, model.stride, model.context, strict=True)]
     return Cut(*(axis.parts for axis in min(product(*ways), key=judge)))
