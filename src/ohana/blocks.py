@@ -38,7 +38,7 @@ class BlockResult(NamedTuple):
 
 def difference_model(ramp: Ramp) -> Differences:
     """Describe the differences of a ramp, in units of its frame time."""
-    return differences(ramp.times, ramp.facts.frame_time, ramp.facts.nframes)
+    return differences(ramp.times, ramp.facts.frame_time, ramp.averaged)
 
 
 def analyse_block(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.border import border_mask
-from ohana.differences import Differences
+from ohana.differences import Differences, can_share
 from ohana.events import PixelMaps, Steps
 from ohana.jumps import Ramps, scan, step_at
 from ohana.linking import dating_error
@@ -100,7 +100,10 @@ def step_window(
     ramps.left_out[here.read[other], pixel[other]] = True
     if len(model.dt) >= TOO_FEW:
         ramps.left_out[apart.reshape(len(apart), -1)] = True
-    ramps.left_out[read] = False
+    # Where reads average frames, the next one may have a part of a step.
+    sharing = can_share(model)
+    ramps.left_out[1:] |= ramps.left_out[:-1] & sharing[:-1, None]
+    ramps.left_out[read : read + 1 + sharing[read]] = False
     bright = np.flatnonzero(np.abs(maps.rate[window].ravel()) * len(block.data) > CURVED_SIGNAL)
     some = ramps.select(bright)
     ramps.curved[bright] = is_curved(some, scan(some, model, quick=True), model)
@@ -109,8 +112,9 @@ def step_window(
         around = float(np.nanmedian(maps.noise[wide])) ** 2
         ramps = _quiet(ramps, block, source, window, model, read, around)
     at = np.full(len(ramps.stop), read)
-    amplitude, error = step_at(ramps, model, at)
-    _, alone = step_at(ramps._replace(left_out=np.empty((0, 0), bool)), model, at)
+    shared = np.full(len(at), sharing[read])
+    amplitude, error = step_at(ramps, model, at, shared)
+    _, alone = step_at(ramps._replace(left_out=np.empty((0, 0), bool)), model, at, shared)
     jump = here.saturating & (here.read == read)
     amplitude[pixel[jump]], error[pixel[jump]] = here.amplitude[jump], here.error[jump]
     alone[pixel[jump]] = here.error[jump]

@@ -5,6 +5,10 @@ with the tridiagonal covariance of `ohana.differences`. Forward elimination and 
 substitution give the best linear estimate of the step at each read, everything else free, in
 a time linear in the number of reads (Brandt 2024, PASP 136, 045005).
 
+Charge that arrives between the frames averaged into a read shows in two differences. Steps in two
+neighbouring differences at once need one thing more than both scores and informations: how much
+the two estimates have in common, which substitution gives as well (`substitute`, ``sharing``).
+
 A difference that is NaN is left out, exactly: deleting a row of a tridiagonal covariance
 decouples its neighbours. That serves masked reads, and it also serves steps already found,
 since a free amplitude in one difference carries the same information as no difference.
@@ -35,6 +39,9 @@ class Fit(NamedTuple):
         The step from read f to f + 1 is ``score / information``, its standard error
         ``information ** -0.5`` and its significance ``score * information ** -0.5``;
         ``information`` is zero where no step can be told from the rest.
+    between : ndarray, shape (T - 1, n)
+        Element (f, f + 1) of the matrix whose diagonal is ``information``: with both steps free
+        they are the solution of these 2 x 2 equations. The last row is zero.
     """
 
     rate: np.ndarray
@@ -43,6 +50,7 @@ class Fit(NamedTuple):
     used: np.ndarray
     score: np.ndarray
     information: np.ndarray
+    between: np.ndarray
 
 
 #: Rows of the working array (ROWS, T, n); index 0 along T stands before the first difference.
@@ -139,11 +147,26 @@ def solve_free(work, curved, sums, fit):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def substitute(work, curved, fit, least):
+def relate(work, curved, fit, f):
+    """Turn the ratio of elimination of step f + 1 into what it has in common with step f."""
+    common, after, share = work[RATIO, f + 1], work[PIVOT, f + 1], fit[3]
+    rate, next_rate = work[RATE, f], work[RATE, f + 1]
+    for i in range(common.size):
+        common[i] = -common[i] * after[i] - rate[i] * next_rate[i] * share[i]
+    if curved.size:
+        curve, next_curve, cross, own = work[CURVE, f], work[CURVE, f + 1], fit[4], fit[5]
+        for i in range(common.size):
+            common[i] -= (rate[i] * next_curve[i] + curve[i] * next_rate[i]) * cross[i]
+            common[i] -= curve[i] * next_curve[i] * own[i]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def substitute(work, curved, fit, least, sharing):
     """Back substitution: leaves the score in row ``DATA``, the information in row ``PIVOT``.
 
     ``least`` (1,) is the fraction of the information about a step, all else known, that must be
-    left with all else free.
+    left with all else free. ``sharing`` (T,) tells the reads f for which what steps f and f + 1
+    have in common is left in row ``RATIO`` of f + 1; it may be empty.
     """
     last, n = work.shape[1] - 1, work.shape[2]
     none = work.dtype.type(0)
@@ -164,6 +187,8 @@ def substitute(work, curved, fit, least):
     for f in range(1, last + 1):
         score, rate, information = work[DATA, f], work[RATE, f], work[PIVOT, f]
         slope, share = fit[0], fit[3]
+        if sharing.size and sharing[f] and f < last:
+            relate(work, curved, fit, f)
         for i in range(n):
             score[i] -= rate[i] * slope[i]
         if curved.size:
@@ -229,8 +254,10 @@ def fit_steps(
     variance, shot = np.asarray(variance, np.float64), np.asarray(shot, np.float64)
     eliminate(variance, shot, curve, model, work)
     solve_free(work, curve, np.empty((6, n)), fit)
-    substitute(work, curve, fit, LEAST)
+    substitute(work, curve, fit, LEAST, np.arange(count + 1) > 0)
     known = used.any(axis=0)
     rate = np.where(known, fit[0], np.nan)
     error = np.where(known, np.sqrt(fit[3]), np.nan)
-    return Fit(rate, error, fit[2], used.sum(axis=0), work[DATA, 1:], work[PIVOT, 1:])
+    between = np.zeros((count, n))
+    between[:-1] = work[RATIO, 2:]
+    return Fit(rate, error, fit[2], used.sum(axis=0), work[DATA, 1:], work[PIVOT, 1:], between)

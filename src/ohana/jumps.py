@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from ohana.differences import Differences
+from ohana.differences import Differences, can_share
 from ohana.gls import (
     DATA,
     DIFFERENCE,
@@ -15,6 +15,7 @@ from ohana.gls import (
     LEAST_SINGLE,
     PIVOT,
     RATE,
+    RATIO,
     ROWS,
     USED,
     eliminate,
@@ -24,6 +25,10 @@ from ohana.gls import (
 
 #: Pixels worked on together: wide enough for vector instructions, small enough for the cache.
 CHUNK = 128
+#: What a step that two differences share must explain beyond what one in a single difference
+#: would [chi-squared]: it has one more parameter, and with this it is no more frequent by chance.
+SHARE_COST = np.array([2.0])
+SHARE_COST_SINGLE = np.array([2.0], np.float32)
 
 
 class Scan(NamedTuple):
@@ -40,6 +45,9 @@ class Scan(NamedTuple):
         no step can be told).
     down_sigma, down_step, down_read : ndarray
         The same for the downward step; sigma and amplitude are negative.
+    up_shared, down_shared : ndarray
+        1 where the next read has a part of the step, 0 elsewhere: see `can_share`. The amplitude
+        is that of both parts.
     """
 
     rate: np.ndarray
@@ -51,15 +59,18 @@ class Scan(NamedTuple):
     down_sigma: np.ndarray
     down_step: np.ndarray
     down_read: np.ndarray
+    up_shared: np.ndarray
+    down_shared: np.ndarray
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def fit_chunk(data, stop, left_out, given, curved, model, least, work, sums, fit):
+def fit_chunk(data, stop, left_out, given, curved, model, least, sharing, work, sums, fit):
     """Fit (T, n) reads with a step at every read: differences, elimination, substitution.
 
     No difference is used from read ``stop`` on, nor any that ``left_out`` (T, n) marks at its
     later read; ``left_out`` may be empty, and so may ``curved``. ``given`` (3, n) is read
     variance, Poisson variance, and a rate to count differences from, which saves digits.
+    ``sharing`` is that of `ohana.gls.substitute`.
     """
     n, guess = data.shape[1], given[2]
     none, one = work.dtype.type(0), work.dtype.type(1)
@@ -79,14 +90,46 @@ def fit_chunk(data, stop, left_out, given, curved, model, least, work, sums, fit
                     used[i] = none
     eliminate(given[0], given[1], curved, model, work)
     solve_free(work, curved, sums, fit)
-    substitute(work, curved, fit, least)
+    substitute(work, curved, fit, least, sharing)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def pick(work, fit, guess, out):
-    """Reduce scores and information over the reads; fills ``out`` (9, n), rows as in `Scan`."""
-    reads, n = work.shape[1], work.shape[2]
+def share_step(work, f, i, cost):
+    """Fit a step to the differences f and f + 1 of one ramp: amplitude, information and power.
+
+    Power is the chi-squared that it explains, less ``cost``, with the sign of the step. The
+    information is zero where its two parts cannot be told, and the power where they disagree.
+    """
     none = work.dtype.type(0)
+    first, second = work[DATA, f, i], work[DATA, f + 1, i]
+    own, after, common = work[PIVOT, f, i], work[PIVOT, f + 1, i], work[RATIO, f + 1, i]
+    det = own * after - common * common
+    if not det > work.dtype.type(1e-5) * own * after:
+        return none, none, none
+    now, later = (after * first - common * second) / det, (own * second - common * first) / det
+    power = now * first + later * second - cost
+    agree = now * later > none and power > none
+    sign = work.dtype.type(1) if now > none else work.dtype.type(-1)
+    information = det / (own + after - (common + common))
+    return now + later, information, sign * power if agree else none
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def keep_best(power, at, up, up_read, down, down_read):
+    """Note where a step at ``at`` has more power than the best so far, upward and downward."""
+    for i in range(power.size):
+        up_read[i] = at if power[i] > up[i] else up_read[i]
+        up[i] = max(power[i], up[i])
+    for i in range(power.size):
+        down_read[i] = at if power[i] < down[i] else down_read[i]
+        down[i] = min(power[i], down[i])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def pick(work, fit, guess, sharing, cost, out):
+    """Reduce scores and information over the reads; fills ``out`` (11, n), rows as in `Scan`."""
+    reads, n = work.shape[1], work.shape[2]
+    none, half = work.dtype.type(0), work.dtype.type(0.5)
     count, up, up_read = out[2], out[3], out[5]
     down, down_read = out[6], out[8]
     out[2:] = 0.0
@@ -98,12 +141,12 @@ def pick(work, fit, guess, out):
             known = information[i] > none
             power[i] = score[i] * abs(score[i]) / information[i] if known else none
         at = work.dtype.type(f)
-        for i in range(n):
-            up_read[i] = at if power[i] > up[i] else up_read[i]
-            up[i] = max(power[i], up[i])
-        for i in range(n):
-            down_read[i] = at if power[i] < down[i] else down_read[i]
-            down[i] = min(power[i], down[i])
+        keep_best(power, at, up, up_read, down, down_read)
+        if sharing.size and sharing[f]:
+            for i in range(n):
+                power[i] = share_step(work, f, i, cost[0])[2]
+            # Half a read later, until the end, stands for a step that the next read shares.
+            keep_best(power, at + half, up, up_read, down, down_read)
         used = work[USED, f]
         for i in range(n):
             count[i] += used[i]
@@ -111,20 +154,40 @@ def pick(work, fit, guess, out):
         out[0, i] = guess[i] + fit[0, i] if count[i] > 0 else np.nan
         out[1, i] = fit[2, i]
         up[i], down[i] = np.sqrt(up[i]), -np.sqrt(-down[i])
-        for read, step in ((up_read[i], 4), (down_read[i], 7)):
-            f = int(read)
-            if f > 0:
+        for row, step, shared in ((5, 4, 9), (8, 7, 10)):
+            f = int(out[row, i])
+            if f > 0 and out[row, i] > f:
+                out[row, i], out[shared, i] = f, 1.0
+                out[step, i] = share_step(work, f, i, cost[0])[0]
+            elif f > 0:
                 out[step, i] = work[DATA, f, i] / work[PIVOT, f, i]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def scan_kernel(data, stop, left_out, given, curved, model, least, at, out):
+def take(work, at, shared, cost, out):
+    """Take score, information and power of one step of each ramp; fills ``out`` (3, n)."""
+    none = work.dtype.type(0)
+    for i in range(at.size):
+        score, information = work[DATA, at[i], i], work[PIVOT, at[i], i]
+        power = score * abs(score) / information if information > none else none
+        if shared.size and shared[i]:
+            amplitude, both, together = share_step(work, at[i], i, cost[0])
+            if both > none:
+                score, information, power = amplitude * both, both, together
+        out[0, i], out[1, i], out[2, i] = score, information, power
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def scan_kernel(data, stop, left_out, given, curved, model, settings, at, shared, out):
     """Scan ramps (T, n), ``CHUNK`` at a time.
 
-    ``out`` (9, n) receives the rows of `Scan`; if ``at`` (n,) is not empty, ``out`` (2, n)
-    receives score and information of the step at read ``at`` instead.
+    ``settings`` are what must be left of the information (see `ohana.gls.substitute`), the cost
+    of a shared step, and the reads that can share one, or none. ``out`` (11, n) receives the
+    rows of `Scan`; if ``at`` (n,) is not empty, ``out`` (3, n) receives score, information and
+    power of the step at read ``at`` instead, shared with the next where ``shared`` (n,) tells.
     """
     reads, n = data.shape
+    least, cost, sharing = settings
     chunk = min(CHUNK, n)
     work = np.empty((ROWS, reads, chunk), least.dtype)
     sums, fit = np.empty((6, chunk), least.dtype), np.empty((6, chunk), least.dtype)
@@ -142,16 +205,16 @@ def scan_kernel(data, stop, left_out, given, curved, model, least, at, out):
             bend,
             model,
             least,
+            sharing,
             work,
             sums,
             fit,
         )
         if at.size:
-            for i in range(chunk):
-                out[0, start + i] = work[DATA, at[start + i], i]
-                out[1, start + i] = work[PIVOT, at[start + i], i]
+            both = shared[part] if shared.size else shared
+            take(work, at[part], both, cost, out[:, part])
         else:
-            pick(work, fit, given[2, part], out[:, part])
+            pick(work, fit, given[2, part], sharing, cost, out[:, part])
 
 
 class Ramps(NamedTuple):
@@ -195,7 +258,12 @@ class Ramps(NamedTuple):
 
 
 def _run(
-    ramps: Ramps, model: Differences, at: np.ndarray, rows: int, precision: type = np.float64
+    ramps: Ramps,
+    model: Differences,
+    rows: int,
+    precision: type = np.float64,
+    at: np.ndarray | None = None,
+    shared: np.ndarray | None = None,
 ) -> np.ndarray:
     """Run `scan_kernel` with all its arrays in one precision."""
     n = ramps.data.shape[1]
@@ -206,10 +274,18 @@ def _run(
         given[2] = np.nan_to_num(ramps.guess)
     stop = np.ascontiguousarray(ramps.stop)
     curved: np.ndarray = ramps.curved.astype(precision)
-    least = LEAST if precision is np.float64 else LEAST_SINGLE
+    single = precision is np.float32
+    sharing = can_share(model)
+    settings = (
+        LEAST_SINGLE if single else LEAST,
+        SHARE_COST_SINGLE if single else SHARE_COST,
+        sharing if sharing.any() else sharing[:0],
+    )
     model = Differences(*(values.astype(precision) for values in model))
+    at = np.empty(0, np.int64) if at is None else np.ascontiguousarray(at, np.int64)
+    both = np.empty(0, np.bool_) if shared is None else np.ascontiguousarray(shared, np.bool_)
     if n:
-        scan_kernel(ramps.data, stop, ramps.left_out, given, curved, model, least, at, out)
+        scan_kernel(ramps.data, stop, ramps.left_out, given, curved, model, settings, at, both, out)
     return out
 
 
@@ -225,6 +301,11 @@ def scan(ramps: Ramps, model: Differences, quick: bool = False) -> Scan:
     quick : bool
         Work in single precision, good to about 1e-3 in significance if ``ramps.guess`` is good.
 
+    Notes
+    -----
+    Where reads average frames, a step is tried in each difference, and also in two neighbours
+    at once, with any part of it in either: a hit comes at any time.
+
     Examples
     --------
     >>> import numpy as np
@@ -234,14 +315,47 @@ def scan(ramps: Ramps, model: Differences, quick: bool = False) -> Scan:
     >>> found = scan(ramps, differences(np.arange(6.0)))
     >>> int(found.up_read[0]), float(found.up_step[0].round(6))
     (3, 10.0)
+
+    A hit in the middle of the frames of read 2:
+
+    >>> data = np.array([[0.0], [1.0], [7.0], [13.0], [14.0], [15.0]], np.float32)
+    >>> ramps = Ramps(data, np.array([6]), np.ones(1), np.zeros(1))
+    >>> found = scan(ramps, differences(np.arange(6.0), nframes=4))
+    >>> int(found.up_read[0]), int(found.up_shared[0]), float(found.up_step[0].round(6))
+    (2, 1, 10.0)
     """
-    nowhere = np.empty(0, np.int64)
-    precision = np.float32 if quick else np.float64
-    out = _run(ramps, model, nowhere, len(Scan._fields), precision)
+    out = _run(ramps, model, len(Scan._fields), np.float32 if quick else np.float64)
     return Scan(*out.astype(np.float64))
 
 
-def step_at(ramps: Ramps, model: Differences, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fit_at(
+    ramps: Ramps, model: Differences, at: np.ndarray, shared: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fit a step at one given read of each ramp, and say how significant it is.
+
+    Parameters
+    ----------
+    ramps, model, at, shared
+        See `step_at`.
+
+    Returns
+    -------
+    amplitude, error : ndarray, shape (n,)
+        See `step_at`.
+    sigma : ndarray, shape (n,)
+        Significance with the sign of the amplitude, as in `Scan`: the amplitude over its error
+        in a single difference, the root of the chi-squared explained in two.
+    """
+    score, information, power = _run(ramps, model, 3, at=at, shared=shared)
+    known = information > 0
+    safe = np.where(known, information, 1.0)
+    amplitude, error = np.where(known, score / safe, 0.0), np.where(known, safe**-0.5, np.inf)
+    return amplitude, error, np.copysign(np.sqrt(np.abs(power)), power)
+
+
+def step_at(
+    ramps: Ramps, model: Differences, at: np.ndarray, shared: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Fit a step at one given read of each ramp.
 
     Parameters
@@ -252,13 +366,12 @@ def step_at(ramps: Ramps, model: Differences, at: np.ndarray) -> tuple[np.ndarra
         Covariance coefficients.
     at : ndarray of int, shape (n,)
         First read that contains the step, 1 to T - 1.
+    shared : ndarray of bool, shape (n,), optional
+        Where the next read may have a part of the step; only for reads that can share one.
 
     Returns
     -------
     amplitude, error : ndarray, shape (n,)
         [DN]; 0 and infinity where the step cannot be told from the rest of the ramp.
     """
-    score, information = _run(ramps, model, np.ascontiguousarray(at, np.int64), 2)
-    known = information > 0
-    safe = np.where(known, information, 1.0)
-    return np.where(known, score / safe, 0.0), np.where(known, safe**-0.5, np.inf)
+    return fit_at(ramps, model, at, shared)[:2]

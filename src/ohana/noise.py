@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize, special, stats
 
-from ohana.differences import Differences
-from ohana.scatter import sum_differences
+from ohana.differences import Differences, can_share
+from ohana.scatter import Scatter, sum_differences
 
 #: Columns of a tile over which noise is pooled (its rows are `ohana.ramp.TILE_ROWS`).
 TILE_COLS = 64
@@ -62,34 +62,59 @@ class Yields(NamedTuple):
     """What the squared residuals of n differences amount to, per difference.
 
     ``read`` and ``shot`` are their expectation per unit of read variance and of Poisson
-    variance; ``dof`` their degrees of freedom when read noise dominates.
+    variance; ``dof`` their degrees of freedom when read noise dominates. ``slope_read`` is the
+    variance of their slope per mean square of a difference, times n**2; ``slope_shot`` that per
+    unit of Poisson variance, times n.
     """
 
     read: float
     shot: float
     dof: float
+    slope_read: float
+    slope_shot: float
+
+
+def weighted(model: Differences) -> tuple[Differences, np.ndarray]:
+    """Divide differences by weights (T - 1,), so that read noise is the same in all of them.
+
+    The weights are 1 where all reads are alike. Without them the differences of reads that
+    average few frames would outweigh all others.
+    """
+    weight = np.sqrt(model.read / np.mean(model.read))
+    both = weight * np.append(weight[1:], 1.0)
+    scaled = Differences(
+        model.dt / weight,
+        model.read / weight**2,
+        model.shot / weight**2,
+        model.read_next / both,
+        model.shot_next / both,
+    )
+    return scaled, weight
 
 
 def expected_yields(model: Differences) -> Yields:
-    """Compute `Yields` for the residuals about the mean difference, exactly.
+    """Compute `Yields` for the residuals about a line through zero, exactly.
 
-    With C the tridiagonal covariance and M the projection that removes the mean, these are the
-    traces of M C and of (M C)^2.
+    With C the tridiagonal covariance and M the projection that removes a multiple of ``dt``, they
+    are the traces of M C and of (M C)^2.
     """
     n = len(model.dt)
+    length = np.sqrt(np.sum(model.dt**2))
+    along = model.dt / length
 
-    def trace(diagonal: np.ndarray, beside: np.ndarray) -> tuple[float, float]:
+    def trace(diagonal: np.ndarray, beside: np.ndarray) -> tuple[float, float, float]:
         inner = beside[:-1]
-        sums = diagonal.copy()
-        sums[:-1] += inner
-        sums[1:] += inner
+        image = diagonal * along
+        image[:-1] += inner * along[1:]
+        image[1:] += inner * along[:-1]
         square = np.sum(diagonal**2) + 2 * np.sum(inner**2)
-        single = diagonal.sum() - sums.sum() / n
-        return single, square - 2 * np.sum(sums**2) / n + (sums.sum() / n) ** 2
+        removed = float(along @ image)
+        return diagonal.sum() - removed, square - 2 * np.sum(image**2) + removed**2, removed
 
-    read, squared = trace(model.read, model.read_next)
-    shot, _ = trace(model.shot, model.shot_next)
-    return Yields(read / n, shot / n, read**2 / squared / n)
+    read, squared, slope = trace(model.read, model.read_next)
+    shot, _, walk = trace(model.shot, model.shot_next)
+    slope_read = slope / length**2 * n**2 / np.mean(model.read)
+    return Yields(read / n, shot / n, read**2 / squared / n, slope_read, walk / length**2 * n)
 
 
 def worth_of_prior(ratio: np.ndarray, dof: float) -> float:
@@ -134,20 +159,19 @@ def tile_medians(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     return typical
 
 
-def poisson_variance(
-    rate: np.ndarray, count: np.ndarray, square: np.ndarray, known: np.ndarray, gain: float
-) -> np.ndarray:
+def poisson_variance(sums: Scatter, known: np.ndarray, yields: Yields, gain: float) -> np.ndarray:
     """Poisson variance per frame time [DN^2] of each pixel (R, W), from its rate.
 
     A rate that chance can explain is that of the tile: otherwise faint pixels that happen to
     come out low would be taken to have no shot noise, and their charge would look like steps.
     """
-    typical = tile_medians(rate, known)
+    typical = tile_medians(sums.rate, known)
     with np.errstate(divide="ignore", invalid="ignore"):
-        # The read noise of a mean difference cancels but for first and last read.
-        error = np.sqrt(square / count**2 + np.fmax(typical, 0) / gain / count)
-        own = np.abs(rate - typical) > OTHER_RATE * error
-    return np.fmax(np.where(own & known, rate, typical), 0) / gain
+        # Of evenly spaced reads, the noise of all but the first and last cancels in a slope.
+        variance = sums.square / sums.count**2 * yields.slope_read
+        variance += np.fmax(typical, 0) / gain / sums.count * yields.slope_shot
+        own = np.abs(sums.rate - typical) > OTHER_RATE * np.sqrt(variance)
+    return np.fmax(np.where(own & known, sums.rate, typical), 0) / gain
 
 
 def measure(
@@ -175,7 +199,9 @@ def measure(
     Noise
         Arrays of shape (R, W); variance NaN where a whole group has no data.
     """
-    sums, yields = sum_differences(data, stop, model.dt), expected_yields(model)
+    scaled, weight = weighted(model)
+    sums = sum_differences(data, stop, model.dt, weight, can_share(model))
+    yields, trimmed = expected_yields(scaled), 1 + can_share(model).any()
     variance, dof = np.full(stop.shape, np.nan), np.zeros(stop.shape)
     around, shot = variance.copy(), np.zeros(stop.shape)
     worth = np.full(stop.shape, np.inf)
@@ -183,14 +209,14 @@ def measure(
         known = group & (sums.count > 1)
         if not known.any():
             continue
-        poisson = poisson_variance(sums.rate, sums.count, sums.square, known, gain)
+        poisson = poisson_variance(sums, known, yields, gain)
         chance = yields.dof * float(np.median(sums.count[known]))
         unbiased = sums.square * (chance / stats.chi2.median(chance))
         typical = tile_medians((unbiased - yields.shot * poisson) / yields.read, known)
         # Poisson noise that explains everything leaves a floor, so that weights stay finite.
         typical = np.maximum(typical, 1e-3 * np.median(unbiased[known]) + 1e-12)
         ratio = sums.trimmed / (yields.read * typical + yields.shot * poisson)
-        own = np.where(known, np.maximum(yields.dof * sums.count - 1, 0), 0)
+        own = np.where(known, np.maximum(yields.dof * sums.count - trimmed, 0), 0)
         scale, degrees, worth[group] = _shrink(ratio, own, known)
         around[group] = typical[group]
         variance[group] = (typical * scale)[group]

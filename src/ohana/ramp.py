@@ -172,7 +172,7 @@ class Facts:
     fast_axis, slow_axis : int
         JWST convention: 1 = columns, 2 = rows, negative when read in descending order.
     nframes : int
-        Frames averaged into each read.
+        Frames averaged into each read; the most where they differ.
     groupgap : int
         Frames dropped between the averaged ones of two reads.
     sources : dict
@@ -235,6 +235,8 @@ class Ramp:
     scratch : object, optional
         Keeps the temporary folder with the planes of formats that cannot be read in place;
         the folder goes when the last ramp that needs it goes.
+    frames : ndarray of int, shape (T,), optional
+        Frames averaged into each read, where they differ; ``facts.nframes`` is then the most.
     """
 
     name: str
@@ -248,11 +250,18 @@ class Ramp:
     reference_done: bool = False
     notes: tuple[str, ...] = ()
     scratch: object | None = field(default=None, repr=False)
+    frames: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(T, H, W)."""
         return (len(self.planes), *self.planes.shape)
+
+    @property
+    def averaged(self) -> np.ndarray:
+        """Frames averaged into each read, int (T,)."""
+        same = np.full(len(self.times), self.facts.nframes)
+        return same if self.frames is None else self.frames
 
 
 def row_blocks(height: int, rows: int = TILE_ROWS) -> Iterator[slice]:

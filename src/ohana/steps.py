@@ -7,7 +7,7 @@ import numpy as np
 from ohana.config import DetectorConfig
 from ohana.differences import Differences
 from ohana.events import Steps, join_steps
-from ohana.jumps import Ramps, Scan, scan, step_at
+from ohana.jumps import Ramps, Scan, fit_at, scan
 from ohana.noise import gaussian
 
 #: Significance by which a scan in single precision may be off, generously.
@@ -51,7 +51,8 @@ def find_steps(
     -----
     A ramp with a significant step is fitted again with that step free, until no further step
     is significant; then each step is fitted with all others free, and kept if still
-    significant. A step found is a difference left out (see `ohana.gls`).
+    significant. A step found is a difference left out (see `ohana.gls`), or two where it is
+    shared by a read that averages frames and the one after it.
     """
     index = np.flatnonzero(_strongest(scanned, dof)[0] >= config.sigma_threshold - MARGIN)
     rate = scanned.rate.copy()
@@ -65,12 +66,14 @@ def find_steps(
     return steps.select(np.lexsort((steps.read, steps.col))), rate
 
 
-def _strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Significance [sigma] and read of the strongest step, up or down, of each ramp."""
+def _strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Significance [sigma] and read of the strongest step of each ramp, and if it is shared."""
     # Two differences cannot tell a rise in one from a fall in the other: charge comes first.
     up = scanned.up_sigma >= -scanned.down_sigma * (1 - TIE)
     sigma = np.where(up, scanned.up_sigma, -scanned.down_sigma)
-    return gaussian(sigma, dof), np.where(up, scanned.up_read, scanned.down_read).astype(int)
+    read = np.where(up, scanned.up_read, scanned.down_read).astype(int)
+    shared = np.where(up, scanned.up_shared, scanned.down_shared) > 0
+    return gaussian(sigma, dof), read, shared
 
 
 def is_curved(ramps: Ramps, plain: Scan, model: Differences) -> np.ndarray:
@@ -92,48 +95,67 @@ def _search(
     """Find the steps of ramps that have at least one, and the rates without them."""
     curved = is_curved(ramps, plain, model).astype(float)
     ramps = ramps._replace(left_out=np.zeros(ramps.data.shape, bool), curved=curved)
-    _leave_out(ramps, np.arange(len(dof)), dof, model, config)
+    shared = np.zeros(ramps.data.shape, bool)
+    _leave_out(ramps, shared, np.arange(len(dof)), dof, model, config)
     # No smooth curve has steps in half of its reads: a snowball's core that grows, rather.
     bent = ramps.curved > 0
     bent &= 2 * ramps.left_out.sum(0) > np.minimum(ramps.stop, len(ramps.data)) - 1
-    ramps.curved[bent], ramps.left_out[:, bent] = 0, False
-    _leave_out(ramps, np.flatnonzero(bent), dof, model, config)
-    at, ramp = np.nonzero(ramps.left_out)
+    ramps.curved[bent], ramps.left_out[:, bent], shared[:, bent] = 0, False, False
+    _leave_out(ramps, shared, np.flatnonzero(bent), dof, model, config)
+    begins = ramps.left_out.copy()
+    begins[1:] &= ~shared[:-1]
+    at, ramp = np.nonzero(begins)
     parts = []
     for start in range(0, len(ramp), BATCH):
         part = slice(start, start + BATCH)
-        parts.append(_refit(ramps, ramp[part], at[part], dof, model, config))
+        both = shared[at[part], ramp[part]]
+        parts.append(_refit(ramps, (ramp[part], at[part], both), dof, model, config))
     steps, rest = join_steps(parts), scan(ramps, model, quick=True)
     fit = rest.chi2 / np.maximum(rest.used - 1 - ramps.curved, 1)
     return steps._replace(fit=fit[steps.col].astype(np.float32)), rest.rate
 
 
 def _leave_out(
-    ramps: Ramps, active: np.ndarray, dof: np.ndarray, model: Differences, config: DetectorConfig
+    ramps: Ramps,
+    shared: np.ndarray,
+    active: np.ndarray,
+    dof: np.ndarray,
+    model: Differences,
+    config: DetectorConfig,
 ) -> None:
-    """Leave out the steps of some ramps one by one, the most significant first, in place."""
+    """Leave out the steps of some ramps one by one, the most significant first, in place.
+
+    ``shared`` (T, n) is filled where the next read has a part of a step.
+    """
     for _ in range(config.max_steps):
         if not len(active):
             break
-        sigma, read = _strongest(scan(ramps.select(active), model, quick=True), dof[active])
+        scanned = scan(ramps.select(active), model, quick=True)
+        sigma, read, both = _strongest(scanned, dof[active])
         significant = sigma >= config.sigma_threshold - MARGIN
-        active, read = active[significant], read[significant]
+        active, read, both = active[significant], read[significant], both[significant]
         ramps.left_out[read, active] = True
+        ramps.left_out[read[both] + 1, active[both]] = True
+        shared[read[both], active[both]] = True
 
 
 def _refit(
     ramps: Ramps,
-    ramp: np.ndarray,
-    at: np.ndarray,
+    found: tuple[np.ndarray, np.ndarray, np.ndarray],
     dof: np.ndarray,
     model: Differences,
     config: DetectorConfig,
 ) -> Steps:
-    """Fit each step with all other steps of its ramp free; keep those still significant."""
-    alone = ramps.select(ramp)
-    alone.left_out[at, np.arange(len(ramp))] = False
-    amplitude, error = step_at(alone, model, at)
-    sigma = gaussian(amplitude / error, dof[ramp])
+    """Fit each step with all other steps of its ramp free; keep those still significant.
+
+    ``found`` are ramp and read of each step, and whether the next read has a part of it.
+    """
+    ramp, at, both = found
+    alone, this = ramps.select(ramp), np.arange(len(ramp))
+    alone.left_out[at, this] = False
+    alone.left_out[at[both] + 1, this[both]] = False
+    amplitude, error, sigma = fit_at(alone, model, at, both if both.any() else None)
+    sigma = gaussian(sigma, dof[ramp])
     keep = np.abs(sigma) >= config.sigma_threshold
     return _as_steps(ramp, at, amplitude, error, sigma, False).select(keep)
 

@@ -45,11 +45,11 @@ def _first_saturated(data, limit, stop):
 
 
 @njit(nogil=True, cache=True)
-def _filling(data, stop, crowd, averaged):
+def _filling(data, stop, crowd, averaged, dt):
     """Return the first saturated read of pixels that fill up slowly, T for all others (R, W).
 
-    Charge that arrives within the frames of an averaged read raises two reads: there the rise
-    before that counts as well.
+    Rises count per time, ``dt`` (T - 1,) from read to read. Charge that arrives within the
+    frames of an averaged read raises two reads: there the rise before that counts as well.
 
     A pixel saturated in read 1 has no earlier rise to compare with: alone, or nearly, it is
     taken for a hot one, among others for the core of an event. ``crowd`` (R, W) counts the
@@ -61,10 +61,10 @@ def _filling(data, stop, crowd, averaged):
         for c in range(cols):
             s = stop[r, c]
             if 2 <= s < reads:
-                rise = data[s, r, c] - data[s - 1, r, c]
-                before = data[s - 1, r, c] - data[s - 2, r, c]
+                rise = (data[s, r, c] - data[s - 1, r, c]) / dt[s - 1]
+                before = (data[s - 1, r, c] - data[s - 2, r, c]) / dt[s - 2]
                 if averaged and s > 2:
-                    before = min(before, data[s - 2, r, c] - data[s - 3, r, c])
+                    before = min(before, (data[s - 2, r, c] - data[s - 3, r, c]) / dt[s - 3])
                 if rise <= SLOW * before:
                     filled[r, c] = s
             elif s == 1 and crowd[r, c] <= ALONE:
@@ -135,9 +135,9 @@ def _spilling(ramp: Ramp, block: Block, rows: slice, cols: slice) -> np.ndarray:
     full = np.concatenate([part.stop for part in parts]) <= 1
     crowd = ndimage.correlate(full.astype(np.int8), np.ones((3, 3), np.int8), mode="constant")
     cuts = np.cumsum([len(part.stop) for part in parts])[:-1]
-    averaged = ramp.facts.nframes > 1
+    averaged, dt = ramp.facts.nframes > 1, np.diff(ramp.times)
     filled = [
-        _filling(*part, near, averaged)
+        _filling(*part, near, averaged, dt)
         for part, near in zip(parts, np.split(crowd, cuts), strict=True)
     ]
     return np.split(ndimage.minimum_filter(np.concatenate(filled), 3), cuts)[1]

@@ -30,7 +30,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ohana.blocks import difference_model
+from ohana.differences import can_share
 from ohana.events import PixelMaps
+from ohana.noise import weighted
 from ohana.ramp import Planes
 from ohana.scatter import sum_differences
 from ohana.walk import Source, load_block
@@ -62,7 +64,10 @@ class BackwardPlanes(Planes):
         """Return all reads of some rows and columns as float32 (T, rows, cols); NaN if unusable."""
         block, _ = load_block(self.forward, rows, cols)
         stop, ramp = np.ascontiguousarray(self.stop[rows, cols]), self.forward.ramp
-        rate = sum_differences(block.data, stop, difference_model(ramp).dt).rate
+        model = difference_model(ramp)
+        rate = sum_differences(
+            block.data, stop, model.dt, weighted(model)[1], can_share(model)
+        ).rate
         out = block.data[self.order]
         out[self.order[:, None, None] >= stop] = np.nan
         before_end = (ramp.times[-1] - ramp.times[self.order]) / ramp.facts.frame_time
@@ -95,6 +100,7 @@ def backward_source(source: Source, maps: PixelMaps) -> Source:
         ramp,
         planes=planes,
         times=ramp.times[0] + ramp.times[-1] - ramp.times[::-1],
+        frames=None if ramp.frames is None else ramp.frames[::-1],
         facts=replace(ramp.facts, saturation=np.inf),
         flags=None,
         reference_done=True,

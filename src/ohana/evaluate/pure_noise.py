@@ -61,14 +61,18 @@ class NoisePlanes(Planes):
         ramp, maps = self.forward.ramp, self.maps
         facts = ramp.facts
         # Each read is the mean of frames around its time.
-        within = np.arange(facts.nframes) - (facts.nframes - 1) / 2
-        times = (ramp.times / facts.frame_time)[:, None] + within
-        waits = np.diff(times.ravel(), prepend=times.ravel()[0])
+        count = ramp.averaged
+        ends = np.cumsum(count)
+        within = np.arange(ends[-1]) - np.repeat(ends - count, count)
+        within = within - np.repeat((count - 1) / 2, count)
+        times = np.repeat(ramp.times / facts.frame_time, count) + within
+        waits = np.diff(times, prepend=times[0])
         rate = np.maximum(np.nan_to_num(maps.rate[row]), 0).astype(np.float64) * facts.gain
-        charge = np.cumsum(rng.poisson(waits[:, None] * rate), axis=0).reshape(*times.shape, -1)
-        signal = (charge.mean(axis=1) / facts.gain).astype(np.float32)
+        charge = np.cumsum(rng.poisson(waits[:, None] * rate), axis=0)
+        signal = np.add.reduceat(charge, ends - count) / (count * facts.gain)[:, None]
+        signal = signal.astype(np.float32)
         white = rng.standard_normal(signal.shape, np.float32)
-        signal += white * (self.noise[row] / np.sqrt(np.float32(facts.nframes)))
+        signal += white * (self.noise[row] / np.sqrt(count, dtype=np.float32)[:, None])
         read = np.arange(len(signal))[:, None]
         signal[(read < maps.first_usable[row]) | (read >= maps.stop[row])] = np.nan
         return signal[self.reads]

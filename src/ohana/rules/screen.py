@@ -12,7 +12,7 @@ from math import log, sqrt
 import numpy as np
 from numba import njit
 
-from ohana.differences import Differences
+from ohana.differences import Differences, read_variance
 
 #: Pixels above this go on to the fit: 0.2 to 0.5 % of those with noise alone.
 CANDIDATE = 3.0
@@ -190,9 +190,11 @@ def read_noise_terms(model: Differences) -> tuple[np.ndarray, np.ndarray, np.nda
         What averaging of frames takes from it, in units of the shot noise per frame time.
     """
     dt = np.append(0.0, model.dt)
-    white = np.append(model.read[0], model.read) / 2.0
+    white = read_variance(model)
     shift = np.append(model.shot_next[0], model.shot_next)
-    shift[-1] = shift[-2]
+    # The first and the last read share no covariance, but their differences tell.
+    inner = shift[1], shift[-2]
+    shift[0], shift[-1] = (model.dt - model.shot)[[0, -1]] - inner
     return dt, white, shift
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from ohana.differences import Differences
+from ohana.differences import Differences, can_share
 from ohana.events import PixelMaps, Steps
 from ohana.gls import DATA, LEAST_SINGLE, PIVOT, ROWS
 from ohana.jumps import CHUNK, fit_chunk
@@ -87,6 +87,8 @@ def network_input(
     out = np.zeros((OF_READS, reads, rows, cols), np.float32)
     left_out = np.zeros((reads, rows, cols), np.bool_)
     left_out[steps.read, steps.row, steps.col] = True
+    both = can_share(model)[steps.read]
+    left_out[steps.read[both] + 1, steps.row[both], steps.col[both]] = True
     given = np.zeros((3, rows, cols), np.float32)
     given[0] = np.where(known, maps.noise, 1.0) ** 2
     given[1] = np.where(known, maps.shot, 0.0)
@@ -141,7 +143,7 @@ def _fill(data, stop, left_out, given, dof, model, least, out):
         start = min(first, n - chunk)
         part = slice(start, start + chunk)
         own = given[:, part]
-        nothing = np.empty(0, np.float32)
+        nothing, nowhere = np.empty(0, np.float32), np.empty(0, np.bool_)
         fit_chunk(
             data[:, part],
             stop[part],
@@ -150,6 +152,7 @@ def _fill(data, stop, left_out, given, dof, model, least, out):
             nothing,
             model,
             least,
+            nowhere,
             work,
             sums,
             fit,
