@@ -1,0 +1,195 @@
+"""The interactive report: one HTML file that needs nothing else, not even a network."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+from collections import Counter
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import ohana
+from ohana.catalog import Detection
+from ohana.errors import OhanaError
+from ohana.files import replacing
+from ohana.report.page_data import Picture, pack_bytes, pack_json, pack_picture
+from ohana.report.page_events import Chosen, Packed, choose, gather, pack_events
+from ohana.report.page_plots import plots
+from ohana.report.page_run import sections
+from ohana.report.prediction import Prediction
+from ohana.report.prediction_files import DETECTIONS
+from ohana.report.style import MODEL, STYLES, stretch
+
+#: Maps of the frame in the page as far as there is room: name, title, unit.
+PICTURES = (
+    ("rate", "count rate", "DN/frame"),
+    ("best_step", "largest step", "DN"),
+    ("best_significance", "its significance", "sigma"),
+    ("noise", "read noise", "DN"),
+)
+#: Part of the page that the first map, and that all of them together, may take.
+FIRST_SHARE, PICTURES_SHARE = 0.4, 0.5
+#: Scripts of the page, in the order in which they build on each other.
+SCRIPTS = ("data", "frame", "event", "times", "table", "review", "main")
+
+
+class Block(NamedTuple):
+    """Packed data of the page with the id under which its scripts find them."""
+
+    name: str
+    text: str
+
+
+def write_report(prediction: Prediction, path: str | Path, max_bytes: int = 15_000_000) -> Path:
+    """Write what was found in an exposure as one HTML file to look at, sort out and correct.
+
+    The page holds the whole frame, the catalogue, the complete ramp of the strongest pixel of
+    each event, to 0.05 percent of its range or better, with the fitted model, and the reads
+    around it: as many as there is room for. If there are too many events, each class keeps its
+    most significant ones, and the page says how many it left out.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        See `ohana.report.prediction.open_prediction`.
+    path : str or Path
+        The HTML file.
+    max_bytes : int
+        Largest size of the file.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    OhanaError
+        The file cannot be written, or is too small for the frame alone.
+    ModuleNotFoundError
+        bokeh is not installed.
+    """
+    path = Path(path)
+    pictures, blocks = _frame_blocks(prediction, max_bytes)
+    facts = _facts(prediction, pictures)
+    empty = _page(prediction, facts, blocks, pack_events(prediction, iter(())))
+    budget = max_bytes - len(empty.encode())
+    if budget < 0:
+        raise OhanaError(f"{path}: wanted at most {max_bytes} bytes, the frame alone needs more")
+    chosen = choose(prediction, budget) if prediction.events else Chosen(np.empty(0, int), 0)
+    while True:
+        events = pack_events(prediction, gather(prediction, *chosen))
+        text = _page(prediction, facts | _left_out(prediction.events, chosen), blocks, events)
+        if len(text.encode()) <= max_bytes or not chosen.events.size:
+            break
+        chosen = chosen.leaner(prediction)
+    with replacing(path) as temporary:
+        temporary.write_text(text, "utf-8")
+    return path
+
+
+def _frame_blocks(prediction: Prediction, max_bytes: int) -> tuple[list[dict], list[Block]]:
+    """Pack the maps of the frame that there is room for; also returns what is known of them."""
+    blocks = [Block("mask", pack_bytes(np.ascontiguousarray(prediction.mask).tobytes()))]
+    described: list[dict[str, Any]] = []
+    left = FIRST_SHARE * max_bytes
+    for name, title, unit in PICTURES:
+        if name not in prediction.maps:
+            continue
+        image = prediction.maps[name]
+        picture = pack_picture(image, left)
+        if picture is None:
+            continue
+        described.append({"name": name, "title": title, "unit": unit} | _scaling(picture, image))
+        blocks.append(Block(f"map-{name}", picture.packed))
+        left = PICTURES_SHARE * max_bytes - sum(len(block.text) for block in blocks)
+    return described, blocks
+
+
+def _scaling(picture: Picture, image: np.ndarray) -> dict[str, Any]:
+    """Return how the codes of a picture become values, and how they are shown at first."""
+    scaling = picture._asdict()
+    del scaling["packed"]
+    return scaling | {"stretch": stretch(image)}
+
+
+def _facts(prediction: Prediction, pictures: list[dict]) -> dict[str, Any]:
+    """Return what the page knows besides the events."""
+    found: Counter[str] = Counter(event["type"] for event in prediction.events)
+    return {
+        "name": prediction.name,
+        "version": ohana.__version__,
+        "shape": prediction.shape,
+        "integrations": len(prediction.reads),
+        "pictures": pictures,
+        "detections": _digest(prediction),
+        "model": MODEL,
+        "sections": sections(prediction),
+        "classes": [
+            {"key": key, "id": i, "found": found[key]} | style._asdict()
+            for i, (key, style) in enumerate(STYLES.items(), 1)
+        ],
+        "total": len(prediction.events),
+    }
+
+
+def _digest(prediction: Prediction) -> str | None:
+    """Return the SHA-256 of the catalogue's file, which ties verdicts to it."""
+    if prediction.folder is None:
+        return None
+    return hashlib.sha256((prediction.folder / DETECTIONS).read_bytes()).hexdigest()
+
+
+def _left_out(events: list[Detection], chosen: Chosen) -> dict[str, Any]:
+    """Count the events of each class that are not in the page, and say from where on."""
+    kept = set(chosen.events.tolist())
+    missing = [event for i, event in enumerate(events) if i not in kept]
+    number: Counter[str] = Counter(event["type"] for event in missing)
+    highest: dict[str, float] = {}
+    for event in missing:
+        kind, value = event["type"], event["significance"] or 0.0
+        highest[kind] = max(highest.get(kind, 0.0), value)
+    rows = [{"type": kind, "number": number[kind], "below": highest[kind]} for kind in number]
+    return {"left_out": rows}
+
+
+def _page(
+    prediction: Prediction, facts: dict[str, Any], blocks: list[Block], events: Packed
+) -> str:
+    """Put the page together."""
+    blocks = [
+        Block("facts", pack_json(facts)),
+        *(Block(name, text) for name, text in events._asdict().items()),
+        *blocks,
+    ]
+    items = json.dumps(plots(prediction.shape[1:]), separators=(",", ":"))
+    parts = {
+        "title": html.escape(prediction.name),
+        "style": _asset("page.css"),
+        "bokeh": _bokeh_script(),
+        "data": "\n".join(
+            f'<script type="text/plain" id="{name}">{text}</script>' for name, text in blocks
+        ),
+        # The only place where something could end the script before its time.
+        "plots": items.replace("</", "<\\/"),
+        "script": "\n".join(_asset(f"{name}.js") for name in SCRIPTS),
+    }
+    page = _asset("page.html")
+    for name, part in parts.items():
+        page = page.replace(f"<!-- {name} -->", part)
+    return page
+
+
+def _asset(name: str) -> str:
+    return (files("ohana.report") / "web" / name).read_text("utf-8")
+
+
+def _bokeh_script() -> str:
+    """Return bokeh's own script; of its parts the page needs the smallest alone."""
+    from bokeh.resources import Resources
+
+    return "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)
