@@ -45,14 +45,14 @@ class Chosen(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """One event with what is seen of it.
+    """One event, at its ``place`` in the catalogue, with what is seen of it.
 
     ``ramp`` and ``model`` (T,) are of its strongest pixel; ``cube`` (R, h, w) holds some
     ``reads`` of its surroundings, of which ``corner`` is the first row and column [DN].
     ``moment`` is the read that is compared with the one before.
     """
 
-    index: int
+    place: int
     moment: int
     ramp: np.ndarray
     model: np.ndarray
@@ -131,7 +131,7 @@ def _estimate(prediction: Prediction, tried: list[tuple[int, list[Shown]]], samp
     for number, some in tried:
         size = len(
             pack_events(
-                prediction, (thin(each, prediction.events[each.index], samples) for each in some)
+                prediction, (thin(each, prediction.events[each.place], samples) for each in some)
             )
         )
         total += size * number / len(some)
@@ -249,9 +249,9 @@ def pack_events(prediction: Prediction, events: Iterator[Shown]) -> Packed:
     """Quantise and pack events, in the order of the catalogue."""
     heads: list[dict[str, Any]] = []
     ramps, models, windows = [], [], []
-    for shown in sorted(events, key=lambda shown: shown.index):
+    for shown in sorted(events, key=lambda shown: shown.place):
         head, ramp, model, window = _coded(shown)
-        heads.append(head | {"entry": prediction.events[shown.index]})
+        heads.append(head | {"entry": prediction.events[shown.place]})
         ramps.append(ramp)
         models.append(model)
         windows.append(window)
@@ -268,7 +268,7 @@ def _coded(shown: Shown) -> tuple[dict[str, Any], np.ndarray, np.ndarray, np.nda
     window = scale_for(shown.cube, noise_of(shown.cube) / WINDOW_NOISE)
     every = len(shown.reads) == len(shown.ramp)
     head = {
-        "index": shown.index,
+        "index": shown.place,
         "moment": shown.moment,
         "ramp": scale,
         "window": {

@@ -24,8 +24,8 @@ def plots(shape: tuple[int, int]) -> dict[str, Any]:
     from bokeh.embed import json_item
 
     return {
-        "frame-plot": json_item(_frame(shape), "frame-plot"),
-        "ramp-plot": json_item(_ramp(), "ramp-plot"),
+        "frame-plot": json_item(_frame(shape)),
+        "ramp-plot": json_item(_ramp()),
     }
 
 
@@ -37,8 +37,8 @@ def _frame(shape: tuple[int, int]) -> Any:
     height, width = shape
     plot = figure(
         name="frame",
-        x_range=Range1d(-0.5, width - 0.5),
-        y_range=Range1d(-0.5, height - 0.5),
+        x_range=Range1d(start=-0.5, end=width - 0.5),
+        y_range=Range1d(start=-0.5, end=height - 0.5),
         tools="pan,wheel_zoom",
         active_scroll="wheel_zoom",
         toolbar_location=None,
@@ -106,10 +106,11 @@ def _frame(shape: tuple[int, int]) -> Any:
 
 def _ramp() -> Any:
     """Draw an empty ramp with its model, and lines at the event's read and the shown one."""
-    from bokeh.models import ColumnDataSource, DataRange1d, Span
+    from bokeh.models import ColumnDataSource, DataRange1d
+    from bokeh.models.annotations import Span
     from bokeh.plotting import figure
 
-    plot = figure(
+    plot: Any = figure(
         name="ramp",
         sizing_mode="stretch_both",
         x_range=DataRange1d(range_padding=0.03),

@@ -34,7 +34,7 @@ def sections(prediction: Prediction) -> list[dict[str, Any]]:
     if run.get("started"):
         about.append(["started", str(run["started"])])
     about += [["notice", str(notice)] for notice in run.get("notices", ())]
-    shown = [{"title": "Run", "rows": about}]
+    shown: list[dict[str, Any]] = [{"title": "Run", "rows": about}]
     for name, title in SECTIONS.items():
         if isinstance(run.get(name), Mapping) and run[name]:
             shown.append({"title": title, "rows": _rows(run[name])})

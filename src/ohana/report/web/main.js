@@ -289,7 +289,7 @@ async function start() {
   recallVerdicts();
   setPage();
   const data = Promise.all([
-    inflate("mask"), readEvents(facts.shape[0]), ...Object.values(PLOTS).map((p) => Bokeh.embed.embed_item(p)),
+    inflate("mask"), readEvents(facts.shape[0]), ...Object.entries(PLOTS).map(([id, plot]) => Bokeh.embed.embed_item(plot, id)),
   ]);
   [frame.mask, state.events] = await data;
   frame.plot = named("frame");
