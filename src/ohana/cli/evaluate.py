@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("ohana")
 
 DESCRIPTION = """\
-Measure how complete and how pure detections are: against the truth of a simulated exposure, or
-by events of known charge that are added to an exposure of your own."""
+Measure how complete and how pure detections are: against the truth of a simulated exposure, by
+events of known charge that are added to an exposure of your own, or by what you judged yourself
+in the page of ohana-report."""
 
 EPILOG = """\
 Written to the output folder:
@@ -29,6 +30,8 @@ Written to the output folder:
                class, output and part of the ramp; false alarms in the ramps backwards
   --compare    comparison.json, comparison.png: the same pixels by other codes at equal false
                alarms (needs stcal)
+  --verdicts   review.json: part of the judged detections that is right, by class and by
+               confidence; what they were found as and judged to be
 Intervals are 68 % where nothing else is said.
 
 Examples:
@@ -37,6 +40,7 @@ Examples:
   ohana-evaluate --input dark.fits --inject --events 1000 --output recovery
   ohana-evaluate --truth demo_output/demo_truth.json --prediction demo_output \\
       --input demo_output/demo.fits --compare stcal,likelihood
+  ohana-evaluate --prediction results --verdicts dark_verdicts.json
 
 Exit code: 0 done, 1 failed, 2 wrong usage."""
 
@@ -58,6 +62,12 @@ def parser() -> Parser:
         "--compare",
         metavar="CODES",
         help="other codes on the exposure of --input, as in stcal,likelihood",
+    )
+    judged = options.add_argument_group("by eye")
+    judged.add_argument(
+        "--verdicts",
+        metavar="FILE",
+        help="verdicts on --prediction, exported from the page of ohana-report",
     )
     added = options.add_argument_group("by events added to an exposure")
     added.add_argument("--inject", action="store_true", help="add events to --input, find them")
@@ -102,6 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     wrong = wrong_usage(arguments)
     if wrong:
         options.error(wrong)
+    if arguments.verdicts:
+        return run(_judged, arguments)
     return run(_injected if arguments.inject else _against_truth, arguments)
 
 
@@ -116,6 +128,11 @@ def wrong_usage(arguments: argparse.Namespace) -> str | None:
     def missing(*names: str) -> list[str]:
         return [f"--{name}" for name in names if not given(name)]
 
+    if arguments.verdicts:
+        others = ("truth", "threshold", "compare", "inject", "events", "seed", "model")
+        if alien := given(*others, "input", "config"):
+            return f"--verdicts needs --prediction alone: leave {' and '.join(alien)} out"
+        return None if arguments.prediction else "--verdicts needs --prediction DIR, which it is on"
     if arguments.inject:
         if alien := given("truth", "prediction", "threshold", "compare"):
             return f"--inject makes its own truth: leave {' and '.join(alien)} out"
@@ -125,7 +142,8 @@ def wrong_usage(arguments: argparse.Namespace) -> str | None:
     if lacking := missing("truth", "prediction"):
         return (
             f"{' and '.join(lacking)} missing: wanted --truth FILE --prediction DIR to compare "
-            "with a known truth, or --input PATH --inject to add events to an exposure"
+            "with a known truth, --prediction DIR --verdicts FILE for what was judged, "
+            "or --input PATH --inject to add events to an exposure"
         )
     if arguments.compare:
         return None if arguments.input else "--compare needs the exposure itself: --input PATH"
@@ -150,6 +168,17 @@ def _against_truth(arguments: argparse.Namespace) -> int:
     _tell(score_table(found), quality_table(found), confusion_table(found), _listed(files))
     if names:
         _compared(arguments, names, output)
+    return OK
+
+
+def _judged(arguments: argparse.Namespace) -> int:
+    from ohana.evaluate.review import review, review_tables, save_review
+    from ohana.report.verdicts import read_verdicts
+
+    folder = Path(arguments.prediction)
+    result = review(*read_verdicts(arguments.verdicts, folder))
+    path = save_review(result, Path(arguments.output or folder))
+    _tell(review_tables(result), _listed([path]))
     return OK
 
 

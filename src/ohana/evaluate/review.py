@@ -1,0 +1,168 @@
+"""How pure detections are, as judged by eye."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ohana.catalog import Detection
+from ohana.cli.common import columns
+from ohana.evaluate.bins import interval
+from ohana.evaluate.reliability import Reliability, measure_reliability
+from ohana.files import make_folder, replacing
+from ohana.labels import Label, label_of
+from ohana.plain import plain
+from ohana.report.verdicts import Verdict
+
+#: Name of the file with the results.
+REVIEW = "review.json"
+
+
+@dataclass(frozen=True)
+class ClassReview:
+    """Verdicts on the detections of one class.
+
+    Attributes
+    ----------
+    label : Label
+        The class, as found.
+    detections, judged, right : int
+        In the catalogue; of these judged; of these judged to be what they were found as.
+    reliability : Reliability
+        Confidences of those judged against what was right.
+    """
+
+    label: Label
+    detections: int
+    judged: int
+    right: int
+    reliability: Reliability
+
+    @property
+    def purity(self) -> float:
+        """Part of the judged ones that is right; NaN without any."""
+        return self.right / self.judged if self.judged else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Interval of the purity; see `ohana.evaluate.bins.interval`."""
+        return interval(self.right, self.judged)
+
+
+@dataclass(frozen=True)
+class Review:
+    """Verdicts on the detections of an exposure.
+
+    Attributes
+    ----------
+    classes : tuple of ClassReview
+        One for each class.
+    every : Reliability
+        Confidences of all that was judged.
+    confusion : ndarray of int, shape (4, 4)
+        Judged detections, by class as found and class as judged (0: no event).
+    """
+
+    classes: tuple[ClassReview, ...]
+    every: Reliability
+    confusion: np.ndarray
+
+
+def review(verdicts: Sequence[Verdict], detections: Sequence[Detection]) -> Review:
+    """Count what was judged.
+
+    Parameters
+    ----------
+    verdicts : sequence of Verdict
+        See `ohana.report.verdicts.read_verdicts`.
+    detections : sequence of dict
+        The catalogue they are on.
+    """
+    found = np.array([verdict.found for verdict in verdicts], int)
+    judged = np.array([verdict.judged for verdict in verdicts], int)
+    confidence = np.array([detections[v.event]["confidence"] for v in verdicts], float)
+    right = found == judged
+    confusion = np.zeros((len(Label), len(Label)), int)
+    np.add.at(confusion, (found, judged), 1)
+    total = np.bincount([label_of(entry["type"]) for entry in detections], minlength=len(Label))
+    classes = []
+    for label in list(Label)[1:]:
+        mine = found == label
+        trust = measure_reliability(confidence[mine], right[mine])
+        counts = int(total[label]), int(mine.sum()), int(right[mine].sum())
+        classes.append(ClassReview(label, *counts, trust))
+    return Review(tuple(classes), measure_reliability(confidence, right), confusion)
+
+
+def review_tables(result: Review) -> str:
+    """Lay the results out for a terminal: purity, reliability, confusion."""
+    purity = [
+        (
+            _name(i.label),
+            f"{i.detections}",
+            f"{i.judged}",
+            f"{i.right}",
+            _percent(i.right, i.judged),
+        )
+        for i in result.classes
+    ]
+    trust = [
+        (f"{b.low:g} to {b.high:g}", f"{b.count}", f"{b.mean:.3f}", _percent(b.real, b.count))
+        for b in result.every.bins
+    ]
+    names = [_name(label) for label in list(Label)[1:]]
+    confused = [
+        (name, *map(str, row)) for name, row in zip(names, result.confusion[1:], strict=True)
+    ]
+    return "\n\n".join(
+        [
+            columns([("class", "detections", "judged", "right", "purity (68 %)"), *purity]),
+            columns([("confidence", "judged", "mean", "right (68 %)"), *trust]),
+            columns([("found as \\ judged", "no event", *names), *confused]),
+        ]
+    )
+
+
+def _name(label: Label) -> str:
+    return label.key.replace("_", " ")
+
+
+def _percent(right: int, count: int) -> str:
+    if not count:
+        return "-"
+    low, high = interval(right, count)
+    return f"{right / count:.1%} ({low:.1%} to {high:.1%})"
+
+
+def _plain_class(item: ClassReview) -> dict[str, Any]:
+    low, high = item.interval
+    more = {"label": item.label.key, "purity": item.purity, "purity_interval": [low, high]}
+    return asdict(item) | more
+
+
+def save_review(result: Review, folder: Path) -> Path:
+    """Write the results as JSON.
+
+    Raises
+    ------
+    OhanaError
+        If that is not possible.
+    """
+    path = make_folder(folder) / REVIEW
+    keys = [label.key for label in Label]
+    content = {
+        "classes": [_plain_class(item) for item in result.classes],
+        "reliability": asdict(result.every),
+        "confusion": {
+            key: dict(zip(keys, row, strict=True))
+            for key, row in zip(keys[1:], result.confusion[1:].tolist(), strict=True)
+        },
+    }
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(plain(content), indent=1, allow_nan=False) + "\n", "utf-8")
+    return path
