@@ -67,7 +67,7 @@ def scale_for(values: np.ndarray, step: float) -> Scale:
     """
     known = values[np.isfinite(values)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
-    least = (high - low) / (2 * LARGEST - 1)
+    least = (high - low) / (2 * LARGEST)
     return Scale((low + high) / 2, max(float(step), least) or 1.0)
 
 

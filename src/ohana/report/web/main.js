@@ -6,6 +6,8 @@ const state = {
   order: { key: "significance", down: true }, verdicts: new Map(), history: [],
 };
 let facts;
+// For the console, and for tests.
+globalThis.ohana = { state, frame };
 
 function element(tag, text, kind = "") {
   const made = document.createElement(tag);
