@@ -19,6 +19,7 @@ _EXPORTS = {
     "Predictor": "predictor",
     "Preprocessor": "preprocess",
     "ReferencePixelCorrector": "refpix",
+    "ResultVisualizer": "report.visualizer",
     "UNet3D": "unet.model",
     "Summary": "summary",
     "open_exposure": "read",

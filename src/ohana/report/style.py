@@ -11,6 +11,8 @@ from ohana.labels import Label
 
 #: Of white in a stretched image: this part of its pixels is not brighter [percent].
 WHITE = 99.9
+#: Of the range of the background this part is shown linearly.
+LINEAR = 0.3
 #: Pixels that are looked at for the ends of a stretch.
 SAMPLE = 1_000_000
 
@@ -118,4 +120,4 @@ def stretch(image: np.ndarray) -> Stretch:
     if not high > low:
         low, high = low - 0.5, low + 0.5
     white = max(float(np.percentile(values, WHITE)), high)
-    return Stretch(low, white, high - low)
+    return Stretch(low, white, LINEAR * (high - low))
