@@ -149,6 +149,27 @@ def _fill(file: io.RawIOBase, into: memoryview) -> int:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Which detector took an exposure, and when; what is not known is empty.
+
+    Attributes
+    ----------
+    telescope, instrument, detector : str
+        As in the header, in capitals.
+    start : str
+        Begin of the exposure [UTC], ISO 8601 with milliseconds and no zone.
+    corner : tuple of int
+        Row and column on the detector of the first pixel of the array, from 0.
+    """
+
+    telescope: str = ""
+    instrument: str = ""
+    detector: str = ""
+    start: str = ""
+    corner: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
 class Facts:
     """What is known of the detector, and from where.
 
@@ -175,6 +196,8 @@ class Facts:
         Frames averaged into each read; the most where they differ.
     groupgap : int
         Frames dropped between the averaged ones of two reads.
+    origin : Origin
+        Where the exposure comes from.
     sources : dict
         Field name -> "header KEY", "config", "default" or "derived ...".
     """
@@ -190,6 +213,7 @@ class Facts:
     slow_axis: int = 2
     nframes: int = 1
     groupgap: int = 0
+    origin: Origin = Origin()
     sources: dict[str, str] = field(default_factory=dict)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Facts, Planes
+from ohana.read.origin import origin_of
 
 #: A value, and where it comes from.
 Found = dict[str, tuple[Any, str]]
@@ -103,7 +104,7 @@ def gather(
     if values["read_noise"] is not None:
         values["read_noise"] /= values["gain"]  # headers and configs have electrons
     sources = {name: source for name, (_, source) in found.items()}
-    return Facts(**values, sources=sources), notes
+    return Facts(**values, origin=origin_of(headers), sources=sources), notes
 
 
 def _built_in(planes: Planes) -> Found:
