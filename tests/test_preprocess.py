@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ohana import DetectorConfig, Preprocessor
+from ohana.errors import OhanaError
 
 
 @pytest.fixture
@@ -31,5 +32,5 @@ def test_without_correction_the_drift_stays(drifting):
 
 
 def test_names_the_integration(drifting):
-    with pytest.raises(ValueError, match="integration: wanted 0 to 0, got 3"):
+    with pytest.raises(OhanaError, match="wanted integration 3, the file has only 0"):
         Preprocessor().process(drifting / "ramp.npy", drifting / "out.npy", integration=3)

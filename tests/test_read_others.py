@@ -7,8 +7,7 @@ import tifffile
 
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.read import hdf5 as hdf5_module
-from ohana.read import numpy_file, open_exposure
+from ohana.read import numpy_file, open_exposure, scratch
 
 CUBE = np.random.default_rng(5).integers(0, 65536, (7, 10, 12), dtype=np.uint16)
 
@@ -41,7 +40,7 @@ def test_contiguous_hdf5_is_read_in_place(tmp_path):
 @pytest.mark.parametrize("chunks", [(1, 10, 12), (2, 4, 5), (7, 3, 12)])
 @pytest.mark.parametrize("block", [1 << 27, 100])
 def test_chunked_hdf5_is_unpacked(tmp_path, monkeypatch, chunks, block):
-    monkeypatch.setattr(hdf5_module, "BLOCK_BYTES", block)
+    monkeypatch.setattr(scratch, "BLOCK_BYTES", block)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("x/reads", data=CUBE, chunks=chunks, compression="gzip")
         file["table"] = np.arange(3)

@@ -107,7 +107,9 @@ def predict(
         notices.append(f"network: needs {NETWORK_READS} reads, events by the rules alone")
         network = None
     for ramp in ramps:
-        name = ramp.name if len(ramps) == 1 else f"{ramp.name}_int{ramp.integration}"
+        # A segment of a longer exposure may hold a single integration.
+        several = len(ramps) > 1 or ramp.integration > 0
+        name = f"{ramp.name}_int{ramp.integration}" if several else ramp.name
         stem = output_dir / name
         found, part, told = predict_ramp(ramp, stem, config, processed, tell, network)
         events += [replace(event, integration=ramp.integration) for event in found.events]

@@ -11,6 +11,7 @@ from ohana.config import DetectorConfig
 from ohana.processed import writing_processed
 from ohana.ramp import Ramp, row_blocks
 from ohana.read import open_exposure
+from ohana.read.integrations import pick_integration
 from ohana.refpix import fit_reference
 from ohana.walk import Source, load_block
 
@@ -51,15 +52,12 @@ class Preprocessor:
         Raises
         ------
         OhanaError
-            The input is no ramp, or the output cannot be written.
-        ValueError
-            There is no such integration.
+            The input is no ramp, has no such integration, or the output cannot be written.
         """
         ramps = open_exposure(Path(path), self.config)
-        if not 0 <= integration < len(ramps):
-            raise ValueError(f"integration: wanted 0 to {len(ramps) - 1}, got {integration}")
-        reads, height, width = ramps[integration].shape
+        ramp = pick_integration(ramps, integration)
+        reads, height, width = ramp.shape
         with writing_processed(Path(output), (reads - 1, height, width)) as cube:
-            for rows, data in self.blocks(ramps[integration]):
+            for rows, data in self.blocks(ramp):
                 cube.write(data, rows)
         return Path(output)

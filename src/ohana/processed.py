@@ -47,7 +47,7 @@ def input_fingerprint(source: Path) -> str:
 
 def _files(source: Path) -> list[Path]:
     """Return the files of an input, which may be a folder."""
-    return sorted(filter(Path.is_file, source.iterdir())) if source.is_dir() else [source]
+    return sorted(filter(Path.is_file, source.rglob("*"))) if source.is_dir() else [source]
 
 
 def mark_of(cube: Path, made_of: str) -> str:

@@ -207,7 +207,7 @@ def sum_differences(
             arm = np.sqrt(line / count)
             gone_square, gone, gone_line = less * deviant**2, less * deviant * arm, less * arm**2
         else:
-            less, gone_square, gone, gone_line = _most_deviant(sums, sharing.any())
+            less, gone_square, gone, gone_line = _most_deviant(sums, bool(sharing.any()))
         rest, left, rest_line = total - gone, count - less, line - gone_line
         trimmed = (square - gone_square - rest**2 / rest_line) / left
         stands_out = (left >= FEW) & (np.abs(deviant) > DEVIANT * np.sqrt(trimmed))

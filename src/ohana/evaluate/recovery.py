@@ -18,7 +18,6 @@ import numpy as np
 from ohana.blocks import compile_kernels
 from ohana.catalog import write_catalogue
 from ohana.config import DetectorConfig
-from ohana.errors import OhanaError
 from ohana.evaluate.completeness import Completeness, fit_completeness
 from ohana.evaluate.drawing import InjectionSettings, draw_wanted
 from ohana.evaluate.false_alarms import FalseAlarms, count_false_alarms
@@ -31,8 +30,9 @@ from ohana.evaluate.site import Regions, survey
 from ohana.files import make_folder
 from ohana.labels import Label
 from ohana.pipeline import Progress, find_events
-from ohana.ramp import Facts, Ramp
+from ohana.ramp import Facts
 from ohana.read import open_exposure
+from ohana.read.integrations import pick_integration
 from ohana.refpix import fit_reference
 from ohana.rules.telegraph_noise import MIN_READS
 from ohana.walk import Source
@@ -142,7 +142,7 @@ def inject_and_recover(
         The input is no ramp, has no usable pixels, or has no room for so many events.
     """
     start, tell = time.perf_counter(), progress or (lambda stage, done, total: None)
-    ramp = _one_integration(Path(path), config, settings.integration)
+    ramp = pick_integration(open_exposure(path, config), settings.integration)
     make_folder(Path(output_dir))
     compile_kernels(log)
     reference, notice = fit_reference(ramp, config)
@@ -183,15 +183,6 @@ def inject_and_recover(
         tuple(notices),
         time.perf_counter() - start,
     )
-
-
-def _one_integration(path: Path, config: DetectorConfig, integration: int) -> Ramp:
-    ramps = open_exposure(path, config)
-    if integration >= len(ramps):
-        raise OhanaError(
-            f"{path}: wanted integration {integration}, the file has {len(ramps)} (from 0)"
-        )
-    return ramps[integration]
 
 
 def _share(tell: Progress, done: int, some: int, total: int) -> Progress:

@@ -23,6 +23,8 @@ MAGIC = {
     b"\x93NUMPY": "numpy",
     b"II*\0": "tiff",
     b"MM\0*": "tiff",
+    b"#ASDF": "asdf",
+    b"PK\x03\x04": "zip",
     b"II+\0": "tiff",
     b"MM\0+": "tiff",
 }
@@ -31,9 +33,10 @@ MAGIC = {
 ENDINGS = {
     ".fits": "FITS", ".fit": "FITS", ".fts": "FITS", ".fz": "FITS", ".gz": "gzip",
     ".h5": "HDF5", ".hdf5": "HDF5", ".hdf": "HDF5", ".npy": ".npy", ".tif": "TIFF", ".tiff": "TIFF",
+    ".asdf": "ASDF", ".zarr": "zarr", ".zip": "zip",
 }  # fmt: skip
 
-WANTED = "FITS (also .fits.gz), HDF5, .npy or a folder of TIFF frames"
+WANTED = "FITS (also .fits.gz), ASDF, HDF5, zarr, .npy or a folder of TIFF frames"
 
 #: Rows looked at together when a ramp seems to be empty.
 _ROWS = 64
@@ -46,8 +49,9 @@ def open_exposure(path: str | Path, config: DetectorConfig | None = None) -> lis
     ----------
     path : str or Path
         A FITS file (a cube, one read per extension, JWST ``_uncal`` and ``_ramp``, HST WFC3/IR
-        ``_raw`` and ``_ima``; also with gzip), an HDF5 file, a ``.npy`` file, or a folder of
-        TIFF frames. The content decides, not the ending.
+        ``_raw`` and ``_ima``; also with gzip), an ASDF file (Roman level 1), an HDF5 file, a zarr
+        store (a folder or a zip file), a ``.npy`` file, or a folder of TIFF frames. The content
+        decides, not the ending.
     config : DetectorConfig, optional
         What it says of the detector overrules the header.
 
@@ -91,6 +95,10 @@ def open_exposure(path: str | Path, config: DetectorConfig | None = None) -> lis
 def _opener(path: Path) -> Callable[[Path, DetectorConfig], list[Ramp]]:
     """Choose by the content; the libraries are slow to import, so one at a time."""
     if path.is_dir():
+        from ohana.read.zarr_store import is_zarr, read_zarr
+
+        if is_zarr(path):
+            return read_zarr
         from ohana.read.tiff import read_folder
 
         return read_folder
@@ -103,6 +111,14 @@ def _opener(path: Path) -> Callable[[Path, DetectorConfig], list[Ramp]]:
         from ohana.read.hdf5 import read_hdf5
 
         return read_hdf5
+    if kind == "asdf":
+        from ohana.read.roman import read_asdf
+
+        return read_asdf
+    if kind == "zip":
+        from ohana.read.zarr_store import read_zarr
+
+        return read_zarr
     if kind == "numpy":
         from ohana.read.numpy_file import read_npy
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,10 @@ from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Planes, Ramp
 from ohana.read.integrations import ramps_of, require_reads
-from ohana.read.scratch import Scratch, spool
+from ohana.read.scratch import Scratch, chunk_blocks, spool
 
 #: Name looked for when the config gives none.
 DATASET = "data"
-
-#: Bytes unpacked at a time, where the chunks of the file allow.
-BLOCK_BYTES = 1 << 27
 
 
 def read_hdf5(path: Path, config: DetectorConfig) -> list[Ramp]:
@@ -83,25 +79,10 @@ def _planes(path: Path, dataset: h5py.Dataset) -> tuple[Planes, Scratch | None]:
     total = int(np.prod(lead))
     start = dataset.id.get_offset()
     if start is None or dataset.chunks or dataset.external:
-        return spool(_blocks(dataset), (total, height, width), dataset.dtype, path)
+        blocks = chunk_blocks(dataset, dataset.shape, dataset.chunks)
+        return spool(blocks, (total, height, width), dataset.dtype, path)
     size = height * width * dataset.dtype.itemsize
     if start + total * size > path.stat().st_size:
         raise OhanaError(f"{path}: truncated: data set {dataset.name!r} ends after the file")
     offsets = start + size * np.arange(total, dtype=np.int64)
     return Planes(path, offsets, (height, width), dataset.dtype), None
-
-
-def _blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Yield (read, row, block), each chunk of the file unpacked only once."""
-    *lead, reads, height, width = dataset.shape
-    *_, chunk_reads, chunk_rows, _ = dataset.chunks or (1, 1, width)
-    line = width * dataset.dtype.itemsize
-    rows = height
-    if chunk_reads * height * line > BLOCK_BYTES:
-        rows = max(BLOCK_BYTES // (chunk_reads * line * chunk_rows), 1) * chunk_rows
-    for place in np.ndindex(*lead):
-        before = place[0] * reads if place else 0
-        for t in range(0, reads, chunk_reads):
-            for row in range(0, height, rows):
-                window = slice(t, t + chunk_reads), slice(row, row + rows)
-                yield before + t, row, dataset[(*place, *window)]

@@ -16,7 +16,9 @@ from ohana.read.facts import Found, gather, read_times
 #: A step needs two differences to be told from the slope.
 MIN_READS = 3
 
-_ENDINGS = re.compile(r"(\.(fits|fit|fts|fz|gz|h5|hdf5|hdf|he5|npy|tiff|tif))+$", re.IGNORECASE)
+_ENDINGS = re.compile(
+    r"(\.(fits|fit|fts|fz|gz|h5|hdf5|hdf|he5|npy|tiff|tif|asdf|zarr|zip))+$", re.IGNORECASE
+)
 
 
 def exposure_name(source: Path) -> str:
@@ -81,3 +83,19 @@ def ramps_of(
         )
         for i in range(integrations)
     ]
+
+
+def pick_integration(ramps: Sequence[Ramp], integration: int) -> Ramp:
+    """Return the ramp of an integration, by its number in the exposure.
+
+    Raises
+    ------
+    OhanaError
+        If the file does not hold it.
+    """
+    for ramp in ramps:
+        if ramp.integration == integration:
+            return ramp
+    first, last = ramps[0].integration, ramps[-1].integration
+    held = f"{first} to {last}" if last > first else f"only {first}"
+    raise OhanaError(f"{ramps[0].source}: wanted integration {integration}, the file has {held}")

@@ -30,7 +30,8 @@ def read(file: FitsFile, config: DetectorConfig) -> list[Ramp]:
 
     ``GROUPDQ`` becomes the flags of the reads, of which DO_NOT_USE and SATURATED count, and
     DO_NOT_USE in ``PIXELDQ`` makes bad pixels. Images keep the orientation of the file;
-    ``FASTAXIS`` and ``SLOWAXIS`` tell how the detector was read.
+    ``FASTAXIS`` and ``SLOWAXIS`` tell how the detector was read. Integrations of a segment have
+    the numbers that ``INTSTART`` gives them, less one.
 
     Raises
     ------
@@ -45,6 +46,7 @@ def read(file: FitsFile, config: DetectorConfig) -> list[Ramp]:
     integrations, reads, *shape = science.shape
     headers = [science.header, file.header]
     default, notes = _defaults(file, planes.shape)
+    first = _first_integration(file, integrations, notes)
     ramps = ramps_of(
         file.source, planes, (integrations, reads), headers, config, default, scratch, notes
     )
@@ -53,6 +55,7 @@ def read(file: FitsFile, config: DetectorConfig) -> list[Ramp]:
     return [
         replace(
             ramp,
+            integration=first + i,
             flags=None if flags is None else flags.select(slice(i * reads, (i + 1) * reads)),
             bad_pixels=bad,
             reference_done=text(file.header, "S_REFPIX") == "COMPLETE",
@@ -60,6 +63,31 @@ def read(file: FitsFile, config: DetectorConfig) -> list[Ramp]:
         )
         for i, ramp in enumerate(ramps)
     ]
+
+
+def _first_integration(file: FitsFile, integrations: int, notes: list[str]) -> int:
+    """Return the number, from 0, of the first integration in a segment of an exposure.
+
+    Long exposures come in several files (``-seg001``, ``-seg002``, ...). Each is read by itself,
+    with the numbers that its integrations have in the exposure.
+    """
+    first, last, count, of = (
+        number(file.header, key) for key in ("INTSTART", "INTEND", "EXSEGNUM", "EXSEGTOT")
+    )
+    if first is None or first < 1 or first != int(first):
+        return 0
+    if last is not None and last - first + 1 != integrations:
+        notes.append(
+            f"header INTSTART, INTEND = {first:g}, {last:g} do not fit {integrations} integrations "
+            "and are left out"
+        )
+        return 0
+    if count is not None and of is not None and of > 1:
+        notes.append(
+            f"segment {count:g} of {of:g}: integrations {first - 1:g} to "
+            f"{first + integrations - 2:g}, counted from 0"
+        )
+    return int(first) - 1
 
 
 def _only(file: FitsFile, name: str) -> Image | None:

@@ -8,9 +8,10 @@ import shutil
 import tempfile
 import weakref
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from ohana.ramp import Planes
 
 #: Bytes that are held in memory while a file is copied.
 COPY_BYTES = 1 << 22
+#: Bytes of an array that are unpacked at a time, where its chunks allow.
+BLOCK_BYTES = 1 << 27
 
 #: What a full disk, a quota or a limit on file sizes looks like.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -96,15 +99,57 @@ def unpack_gzip(source: Path) -> tuple[Path, Scratch]:
     OhanaError
         If the file is damaged or cut short, or the disk is full.
     """
-    scratch = Scratch()
-    path = scratch.path / source.name.removesuffix(".gz")
     try:
-        with (
-            _naming_full_disk(scratch.path, source),
-            gzip.open(source, "rb") as packed,
-            open(path, "wb") as plain,
-        ):
-            shutil.copyfileobj(packed, plain, COPY_BYTES)
+        with gzip.open(source, "rb") as packed:
+            pieces = iter(lambda: packed.read(COPY_BYTES), b"")
+            return unpack(pieces, source, source.name.removesuffix(".gz"))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise OhanaError(f"{source}: damaged or truncated gzip file: {error}") from error
+
+
+def unpack(pieces: Iterable[bytes], source: Path, name: str) -> tuple[Path, Scratch]:
+    """Write what was compressed, piece by piece, into a temporary file.
+
+    Parameters
+    ----------
+    pieces : iterable of bytes
+        What was compressed.
+    source : Path
+        Named when the disk is full.
+    name : str
+        Name of the temporary file.
+    """
+    scratch = Scratch()
+    path = scratch.path / name
+    with _naming_full_disk(scratch.path, source), open(path, "wb") as plain:
+        for piece in pieces:
+            plain.write(piece)
     return path, scratch
+
+
+def chunk_blocks(
+    array: Any, shape: Sequence[int], chunks: Sequence[int] | None
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Yield the blocks for `spool` of a chunked array, each chunk unpacked only once.
+
+    Parameters
+    ----------
+    array : array-like
+        What slices are taken from: of HDF5 or zarr.
+    shape : sequence of int
+        (T, H, W) or (N, T, H, W).
+    chunks : sequence of int, optional
+        Of the same length; what is unpacked together.
+    """
+    *lead, reads, height, width = shape
+    *_, chunk_reads, chunk_rows, _ = chunks or (1, 1, width)
+    line = width * array.dtype.itemsize
+    rows = height
+    if chunk_reads * height * line > BLOCK_BYTES:
+        rows = max(BLOCK_BYTES // (chunk_reads * line * chunk_rows), 1) * chunk_rows
+    for place in np.ndindex(*lead):
+        before = place[0] * reads if place else 0
+        for t in range(0, reads, chunk_reads):
+            for row in range(0, height, rows):
+                window = slice(t, t + chunk_reads), slice(row, row + rows)
+                yield before + t, row, array[(*place, *window)]
