@@ -242,6 +242,54 @@ def fit_steps(
     >>> float((fit.score / fit.information)[2, 0].round(6))
     10.0
     """
+    work, fit, curve = _solved(d, variance, shot, model, curved)
+    count, n = d.shape
+    substitute(work, curve, fit, LEAST, np.arange(count + 1) > 0)
+    used = work[USED, 1:].sum(axis=0)
+    rate, error = _known(fit, used)
+    between = np.zeros((count, n))
+    between[:-1] = work[RATIO, 2:]
+    return Fit(rate, error, fit[2], used.astype(int), work[DATA, 1:], work[PIVOT, 1:], between)
+
+
+def fit_line(
+    d: np.ndarray, variance: np.ndarray, shot: np.ndarray, model: Differences
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit ramps alone, by generalised least squares.
+
+    Parameters
+    ----------
+    d, variance, shot, model
+        As for `fit_steps`. A difference that holds a step is left out by NaN.
+
+    Returns
+    -------
+    rate, error : ndarray, shape (n,)
+        In units of data per frame time; NaN where no difference is left.
+
+    Examples
+    --------
+    The second ramp has a step that is left out:
+
+    >>> import numpy as np
+    >>> from ohana.differences import differences
+    >>> d = np.array([[1.0, 1.0], [1.0, np.nan], [1.0, 1.0]])
+    >>> rate, error = fit_line(d, np.ones(2), np.zeros(2), differences(np.arange(4.0)))
+    >>> rate.round(6), error.round(3)
+    (array([1., 1.]), array([0.447, 1.   ]))
+    """
+    work, fit, _ = _solved(d, variance, shot, model, None)
+    return _known(fit, work[USED, 1:].sum(axis=0))
+
+
+def _solved(
+    d: np.ndarray,
+    variance: np.ndarray,
+    shot: np.ndarray,
+    model: Differences,
+    curved: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eliminate, and solve for what is free without a step: working array, solution, ``curved``."""
     count, n = d.shape
     if len(model.dt) != count:
         raise ValueError(f"model: wanted {count} differences, got {len(model.dt)}")
@@ -251,13 +299,12 @@ def fit_steps(
     work[DIFFERENCE, 1:] = np.where(used, d, 0.0)
     work[USED, 1:] = used
     fit = np.empty((6, n))
-    variance, shot = np.asarray(variance, np.float64), np.asarray(shot, np.float64)
-    eliminate(variance, shot, curve, model, work)
+    eliminate(np.asarray(variance, np.float64), np.asarray(shot, np.float64), curve, model, work)
     solve_free(work, curve, np.empty((6, n)), fit)
-    substitute(work, curve, fit, LEAST, np.arange(count + 1) > 0)
-    known = used.any(axis=0)
-    rate = np.where(known, fit[0], np.nan)
-    error = np.where(known, np.sqrt(fit[3]), np.nan)
-    between = np.zeros((count, n))
-    between[:-1] = work[RATIO, 2:]
-    return Fit(rate, error, fit[2], used.sum(axis=0), work[DATA, 1:], work[PIVOT, 1:], between)
+    return work, fit, curve
+
+
+def _known(fit: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rate and error of a solution, NaN without data."""
+    known = used > 0
+    return np.where(known, fit[0], np.nan), np.where(known, np.sqrt(fit[3]), np.nan)
