@@ -1,4 +1,4 @@
-"""`ohana-create-training`: make simulated exposures with known truth to train on."""
+"""`ohana-create-training`: make simulated exposures to train on, or store judged ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ log = logging.getLogger("ohana")
 
 DESCRIPTION = """\
 Simulate exposures with cosmic rays, telegraph noise and snowballs, cut them into patches and
-store them with the labels of every pixel and read."""
+store them with the labels of every pixel and read. Or store an exposure of your own whose
+detections you have judged in the page of ohana-report: what was judged is labelled, the rest
+does not count."""
 
 EPILOG = """\
 Written to the output folder of the settings:
@@ -24,32 +26,41 @@ Written to the output folder of the settings:
 Exposures that are there already stay as they are: an interrupted run goes on where it was, and
 other indices add to the set. Several runs may work on one set at the same time.
 
+With --verdicts, --output is the training set; give it to ohana-train, best together with a
+simulated one, in its setting `data`. Each further exposure of the same shape adds to it.
+
 Examples:
   ohana-create-training --config configs/small.yaml --start_index 0 --end_index 0
   ohana-create-training --config creator.yaml --start_index 0 --end_index 9 --workers 4
+  ohana-create-training --prediction results --verdicts dark_verdicts.json --output judged_data
 
 Exit code: 0 all done, 1 an exposure failed, 2 wrong usage."""
+
+#: Options of either kind of exposure; the first three of simulated ones are needed.
+SIMULATED = ("config", "start_index", "end_index", "seed", "workers", "scheduler")
+JUDGED = ("prediction", "verdicts", "output")
 
 
 def parser() -> Parser:
     """Return the options of the command."""
     options = Parser(prog="ohana-create-training", description=DESCRIPTION, epilog=EPILOG)
-    options.add_argument("--config", required=True, metavar="FILE", help="YAML file with settings")
-    options.add_argument(
-        "--start_index", required=True, type=whole, metavar="I", help="first index to make"
-    )
-    options.add_argument(
-        "--end_index", required=True, type=whole, metavar="J", help="last index to make"
-    )
-    options.add_argument(
+    simulated = options.add_argument_group("simulated exposures")
+    simulated.add_argument("--config", metavar="FILE", help="YAML file with settings")
+    simulated.add_argument("--start_index", type=whole, metavar="I", help="first index to make")
+    simulated.add_argument("--end_index", type=whole, metavar="J", help="last index to make")
+    simulated.add_argument(
         "--seed", type=whole, metavar="N", help="of all random numbers (default: as configured)"
     )
-    options.add_argument(
+    simulated.add_argument(
         "--workers", type=positive, metavar="N", help="processes (default: one for each core)"
     )
-    options.add_argument(
+    simulated.add_argument(
         "--scheduler", metavar="ADDRESS", help="dask scheduler of a cluster: tcp://HOST:PORT"
     )
+    judged = options.add_argument_group("an exposure that was judged")
+    judged.add_argument("--prediction", metavar="DIR", help="what ohana-predict has written")
+    judged.add_argument("--verdicts", metavar="FILE", help="what ohana-report has exported on it")
+    judged.add_argument("--output", metavar="DIR", help="training set to add the exposure to")
     options.add_common()
     return options
 
@@ -58,11 +69,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     options = parser()
     arguments = options.parse_args(argv)
+    wrong = wrong_usage(arguments)
+    if wrong:
+        options.error(wrong)
+    return run(_store_judged if arguments.verdicts else _create, arguments)
+
+
+def wrong_usage(arguments: argparse.Namespace) -> str | None:
+    """Say which options do not go together; None if all do."""
+    judged = any(getattr(arguments, name) is not None for name in JUDGED)
+    wanted, others = (JUDGED, SIMULATED) if judged else (SIMULATED[:3], JUDGED)
+    missing = [f"--{name}" for name in wanted if getattr(arguments, name) is None]
+    if missing:
+        return f"the following arguments are required: {', '.join(missing)}"
+    alien = [f"--{name}" for name in others if getattr(arguments, name) is not None]
+    if alien:
+        return f"{', '.join(alien)}: only for simulated exposures, not with --verdicts"
+    if judged:
+        return None
     if arguments.start_index > arguments.end_index:
-        options.error("--start_index must not exceed --end_index")
+        return "--start_index must not exceed --end_index"
     if arguments.scheduler and arguments.workers:
-        options.error("--workers starts processes here, --scheduler has its own: give one of them")
-    return run(_create, arguments)
+        return "--workers starts processes here, --scheduler has its own: give one of them"
+    return None
+
+
+def _store_judged(arguments: argparse.Namespace) -> int:
+    from ohana.training.judged import store_judged
+
+    for path in store_judged(arguments.prediction, arguments.verdicts, arguments.output):
+        print(path)
+    return OK
 
 
 def _create(arguments: argparse.Namespace) -> int:

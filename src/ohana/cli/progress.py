@@ -44,7 +44,7 @@ def show_progress(quiet: bool = False, unit: str = "") -> Iterator[Progress]:
         single part has no speed.
     """
     if quiet or not sys.stderr.isatty():
-        yield _lines(unit, logging.INFO)
+        yield _lines(unit)
         return
     log_line = _lines(unit, logging.DEBUG)
     with _bars(unit) as move_bar:
@@ -56,7 +56,7 @@ def show_progress(quiet: bool = False, unit: str = "") -> Iterator[Progress]:
         yield report
 
 
-def _lines(unit: str, level: int) -> Progress:
+def _lines(unit: str, level: int = logging.INFO) -> Progress:
     """Log one line when a stage is done; if its parts have a unit, now and then one before."""
     started: dict[str, float] = {}
     told: dict[str, float] = {}

@@ -11,6 +11,8 @@ from ohana.simulate.truth import TrueEvent, Truth
 
 #: S/N from which a change of a pixel's signal is worth a label; training may ask for more.
 MEASURABLE = 1.0
+#: Label of pixels and reads that do not count.
+IGNORE = 255
 
 #: Type of each column of `Runs`.
 COLUMNS = {
@@ -37,7 +39,8 @@ class Runs(NamedTuple):
         one before contains it (two if it hits within averaged frames), a snowball those from its
         landing to its last growth, telegraph noise all up to saturation.
     label : ndarray of uint8
-        Class; 1 for any where only background and event are told apart.
+        Class; 1 for any where only background and event are told apart. If there are runs of
+        background, nothing else but the runs counts; those of `IGNORE` do not.
     event : ndarray of uint32
         Number of the event in the list of the exposure.
     charge, snr : ndarray of float32
@@ -109,6 +112,11 @@ def _end(event: TrueEvent, width: int) -> np.ndarray:
     return end
 
 
+def is_partial(runs: Runs) -> bool:
+    """Tell whether only the runs of an exposure count, because nobody knows the rest."""
+    return bool((runs.label == Label.BACKGROUND).any())
+
+
 def paint(
     runs: Runs, corner: tuple[int, int], first: int, shape: tuple[int, int, int]
 ) -> np.ndarray:
@@ -130,7 +138,7 @@ def paint(
     Returns
     -------
     ndarray of uint8, shape ``shape``
-        0 where there is no event.
+        0 where there is no event, `IGNORE` where that is not known.
 
     Examples
     --------
@@ -140,7 +148,7 @@ def paint(
     [0, 3, 3, 0]
     """
     reads, height, width = shape
-    dense = np.zeros(shape, np.uint8)
+    dense = np.full(shape, IGNORE if is_partial(runs) else Label.BACKGROUND, np.uint8)
     near = runs.select(slice(*np.searchsorted(runs.row, [corner[0], corner[0] + height])))
     col = near.col.astype(np.int32) - corner[1]
     start = np.maximum(near.start.astype(np.int32) - first, 0)
@@ -149,7 +157,7 @@ def paint(
     row = near.row[inside].astype(np.int32) - corner[0]
     col, start, length = col[inside], start[inside], (stop - start)[inside]
     label = near.label[inside]
-    for one in MASK_PRIORITY:
+    for one in (Label.BACKGROUND, IGNORE, *MASK_PRIORITY):
         mine = np.flatnonzero(label == one)
         which = np.repeat(mine, length[mine])
         begin = np.cumsum(length[mine]) - length[mine]

@@ -6,9 +6,11 @@
       settings.json        what decides the contents
       training.zarr/       one group per exposure
         NAME/              attributes: all that was drawn, seeds, versions
-          patches          uint16 (P, T, h, w) raw reads [DN]
+          patches          uint16 (P, T, h, w) raw reads [DN]; float32, corrected, of exposures
+                           that were judged
           corners          int32 (P, 2) first row and column of each patch
           reference/       reference-pixel correction, if there is a border
+          first_usable, stop   int32 (H, W) of corrected reads: where ramps begin and end
           labels/          one-dimensional columns of `ohana.training.labels.Runs`;
                            attribute `events`: one object per event
       test.zarr/           the same, never trained on
@@ -63,7 +65,14 @@ def shard_patches(patches: int, window: int, size: int) -> int:
     return min(patches, max(SHARD_BYTES // (2 * window * size * size), 1))
 
 
-def create_patches(group: zarr.Group, corners: np.ndarray, reads: int, chunk: tuple[int, int]):
+def create_patches(
+    group: zarr.Group,
+    corners: np.ndarray,
+    reads: int,
+    chunk: tuple[int, int],
+    dtype: type = np.uint16,
+    together: int | None = None,
+):
     """Create the array of patches, to be filled shard by shard.
 
     Parameters
@@ -76,16 +85,20 @@ def create_patches(group: zarr.Group, corners: np.ndarray, reads: int, chunk: tu
         Of the exposure.
     chunk : tuple of int
         Reads, and height and width, of what is stored in one piece.
+    dtype : type
+        uint16 for raw reads, float32 for corrected ones.
+    together : int, optional
+        Patches that share a shard.
     """
     window, size = chunk
     save_array(group, "corners", corners)
     return group.create_array(
         "patches",
         shape=(len(corners), reads, size, size),
-        dtype=np.uint16,
+        dtype=dtype,
         chunks=(1, window, size, size),
-        shards=(shard_patches(len(corners), window, size), window, size, size),
-        filters=[TimeDelta()],
+        shards=(together or shard_patches(len(corners), window, size), window, size, size),
+        filters=[TimeDelta()] if dtype is np.uint16 else [],
         compressors=[compressor()],
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zarr
@@ -11,7 +12,7 @@ import zarr
 from ohana.ramp import Facts, Ramp
 from ohana.simulate.config import SimulationConfig
 from ohana.training.store import load_array, load_reference, open_array
-from ohana.walk import Source
+from ohana.walk import Corrected, Source
 
 
 class StoredPlanes:
@@ -19,21 +20,26 @@ class StoredPlanes:
 
     Parameters
     ----------
-    patches : zarr.Array of uint16, shape (P, T, h, w)
+    patches : zarr.Array, shape (P, T, h, w)
         Patches that cover the array.
     corners : ndarray of int, shape (P, 2)
         Their first rows and columns.
     kept : int, optional
         Patches that stay in memory; two rows of them if absent, for reading row blocks.
+    first : int
+        First of the reads to give.
     """
 
-    def __init__(self, patches: zarr.Array, corners: np.ndarray, kept: int | None = None) -> None:
+    def __init__(
+        self, patches: zarr.Array, corners: np.ndarray, kept: int | None = None, first: int = 0
+    ) -> None:
         self.patches, self.corners = patches, corners
-        _, self.reads, *self.size = patches.shape
+        _, reads, *self.size = patches.shape
+        self.reads = reads - first
         height, width = corners.max(axis=0) + self.size
         self.shape = int(height), int(width)
         kept = 2 * len(np.unique(corners[:, 1])) if kept is None else kept
-        self._patch = lru_cache(kept)(lambda p: np.asarray(self.patches[p]))
+        self._patch = lru_cache(kept)(lambda p: np.asarray(self.patches[p, first:]))
 
     def __len__(self) -> int:
         return self.reads
@@ -54,7 +60,7 @@ class StoredPlanes:
 
 
 def stored_source(folder: Path, kept: int | None = None) -> Source:
-    """Return an exposure of a training set with its reference-pixel correction.
+    """Return an exposure of a training set with its reference-pixel correction, or corrected.
 
     Parameters
     ----------
@@ -69,8 +75,22 @@ def stored_source(folder: Path, kept: int | None = None) -> Source:
         If it is not complete.
     """
     group = zarr.open_group(folder, mode="r")
-    config = SimulationConfig.model_validate(group.attrs["simulation"])
-    facts = Facts(
+    patches, corners = open_array(group, "patches"), load_array(group, "corners")
+    planes: Any = StoredPlanes(patches, corners, kept)
+    if "facts" not in group.attrs:
+        config = SimulationConfig.model_validate(group.attrs["simulation"])
+        ramp = Ramp(folder.name, folder, planes, config.read_times, _simulated(config))
+        return Source(ramp, load_reference(group))
+    known: Any = group.attrs.asdict()
+    ramp = Ramp(folder.name, folder, planes, np.array(known["times"]), _recorded(known["facts"]))
+    later: Any = StoredPlanes(patches, corners, kept, first=1)
+    corrected = Corrected(later, load_array(group, "first_usable"), load_array(group, "stop"))
+    return Source(ramp, None, corrected)
+
+
+def _simulated(config: SimulationConfig) -> Facts:
+    """Return the facts of a simulated detector."""
+    return Facts(
         gain=config.gain,
         saturation=config.saturation,
         frame_time=config.frame_time,
@@ -79,6 +99,11 @@ def stored_source(folder: Path, kept: int | None = None) -> Source:
         nframes=config.nframes,
         groupgap=config.groupgap,
     )
-    planes = StoredPlanes(open_array(group, "patches"), load_array(group, "corners"), kept)
-    ramp = Ramp(folder.name, folder, planes, config.read_times, facts)  # type: ignore[arg-type]
-    return Source(ramp, load_reference(group))
+
+
+def _recorded(facts: dict[str, Any]) -> Facts:
+    """Return the facts of the detector that the record of a run holds."""
+    none = facts["saturation"] is None  # JSON knows no infinity
+    saturation = np.inf if none else facts["saturation"]
+    sides = tuple(facts["border_sides"])
+    return Facts(**facts | {"saturation": saturation, "border_sides": sides})

@@ -7,9 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ohana.labels import Label
-
-#: Label of voxels that do not count: events too faint to ask for.
-IGNORE = 255
+from ohana.training.labels import IGNORE
 
 #: How much a voxel of each class counts. A cosmic ray is a few voxels, telegraph noise all reads
 #: of a pixel, a snowball thousands of voxels; what is learned of one is worth about as much.
@@ -29,7 +27,7 @@ def loss(logits: Tensor, labels: Tensor) -> Tensor:
     logits : Tensor, shape (N, classes, T, H, W)
         From `ohana.unet.model.UNet3D`.
     labels : Tensor of uint8 or int64, shape (N, T, H, W)
-        Classes; `IGNORE` does not count.
+        Classes; `IGNORE` does not count, and if that is all, the loss is 0.
 
     Examples
     --------
@@ -39,6 +37,8 @@ def loss(logits: Tensor, labels: Tensor) -> Tensor:
     (True, 1.3863)
     """
     weight = torch.tensor([WEIGHTS[Label(k)] for k in range(logits.shape[1])], device=logits.device)
+    if not (labels != IGNORE).any():
+        return 0.0 * logits.float().sum()  # the mean of nothing would be NaN
     return functional.cross_entropy(
         logits.float(), labels.long(), weight, ignore_index=IGNORE, reduction="mean"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,11 +16,10 @@ from ohana.blocks import difference_model
 from ohana.events import PixelMaps, Steps
 from ohana.labels import Label
 from ohana.ramp import Block
-from ohana.training.labels import Runs, paint
-from ohana.training.store import load_labels, split_path
+from ohana.training.labels import IGNORE, Runs, is_partial, paint
+from ohana.training.store import load_labels, open_array, split_path
 from ohana.training.stored import stored_source
 from ohana.unet.features import LEVEL, SIGNIFICANCE, STEP, USABLE, network_input
-from ohana.unet.loss import IGNORE
 from ohana.unet.prepare import load_prepared
 from ohana.walk import Source, load_block
 
@@ -68,15 +67,15 @@ def folder_of(path: str | Path, names: list[str], split: str = "training") -> Fo
         ``"training"`` or ``"test"``.
     """
     store = split_path(path, split)
-    facts: Any = zarr.open_group(store / names[0], mode="r").attrs["simulation"]
-    return Folder(store, tuple(names), int(facts["reads"]))
+    patches = open_array(zarr.open_group(store / names[0], mode="r"), "patches")
+    return Folder(store, tuple(names), patches.shape[1])
 
 
 class Samples(Dataset):
     """Windows of exposures, drawn anew in each epoch.
 
     An item is an array of `ohana.unet.features.CHANNELS` (C, t, h, w) in float32 and the labels
-    (t, h, w) in uint8, `ohana.unet.loss.IGNORE` where they do not count. Which item an index
+    (t, h, w) in uint8, `ohana.training.labels.IGNORE` where they do not count. Which item an index
     gives depends on nothing but seed and epoch. Windows have ``window`` reads, or all of a
     shorter ramp and then more pixels, so that all are about equally large.
 
@@ -144,8 +143,9 @@ class Samples(Dataset):
         side = int(self.crop * np.sqrt(self.window / reads)) // GRID * GRID
         sizes = reads, min(side, height), min(side, width)
         runs, at = exposure.runs, [int(rng.integers(n)) for n in (total, height, width)]
-        if len(runs.row) and rng.random() < AROUND_EVENTS:
-            mine = np.flatnonzero(runs.label == rng.choice(np.unique(runs.label)))
+        if len(runs.row) and (rng.random() < AROUND_EVENTS or is_partial(runs)):
+            known = np.unique(runs.label[runs.label != IGNORE])
+            mine = np.flatnonzero(runs.label == rng.choice(known))
             run = rng.choice(mine)
             if runs.label[run] != Label.TELEGRAPH_NOISE:
                 at[0] = int(runs.start[run])
@@ -233,7 +233,10 @@ def _labels(runs: Runs, where: tuple[slice, slice, slice], more: float) -> np.nd
     reads, rows, cols = where
     corner = rows.start, cols.start
     shape = reads.stop - reads.start, rows.stop - rows.start, cols.stop - cols.start
-    least = np.array([LEAST_SNR.get(Label(k), 0.0) for k in range(len(Label))])[runs.label]
+    table = np.zeros(IGNORE + 1)
+    for label, snr in LEAST_SNR.items():
+        table[label] = snr
+    least = table[runs.label]
     seen = runs.snr / more >= least
     labels = paint(runs.select(seen), corner, reads.start, shape)
     faint = paint(runs.select(~seen), corner, reads.start, shape)

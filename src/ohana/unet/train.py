@@ -23,6 +23,7 @@ from ohana.files import make_folder
 from ohana.labels import Label
 from ohana.training.claims import SETTINGS
 from ohana.training.config import CreatorConfig
+from ohana.training.judged import SOURCE
 from ohana.unet.history import Row
 from ohana.unet.learner import Learner, averaging
 from ohana.unet.memory import is_out_of_memory, too_large
@@ -186,19 +187,23 @@ def _fit(trainer: Trainer, learner: Learner, data: TrainingData, checkpoint: Pat
 
 
 def _creators(config: TrainConfig) -> list[CreatorConfig]:
-    """Return the settings with which the training sets were made."""
+    """Return the settings with which the training sets were made, as far as they were simulated."""
     creators = []
     for folder in config.data:
         note = Path(folder) / SETTINGS
         try:
-            creators.append(CreatorConfig(**json.loads(note.read_text("utf-8"))))
+            settings = json.loads(note.read_text("utf-8"))
+            if settings.get("source") != SOURCE:
+                creators.append(CreatorConfig(**settings))
         except FileNotFoundError:
             raise OhanaError(
                 f"{note}: no such file: wanted a training set of ohana-create-training"
             ) from None
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise OhanaError(f"{note}: wanted the settings of a training set, got {what}") from None
+    if not creators:
+        log.warning("no simulated training set: how sure the network can be is not learned")
     return creators
 
 
