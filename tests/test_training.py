@@ -290,7 +290,7 @@ def test_workers_of_a_scheduler_make_the_same(tmp_path):
 
 
 def test_scheduler_that_does_not_answer(tmp_path, monkeypatch):
-    monkeypatch.setattr("ohana.training.workers.SCHEDULER_TIMEOUT", 0.3)
+    monkeypatch.setattr("ohana.cluster.SCHEDULER_TIMEOUT", 0.3)
     with pytest.raises(OhanaError, match="scheduler tcp://127.0.0.1:1: cannot connect"):
         DataSetCreator(tiny(tmp_path)).create(0, 0, scheduler="tcp://127.0.0.1:1")
 

@@ -1,0 +1,141 @@
+"""Tasks for many processes: some started here, or the workers of a cluster (dask)."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, TypeVar
+
+from ohana.errors import OhanaError
+
+#: How long to wait for the scheduler of a cluster [s].
+SCHEDULER_TIMEOUT = 10
+#: Tasks that a scheduler knows at a time: enough for so many workers, and 100 000 do not burden it.
+AHEAD = 2000
+#: How often a task may lose its worker before it counts as what ends workers.
+LOST_WORKERS = 2
+#: Run by a worker before it begins: one started again after its end has to be told too.
+_LEAVE_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def by_dask(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    scheduler: str | None,
+    workers: int,
+) -> Iterator[tuple[Task, Result | Exception]]:
+    """Call a function for each task on the workers of a scheduler, or in processes of our own.
+
+    A task whose worker ends before it does begins again on another one, a few times.
+
+    Parameters
+    ----------
+    function : callable
+        Can be pickled, as tasks and results.
+    tasks : iterable
+        What to call it with.
+    scheduler : str, optional
+        Address of a dask scheduler.
+    workers : int
+        Processes to start where there is no scheduler, each for one task at a time.
+
+    Yields
+    ------
+    task
+        In the order in which they are done.
+    result
+        What the function returned or raised; a `distributed.KilledWorker` where that ended
+        one worker after another.
+
+    Raises
+    ------
+    OhanaError
+        If the scheduler does not answer, or no longer.
+    """
+    from distributed import Client, as_completed
+
+    with _quiet(), _cluster(scheduler, workers) as cluster, _client(Client, cluster) as client:
+        running: dict[Any, Task] = {}
+        waiting, done = iter(tasks), as_completed()
+        while True:
+            for task in islice(waiting, AHEAD - len(running)):
+                future = client.submit(function, task, pure=False)
+                running[future] = task
+                done.add(future)
+            if not running:
+                return
+            future = next(done)
+            try:
+                result = future.result()
+            except CancelledError:
+                raise OhanaError(f"scheduler {scheduler or 'of this run'}: lost") from None
+            except Exception as error:  # of the task; the others go on
+                result = error
+            yield running.pop(future), result
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the library logs from the user: what matters is told in one line."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _cluster(scheduler: str | None, workers: int) -> Iterator[Any]:
+    """Give the address of a scheduler, or start processes of our own."""
+    if scheduler is not None:
+        yield scheduler
+        return
+    import dask
+    from distributed import LocalCluster
+
+    settings = {"distributed.scheduler.allowed-failures": LOST_WORKERS}
+    with _interrupts_ignored(), dask.config.set(settings):
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",  # None is the fixed port 8787
+            # Mapped files count as memory there, so limits would end what is well.
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+            preload=[_LEAVE_INTERRUPTS],
+        )
+    with cluster:
+        yield cluster
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Let processes started meanwhile leave Ctrl-C to this one, which then ends them in order."""
+    if threading.current_thread() is not threading.main_thread():  # cannot set it
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _client(kind: Any, cluster: Any) -> Any:
+    try:
+        return kind(cluster, timeout=SCHEDULER_TIMEOUT)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise OhanaError(f"scheduler {cluster}: cannot connect: {reason}") from error
