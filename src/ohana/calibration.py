@@ -25,7 +25,8 @@ class Evidence(NamedTuple):
     Attributes
     ----------
     rules : ndarray
-        Confidence of the rules, NaN where they have not found the event.
+        Confidence of the rules, NaN where they have none: they have not found the event, and no
+        fit of theirs tells how likely it is.
     score : ndarray
         Log-odds that the network gives the pixels and reads of the event, found or not.
     seen : ndarray of bool

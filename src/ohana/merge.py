@@ -47,16 +47,18 @@ def merge(
     -------
     list of Event
         With source ``rules``, ``unet`` or ``both``; ``extra`` holds ``rules_confidence`` (None
-        where the rules saw nothing), ``network_score`` (log-odds) and, where the opinions differ
+        where the rules have none), ``network_score`` (log-odds) and, where the opinions differ
         on the class, ``also_seen_as``. Does not depend on the order of the candidates.
     """
     confidence = confidences(found, calibration, parts)
     rules_confidence, score, seen, _ = found.evidence
     least = np.array([config.least_confidence()[event.label] for event in found.events])
+    by_rules = np.array([event.source == "rules" for event in found.events], bool)
+    by_rules &= rules_confidence >= least
     source = np.select(
         [
-            (rules_confidence >= least) & seen,
-            rules_confidence >= least,
+            by_rules & seen,
+            by_rules,
             seen & (confidence >= least),
         ],
         ["both", "rules", "unet"],

@@ -60,7 +60,7 @@ def combine(
         elif own:
             joined += [(event, event.confidence) for event in own]
         else:
-            joined += [(event, np.nan) for event in others]
+            joined += [(event, _of_rules(event)) for event in others]
     joined.sort(key=lambda pair: order_of(pair[0]))
     all_events = [event for event, _ in joined]
     score = network_score(all_events, opinion, noise)
@@ -73,6 +73,14 @@ def combine(
         np.array([len(event.rows) for event in all_events], int),
     )
     return Candidates(all_events, evidence)
+
+
+def _of_rules(event: Event) -> float:
+    """Return what the rules think of an event that the network alone has found.
+
+    Levels are fitted to telegraph noise by the same fit wherever it was pointed to.
+    """
+    return event.confidence if event.label == Label.TELEGRAPH_NOISE else np.nan
 
 
 def order_of(event: Event) -> tuple:

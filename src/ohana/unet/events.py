@@ -70,7 +70,8 @@ def network_events(
     Returns
     -------
     list of Event
-        With source ``unet``; how confident they are is for `ohana.merge` to say.
+        With source ``unet``. Telegraph noise has the confidence of the fit of levels, which is
+        that of the rules; what to make of it and of the network's is for `ohana.merge` to say.
     """
     charge = steps.select(charge_steps(steps, border_mask(source.ramp)))
     balls = [event for event in rules if event.label == Label.SNOWBALL]
@@ -134,11 +135,7 @@ def _telegraph_noise(
     fit = fit_telegraph_noise(ramps, stop, typical, rate, model, gain, config)
     good = within_limits(fit, config)
     fit = TelegraphFit(*(values[..., good] for values in fit))
-    events = telegraph_events(pixels[good], fit, covered.shape[1])
-    return [
-        replace(event, confidence=float(opinion.telegraph[event.rows[0], event.cols[0]]))
-        for event in events
-    ]
+    return telegraph_events(pixels[good], fit, covered.shape[1])
 
 
 def _ramps(source: Source, row: int, cols: np.ndarray) -> np.ndarray:
