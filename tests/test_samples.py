@@ -11,6 +11,7 @@ from ohana.pipeline import walk
 from ohana.training.store import split_path
 from ohana.training.stored import stored_source
 from ohana.unet import prepare as preparing
+from ohana.unet import samples as sampling
 from ohana.unet.features import CHANNELS, LEVEL, SIGNIFICANCE, STEP
 from ohana.unet.loss import IGNORE
 from ohana.unet.prepare import load_prepared, prepare
@@ -183,3 +184,18 @@ def test_batches_hold_one_kind_of_exposure(made):
 def test_samples_want_exposures():
     with pytest.raises(ValueError, match="folders: wanted at least one, got none"):
         Samples([], 3)
+
+
+def test_little_is_kept_in_memory(made, monkeypatch):
+    folder, exposures = made
+    store, (one, other) = split_path(folder, "training"), [e.name for e in exposures]
+    monkeypatch.setattr(sampling, "_kept", {})
+    first = sampling._open(store, one)
+    second = sampling._open(store, other)
+    assert sampling._open(store, one) is first
+    assert list(sampling._kept.values()) == [second, first]
+    monkeypatch.setattr(sampling, "MOST_KEPT", sampling._size(first) + 1)
+    sampling._open(store, one)
+    assert list(sampling._kept.values()) == [first]
+    monkeypatch.setattr(sampling, "MOST_KEPT", 1)
+    assert sampling._open(store, one) is first

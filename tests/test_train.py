@@ -405,9 +405,9 @@ class TestData:
         for exposure in made:
             path = tmp_path / "set" / "training.zarr" / exposure.name / "labels"
             shutil.rmtree(path)
-        from ohana.unet.samples import _open
+        from ohana.unet.samples import _kept
 
-        _open.cache_clear()
+        _kept.clear()
         changes = {"epochs": 2, "workers": workers, "resume": True}
         with pytest.raises(OhanaError) as caught:
             run([str(tmp_path / "set")], tmp_path / "out", **changes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,8 +32,8 @@ NOISIER = 0.3
 MOST_NOISE = 1.0
 #: Sides of windows are multiples of this [pixel].
 GRID = 8
-#: Exposures that a process keeps open.
-KEPT_OPEN = 48
+#: Maps and steps of exposures that a process keeps in memory [bytes].
+MOST_KEPT = 500_000_000
 
 
 class Folder(NamedTuple):
@@ -178,11 +177,27 @@ class Batches(Sampler[list[int]]):
         return [mine[i : i + size] for mine in items for i in range(0, len(mine), size)]
 
 
-@lru_cache(KEPT_OPEN)
+#: Exposures in memory, that used last at the end.
+_kept: dict[tuple[Path, str], Opened] = {}
+
+
 def _open(store: Path, name: str) -> Opened:
+    """Open an exposure, and let go of those that were used longest ago."""
+    opened = _kept.pop((store, name), None) or _load(store, name)
+    _kept[store, name] = opened
+    while len(_kept) > 1 and sum(map(_size, _kept.values())) > MOST_KEPT:
+        del _kept[next(iter(_kept))]
+    return opened
+
+
+def _load(store: Path, name: str) -> Opened:
     runs = load_labels(zarr.open_group(store / name, mode="r"))
     prepared = load_prepared(store, name)
     return Opened(stored_source(store / name, kept=0), prepared.steps, prepared.maps, runs)
+
+
+def _size(opened: Opened) -> int:
+    return sum(values.nbytes for values in (*vars(opened.maps).values(), *opened.steps))
 
 
 def cut_sample(
