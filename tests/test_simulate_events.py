@@ -57,7 +57,7 @@ def test_frames_are_hit_in_proportion_to_the_time_before_them():
 
 def test_averaged_reads_show_the_frames_after_a_hit():
     frame = np.arange(12)
-    read, share = first_read(frame, 4)
+    read, share = first_read(frame, np.full(3, 4))
     for f in frame:
         levels = (np.arange(12) >= f).reshape(3, 4).mean(axis=1)
         assert levels[read[f]] == share[f]

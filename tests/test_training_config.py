@@ -386,7 +386,7 @@ def test_every_mistake_is_told_with_its_line():
         "my.yaml:7: exp_time: wanted a valid number, got '60'",
         "my.yaml:8: workers: wanted a valid integer, got True",
         "my.yaml:9: preset: wanted one of dark, sky, ground, l2, demo, euclid, nircam, "
-        "nirspec, wfc3, got 'moon'",
+        "nirspec, roman, wfc3, got 'moon'",
         "my.yaml:10: injection_type: wanted 'cosmic_ray', 'snowball', 'rtn' or 'all', got 'rnt'",
     ]
 

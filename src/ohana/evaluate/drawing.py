@@ -111,10 +111,10 @@ def _even(count: int, rng: np.random.Generator) -> np.ndarray:
 def _frames(site: Site, share: np.ndarray) -> np.ndarray:
     """Return the first frames of events that come at given shares of the time."""
     low, high = site.reads
-    n = site.simulation.nframes
-    # Frames just after those of read low - 1 up to the last of read ``high``.
-    frames = np.arange((low - 1) * n + 1, (high + 1) * n)
-    waits = np.diff(site.simulation.frame_times.ravel())[frames - 1]
+    begins, averaged = site.simulation.first_frames, site.simulation.averaged
+    # Frames just after the first of read low - 1 up to the last of read ``high``.
+    frames = np.arange(begins[low - 1] + 1, begins[high] + averaged[high])
+    waits = np.diff(site.simulation.frame_times)[frames - 1]
     until = np.cumsum(waits) / waits.sum()
     return frames[np.searchsorted(until, share, "right").clip(0, len(frames) - 1)]
 

@@ -173,13 +173,19 @@ def _simulation(ramp: Ramp, usable: np.ndarray) -> SimulationConfig:
         # The simulator counts a pixel as saturated some 5 % below its full well.
         well = float(facts.saturation - np.nanmedian(level)) * facts.gain / 0.95
     timing: dict[str, Any] = {"reads": reads, "rows": height, "cols": width, "frame_time": usual}
-    if facts.nframes > 1:
+    if ramp.frames is not None:
+        # The last read of each resultant, from its mean.
+        last = np.rint(ramp.times / facts.frame_time + (ramp.frames - 1) / 2).astype(int)
+        last += max(ramp.frames[0] - last[0], 0)
+        pattern = [range(a - n + 1, a + 1) for a, n in zip(last, ramp.frames, strict=True)]
+        timing |= {"frame_time": facts.frame_time, "read_pattern": pattern}
+    elif facts.nframes > 1:
         timing |= {
             "frame_time": facts.frame_time,
             "nframes": facts.nframes,
             "groupgap": facts.groupgap,
         }
-    if abs(intervals[0] - usual) > 1e-3 * usual:
+    if ramp.frames is None and abs(intervals[0] - usual) > 1e-3 * usual:
         timing["first_interval"] = float(intervals[0])
     array: dict[str, Any] = {"border": 0, "outputs": 1, "gain": facts.gain}
     return SimulationConfig(**timing, **array, full_well=max(well, 1.0))

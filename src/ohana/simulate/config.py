@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import PositiveInt, model_validator
 
 from ohana.config import setting
 from ohana.simulate.event_settings import EventSettings, PositiveRange
@@ -43,9 +43,18 @@ class SimulationConfig(EventSettings):
         "Time from read 0 to read 1 where it differs from the others",
         gt=0,
     )
+    read_pattern: tuple[tuple[PositiveInt, ...], ...] | None = setting(
+        None,
+        "array and read-out",
+        "",
+        "Frames averaged into each read, counted from 1, where they are not alike, such as "
+        "[[1], [2, 3], [4, 5, 6, 7]]; instead of `nframes` and `groupgap`",
+    )
     pixel_pitch: float = setting(18.0, "array and read-out", "micron", "Width of a pixel", gt=0)
 
-    layout: Literal["cube", "jwst", "wfc3"] = setting("cube", "file", "", "Kind of FITS file")
+    layout: Literal["cube", "jwst", "roman", "wfc3"] = setting(
+        "cube", "file", "", "Kind of file: FITS, or ASDF (`roman`)"
+    )
     instrument: str = setting("", "file", "", "Name of the instrument in the header")
     detector: str = setting("", "file", "", "Name of the detector in the header")
     fast_axis: int = setting(
@@ -176,15 +185,32 @@ class SimulationConfig(EventSettings):
                 "fast_axis, slow_axis: wanted one of +-1 and one of +-2, "
                 f"got {self.fast_axis} and {self.slow_axis}"
             )
+        if self.read_pattern is not None:
+            self._check_pattern(self.read_pattern)
         if self.nframes > 1 and self.read_intervals[0] < self.nframes * self.frame_time:
             raise ValueError(
                 f"first_interval: wanted at least {self.nframes} frames of {self.frame_time:g} s, "
                 f"got {self.first_interval:g} s"
             )
         for name, value in self:
-            if isinstance(value, tuple) and not 0 <= value[0] <= value[1]:
+            if name == "read_pattern" or not isinstance(value, tuple):
+                continue
+            if not 0 <= value[0] <= value[1]:
                 raise ValueError(f"{name}: wanted 0 <= lowest <= highest, got {value}")
         return self
+
+    def _check_pattern(self, pattern: tuple[tuple[int, ...], ...]) -> None:
+        if len(pattern) != self.reads:
+            raise ValueError(
+                f"read_pattern: wanted one entry for each of {self.reads} reads, got {len(pattern)}"
+            )
+        if self.nframes != 1 or self.groupgap or self.first_interval is not None:
+            raise ValueError(
+                "read_pattern: wanted no nframes, groupgap or first_interval beside it"
+            )
+        whole = [frame for group in pattern for frame in group]
+        if not all(pattern) or whole != sorted(set(whole)):
+            raise ValueError(f"read_pattern: wanted ascending frames, got {pattern}")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -197,8 +223,22 @@ class SimulationConfig(EventSettings):
         return self.rows - 2 * self.border, self.cols - 2 * self.border
 
     @property
+    def averaged(self) -> np.ndarray:
+        """Frames averaged into each read, int (T,)."""
+        if self.read_pattern is None:
+            return np.full(self.reads, self.nframes)
+        return np.array([len(group) for group in self.read_pattern])
+
+    @property
+    def first_frames(self) -> np.ndarray:
+        """First frame of each read, int (T,), counting those that go into reads from 0."""
+        return np.cumsum(self.averaged) - self.averaged
+
+    @property
     def read_intervals(self) -> np.ndarray:
         """Time from each read to the next [s], shape (T - 1,)."""
+        if self.read_pattern is not None:
+            return np.diff(self.read_times)
         intervals = np.full(self.reads - 1, (self.nframes + self.groupgap) * self.frame_time)
         if self.first_interval is not None:
             intervals[0] = self.first_interval
@@ -206,17 +246,19 @@ class SimulationConfig(EventSettings):
 
     @property
     def frame_times(self) -> np.ndarray:
-        """Time since the reset of each frame that goes into a read [s], shape (T, nframes)."""
+        """Time since the reset of each frame that goes into a read [s], one read after another."""
+        if self.read_pattern is not None:
+            return self.frame_time * np.concatenate(self.read_pattern)
         intervals = self.read_intervals
         # The first read comes as soon after the reset as any read after another.
         first = min(self.frame_time, intervals[0])
         starts = first + np.cumsum([0.0, *intervals])
-        return starts[:, None] + self.frame_time * np.arange(self.nframes)
+        return (starts[:, None] + self.frame_time * np.arange(self.nframes)).ravel()
 
     @property
     def read_times(self) -> np.ndarray:
         """Mean time of each read since the reset [s], shape (T,)."""
-        return self.frame_times.mean(axis=1)
+        return np.add.reduceat(self.frame_times, self.first_frames) / self.averaged
 
     @property
     def exposure_time(self) -> float:
@@ -226,7 +268,7 @@ class SimulationConfig(EventSettings):
     @property
     def collecting_time(self) -> float:
         """Time from the first frame to the last, in which charge and events come [s]."""
-        return self.exposure_time + (self.nframes - 1) * self.frame_time
+        return float(self.frame_times[-1] - self.frame_times[0])
 
     @property
     def saturation(self) -> float:
@@ -249,5 +291,5 @@ class SimulationConfig(EventSettings):
         per read, however many frames it averages).
         """
         others = self.pink_common**2 + self.pink_output**2 + self.odd_even**2 / 4
-        others += self.nframes * self.gain**2 / 12
+        others += self.averaged.mean() * self.gain**2 / 12
         return np.sqrt(np.asarray(white, np.float64) ** 2 + others)

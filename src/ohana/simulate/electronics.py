@@ -34,13 +34,12 @@ class Electronics:
     def __init__(self, config: SimulationConfig, noise: np.ndarray, rng: np.random.Generator):
         drift, own_drift, steps, reset, *self.streams = rng.spawn(4 + config.reads)
         self.config, outputs = config, config.outputs
-        averaging = config.nframes**-0.5
-        self.noise = noise * np.float32(averaging)
-        self.odd_even = np.float32(config.odd_even * averaging)
+        #: White noise of each pixel [e-], by the frames averaged into a read.
+        self.noise = {n: noise * np.float32(n**-0.5) for n in set(config.averaged.tolist())}
         samples = config.rows * config.cols // outputs
         octaves = np.log2([config.reads, max(samples / 2, 1)])
         slow, fast = np.sqrt(octaves / octaves.sum())
-        self.rms = fast * averaging * np.array([config.pink_common, config.pink_output])
+        self.rms = fast * np.array([config.pink_common, config.pink_output])
         slow_rms = slow * np.array([config.pink_common, config.pink_output])
         #: Offset of each output at each read [e-], (outputs, T).
         self.offset = self._pink(slow_rms, config.reads, drift, own_drift)
@@ -56,12 +55,15 @@ class Electronics:
         config = self.config
         white, common, own, columns = self.streams[read].spawn(4)
         width = config.cols // config.outputs
-        contrast = self.odd_even * columns.standard_normal((config.outputs, 1), np.float32)
+        averaged = int(config.averaged[read])
+        noise, averaging = self.noise[averaged], averaged**-0.5
+        odd_even = np.float32(config.odd_even * averaging)
+        contrast = odd_even * columns.standard_normal((config.outputs, 1), np.float32)
         column = np.array([0.5, -0.5], np.float32)[np.arange(width) % 2]
         offset = self.offset[:, read, None] + contrast * column
-        streams = self._pink(self.rms, config.rows * width, common, own)
-        level = white.standard_normal(self.noise.shape, np.float32)
-        _assemble(level, self.noise, offset, streams.reshape(-1, config.rows, width))
+        streams = self._pink(averaging * self.rms, config.rows * width, common, own)
+        level = white.standard_normal(noise.shape, np.float32)
+        _assemble(level, noise, offset, streams.reshape(-1, config.rows, width))
         if config.transient:
             level += self.settling[read] * self.reset
         return level
@@ -130,8 +132,8 @@ def reset_level(config: SimulationConfig, rng: np.random.Generator) -> np.ndarra
 
 def settling(config: SimulationConfig) -> np.ndarray:
     """Return the part of the reset's offset that is left at each read, float32 (T,)."""
-    since = config.frame_times - config.frame_times[0, 0]
-    return np.exp(-since / config.transient_time).mean(axis=1).astype(np.float32)
+    left = np.exp(-(config.frame_times - config.frame_times[0]) / config.transient_time)
+    return (np.add.reduceat(left, config.first_frames) / config.averaged).astype(np.float32)
 
 
 def white_spectrum(streams: int, samples: int, rng: np.random.Generator) -> np.ndarray:

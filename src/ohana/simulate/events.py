@@ -1,9 +1,9 @@
 """What the sources of events have in common: when they come, how many, what they leave behind.
 
 Time is counted in frames: those that go into reads, one after another, as they stand in
-``config.frame_times`` read row by row. Of what is there from frame ``f`` on, read
-``f // nframes`` shows a part, since it is the mean of frames before and after; the next read
-shows all. Without averaging a frame is a read.
+``config.frame_times``. Of what is there from frame ``f`` on, the read that ``f`` is part of shows a
+part, since it is the mean of frames before and after; the next read shows all. Without averaging
+a frame is a read.
 """
 
 from __future__ import annotations
@@ -54,30 +54,31 @@ def draw_frames(count: int, config: SimulationConfig, rng: np.random.Generator) 
     They come at any time between the first frame and the last; a part of them is moved to the
     first or last two reads after read 0, at their first frames.
     """
-    waits = np.diff(config.frame_times.ravel())
+    waits = np.diff(config.frame_times)
     frames = 1 + rng.choice(len(waits), count, p=waits / waits.sum())
-    ends = np.unique(np.clip([1, 2, config.reads - 2, config.reads - 1], 1, None))
+    ends = np.unique(np.clip([1, 2, config.reads - 2, config.reads - 1], 1, config.reads - 1))
     moved = rng.random(count) < config.ends_fraction
-    return np.where(moved, rng.choice(ends, count) * config.nframes, frames)
+    return np.where(moved, config.first_frames[rng.choice(ends, count)], frames)
 
 
-def first_read(frame: np.ndarray, nframes: int) -> tuple[np.ndarray, np.ndarray]:
+def first_read(frame: np.ndarray, averaged: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the first read that a frame is part of, and how much it shows of what came then.
 
     Parameters
     ----------
     frame : ndarray of int
         First frame that contains something.
-    nframes : int
-        Frames averaged into a read.
+    averaged : ndarray of int, shape (T,)
+        Frames averaged into each read.
 
     Examples
     --------
-    >>> first_read(np.array([4, 5, 7, 8]), 4)
-    (array([1, 1, 1, 2]), array([1.  , 0.75, 0.25, 1.  ]))
+    >>> first_read(np.array([0, 1, 2, 4, 5]), np.array([1, 4, 2]))
+    (array([0, 1, 1, 1, 2]), array([1.  , 1.  , 0.75, 0.25, 1.  ]))
     """
-    read, before = np.divmod(frame, nframes)
-    return read, 1 - before / nframes
+    begins = np.cumsum(averaged) - averaged
+    read = np.searchsorted(begins, frame, "right") - 1
+    return read, 1 - (frame - begins[read]) / averaged[read]
 
 
 def join_deposits(sources: list[Source]) -> Deposits:

@@ -170,13 +170,13 @@ def read_out(scene: Scene, threads: int | None = None) -> Iterator[np.ndarray]:
     inside = np.s_[config.border : config.rows - config.border]
     across = np.s_[config.border : config.cols - config.border]
     charge = np.zeros(config.active_shape, np.float32)
-    for read in range(config.reads):
+    for read, frames in enumerate(_frames(config)):
         signal = np.zeros_like(charge)
-        for frame in range(read * config.nframes, (read + 1) * config.nframes):
+        for frame in frames:
             arriving = next(draws)  # dark current and light, with their shot noise
             _deposit(arriving, deposits, frame)  # cosmic rays and snowballs, as diffusion has it
             hold(charge, arriving, signal, config.full_well, config.bend)  # well, non-linearity
-        signal /= np.float32(config.nframes)  # the mean of the frames
+        signal /= np.float32(len(frames))  # the mean of the frames
         level = next(draws)  # 1/f, alternating columns, read noise, jumps and settling of outputs
         level[inside, across] += couple(signal, config.ipc)  # IPC; none reaches the border
         level += empty  # pedestal and kTC noise of the reset
@@ -187,12 +187,18 @@ def read_out(scene: Scene, threads: int | None = None) -> Iterator[np.ndarray]:
         yield np.ascontiguousarray(to_file(dn, config))
 
 
+def _frames(config: SimulationConfig) -> list[range]:
+    """Return the frames of each read."""
+    begins = config.first_frames.tolist()
+    return [range(a, a + n) for a, n in zip(begins, config.averaged.tolist(), strict=True)]
+
+
 def _draws(
     shot: ShotNoise, electronics: Electronics, config: SimulationConfig
 ) -> Iterator[Callable[[], np.ndarray]]:
     """Yield what draws the random numbers of an exposure, in the order of their use."""
-    for read in range(config.reads):
-        for frame in range(read * config.nframes, (read + 1) * config.nframes):
+    for read, frames in enumerate(_frames(config)):
+        for frame in frames:
             yield partial(shot.frame, frame)
         yield partial(electronics.read, read)
 

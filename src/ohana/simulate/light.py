@@ -57,7 +57,7 @@ class Light:
 
     def mean_rate(self, config: SimulationConfig) -> np.ndarray:
         """Return the rate averaged over the exposure, without the flash [e-/s]."""
-        start, end = config.frame_times[0, 0], config.frame_times[-1, -1]
+        start, end = config.frame_times[0], config.frame_times[-1]
         share = self.released(start, end) / (end - start) if end > start else 0.0
         return np.float32(self.background) + self.sources + np.float32(share) * self.persistence
 
@@ -139,10 +139,11 @@ class ShotNoise:
         self, light: Light, dead: np.ndarray, config: SimulationConfig, rng: np.random.Generator
     ):
         self.light, self.dead, self.shape = light, dead, config.active_shape
-        self.times = config.frame_times.reshape(-1)
+        self.times = config.frame_times
         # Charge counts from the first frame on: what came before it is part of the pedestal.
         self.starts = np.append(self.times[:1], self.times[:-1])
-        self.flash_frame = -1 if light.flash_read is None else light.flash_read * config.nframes
+        read = light.flash_read
+        self.flash_frame = -1 if read is None else int(config.first_frames[read])
         self.bright = np.flatnonzero((light.sources > 0) | (light.persistence > 0))
         self.sources = light.sources.reshape(-1)[self.bright]
         self.persistence = light.persistence.reshape(-1)[self.bright]

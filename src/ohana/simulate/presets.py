@@ -110,6 +110,35 @@ PRESETS: dict[str, dict[str, Any]] = {
         "dark_current": 0.009,
         "sky": 0.005,
     },
+    # One detector on the sky, ten resultants of a pattern that begins with short ones.
+    "roman": _H2RG
+    | _L2
+    | {
+        "layout": "roman",
+        "instrument": "WFI",
+        "detector": "WFI01",
+        "rows": 4096,
+        "cols": 4096,
+        "outputs": 32,
+        "pixel_pitch": 10.0,
+        "frame_time": 3.16247,
+        "reads": 10,
+        "read_pattern": (
+            (1,),
+            (2, 3),
+            (4, 5, 6, 7),
+            *(tuple(range(k, k + 8)) for k in range(8, 56, 8)),
+            (56, 57, 58),
+        ),
+        "gain": 2.0,
+        "read_noise": 11.0,
+        "full_well": 1e5,
+        "dark_current": 0.005,
+        "sky": 0.4,
+        "stars": 300,
+        # Thinner than those of JWST.
+        "cosmic_ray_charge": 3500.0,
+    },
     # SPARS50: the second read follows the first at once. The four outputs of this array read a
     # quadrant each, from its corner; here they lie side by side and are read in parallel, which
     # has the same noise in a pixel and another pattern over the array.
@@ -147,7 +176,8 @@ def preset(name: str, **changes: Any) -> SimulationConfig:
     """Return a preset with some changes.
 
     Kinds of ramps of 60 reads are ``dark``, ``sky``, ``ground``, ``l2`` and ``demo``; instruments,
-    full frames in files like theirs, are ``euclid``, ``nircam``, ``nirspec`` and ``wfc3``.
+    full frames in files like theirs, are ``euclid``, ``nircam``, ``nirspec``, ``roman`` and
+    ``wfc3``.
 
     Examples
     --------

@@ -14,7 +14,7 @@ from ohana.labels import Label
 from ohana.simulate.config import SimulationConfig
 from ohana.simulate.cosmic_rays import points_along, spread
 from ohana.simulate.detector import log_uniform, stamp
-from ohana.simulate.events import Deposits, Source, draw_count, draw_frames
+from ohana.simulate.events import Deposits, Source, draw_count, draw_frames, first_read
 
 #: Charge below which the halo is not followed [e-].
 FAINTEST = 0.3
@@ -66,11 +66,12 @@ def draw_snowball(
     landed = np.nonzero(stack)
     glow, released = _afterglow(stack[0] * (distance < radius + 0.5), config, rng)
     later, row, col = np.concatenate([landed, glow], axis=1)
-    read = frame // config.nframes + later
+    read = first_read(np.array(frame), config.averaged)[0] + later
+    begins = config.first_frames[np.minimum(read, config.reads - 1)]
     deposits = Deposits(
         (row + window[0].start).astype(np.int32),
         (col + window[1].start).astype(np.int32),
-        np.where(later > 0, read * config.nframes, frame).astype(np.int32),
+        np.where(later > 0, begins, frame).astype(np.int32),
         np.append(stack[landed], released),
     )
     facts: dict[str, object] = {

@@ -23,8 +23,8 @@ class Flicker:
         Offset of each state [e-], ascending from 0.
     dwell : ndarray, same shape
         Mean stay in each state [reads].
-    states : ndarray of int8, shape (T, nframes)
-        State at each frame of each read.
+    states : ndarray of int8, shape (T, most)
+        State at each frame of each read; -1 before the first of a read with fewer than others.
     """
 
     row: int
@@ -36,7 +36,9 @@ class Flicker:
     @property
     def path(self) -> np.ndarray:
         """Offset at each read, the mean of those of its frames [e-], float32 (T,)."""
-        return self.levels[self.states].mean(axis=1).astype(np.float32)
+        there = self.states >= 0
+        offset = np.where(there, self.levels[self.states], 0.0).sum(axis=1)
+        return (offset / there.sum(axis=1)).astype(np.float32)
 
 
 def draw_telegraph_noise(config: SimulationConfig, rng: np.random.Generator) -> list[Flicker]:
@@ -64,8 +66,10 @@ def draw_flicker(row: int, col: int, config: SimulationConfig, rng: np.random.Ge
     if rng.random() < config.three_level_fraction:
         middle = rng.uniform(0.3, 0.7)
         levels, dwell = np.insert(levels, 1, middle * amplitude), np.insert(dwell, 1, period / 2)
-    times = (config.frame_times - config.frame_times[0, 0]) / config.read_intervals[-1]
-    states = markov_states(dwell, times.ravel(), rng).reshape(times.shape)
+    times = (config.frame_times - config.frame_times[0]) / config.read_intervals[-1]
+    most = config.averaged.max()
+    states = np.full((config.reads, most), -1, np.int8)
+    states[np.arange(most) >= most - config.averaged[:, None]] = markov_states(dwell, times, rng)
     return Flicker(row, col, levels, dwell, states)
 
 

@@ -60,7 +60,7 @@ def true_events(
     model : Differences, optional
         Covariance of its differences, where the settings do not tell all about its timing.
     """
-    model = model or differences(config.read_times, config.frame_time, config.nframes)
+    model = model or differences(config.read_times, config.frame_time, config.averaged)
     events = [_true_hit(hit, config) for hit in hits]
     events += [_true_flicker(flicker, ramps, config) for flicker in flickers]
     _judge_steps(events, ramps, model)
@@ -86,7 +86,7 @@ def _true_hit(hit: Source, config: SimulationConfig) -> TrueEvent:
     which = repeated[which]
     return TrueEvent(
         hit.label,
-        max(int(first_read(np.array(hit.frame), config.nframes)[0]), 1),
+        max(int(first_read(np.array(hit.frame), config.averaged)[0]), 1),
         rows,
         cols,
         (begin + listed.argmax(axis=0)).astype(np.int32),
@@ -110,8 +110,8 @@ def _signal_steps(hit: Source, config: SimulationConfig) -> tuple[int, int, int,
     """
     row, col, frame, amount = hit.deposits
     # Only the landing can come within the frames of a read; growth begins with a read.
-    read, _ = first_read(frame, config.nframes)
-    first, share = (x.item() for x in first_read(np.array(hit.frame), config.nframes))
+    read, _ = first_read(frame, config.averaged)
+    first, share = (x.item() for x in first_read(np.array(hit.frame), config.averaged))
     last = min(max(int(read.max()), first + (share < 1)), config.reads - 1)
     # One pixel more on each side, for the coupling, but not over the edge of the active part.
     top, left = np.maximum([row.min() - 1, col.min() - 1], 0)

@@ -39,6 +39,7 @@ TAKEN = {
     "outputs": "outputs",
     "frame_time": "exp_time",
     "first_interval": "exp_time",
+    "read_pattern": "exp_time",
     "gain": "gain_library",
     "full_well": "saturation_dn",
     "cosmic_ray_total": "cosmic_ray_charge_range",
@@ -103,6 +104,7 @@ def base_config(config: CreatorConfig) -> SimulationConfig:
         "border": config.border,
         "outputs": config.outputs,
         "first_interval": None,
+        "read_pattern": None,
     }
     return SimulationConfig.model_validate(
         PRESETS[config.preset] | config.simulation | size | READ_OUT_ORDER

@@ -1,7 +1,8 @@
 """Simulated exposures in the file layouts of instruments.
 
-``cube`` is a FITS cube as from a test bench, ``jwst`` an ``_uncal`` file and ``wfc3`` a ``_raw``
-file of HST WFC3/IR. `ohana.read` knows a file by its content: its name is free.
+``cube`` is a FITS cube as from a test bench, ``jwst`` an ``_uncal`` file, ``wfc3`` a ``_raw``
+file of HST WFC3/IR and ``roman`` a level 1 ASDF file. `ohana.read` knows a file by its content:
+its name is free.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import numpy as np
 
 from ohana.files import replacing
 from ohana.simulate.config import SimulationConfig
-from ohana.simulate.layouts import cube, jwst, wfc3
+from ohana.simulate.layouts import cube, jwst, roman, wfc3
 from ohana.simulate.layouts.orientation import file_shape
 
 if TYPE_CHECKING:
     from ohana.simulate.exposure import Simulated
 
-LAYOUTS = {"cube": cube, "jwst": jwst, "wfc3": wfc3}
+LAYOUTS = {"cube": cube, "jwst": jwst, "roman": roman, "wfc3": wfc3}
 
 
 def write_exposure(

@@ -12,7 +12,7 @@ from ohana.simulate.layouts.blocks import PRIMARY, UNSIGNED, axes, header, write
 from ohana.simulate.layouts.orientation import file_shape
 
 #: Settings that the layout can tell, where it cannot tell all.
-ONLY: dict[str, tuple[Any, ...]] = {"first_interval": (None,)}
+ONLY: dict[str, tuple[Any, ...]] = {"first_interval": (None,), "read_pattern": (None,)}
 
 
 def write(file: BinaryIO, frames: Iterable[np.ndarray], config: SimulationConfig) -> None:

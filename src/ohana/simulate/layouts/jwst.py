@@ -25,7 +25,11 @@ from ohana.simulate.layouts.blocks import (
 from ohana.simulate.layouts.orientation import file_shape
 
 #: As in `ohana.simulate.layouts.cube`.
-ONLY: dict[str, tuple[Any, ...]] = {"first_interval": (None,), "border": (0, BORDER)}
+ONLY: dict[str, tuple[Any, ...]] = {
+    "first_interval": (None,),
+    "read_pattern": (None,),
+    "border": (0, BORDER),
+}
 
 #: Read-out patterns by frames averaged and frames dropped.
 PATTERNS = {

@@ -32,6 +32,7 @@ ONLY: dict[str, tuple[Any, ...]] = {
     "fast_axis": (1, -1),
     "nframes": (1,),
     "groupgap": (0,),
+    "read_pattern": (None,),
 }
 
 FULL_FRAME = (1024, 1024)
