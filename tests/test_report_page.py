@@ -262,7 +262,8 @@ def test_run_is_summed_up_with_changed_settings_first(prediction):
     assert changed[0][0] == "sigma_threshold"
     assert changed[0][1].startswith("6.5 (default ")
     assert titles[-1] == "Settings by default"
-    assert sections(prediction)[-1]["title"] == "Record"
+    assert ["network", "none, by rules alone"] in shown[0]["rows"]
+    assert sections(prediction)[0]["rows"][-1][0] == "record"
 
 
 def test_every_class_has_a_look():

@@ -31,8 +31,10 @@ PICTURES = (
     ("best_significance", "its significance", "sigma"),
     ("noise", "read noise", "DN"),
 )
-#: Part of the page that the first map, and that all of them together, may take.
-FIRST_SHARE, PICTURES_SHARE = 0.4, 0.5
+#: Part of the page that maps of the frame take at least and at most, if they need it.
+PICTURES_SHARE = (0.25, 0.5)
+#: Bytes for which each event, and for which the scripts come before further maps.
+EVENT_ROOM, SCRIPT_ROOM = 2000, 1_500_000
 #: Scripts of the page, in the order in which they build on each other.
 SCRIPTS = ("data", "frame", "event", "times", "table", "review", "main")
 
@@ -96,7 +98,9 @@ def _frame_blocks(prediction: Prediction, max_bytes: int) -> tuple[list[dict], l
     """Pack the maps of the frame that there is room for; also returns what is known of them."""
     blocks = [Block("mask", pack_bytes(np.ascontiguousarray(prediction.mask).tobytes()))]
     described: list[dict[str, Any]] = []
-    left = FIRST_SHARE * max_bytes
+    least, most = (share * max_bytes for share in PICTURES_SHARE)
+    spare = max_bytes - SCRIPT_ROOM - EVENT_ROOM * len(prediction.events)
+    left = min(max(least, spare), most)
     for name, title, unit in PICTURES:
         if name not in prediction.maps:
             continue
@@ -104,9 +108,10 @@ def _frame_blocks(prediction: Prediction, max_bytes: int) -> tuple[list[dict], l
         picture = pack_picture(image, left)
         if picture is None:
             continue
-        described.append({"name": name, "title": title, "unit": unit} | _scaling(picture, image))
+        what = title if len(prediction.reads) == 1 else f"{title}, integration 0"
+        described.append({"name": name, "title": what, "unit": unit} | _scaling(picture, image))
         blocks.append(Block(f"map-{name}", picture.packed))
-        left = PICTURES_SHARE * max_bytes - sum(len(block.text) for block in blocks)
+        left -= len(picture.packed)
     return described, blocks
 
 
@@ -166,7 +171,7 @@ def _page(
         *(Block(name, text) for name, text in events._asdict().items()),
         *blocks,
     ]
-    items = json.dumps(plots(prediction.shape[1:]), separators=(",", ":"))
+    items = json.dumps(plots(prediction.shape), separators=(",", ":"))
     parts = {
         "title": html.escape(prediction.name),
         "style": _asset("page.css"),

@@ -11,30 +11,32 @@ from ohana.report.style import STYLES
 
 #: Marks of bokeh for those of matplotlib.
 MARKERS = {"o": "circle", "s": "square", "^": "triangle"}
+#: Reads from which on points of a ramp are small.
+CROWDED = 150
 
 
-def plots(shape: tuple[int, int]) -> dict[str, Any]:
+def plots(shape: tuple[int, int, int]) -> dict[str, Any]:
     """Return the plots as bokeh's JSON items, by the id of the element that takes them.
 
     Parameters
     ----------
     shape : tuple of int
-        (H, W) of the frame.
+        (T, H, W).
     """
     from bokeh.embed import json_item
 
+    reads, height, width = shape
     return {
-        "frame-plot": json_item(_frame(shape)),
-        "ramp-plot": json_item(_ramp()),
+        "frame-plot": json_item(_frame(height, width)),
+        "ramp-plot": json_item(_ramp(reads)),
     }
 
 
-def _frame(shape: tuple[int, int]) -> Any:
+def _frame(height: int, width: int) -> Any:
     """Draw an empty picture, one set of marks for each class, and what shows the selection."""
     from bokeh.models import ColumnDataSource, Range1d
     from bokeh.plotting import figure
 
-    height, width = shape
     plot = figure(
         name="frame",
         x_range=Range1d(start=-0.5, end=width - 0.5),
@@ -76,6 +78,7 @@ def _frame(shape: tuple[int, int]) -> Any:
             "x",
             "y",
             source=ColumnDataSource({"x": [], "y": []}, name=f"marks-{label.key}"),
+            name=f"marks of {label.key}",
             marker=MARKERS[style.marker],
             size=9,
             line_color=style.dark,
@@ -104,7 +107,7 @@ def _frame(shape: tuple[int, int]) -> Any:
     return plot
 
 
-def _ramp() -> Any:
+def _ramp(reads: int) -> Any:
     """Draw an empty ramp with its model, and lines at the event's read and the shown one."""
     from bokeh.models import ColumnDataSource, DataRange1d
     from bokeh.models.annotations import Span
@@ -129,7 +132,8 @@ def _ramp() -> Any:
     # Not empty, or bokeh warns that it finds no range.
     data = ColumnDataSource({"x": [0, 1], "y": [0, 1]}, name="reads")
     plot.line("x", "y", source=data, name="line", line_width=1, line_alpha=0.45)
+    size = 4 if reads <= CROWDED else 2.5
     model = ColumnDataSource({"x": [], "y": []}, name="model")
     plot.line("x", "y", source=model, name="fit", line_width=2)
-    plot.scatter("x", "y", source=data, name="points", size=4, line_color=None)
+    plot.scatter("x", "y", source=data, name="points", size=size, line_color=None)
     return plot

@@ -95,7 +95,7 @@ function drawRamp() {
   const [row, col] = state.pixel;
   const all = x.length >= facts.shape[0] - 1;
   $("ramp-of").textContent = `pixel ${row}, ${col} · `
-    + (all ? `all ${facts.shape[0]} reads` : `${state.cube.reads.length} of ${facts.shape[0]} reads`);
+    + (all ? `${facts.shape[0]} reads` : `${state.cube.reads.length} of ${facts.shape[0]} reads`);
 }
 
 // ---- surroundings -------------------------------------------------------------------------

@@ -134,6 +134,18 @@ function drawMarks() {
       x: some.map((e) => e.entry.centroid[1]), y: some.map((e) => e.entry.centroid[0]),
     };
   }
+  sizeMarks();
+}
+/** Marks are smaller where many of them are in view. */
+function sizeMarks() {
+  const { x_range: x, y_range: y } = frame.plot;
+  const part = ((x.end - x.start) * (y.end - y.start)) / (facts.shape[1] * facts.shape[2]);
+  const crowd = state.listed.length * Math.min(1, Math.max(part, 0));
+  const size = Math.max(4, Math.min(10, 180 / Math.sqrt(crowd + 1)));
+  for (const { key } of facts.classes) {
+    const { glyph } = named(`marks of ${key}`);
+    if (glyph.size.value !== size) glyph.size = { value: size };
+  }
 }
 function drawChosen() {
   const entry = state.chosen?.entry;

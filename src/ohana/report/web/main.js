@@ -247,6 +247,7 @@ function listen() {
   const buttons = {
     next: () => go(1), previous: () => go(-1), undo, theme: toggleTheme,
     "zoom-event": zoomToEvent, "zoom-all": wholeFrame,
+    notice: () => $("run").showModal(),
     "show-run": () => $("run").showModal(), "show-help": () => $("help").showModal(),
     auto: () => { frame.limits = [...frame.picture.stretch]; setLimits(); paintFrame(); },
     "export-json": () => save("events.json", listAsJson(), "application/json"),
@@ -280,6 +281,7 @@ function listen() {
   frame.plot.on_event("mouseleave", () => tellPixel(null));
   $("times").addEventListener("click", pickTime);
   new ResizeObserver(drawTimes).observe($("times-room"));
+  for (const range of [frame.plot.x_range, frame.plot.y_range]) range.change.connect(sizeMarks);
   new ResizeObserver(fitFrame).observe($("frame-room"));
   new ResizeObserver(() => { drawRows(); if (state.chosen) drawCuts(); }).observe($("scroll"));
   addEventListener("hashchange", followLink);
