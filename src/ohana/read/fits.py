@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
@@ -29,14 +30,18 @@ def read_gzipped(path: Path, config: DetectorConfig) -> list[Ramp]:
     return [replace(ramp, scratch=(scratch, ramp.scratch)) for ramp in ramps]
 
 
-def _read(file: FitsFile, config: DetectorConfig) -> list[Ramp]:
+def form_of(file: FitsFile) -> ModuleType:
+    """Return the module of this package that knows the form of a file."""
     names = {image.name for image in file.images}
     if {"SCI", "SAMP", "TIME"} <= names:
-        ramps = hst.read(file, config)
-    elif text(file.header, "TELESCOP") == "JWST" or "GROUPDQ" in names:
-        ramps = jwst.read(file, config)
-    else:
-        ramps = fits_cube.read(file, config)
+        return hst
+    if text(file.header, "TELESCOP") == "JWST" or "GROUPDQ" in names:
+        return jwst
+    return fits_cube
+
+
+def _read(file: FitsFile, config: DetectorConfig) -> list[Ramp]:
+    ramps: list[Ramp] = form_of(file).read(file, config)
     wanted, got = number(file.header, "NEXTEND"), len(file.images) + file.tables - 1
     if wanted is None or wanted <= got:
         return ramps

@@ -1,0 +1,152 @@
+"""Which products there are of an exposure, and where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ohana.blocks import difference_model
+from ohana.config import DetectorConfig
+from ohana.errors import OhanaError
+from ohana.labels import Label
+from ohana.products import hst as hst_form
+from ohana.products import jwst as jwst_form
+from ohana.products.fit import Fitted, Integration, fit_integration
+from ohana.products.fits_out import origin, write_image, write_primary, writing
+from ohana.products.flags import pixel_flags
+from ohana.ramp import Ramp
+from ohana.read import hst as hst_input
+from ohana.read import jwst as jwst_input
+from ohana.read import open_exposure
+from ohana.read.fits import form_of
+from ohana.read.fits_images import scan
+from ohana.read.scratch import unpack_gzip
+from ohana.run_record import input_of
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from ohana.read.fits_images import FitsFile
+    from ohana.report.prediction import Prediction
+
+#: Endings of the files.
+PRODUCTS, FLAGGED = "_products.fits", "_flagged.fits"
+
+
+def write_products(prediction: Prediction, folder: Path | None = None) -> list[Path]:
+    """Write flags and rates of an exposure for the pipelines that come after.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Opened from a folder that ``ohana-predict`` has written; its input must still be there.
+    folder : Path, optional
+        Where to write; beside the prediction if absent.
+
+    Returns
+    -------
+    list of Path
+        ``EXPOSURE_products.fits`` with MASK, RATE and ERR, and what holds the flags of reads: for
+        JWST and HST ``EXPOSURE_flagged.fits``, the input with its flags, otherwise GROUPDQ and
+        PIXELDQ in the first.
+
+    Raises
+    ------
+    OhanaError
+        The input is not there or has changed, or a file cannot be written.
+    """
+    if prediction.folder is None or not prediction.run:
+        raise OhanaError(f"{prediction.folder}: wanted a prediction with its run.json")
+    folder = prediction.folder if folder is None else folder
+    source = input_of(prediction.folder, prediction.run)
+    ramps = open_exposure(source, DetectorConfig(**prediction.run["config"]))
+    fitted = [fit_integration(integration_of(prediction, ramp, i)) for i, ramp in enumerate(ramps)]
+    file, form, _scratch = _form(source)
+    path = folder / f"{prediction.name}{FLAGGED}"
+    if file is not None and form is jwst_input:
+        jwst_form.write_ramp(path, file, ramps, fitted, prediction.events, prediction.run)
+    elif file is not None and form is hst_input:
+        hst_form.write_quality(path, file, fitted[0], prediction.events, prediction.run)
+    flagged = [path] if form in (jwst_input, hst_input) else []
+    path = folder / f"{prediction.name}{PRODUCTS}"
+    _write_images(path, prediction, ramps, fitted, flags=not flagged)
+    return [*flagged, path]
+
+
+def integration_of(prediction: Prediction, ramp: Ramp, index: int) -> Integration:
+    """Return one integration of a prediction, ready to be fitted.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Opened from a folder.
+    ramp : Ramp
+        The integration in its input.
+    index : int
+        Place in the file.
+    """
+    reads, _, width = prediction.shape
+
+    def load(rows: slice) -> np.ndarray:
+        return prediction.cube(slice(reads), rows, slice(width), index)
+
+    return Integration(
+        [event for event in prediction.events if event["integration"] == ramp.integration],
+        prediction.shape,
+        prediction.features[index],
+        difference_model(ramp),
+        ramp.facts.frame_time,
+        load,
+        DetectorConfig(**prediction.run["config"]),
+    )
+
+
+def _form(source: Path) -> tuple[FitsFile | None, ModuleType | None, object]:
+    """Return the input as FITS and the module that knows its form, if it is FITS.
+
+    The last is to be kept as long as the file is needed.
+    """
+    if source.is_dir():
+        return None, None, None
+    with open(source, "rb") as stream:
+        start = stream.read(8)
+    if start.startswith(b"\x1f\x8b"):
+        plain, scratch = unpack_gzip(source)
+        file = scan(source, plain)
+    elif start == b"SIMPLE  ":
+        file, scratch = scan(source), None
+    else:
+        return None, None, None
+    return file, form_of(file), scratch
+
+
+def _write_images(
+    path: Path,
+    prediction: Prediction,
+    ramps: Sequence[Ramp],
+    fitted: Sequence[Fitted],
+    flags: bool,
+) -> None:
+    """Write mask, rates and errors, and flags of reads and pixels if they go nowhere else."""
+    shape, several = ramps[0].shape, len(ramps) > 1
+    classes = ", ".join(f"{label.value} {label.key}" for label in Label)
+    lead = (len(ramps),) if several else ()
+    with writing(path) as out:
+        cards = [("EXPOSURE", prediction.name, "name of the exposure")]
+        write_primary(out, [*cards, *origin(prediction.run)])
+        write_image(out, "MASK", shape[1:], [prediction.mask], [("COMMENT", classes, "")])
+        size = (*lead, *shape[1:])
+        rates, errors = [fit.rate for fit in fitted], [fit.error for fit in fitted]
+        write_image(out, "RATE", size, rates, [("BUNIT", "DN/s", "events left out")])
+        write_image(out, "ERR", size, errors, [("BUNIT", "DN/s", "standard error of RATE")])
+        if flags:
+            bits = [("COMMENT", "1 do not use, 2 saturated, 4 step since the read before", "")]
+            reads = jwst_form.all_group_flags(ramps, fitted)
+            write_image(out, "GROUPDQ", (*lead, *shape), reads, bits)
+            bits = [("COMMENT", "1 do not use, 32768 telegraph noise", "")]
+            bad = ramps[0].bad_pixels
+            before = np.zeros(shape[1:]) if bad is None else bad
+            write_image(out, "PIXELDQ", shape[1:], [pixel_flags(prediction.events, before)], bits)
