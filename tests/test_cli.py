@@ -44,19 +44,6 @@ def test_one_input_goes_into_the_output_folder(calls, capsys):
     assert err == "searching: done in 0.0 s\n"
 
 
-def test_each_of_several_inputs_has_a_folder(calls):
-    assert main(["--input", "a/x.fits.gz", "y.npy", "--input", "z", "--output", "out"]) == 0
-    assert [call[1] for call in calls] == ["out/x", "out/y", "out/z"]
-
-
-def test_inputs_of_one_name_are_refused(calls, capsys):
-    assert main(["--input", "a/x.fits", "b/x.h5", "--output", "out"]) == 1
-    assert (
-        capsys.readouterr().err == "error: b/x.h5: a/x.fits would write to the same folder out/x\n"
-    )
-    assert not calls
-
-
 @pytest.mark.parametrize("flag", ["--no-processed", "--no_processed"])
 def test_both_spellings(calls, flag):
     assert main(["--input=dark.fits", flag, "--threads", "3"]) == 0
@@ -71,19 +58,6 @@ def test_settings_come_from_a_file_or_a_preset(calls, tmp_path):
     assert main(["--input", "x.npy", "--config", "sensitive"]) == 0
     assert [call[3].sigma_threshold for call in calls] == [7, 5]
     assert [call[3].cosmic_ray_min_step for call in calls] == [25, 0]
-
-
-def test_a_failed_exposure_does_not_stop_the_others(calls, capsys):
-    assert main(["--input", "bad.fits", "bug.fits", "good.fits"]) == 1
-    out, err = capsys.readouterr()
-    assert out == "summary of good.fits\n"
-    assert err.splitlines()[:4] == [
-        "bad.fits: exposure 1 of 3",
-        "error: bad.fits: wanted a ramp, got nonsense",
-        "bug.fits: exposure 2 of 3",
-        "error: unexpected RuntimeError: two lines (--debug shows where)",
-    ]
-    assert err.splitlines()[-1] == "error: 2 of 3 exposures failed"
 
 
 def test_one_failed_exposure_is_one_line(calls, capsys):

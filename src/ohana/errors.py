@@ -5,3 +5,21 @@ from __future__ import annotations
 
 class OhanaError(Exception):
     """Bad input, settings or output place; the message is one line that names file and field."""
+
+
+def told(error: Exception) -> str:
+    """Say in one line what went wrong.
+
+    Examples
+    --------
+    >>> told(OhanaError("dark.fits: no such file or folder"))
+    'dark.fits: no such file or folder'
+    >>> told(KeyError("SCI"))
+    "unexpected KeyError: 'SCI'"
+    """
+    what = " ".join(str(error).split())
+    if isinstance(error, OhanaError):
+        return what
+    if isinstance(error, MemoryError):
+        return "out of memory: try fewer --threads"
+    return f"unexpected {type(error).__name__}: {what}"

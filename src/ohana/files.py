@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,3 +50,8 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise OhanaError(f"{path}: cannot make this folder: {error.strerror or error}") from error
     return Path(path)
+
+
+def process_name() -> str:
+    """Return what no other running process is called, on any host that shares a folder."""
+    return f"{socket.gethostname()}-{os.getpid()}"

@@ -41,6 +41,7 @@ class Predictor:
         model_path: str | Path | None = None,
         config: DetectorConfig | str | Path | None = None,
     ) -> None:
+        self.model_path = model_path
         self.network = None if model_path is None else load_model(model_path)
         self.config = config if isinstance(config, DetectorConfig) else load_config(config)
 

@@ -176,11 +176,11 @@ def write_run(folder: Path, record: dict[str, Any]) -> Path:
     """Write the record of a run into the folder of its results, whole or not at all."""
     path = folder / RUN
     with replacing(path) as temporary:
-        temporary.write_text(_text(record), "utf-8")
+        temporary.write_text(json_lines(record), "utf-8")
     return path
 
 
-def _text(record: dict[str, Any]) -> str:
+def json_lines(record: dict[str, Any]) -> str:
     """Return JSON with one field on each line, also of the fields of a field."""
     encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
     lines = []

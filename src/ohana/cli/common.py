@@ -12,7 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 
 from ohana import __version__
 from ohana.cli.progress import console
-from ohana.errors import OhanaError
+from ohana.errors import OhanaError, told
 from ohana.log_file import FILE_ONLY
 
 log = logging.getLogger("ohana")
@@ -80,12 +80,9 @@ def report_error(error: Exception, debug: bool, about: str = "") -> None:
     if isinstance(error, OhanaError):
         for line in str(error).splitlines():
             log.error(about + line)
-    elif isinstance(error, MemoryError):
-        log.error(f"{about}out of memory: try fewer --threads")
     else:
-        what = " ".join(str(error).split())
-        hint = "" if debug else " (--debug shows where)"
-        log.error(f"{about}unexpected {type(error).__name__}: {what}{hint}")
+        hint = "" if debug or isinstance(error, MemoryError) else " (--debug shows where)"
+        log.error(about + told(error) + hint)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from ohana import __version__
 from ohana.cli.common import FAILED, OK, Parser, positive, report_error, run
 from ohana.cli.outcome import show_summary
 from ohana.cli.progress import show_progress
-from ohana.errors import OhanaError
+from ohana.cli.survey import add_survey, is_survey, predict_many
 from ohana.log_file import FILE_ONLY, writing_log
 
 if TYPE_CHECKING:
@@ -30,7 +30,11 @@ Input is FITS (a cube, one read per extension, JWST _uncal and _ramp, HST WFC3/I
 also .fits.gz), HDF5, .npy, or a folder of numbered TIFF frames."""
 
 EPILOG = """\
-Written to the output folder (to one sub-folder for each exposure if there are several):
+Several exposures, or a pattern in quotes, are worked on by several processes. Each has its own
+sub-folder of the output folder, and manifest.json tells what became of each. What is there as
+wanted already stays, so the same command goes on after an interruption.
+
+Written to the output folder (or sub-folder) of an exposure:
   prediction_mask.npy        0 nothing, 1 cosmic ray, 2 telegraph noise, 3 snowball
   detections.json            one object for each event
   EXPOSURE_temporal.npz      per-pixel features
@@ -43,7 +47,7 @@ Examples:
   ohana-predict --demo
   ohana-predict --input dark.fits --output results --report
   ohana-predict --input dark.fits --output results --model pretrained
-  ohana-predict --input night/*.fits --config sensitive --no-processed
+  ohana-predict --input 'night/*.fits' --output night_events --config sensitive --no-processed
 
 Exit code: 0 all done, 1 an exposure failed, 2 wrong usage."""
 
@@ -52,7 +56,11 @@ def parser() -> Parser:
     """Return the options of the command."""
     options = Parser(prog="ohana-predict", description=DESCRIPTION, epilog=EPILOG)
     options.add_argument(
-        "--input", nargs="+", action="extend", metavar="PATH", help="exposures to look at"
+        "--input",
+        nargs="+",
+        action="extend",
+        metavar="PATH",
+        help="exposures to look at; also patterns in quotes, as 'night/*.fits'",
     )
     options.add_argument(
         "--output", metavar="FOLDER", help="where results go (default: prediction_outputs)"
@@ -81,6 +89,7 @@ def parser() -> Parser:
         help="simulate a small exposure, find its events and compare them with the truth "
         "(default output: demo_output)",
     )
+    add_survey(options)
     options.add_common()
     return options
 
@@ -93,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.error("--demo makes its own input: leave --input out")
     if not arguments.demo and not arguments.input:
         options.error("--input is missing (or try --demo)")
+    if arguments.scheduler and arguments.workers:
+        options.error("--workers starts processes here, --scheduler has its own: give one of them")
     return run(_demo if arguments.demo else _predict, arguments)
 
 
@@ -101,37 +112,30 @@ def _predict(arguments: argparse.Namespace) -> int:
 
     predictor = Predictor(arguments.model, _settings(arguments))
     output = Path(arguments.output or "prediction_outputs")
-    folders = _folders([Path(path) for path in arguments.input], output)
-    failed = 0
-    for number, (path, folder) in enumerate(folders.items(), 1):
-        if len(folders) > 1:
-            log.info(f"{path}: exposure {number} of {len(folders)}")
-        with writing_log(folder):
-            try:
-                summary = _one_exposure(predictor, path, folder, arguments)
-            except Exception as error:
-                report_error(error, arguments.debug)
-                failed += 1
-                continue
-        show_summary(summary)
-    if failed and len(folders) > 1:
-        log.error(f"{failed} of {len(folders)} exposures failed")
-    return FAILED if failed else OK
+    options = {"processed": not arguments.no_processed, "report": arguments.report}
+    if is_survey(arguments):
+        return predict_many(predictor, output, options, arguments)
+    with writing_log(output):
+        try:
+            summary = _one_exposure(predictor, Path(arguments.input[0]), output, options, arguments)
+        except Exception as error:
+            report_error(error, arguments.debug)
+            return FAILED
+    show_summary(summary)
+    return OK
 
 
 def _one_exposure(
-    predictor: Predictor, path: Path, folder: Path, arguments: argparse.Namespace
+    predictor: Predictor,
+    path: Path,
+    folder: Path,
+    options: dict[str, bool],
+    arguments: argparse.Namespace,
 ) -> Summary:
     """Find the events of an exposure; the log gets all about it."""
     _log_command()
     with show_progress(arguments.quiet, unit="pixel-reads") as progress:
-        summary = predictor.predict(
-            path,
-            folder,
-            processed=not arguments.no_processed,
-            report=arguments.report,
-            progress=progress,
-        )
+        summary = predictor.predict(path, folder, **options, progress=progress)
     log.log(FILE_ONLY, str(summary))
     return summary
 
@@ -163,22 +167,6 @@ def _settings(arguments: argparse.Namespace):
     if arguments.threads is None:
         return config
     return type(config)(**config.model_dump() | {"threads": arguments.threads})
-
-
-def _folders(inputs: list[Path], output: Path) -> dict[Path, Path]:
-    """Return the folder for the results of each input."""
-    from ohana.read.integrations import exposure_name
-
-    if len(inputs) == 1:
-        return {inputs[0]: output}
-    folders: dict[Path, Path] = {}
-    for path in inputs:
-        folder = output / exposure_name(path)
-        twin = next((p for p, f in folders.items() if f == folder and p != path), None)
-        if twin:
-            raise OhanaError(f"{path}: {twin} would write to the same folder {folder}")
-        folders[path] = folder
-    return folders
 
 
 if __name__ == "__main__":

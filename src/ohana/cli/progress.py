@@ -78,7 +78,8 @@ def _lines(unit: str, level: int = logging.INFO) -> Progress:
 
 def _rate(done: float, seconds: float, unit: str) -> str:
     """Say how fast it goes."""
-    return f"{done / max(seconds, 1e-9) / 1e6:.3g} million {unit}/s"
+    speed = done / max(seconds, 1e-9)
+    return f"{speed:.2g} {unit}/s" if speed < 1e4 else f"{speed / 1e6:.3g} million {unit}/s"
 
 
 @contextmanager

@@ -6,14 +6,13 @@ import fcntl
 import json
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ohana.errors import OhanaError
-from ohana.files import make_folder
+from ohana.files import make_folder, process_name
 
 #: Where exposures are made before they are moved into their store.
 UNFINISHED = "unfinished"
@@ -30,7 +29,7 @@ def note_settings(output_dir: Path, contents: dict[str, Any]) -> None:
         As in `compare_settings`, or the note cannot be written.
     """
     note = output_dir / SETTINGS
-    own = note.with_name(f".{_me()}-settings.json")
+    own = note.with_name(f".{process_name()}-settings.json")
     try:
         own.write_text(json.dumps(contents, indent=1, allow_nan=False))
         # Of several processes that begin together one makes this link, the others see it.
@@ -100,7 +99,7 @@ def claim(output_dir: Path, name: str) -> Iterator[Path | None]:
 
 def own_part(output_dir: Path, name: str) -> Path:
     """Return the name of a folder that no other process writes to."""
-    return make_folder(output_dir / UNFINISHED) / f"{name}.part-{_me()}"
+    return make_folder(output_dir / UNFINISHED) / f"{name}.part-{process_name()}"
 
 
 def publish(part: Path, target: Path) -> None:
@@ -110,7 +109,3 @@ def publish(part: Path, target: Path) -> None:
     except OSError:
         if not target.exists():
             raise
-
-
-def _me() -> str:
-    return f"{socket.gethostname()}-{os.getpid()}"
