@@ -1,0 +1,153 @@
+"""Pictures of what the exposures of one detector have in common."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from ohana.catalogues.rates import poisson_interval
+from ohana.catalogues.repeats import Repeats
+from ohana.catalogues.tally import CLASSES, EDGES, Tally, megapixels
+from ohana.labels import Label
+from ohana.report.canvas import new_figure, say_nothing
+from ohana.report.style import FAINT, STYLES
+
+#: Of maps: size of the mark of a pixel that was seen in all exposures [point^2].
+LARGEST = 60.0
+HITS = (Label.COSMIC_RAY, Label.SNOWBALL)
+
+
+def trend_figure(tally: Tally) -> Figure:
+    """Draw the rate of each class against time, or the order of exposures without one."""
+    figure = new_figure(11, 7)
+    days = [exposure.start for exposure in tally.exposures]
+    known = all(days)
+    time: Any = [datetime.fromisoformat(day) for day in days] if known else range(1, len(days) + 1)
+    panels = figure.subplots(len(CLASSES), 1, sharex=True)
+    for axes, label in zip(panels, CLASSES, strict=True):
+        _draw_trend(axes, tally, label, time)
+    if known:
+        locator = AutoDateLocator()
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("begin of the exposure (UTC)" if known else "exposure, in order of names")
+    return figure
+
+
+def _draw_trend(axes: Axes, tally: Tally, label: Label, time: Any) -> None:
+    """Draw the rate of a class in each exposure with its interval, and the mean of all."""
+    style = STYLES[label.key]
+    counts = np.array([count[label].events for count in tally.counts])
+    if label == Label.TELEGRAPH_NOISE:
+        unit, per = np.array([megapixels(each) for each in tally.exposures]), "Mpix"
+    else:
+        unit, per = np.array([each.area_time for each in tally.exposures]), "cm$^2$ s"
+    rate, mean = counts / unit, counts.sum() / unit.sum()
+    low, high = (limit / unit for limit in poisson_interval(counts))
+    axes.axhline(mean, color=FAINT, linewidth=1, zorder=1)
+    axes.errorbar(
+        time, rate, [rate - low, high - rate], fmt=style.marker, color=style.light,
+        markersize=4 if len(rate) < 200 else 2, elinewidth=0.8,
+    )  # fmt: skip
+    axes.set_ylabel(f"{style.name}\n[1 / ({per})]" if " " in per else f"{style.name}\n[1 / {per}]")
+    axes.set_ylim(0, max(1.05 * float(high.max()), 1e-12))
+    axes.set_title(f"{counts.sum()} events, mean {mean:.4g}", loc="right", fontsize=9)
+
+
+def spectrum_figure(tally: Tally) -> Figure:
+    """Draw the spectra of steps and charges, and the distribution of telegraph noise."""
+    figure = new_figure(13, 4.2)
+    peak, charge, telegraph = figure.subplots(1, 3)
+    area_time, mpix = tally.seen["max_intensity"]
+    for label in HITS:
+        _draw_spectrum(peak, tally.spectra["max_intensity"][label], label, area_time)
+        _draw_spectrum(charge, tally.spectra["charge"][label], label, tally.seen["charge"][0])
+    noise = Label.TELEGRAPH_NOISE
+    _draw_spectrum(telegraph, tally.spectra["max_intensity"][noise], noise, mpix)
+    peak.set(xlabel="step of the brightest pixel [DN]", ylabel="1 / (cm$^2$ s DN)")
+    charge.set(xlabel="charge of the event [e$^-$]", ylabel="1 / (cm$^2$ s e$^-$)")
+    telegraph.set(xlabel="distance of levels [DN]", ylabel="pixels / (Mpix DN)")
+    for axes in (peak, charge, telegraph):
+        if axes.has_data():
+            axes.set(xscale="log", yscale="log", ymargin=0.15)
+            _label_log(axes)
+            axes.legend(frameon=False)
+        else:
+            why = "gain not known" if axes is charge and not tally.seen["charge"][0] else "none"
+            say_nothing(axes, why)
+    return figure
+
+
+def _draw_spectrum(axes: Axes, counts: np.ndarray, label: Label, unit: float) -> None:
+    """Draw events per unit and width of the bin, with their intervals."""
+    filled = counts > 0
+    if not filled.any() or not unit:
+        return
+    style, scale = STYLES[label.key], 1 / (unit * np.diff(EDGES)[filled])
+    middle = np.sqrt(EDGES[1:] * EDGES[:-1])[filled]
+    value = counts[filled] * scale
+    low, high = (limit * scale for limit in poisson_interval(counts[filled]))
+    axes.errorbar(
+        middle, value, [value - low, high - value],
+        [middle - EDGES[:-1][filled], EDGES[1:][filled] - middle],
+        fmt=style.marker, markersize=4, color=style.light, elinewidth=0.9,
+        label=f"{style.name} ({counts.sum()})",
+    )  # fmt: skip
+
+
+def _label_log(axes: Axes) -> None:
+    """Label a logarithmic axis at each decade, a short one between them too."""
+    low, high = axes.get_xlim()
+    short = high < 30 * low
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if short else (1,)))
+    if short:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def telegraph_figure(tally: Tally, repeats: Repeats) -> Figure:
+    """Draw where the repeated pixels are, and how often pixels are seen against chance."""
+    figure = new_figure(11, 5)
+    where, often = figure.subplots(1, 2)
+    _draw_map(where, tally, repeats)
+    number = np.arange(1, repeats.searched + 1)
+    style = STYLES[Label.TELEGRAPH_NOISE.key]
+    often.bar(number, repeats.seen[1:], color=style.light, label="seen")
+    often.plot(number, repeats.expected[1:], "_", color=FAINT, label="by chance", markersize=12)
+    often.axvline(repeats.least - 0.5, color=FAINT, linestyle=":", label="listed from here on")
+    often.set(
+        xlabel=f"exposures of {repeats.searched} with telegraph noise", ylabel="pixels",
+        yscale="log", xlim=(0.4, repeats.searched + 0.6),
+    )  # fmt: skip
+    most = max(repeats.seen[1:].max(initial=1), repeats.expected[1:].max(initial=1))
+    often.set_ylim(0.02, 2 * most)
+    often.xaxis.set_major_locator(MaxNLocator(integer=True))
+    often.legend(frameon=False)
+    return figure
+
+
+def _draw_map(axes: Axes, tally: Tally, repeats: Repeats) -> None:
+    """Mark the listed pixels, the larger the more often they were seen; the others faintly."""
+    height, width = tally.detector.shape
+    every = np.array([flicker[:2] for flicker in tally.flickering]).reshape(-1, 2)
+    axes.scatter(every[:, 1], every[:, 0], s=2, color=FAINT, alpha=0.5, linewidths=0)
+    listed = repeats.pixels
+    size = [LARGEST * pixel["seen"] / pixel["searched"] for pixel in listed]
+    style = STYLES[Label.TELEGRAPH_NOISE.key]
+    axes.scatter(
+        [pixel["col"] for pixel in listed], [pixel["row"] for pixel in listed], s=size,
+        marker=style.marker, facecolors="none", edgecolors=style.light, linewidths=1,
+    )  # fmt: skip
+    axes.set(
+        xlim=(-0.5, width - 0.5), ylim=(-0.5, height - 0.5), aspect="equal",
+        xlabel="column [pixel]", ylabel="row [pixel]",
+    )  # fmt: skip
+    axes.set_title(f"{len(listed)} pixels seen {repeats.least} times or more", fontsize=9)

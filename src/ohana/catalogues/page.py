@@ -1,0 +1,134 @@
+"""The summary as one HTML page that needs nothing else, and its pictures as files."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+import ohana
+from ohana.catalogues.figures import spectrum_figure, telegraph_figure, trend_figure
+from ohana.catalogues.rates import rate_rows
+from ohana.catalogues.repeats import Repeats
+from ohana.catalogues.summary_text import (
+    PIXELS_HEAD,
+    RATES_HEAD,
+    pixel_cells,
+    rate_cells,
+    time_span,
+)
+from ohana.catalogues.tally import Tally
+from ohana.files import replacing
+from ohana.report.canvas import save_figure
+
+if TYPE_CHECKING:
+    from ohana.catalogues.summarise import Survey
+
+#: Rows of a table in the page; files have all.
+MOST_ROWS = 200
+
+
+def write_page(survey: Survey, folder: Path) -> list[Path]:
+    """Write the pictures of each detector, and the page that shows them with the tables.
+
+    Returns
+    -------
+    list of Path
+        What was written, the page last.
+    """
+    written: list[Path] = []
+    sections = []
+    for tally, repeats in zip(survey.tallies, survey.repeats, strict=True):
+        pictures: dict[str, Figure] = {
+            "trends": trend_figure(tally),
+            "spectra": spectrum_figure(tally),
+        }
+        if repeats is not None:
+            pictures["telegraph"] = telegraph_figure(tally, repeats)
+        paths = {name: folder / f"{tally.detector.stem}_{name}.png" for name in pictures}
+        for name, figure in pictures.items():
+            save_figure(figure, paths[name])
+        sections.append(_section(tally, repeats, paths))
+        written += paths.values()
+    page = (files("ohana.catalogues") / "page.html").read_text("utf-8")
+    number = len(survey.exposures)
+    parts = {
+        "title": html.escape(f"{number} exposure{'s' * (number != 1)} in {survey.root}"),
+        "version": html.escape(ohana.__version__),
+        "notices": _list(survey.notices),
+        "sections": "\n".join(sections),
+        "skipped": _skipped(survey),
+    }
+    for name, part in parts.items():
+        page = page.replace(f"<!-- {name} -->", part)
+    path = folder / "summary.html"
+    with replacing(path) as temporary:
+        temporary.write_text(page, "utf-8")
+    return [*written, path]
+
+
+def _section(tally: Tally, repeats: Repeats | None, pictures: dict[str, Path]) -> str:
+    """Return all about one detector."""
+    parts = [
+        f"<h2>{html.escape(tally.detector.label)}</h2>",
+        f"<p>{html.escape(time_span(tally))}</p>",
+        "<h3>Rates</h3>",
+        _table(RATES_HEAD, [rate_cells(row) for row in rate_rows(tally)]),
+        "<h3>Over time</h3>",
+        _picture(pictures["trends"], "Rate of each class in each exposure"),
+        "<h3>Amplitudes</h3>",
+        _picture(pictures["spectra"], "Differential spectra by class"),
+        "<h3>Telegraph noise that comes again</h3>",
+    ]
+    if repeats is None:
+        parts.append("<p>Needs two exposures in which it was looked for.</p>")
+        return "\n".join(parts)
+    told = (
+        f"{len(repeats.pixels)} pixels show it in {repeats.least} or more of {repeats.searched} "
+        f"exposures; {repeats.by_chance:.2g} would by chance."
+    )
+    parts += [
+        f"<p>{told}</p>",
+        _picture(pictures["telegraph"], "Map of the pixels, and how often they are seen"),
+        _table(PIXELS_HEAD, [pixel_cells(pixel) for pixel in repeats.pixels[:MOST_ROWS]]),
+    ]
+    if len(repeats.pixels) > MOST_ROWS:
+        left = len(repeats.pixels) - MOST_ROWS
+        file = html.escape(f"{tally.detector.stem}_telegraph_pixels.ecsv")
+        parts.append(f"<p>{left} more are in {file}.</p>")
+    return "\n".join(parts)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "\n".join(line(row, "td") for row in rows)
+    return (
+        f'<div class="wide"><table><thead>{line(head, "th")}</thead>\n'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _picture(path: Path, what: str) -> str:
+    """Return a picture with its bytes in the page."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img alt="{html.escape(what)}" src="data:image/png;base64,{data}">'
+
+
+def _list(items: Sequence[str]) -> str:
+    if not items:
+        return ""
+    return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in items) + "</ul>"
+
+
+def _skipped(survey: Survey) -> str:
+    if not survey.skipped:
+        return ""
+    rows = [(str(each.folder), each.reason) for each in survey.skipped]
+    return "<h2>Left out</h2>" + _table(("folder", "reason"), rows)
