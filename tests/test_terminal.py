@@ -39,7 +39,7 @@ SUMMARY = Summary(
         ClassSummary(Label.TELEGRAPH_NOISE, 0, 0, 0.0, np.nan, np.nan),
         ClassSummary(Label.SNOWBALL, 1, 400, 81.4, 5e4, 0.5),
     ),
-    notices=("no reference pixels",),
+    notices=("no reference pixels", "what is longer than a line " * 5),
     files=(Path("out/" + "long/" * 30 + "dark_temporal.npz"), Path("out/run.json")),
     stages={"reading": 0.5, "steps": 2.0},
 )
@@ -67,7 +67,7 @@ def on_terminal(what, width=100):
     console = Console(
         file=io.StringIO(), width=width, force_terminal=True, color_system="truecolor"
     )
-    console.print(what, soft_wrap=True)
+    console.print(what, crop=False)
     return re.sub(r"\x1b\[[0-9;]*m", "", console.file.getvalue())
 
 
@@ -91,7 +91,7 @@ def test_outcome_on_a_terminal(width):
     # What a user copies is not cut in two.
     assert all(f"  {path}\n" in shown for path in SUMMARY.files)
     assert "note: no reference pixels" in shown
-    assert max(len(line) for line in shown.splitlines() if "out/" not in line) <= 80
+    assert max(len(line) for line in shown.splitlines() if "out/" not in line) <= width
 
 
 def test_nothing_found_on_a_terminal():
@@ -125,7 +125,7 @@ def test_bars_tell_rate_and_share(bars, caplog):
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", bars.getvalue()).splitlines()
     last = {line.split()[0]: line for line in text if line.strip()}
     assert "50%" in last["steps"]
-    assert re.search(r"million pixel-reads/s", last["steps"])
+    assert "pixel-reads/s" in last["steps"]
     assert "100%" in last["reading"]
     assert "pixel-reads" not in last["reading"]
     assert [record.levelname for record in caplog.records] == ["DEBUG", "DEBUG"]
@@ -176,7 +176,7 @@ def test_a_run_on_a_terminal(exposure, tmp_path):
     os.close(leader)
     assert process.wait() == 0
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
-    assert "million pixel-reads/s" in text
+    assert "pixel-reads/s" in text
     assert re.search(r"cosmic ray +1 +976\.6", text)
     assert f"  {tmp_path / 'out' / 'run.json'}" in text
 

@@ -96,6 +96,7 @@ def predict(
     tell("reading", 0, 1)
     ramps = open_exposure(path, config)
     tell("reading", 1, 1)
+    log.debug(f"settings that are not the defaults: {config.model_dump(exclude_defaults=True)}")
     tell.begin("compiling")
     compile_kernels(log)
     remove_run(make_folder(output_dir))
@@ -223,6 +224,7 @@ def find_events(
         Looks for events besides the rules.
     """
     steps, telegraph, maps = walk(source, config, cube, progress)
+    log.debug(f"{len(steps.row)} steps of pixels, {len(telegraph)} pixels like telegraph noise")
     if len(source.ramp.planes) < NETWORK_READS:
         network = None
     # Of what the rules are too unsure, the network may be sure.

@@ -18,14 +18,14 @@ def show_summary(summary: Summary) -> None:
         return
     from rich.console import Console
 
-    # Long paths stay whole, to be copied.
-    Console(highlight=False).print(outcome(summary), soft_wrap=True)
+    Console(highlight=False).print(outcome(summary), crop=False)
 
 
 def outcome(summary: Summary) -> Group:
     """Lay the outcome of a run out for a terminal."""
     from rich import box
     from rich.console import Group
+    from rich.padding import Padding
     from rich.style import Style
     from rich.table import Table
     from rich.text import Text
@@ -46,8 +46,12 @@ def outcome(summary: Summary) -> Group:
     return Group(
         Text(title, "bold"),
         *(Text(line, "dim") for line in facts),
-        *(Text.assemble(("  note: ", "yellow"), notice) for notice in summary.notices),
+        *(
+            Padding(Text.assemble(("note: ", "yellow"), notice), (0, 0, 0, 2))
+            for notice in summary.notices
+        ),
         table,
-        *(Text.assemble("  ", (str(path), "cyan")) for path in summary.files),
+        # Long paths stay whole, to be copied.
+        *(Text(f"  {path}", "cyan", no_wrap=True, overflow="ignore") for path in summary.files),
         Text(f"{summary.seconds:.1f} s", "bold"),
     )

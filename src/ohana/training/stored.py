@@ -106,4 +106,5 @@ def _recorded(facts: dict[str, Any]) -> Facts:
     none = facts["saturation"] is None  # JSON knows no infinity
     saturation = np.inf if none else facts["saturation"]
     sides = tuple(facts["border_sides"])
-    return Facts(**facts | {"saturation": saturation, "border_sides": sides})
+    known = {name: value for name, value in facts.items() if name != "origin"}
+    return Facts(**known | {"saturation": saturation, "border_sides": sides})
