@@ -86,6 +86,17 @@ def test_nothing_is_fitted_from_saturation_on():
     assert np.isnan(fitted_ramp(with_stop(prediction, np.ones((3, 3), int)), event, 1, 1)).all()
 
 
+def test_a_hit_within_averaged_frames_is_in_two_differences():
+    time = np.arange(10)
+    ramp = 1.0 * time + 500.0 * (time >= 4) + 1500.0 * (time >= 5)
+    event = event_at(Label.COSMIC_RAY, 1, 1, 4, 2000.0)
+    ramp += np.random.default_rng(6).normal(0, 2, 10)
+    prediction = one_pixel(ramp, event)
+    prediction = Prediction(**{**vars(prediction), "run": {"facts": {"nframes": 4}}})
+    fit = fitted_ramp(prediction, event, 1, 1)
+    assert np.std(prediction.ramp(1, 1) - fit) < 4
+
+
 def test_unequal_times_make_no_steps():
     times = np.cumsum(1.0 + 4.0 * (np.arange(READS) > 20))
     ramp = 10.0 * times + np.random.default_rng(5).normal(0, 0.5, READS)

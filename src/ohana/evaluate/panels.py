@@ -10,16 +10,15 @@ import numpy as np
 from ohana.evaluate.bins import FEW, Bin
 from ohana.evaluate.reliability import ConfidenceBin
 from ohana.evaluate.scores import ClassScore
-from ohana.labels import Label
+from ohana.labels import Label, label_of
+from ohana.report.style import STYLES as LOOKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Okabe & Ito: told apart by colour-blind readers too, and by their markers.
+#: Colour and marker of each class.
 STYLES: dict[Label, dict[str, Any]] = {
-    Label.COSMIC_RAY: {"color": "#D55E00", "marker": "o"},
-    Label.TELEGRAPH_NOISE: {"color": "#0072B2", "marker": "s"},
-    Label.SNOWBALL: {"color": "#009E73", "marker": "^"},
+    label_of(key): {"color": look.light, "marker": look.marker} for key, look in LOOKS.items()
 }
 GREY = "0.45"
 #: First reads further off are counted together.

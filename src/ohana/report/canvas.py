@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection
 from matplotlib.colors import FuncNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 
 from ohana.catalog import Detection, member_pixels
 from ohana.files import make_folder, replacing
@@ -64,6 +66,8 @@ def show_image(
     masked = np.ma.masked_invalid(image)
     shown = axes.imshow(masked, cmap=grey, norm=norm, origin="lower", extent=extent(image, corner))
     axes.set(xlabel="column [pixel]", ylabel="row [pixel]")
+    for axis in (axes.xaxis, axes.yaxis):
+        whole_ticks(axis)
     return shown
 
 
@@ -110,6 +114,11 @@ def outline(axes: Axes, event: Detection, **style: Any) -> None:
     kept = axes.axis()
     axes.add_collection(LineCollection(np.concatenate(lines), **style), autolim=False)  # type: ignore[arg-type]
     axes.axis(kept)
+
+
+def whole_ticks(axis: Axis, most: int | Literal["auto"] = "auto") -> None:
+    """Label an axis with round whole numbers: there is no half pixel, read or event."""
+    axis.set_major_locator(MaxNLocator(most, integer=True, steps=[1, 2, 5, 10]))
 
 
 def say_nothing(axes: Axes, text: str = "nothing found") -> None:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from ohana.catalog import Detection, member_pixels
 from ohana.labels import Label
@@ -19,6 +18,7 @@ from ohana.report.canvas import (
     say_nothing,
     show_image,
     show_mask,
+    whole_ticks,
 )
 from ohana.report.fits import Growth, Profile, fitted_ramp, growth, radial_profile, radii
 from ohana.report.prediction import Prediction
@@ -187,8 +187,8 @@ def _draw_views(figure: Any, prediction: Prediction, event: Detection, views: Vi
         if axes in panels[1:3]:
             add_colour_bar(shown, bent, "[DN]", shrink=0.92, aspect=25, pad=0.02)
         axes.set_title(title, fontsize=10)
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        whole_ticks(axes.xaxis, 4)
+        whole_ticks(axes.yaxis, 5)
     show_mask(panels[3], prediction.mask[views.window], views.corner, alpha=0.75)
     for axes in panels[2:]:
         outline(axes, event, color=STYLES[event["type"]].dark, linewidth=1.2)
@@ -198,20 +198,34 @@ def _draw_views(figure: Any, prediction: Prediction, event: Detection, views: Vi
         axes.label_outer()
 
 
+def shown_ramp(
+    prediction: Prediction, event: Detection, y: int, x: int
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return ramp and fit of a pixel, less a slope that would hide what is to be seen, and that.
+
+    Such a ramp ends where it saturates; one that the event itself saturates stays as it is.
+    """
+    ramp, fit = prediction.ramp(y, x, event["integration"]), fitted_ramp(prediction, event, y, x)
+    stop, slope = prediction.stop(y, x, event["integration"]), slope_of(fit)
+    line = slope * np.arange(len(ramp))
+    known = (fit - line)[np.isfinite(fit)]
+    if not slope or (event["first_frame"] or 0) >= stop:
+        return ramp, fit, 0.0
+    if abs(slope) * stop <= STEEP * np.ptp(known):
+        return ramp, fit, 0.0
+    ramp = np.where(np.arange(len(ramp)) < stop, ramp - line, np.nan)
+    return ramp, fit - line, slope
+
+
 def draw_ramp(axes: Axes, prediction: Prediction, event: Detection, y: int, x: int) -> None:
     """Draw the ramp of a pixel with the fit, less the slope where that would hide the rest."""
-    ramp = prediction.ramp(y, x, event["integration"])
-    fit = fitted_ramp(prediction, event, y, x)
+    ramp, fit, slope = shown_ramp(prediction, event, y, x)
     reads, stop = np.arange(len(ramp)), prediction.stop(y, x, event["integration"])
-    slope, label = slope_of(fit), "signal [DN]"
-    seen = np.nanmax(fit - slope * reads) - np.nanmin(fit - slope * reads) if slope else np.inf
-    if abs(slope) * len(ramp) > STEEP * seen:
-        ramp, fit = ramp - slope * reads, fit - slope * reads
-        label = f"signal less {slope:.4g} DN per read [DN]"
+    label = f"signal less {slope:.4g} DN per read [DN]" if slope else "signal [DN]"
     colour, small = STYLES[event["type"]].light, 5 if len(ramp) < 120 else 3
     good = reads < stop
     axes.plot(reads[good], ramp[good], "o", color=INK, markersize=small - 1, label="reads")
-    if not good.all():
+    if not good.all() and not slope:
         axes.plot(
             reads[~good], ramp[~good], "o", color=FAINT, markersize=small - 1,
             markerfacecolor="none", label="saturated",
@@ -219,9 +233,13 @@ def draw_ramp(axes: Axes, prediction: Prediction, event: Detection, y: int, x: i
     axes.plot(reads, fit, color=MODEL, linewidth=1.5, label="fit")
     if event["first_frame"] is not None:
         axes.axvline(event["first_frame"] - 0.5, color=colour, linewidth=1.2, linestyle="--")
-    axes.set(xlabel="read", ylabel=label, xlim=(-1, len(ramp)))
-    axes.set_title(f"pixel at row {y}, column {x} (+)", fontsize=10)
-    axes.legend(fontsize=9, frameon=False, ncol=3, loc="best")
+    axes.set(xlabel="read", ylabel=label, xlim=(-0.02 * len(ramp) - 0.5, 1.02 * len(ramp) - 0.5))
+    whole_ticks(axes.xaxis)
+    axes.set_title(f"pixel at row {y}, column {x} (+)", fontsize=10, loc="left")
+    axes.legend(
+        fontsize=8.5, frameon=False, ncol=3, loc="lower right", bbox_to_anchor=(1.02, 0.97),
+        columnspacing=1.0, handletextpad=0.4, handlelength=1.4,
+    )  # fmt: skip
     axes.grid(alpha=0.25)
 
 

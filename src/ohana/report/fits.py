@@ -10,7 +10,7 @@ from scipy import linalg
 
 from ohana.catalog import Detection
 from ohana.config import DetectorConfig
-from ohana.differences import Differences, differences
+from ohana.differences import Differences, can_share, differences
 from ohana.jumps import Ramps, scan
 from ohana.labels import Label
 from ohana.linking import MOST_READS
@@ -131,6 +131,8 @@ def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.
         near = np.abs(steps.read - frame) <= MOST_READS
         if not (near & (steps.amplitude > 0)).any():
             reads.add(frame)
+    # A read that averages frames holds a part of the charge that arrives between them.
+    reads |= {read + 1 for read in reads if can_share(model)[read] and read + 1 < pixel.stop}
     bent = bool(is_curved(ramps, scanned, model)[0])
     return _curve(rest, model, sorted(reads), bent) + levels
 
@@ -250,6 +252,9 @@ def _since(
     data = prediction.cube(slice(reads.start, reads.stop), *window, integration) - zero
     time = prediction.times[reads.start : reads.stop] - prediction.times[before]
     rate = np.nan_to_num(prediction.image(integration)[window])
+    # A core has too few reads left to tell its rate: it had that of what is around.
+    full = prediction.features[integration]["stop"][window] < prediction.shape[0]
+    rate = np.where(full, np.median(rate), rate)
     return data - rate * time[:, None, None]
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ohana.catalog import Detection
-from ohana.report.canvas import new_figure, outline, say_nothing, show_image
-from ohana.report.event_panel import slope_of, telling_pixel, views_of
-from ohana.report.fits import fitted_ramp
+from ohana.report.canvas import new_figure, outline, say_nothing, show_image, whole_ticks
+from ohana.report.event_panel import shown_ramp, telling_pixel, views_of
 from ohana.report.prediction import Prediction
 from ohana.report.style import FAINT, INK, MODEL, STYLES
 
@@ -20,7 +20,9 @@ COLUMNS, WIDTH, HEIGHT = 5, 2.5, 3.0
 #: Half the side of the cut-out of an event that needs no more [pixel].
 RADIUS = 8
 #: What the small pictures show, at the foot of the page.
-EXPLAINED = "above: what changed, with the outline of the event; below: ramp less slope [DN], fit"
+EXPLAINED = (
+    "above: what changed, and the event's outline; below: ramp [DN] and fit, less a steep slope"
+)
 #: How events can be picked -> what they are sorted by, the first ones are shown.
 PICKS: dict[str, Callable[[Detection], float]] = {
     "strongest": lambda event: -(event["significance"] or 0.0),
@@ -63,12 +65,12 @@ def gallery_figure(
     columns = min(max(len(events), 2), COLUMNS)
     figure = new_figure(WIDTH * columns, HEIGHT * rows + 0.5)
     figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=12)
-    figure.supxlabel(EXPLAINED, x=0.01, ha="left", fontsize=8, color=FAINT)
     if not events:
         axes = figure.add_subplot()
         axes.set_axis_off()
         say_nothing(axes)
         return figure
+    figure.supxlabel(EXPLAINED, x=0.01, ha="left", fontsize=8, color=FAINT)
     parts = np.atleast_2d(figure.subfigures(rows, columns, squeeze=False)).ravel()
     for part, (number, event) in zip(parts, events, strict=False):
         _draw_small(part, prediction, number, event)
@@ -76,7 +78,7 @@ def gallery_figure(
 
 
 def _draw_small(part: Any, prediction: Prediction, number: int, event: Detection) -> None:
-    """Draw what changed, above the ramp less its slope."""
+    """Draw what changed, above the ramp."""
     style = STYLES[event["type"]]
     image, ramp = part.subplots(2, 1, height_ratios=(1.75, 1))
     box = event["bbox"]
@@ -89,14 +91,12 @@ def _draw_small(part: Any, prediction: Prediction, number: int, event: Detection
     row, col = event["position"]
     image.set_title(f"{number}: {style.name}\n({row}, {col}) {read}", fontsize=8, color=style.light)
     y, x = telling_pixel(event)
-    data = prediction.ramp(y, x, event["integration"])
-    fit = fitted_ramp(prediction, event, y, x)
-    line = slope_of(fit) * np.arange(len(data))
-    small_dot = 2.0 if len(data) < 120 else 1.0
-    ramp.plot(data - line, ".", color=INK, markersize=small_dot)
-    ramp.plot(fit - line, color=MODEL, linewidth=0.9)
+    data, fit, _ = shown_ramp(prediction, event, y, x)
+    ramp.plot(data, ".", color=INK, markersize=2.0 if len(data) < 120 else 1.0)
+    ramp.plot(fit, color=MODEL, linewidth=0.9)
+    whole_ticks(ramp.xaxis, 4)
+    ramp.yaxis.set_major_locator(MaxNLocator(4))
     ramp.tick_params(labelsize=6.5, length=2)
-    ramp.locator_params(nbins=4)
     strength = "-" if event["significance"] is None else f"{event['significance']:.1f}"
     ramp.set_xlabel(
         f"read   ({strength} sigma, confidence {event['confidence']:.2f})", fontsize=7.5

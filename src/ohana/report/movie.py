@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,8 +19,13 @@ from ohana.report.fits import fitted_ramp
 from ohana.report.prediction import Prediction
 from ohana.report.style import FAINT, INK, MODEL, STYLES, stretch
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 #: Endings of files that Pillow writes, and the one that ffmpeg does.
 PILLOW, FFMPEG = (".gif", ".webp"), ".mp4"
+#: Greys among the 256 colours of a GIF, and how much the channels of no grey differ.
+GREYS, COLOURED = 160, 12
 #: Reads before and behind the first read of an event that a movie shows, if not told otherwise.
 AROUND = 30
 
@@ -148,13 +153,29 @@ def _write_animation(path: Path, pictures: Iterator[np.ndarray], fps: float) -> 
     frames = [Image.fromarray(picture) for picture in pictures]
     options: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "loop": 0}
     if path.suffix.lower() == ".gif":
-        # One palette, from a late frame that has all colours: nothing flickers.
-        palette = frames[-1].quantize(128)
+        # One palette, so that nothing flickers.
+        palette = palette_of(frames[-1])
         frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
         options |= {"append_images": frames[1:], "disposal": 1}
     else:
         options |= {"quality": 85, "method": 4}
     frames[0].save(path, duration=round(1000 / fps), **options)
+
+
+def palette_of(picture: Image.Image) -> Image.Image:
+    """Return a palette of greys and of the colours in a picture, however few pixels have them."""
+    from PIL import Image
+
+    pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    coloured = pixels[np.ptp(pixels.astype(int), axis=1) > COLOURED]
+    found = np.zeros((0, 3), np.uint8)
+    if len(coloured):
+        some = Image.fromarray(coloured[None]).quantize(256 - GREYS, Image.Quantize.MAXCOVERAGE)
+        found = np.array(some.getpalette(), np.uint8).reshape(-1, 3)[: 256 - GREYS]
+    greys = np.linspace(0, 255, GREYS).round().astype(np.uint8)[:, None].repeat(3, axis=1)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.concatenate([greys, found]).tobytes())
+    return palette
 
 
 def find_ffmpeg(path: Path) -> str:

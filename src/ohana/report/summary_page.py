@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ohana.catalog import Detection
 from ohana.labels import Label
-from ohana.report.canvas import counts_of, extent, new_figure, say_nothing
+from ohana.report.canvas import counts_of, extent, new_figure, say_nothing, whole_ticks
 from ohana.report.prediction import Prediction
 from ohana.report.style import STYLES
 
@@ -57,14 +58,15 @@ def _draw_counts(axes: Axes, prediction: Prediction, events: Sequence[Detection]
     for place, (key, style) in enumerate(STYLES.items()):
         some = [event for event in events if event["type"] == key]
         axes.bar(place, len(some), color=style.light, width=0.7)
-        text = f"{len(some)}\n{len(some) / megapixels:.3g} per Mpix"
+        density = len(some) / megapixels
+        text = f"{len(some)}\n{density:{'.0f' if density >= 100 else '.3g'}} per Mpix"
         axes.annotate(
             text, (place, len(some)), (0, 3), textcoords="offset points", ha="center", fontsize=8
         )
     axes.set_xticks(range(len(STYLES)), [s.name.replace(" ", "\n") for s in STYLES.values()])
     axes.set_ylabel("events")
     axes.set_xlim(-0.65, len(STYLES) - 0.35)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_ticks(axes.yaxis)
     axes.set_ylim(0, 1.25 * max(axes.dataLim.y1, 1))
     axes.set_title("counts", fontsize=11)
 
@@ -81,10 +83,12 @@ def draw_histogram(axes: Axes, events: Sequence[Detection], field: str, label: s
         axes.set(xticks=[], yticks=[])
         return
     low, high = everything.min(), everything.max()
-    edges = np.geomspace(low / 1.1, high * 1.1, BINS + 1)
+    # Never less than a decade: few events make no wide bars.
+    low, high = min(low, high / 5) / 1.2, max(high, low * 2) * 1.2
+    edges = np.geomspace(low, high, BINS + 1)
     if field == "spatial_extent":
         # Whole numbers: no bin may fall between them.
-        edges = np.unique(np.round(np.geomspace(1, high + 1, BINS + 1))) - 0.5
+        edges = np.unique(np.round(np.geomspace(1, max(high, 9) + 1, BINS + 1))) - 0.5
     for key, some in values.items():
         if len(some):
             style = STYLES[key]
@@ -95,8 +99,19 @@ def draw_histogram(axes: Axes, events: Sequence[Detection], field: str, label: s
             axes.stairs(np.histogram(some, edges)[0], edges, color=style.light, linewidth=1.5)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_ylim(bottom=0.7)
+    axes.set_ylim(0.7, max(1.5 * axes.dataLim.y1, 10))
+    for axis in (axes.xaxis, axes.yaxis):
+        round_ticks(axis)
     axes.grid(alpha=0.25)
+
+
+def round_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis with plain numbers, few enough to be read."""
+    low, high = sorted(axis.get_view_interval())
+    subs = (1.0, 2.0, 5.0) if high < 300 * low else (1.0,)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=7))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _draw_reads(axes: Axes, prediction: Prediction, events: Sequence[Detection]) -> None:
@@ -104,12 +119,13 @@ def _draw_reads(axes: Axes, prediction: Prediction, events: Sequence[Detection])
     reads = prediction.shape[0]
     axes.set(xlabel="first read", ylabel="events per read", xlim=(0, reads))
     axes.set_title("events per read", fontsize=11)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_ticks(axes.yaxis)
     width = max(1, reads // 120)
-    edges = np.arange(0.5, reads + width, width)
+    edges = np.append(np.arange(0.5, reads - 0.5, width), reads - 0.5)
     bottom = np.zeros(len(edges) - 1)
+    whole_ticks(axes.xaxis)
     for key, style in STYLES.items():
-        counts = np.histogram(_values(events, "first_frame", key), edges)[0] / width
+        counts = np.histogram(_values(events, "first_frame", key), edges)[0] / np.diff(edges)
         if counts.any():
             axes.stairs(
                 bottom + counts, edges, baseline=bottom, fill=True, color=style.light,
@@ -120,7 +136,9 @@ def _draw_reads(axes: Axes, prediction: Prediction, events: Sequence[Detection])
         say_nothing(axes)
         return
     if len(events) > 1:
-        axes.axhline(bottom.sum() * width / (reads - 1), color="black", linewidth=0.8, ls=":")
+        axes.axhline(
+            float(bottom @ np.diff(edges)) / (reads - 1), color="black", linewidth=0.8, ls=":"
+        )
     axes.set_ylim(0, 1.15 * bottom.max())
     axes.legend(loc="upper right", fontsize=9, frameon=False, ncol=3)
 
@@ -159,15 +177,14 @@ def _draw_levels(axes: Axes, events: Sequence[Detection]) -> None:
         axes.set(xticks=[], yticks=[])
         return
     colour = STYLES[key].light
-    axes.hlines(amplitude, low, high, color=colour, alpha=0.3, linewidth=1)
-    style: dict[str, Any] = {"linestyle": "none", "color": colour, "markersize": 5}
+    few = len(low) < 200
+    axes.hlines(amplitude, low, high, color=colour, alpha=0.3 if few else 0.1, linewidth=0.8)
+    style: dict[str, Any] = {"linestyle": "none", "color": colour, "markersize": 5 if few else 2.5}
     axes.plot(low, amplitude, marker="o", markerfacecolor="white", label="low level", **style)
     axes.plot(high, amplitude, marker="o", label="high level", **style)
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_formatter(NullFormatter())
-    axes.legend(fontsize=9, frameon=False)
+        round_ticks(axis)
+    axes.legend(fontsize=9)
     axes.grid(alpha=0.25)
