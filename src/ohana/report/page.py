@@ -36,7 +36,7 @@ PICTURES_SHARE = (0.25, 0.5)
 #: Bytes for which each event, and for which the scripts come before further maps.
 EVENT_ROOM, SCRIPT_ROOM = 2000, 1_500_000
 #: Scripts of the page, in the order in which they build on each other.
-SCRIPTS = ("data", "frame", "event", "times", "table", "review", "main")
+SCRIPTS = ("data", "frame", "event", "times", "table", "review", "theme", "keys", "main")
 
 
 class Block(NamedTuple):

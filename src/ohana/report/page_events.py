@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -109,33 +111,39 @@ def choose(prediction: Prediction, budget: float) -> Chosen:
     some left out.
     """
     events = prediction.events
-    tried: list[tuple[int, list[Shown]]] = []
+    tried = _tried(prediction)
+    samples = MOST_SAMPLES
+
+    def needed(number: int) -> float:
+        kinds = Counter(events[i]["type"] for i in most_telling(events, number))
+        return sum(costs[kind] * count for kind, count in kinds.items())
+
+    costs = _costs(prediction, tried, samples)
+    while samples > FEWEST_SAMPLES and needed(len(events)) > budget:
+        samples //= 2
+        costs = _costs(prediction, tried, samples)
+    number = bisect_right(range(1, len(events) + 1), budget, key=needed)
+    return Chosen(most_telling(events, number), samples)
+
+
+def _tried(prediction: Prediction) -> dict[str, list[Shown]]:
+    """Gather a few events of each class, from the most to the least significant."""
+    tried = {}
     for label in Label:
-        ranks = _by_significance(events, label)
+        ranks = _by_significance(prediction.events, label)
         if ranks.size:
             some = ranks[np.linspace(0, ranks.size - 1, min(TRIED, ranks.size)).astype(int)]
-            tried.append((ranks.size, list(gather(prediction, np.unique(some), MOST_SAMPLES))))
-    samples, needed = MOST_SAMPLES, np.inf
-    while needed > budget and samples > FEWEST_SAMPLES:
-        needed = _estimate(prediction, tried, samples)
-        samples = samples if needed <= budget else samples // 2
-    number = len(events)
-    if needed > budget:
-        number = int(number * budget / _estimate(prediction, tried, samples))
-    return Chosen(most_telling(events, min(number, len(events))), samples)
+            tried[label.key] = list(gather(prediction, some, MOST_SAMPLES))
+    return tried
 
 
-def _estimate(prediction: Prediction, tried: list[tuple[int, list[Shown]]], samples: int) -> float:
-    """Return about how many bytes all events will take."""
-    total = 0.0
-    for number, some in tried:
-        size = len(
-            pack_events(
-                prediction, (thin(each, prediction.events[each.place], samples) for each in some)
-            )
-        )
-        total += size * number / len(some)
-    return 1.03 * total
+def _costs(prediction: Prediction, tried: dict[str, list[Shown]], samples: int) -> dict[str, float]:
+    """Return the bytes that an event of each class takes with so many samples."""
+    costs = {}
+    for kind, some in tried.items():
+        thinned = (thin(each, prediction.events[each.place], samples) for each in some)
+        costs[kind] = len(pack_events(prediction, thinned)) / len(some)
+    return costs
 
 
 def gather(prediction: Prediction, which: np.ndarray, samples: int) -> Iterator[Shown]:
@@ -195,7 +203,6 @@ def _shown(prediction: Prediction, index: int, corner: tuple[int, int], cube: np
     y, x = event["position"]
     ramp = cube[:, y - corner[0], x - corner[1]].astype(float)
     model = fitted_ramp(prediction, event, y, x)
-    model = np.full(len(ramp), np.nan) if model is None else np.asarray(model, float)
     moment = event["first_frame"] or _largest_change(ramp, model)
     return Shown(index, moment, ramp, model, corner, np.arange(len(ramp)), cube)
 

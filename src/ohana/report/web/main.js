@@ -1,4 +1,4 @@
-// Puts the page together: theme, keys, links, start.
+// Puts the page together.
 
 const $ = (id) => document.getElementById(id);
 const state = {
@@ -28,104 +28,6 @@ function symbol({ id, name }) {
   const mark = element("i", ["", "○", "□", "△"][id], `mark class-${id}`);
   mark.title = name;
   return mark;
-}
-
-// ---- theme --------------------------------------------------------------------------------
-
-function setTheme(theme) {
-  if (theme) document.documentElement.dataset.theme = theme;
-  const look = getComputedStyle(document.documentElement);
-  const colour = (name) => look.getPropertyValue(`--${name}`).trim();
-  for (const plot of [frame.plot, named("ramp")]) {
-    plot.background_fill_color = plot.border_fill_color = colour("panel");
-    plot.outline_line_color = colour("line");
-    for (const axis of [...plot.left, ...plot.below]) {
-      axis.setv({
-        axis_label_text_color: colour("faint"), major_label_text_color: colour("faint"),
-        axis_line_color: colour("line"), major_tick_line_color: colour("line"),
-        minor_tick_line_color: null, axis_label_text_font_style: "normal",
-        axis_label_text_font_size: "12px", major_label_text_font_size: "11px",
-        axis_label_text_font: "system-ui", major_label_text_font: "system-ui",
-      });
-    }
-    for (const grid of plot.center) {
-      if (grid.type.endsWith("Grid")) grid.grid_line_color = colour("grid");
-    }
-  }
-  named("points").glyph.fill_color = colour("ink");
-  named("line").glyph.line_color = colour("ink");
-  named("fit").glyph.line_color = colour("model");
-  named("at-event").line_color = colour("faint");
-  named("at-read").line_color = colour("accent");
-  drawTimes();
-}
-
-function toggleTheme() {
-  const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
-  const theme = dark ? "light" : "dark";
-  setTheme(theme);
-  try {
-    localStorage.setItem("ohana-theme", theme);
-  } catch { /* Then it is forgotten. */ }
-}
-function recallTheme() {
-  try {
-    return localStorage.getItem("ohana-theme");
-  } catch {
-    return null;
-  }
-}
-
-// ---- keys ---------------------------------------------------------------------------------
-
-const KEYS = [
-  { keys: ["j", "ArrowDown"], tell: "j or ↓", what: "next event in the list", run: () => go(1) },
-  { keys: ["k", "ArrowUp"], tell: "k or ↑", what: "previous event", run: () => go(-1) },
-  { keys: [","], tell: ",", what: "one read back", run: () => slide(-1) },
-  { keys: ["."], tell: ".", what: "one read on", run: () => slide(1) },
-  ...Object.entries(VERDICTS).map(([verdict, { key, name }]) => ({
-    keys: [key], tell: key, run: () => judge(verdict),
-    what: verdict === "right" ? "the event is right"
-      : verdict === "wrong" ? "wrong: nothing real" : `it is really: ${name}`,
-  })),
-  { keys: ["u"], tell: "u", what: "take the last verdict back", run: undo },
-  { keys: ["d"], tell: "d", what: "ramp, flattened, differences", run: () => nextMode() },
-  { keys: ["z"], tell: "z", what: "zoom the frame to the event", run: zoomToEvent },
-  { keys: ["f"], tell: "f", what: "whole frame", run: wholeFrame },
-  { keys: ["?"], tell: "?", what: "this help", run: () => $("help").showModal() },
-];
-const MOUSE = [
-  ["click a mark or row", "choose the event"],
-  ["click a pixel of the frame", "its numbers, and the event it belongs to"],
-  ["click a pixel of a cut-out", "its ramp"],
-  ["drag, wheel", "move and zoom the frame"],
-];
-
-function pressed(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (document.querySelector("dialog[open]")) return;
-  const typing = event.target.matches("input:not([type=checkbox]):not([type=range]), select");
-  const sliding = event.target.matches("input[type=range]") && event.key.startsWith("Arrow");
-  const key = typing || sliding ? null : KEYS.find(({ keys }) => keys.includes(event.key));
-  if (!key) return;
-  event.preventDefault();
-  key.run();
-}
-
-function slide(by) {
-  if (!state.chosen) return;
-  $("read").value = Number($("read").value) + by;
-  drawAtRead();
-}
-
-function setMode(mode) {
-  state.mode = mode;
-  for (const button of $("modes").children) button.ariaChecked = button.dataset.mode === mode;
-  if (state.chosen) drawRamp();
-}
-function nextMode() {
-  const modes = Object.keys(MODES);
-  setMode(modes[(modes.indexOf(state.mode) + 1) % modes.length]);
 }
 
 // ---- links --------------------------------------------------------------------------------
@@ -285,7 +187,6 @@ function listen() {
   new ResizeObserver(fitFrame).observe($("frame-room"));
   new ResizeObserver(() => { drawRows(); if (state.chosen) drawCuts(); }).observe($("scroll"));
   addEventListener("hashchange", followLink);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme());
 }
 
 async function start() {
@@ -297,7 +198,7 @@ async function start() {
   ]);
   [frame.mask, state.events] = await data;
   frame.plot = named("frame");
-  setTheme(recallTheme());
+  colourPlots();
   fitFrame();
   await showPicture(facts.pictures[0].name);
   setFilters();
