@@ -140,6 +140,18 @@ def test_reads_are_those_of_the_prediction(judged, tmp_path):
     assert block.stop[20, 10] == 7
 
 
+def test_uneven_reads_stay_uneven(judged, tmp_path):
+    folder, verdicts = judged
+    before = (folder / "run.json").read_text("utf-8")
+    frames = [1, 2] * 6
+    try:
+        (folder / "run.json").write_text(json.dumps(json.loads(before) | {"frames": frames}))
+        [path] = store_judged(folder, verdicts, tmp_path / "set")
+    finally:
+        (folder / "run.json").write_text(before, "utf-8")
+    assert stored_source(path).ramp.frames.tolist() == frames
+
+
 def test_items_have_labels_of_what_was_judged(judged, tmp_path):
     store_judged(*judged, tmp_path / "set")
     data = OhanaDataset(tmp_path / "set")

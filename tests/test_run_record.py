@@ -34,6 +34,7 @@ def test_what_is_recorded(done):
     assert record["input"]["relative"] == "../in/dark.npy"
     assert record["shape"] == [12, 16, 32]
     assert record["times"] == list(range(1, 13))
+    assert record["frames"] is None
     assert record["integrations"] == [
         {"integration": 0, "features": "dark_temporal.npz", "processed": "dark_processed.npy"}
     ]

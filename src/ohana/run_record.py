@@ -130,6 +130,7 @@ def run_record(
             for part in parts
         ],
         "times": plain(parts[0].ramp.times, 9),
+        "frames": plain(parts[0].ramp.frames),
         "facts": plain(facts),
         "noise": plain(summary.noise),
         "rate": plain(summary.rate),
@@ -194,11 +195,15 @@ def json_lines(record: dict[str, Any]) -> str:
 
 
 def remove_run(folder: Path) -> None:
-    """Remove the record of an earlier run, before its results are touched."""
-    try:
-        (folder / RUN).unlink(missing_ok=True)
-    except OSError as error:
-        raise OhanaError(f"{folder / RUN}: cannot be removed: {error.strerror}") from error
+    """Remove the record of an earlier run, and its catalogue, before its results are touched.
+
+    Without the catalogue nobody takes what a run that is cut off leaves for its results.
+    """
+    for path in (folder / RUN, folder / "detections.json"):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OhanaError(f"{path}: cannot be removed: {error.strerror}") from error
 
 
 def read_run(folder: str | Path) -> dict[str, Any]:

@@ -125,6 +125,7 @@ def _metadata(prediction: Prediction, judged: Sequence[Verdict]) -> dict[str, An
         "input": run["input"]["path"],
         "facts": run["facts"],
         "times": run["times"],
+        "frames": run["frames"],
         "baseline": False,
         "num_classes": len(Label),
         "judged": {label.key: int(counts[label]) for label in Label},

@@ -82,7 +82,15 @@ def stored_source(folder: Path, kept: int | None = None) -> Source:
         ramp = Ramp(folder.name, folder, planes, config.read_times, _simulated(config))
         return Source(ramp, load_reference(group))
     known: Any = group.attrs.asdict()
-    ramp = Ramp(folder.name, folder, planes, np.array(known["times"]), _recorded(known["facts"]))
+    times, frames = np.array(known["times"]), known["frames"]
+    ramp = Ramp(
+        folder.name,
+        folder,
+        planes,
+        times,
+        _recorded(known["facts"]),
+        frames=None if frames is None else np.array(frames),
+    )
     later: Any = StoredPlanes(patches, corners, kept, first=1)
     corrected = Corrected(later, load_array(group, "first_usable"), load_array(group, "stop"))
     return Source(ramp, None, corrected)
