@@ -6,8 +6,9 @@ import pytest
 from ohana import catalogue
 from ohana.events import Event
 from ohana.labels import Label
-from ohana.report.fits import fitted_ramp, growth, radial_profile, radii
+from ohana.report.fits import fitted_ramp
 from ohana.report.prediction import Maps, Prediction, prediction_of
+from ohana.report.profiles import growth, radial_profile, radii
 
 READS = 40
 

@@ -14,8 +14,8 @@ from matplotlib.patches import Circle
 from ohana.catalog import Detection
 from ohana.labels import Label
 from ohana.report.canvas import add_colour_bar, counts_of, show_image, show_mask
-from ohana.report.fits import radii
 from ohana.report.prediction import Prediction
+from ohana.report.profiles import radii
 from ohana.report.style import STYLES, stretch
 
 #: Diameter of marks among few and among many events [points], and how many these are.

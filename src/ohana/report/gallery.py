@@ -11,7 +11,8 @@ from matplotlib.ticker import MaxNLocator
 
 from ohana.catalog import Detection
 from ohana.report.canvas import new_figure, outline, say_nothing, show_image, whole_ticks
-from ohana.report.event_panel import shown_ramp, telling_pixel, views_of
+from ohana.report.event_panel import telling_pixel, views_of
+from ohana.report.event_plots import shown_ramp
 from ohana.report.prediction import Prediction
 from ohana.report.style import FAINT, INK, MODEL, STYLES
 

@@ -11,7 +11,8 @@ import numpy as np
 from ohana.catalog import Detection
 from ohana.labels import label_of
 from ohana.report.canvas import new_figure, save_figure
-from ohana.report.event_panel import draw_ramp, event_figure
+from ohana.report.event_panel import event_figure
+from ohana.report.event_plots import draw_ramp
 from ohana.report.full_frame import draw_full_frame
 from ohana.report.gallery import gallery_figure, pick_events
 from ohana.report.movie import write_movie
