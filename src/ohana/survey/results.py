@@ -132,7 +132,7 @@ def _remove_results(folder: Path, part: Path) -> None:
     """Remove what an earlier run has written, and what stands where results will be."""
     old = _record(folder).get("files", {})
     remove_run(folder)
-    for name in [*LAST, *old, *(path.name for path in part.iterdir())]:
+    for name in [*old, *(path.name for path in part.iterdir())]:
         path = folder / Path(name).name
         if path.is_dir():
             shutil.rmtree(path)
