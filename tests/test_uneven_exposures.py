@@ -9,7 +9,6 @@ from ohana.blocks import difference_model
 from ohana.config import DetectorConfig
 from ohana.evaluate.folder import evaluate_prediction
 from ohana.evaluate.inject import with_events
-from ohana.labels import Label
 from ohana.pipeline import predict
 from ohana.read import open_exposure
 from ohana.simulate import SimulationConfig, simulate_exposure, simulate_to_fits

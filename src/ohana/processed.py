@@ -16,6 +16,7 @@ from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.files import replacing
 from ohana.ramp import Planes, Ramp
+from ohana.read.zarr_store import is_zarr
 
 #: Stages whose settings shape the corrected cube.
 STAGES = ("reading", "detector", "reference")
@@ -47,7 +48,11 @@ def input_fingerprint(source: Path) -> str:
 
 def _files(source: Path) -> list[Path]:
     """Return the files of an input, which may be a folder."""
-    return sorted(filter(Path.is_file, source.rglob("*"))) if source.is_dir() else [source]
+    if not source.is_dir():
+        return [source]
+    # Of a folder of frames the results may lie in sub-folders; the chunks of zarr do.
+    inside = source.rglob("*") if is_zarr(source) else source.iterdir()
+    return sorted(filter(Path.is_file, inside))
 
 
 def mark_of(cube: Path, made_of: str) -> str:

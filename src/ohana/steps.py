@@ -20,6 +20,9 @@ BATCH = 2048
 #: the differences it takes to tell curvature from a step.
 CURVED_SIGNAL = 2000.0
 CURVED_READS = 6
+#: The same for a step that two of them share, and what a curve must explain of it: of a hit in
+#: the first two of nine differences it explains half.
+CURVED_READS_SHARED, CURVED_SHARED = 4, 0.75
 
 
 def find_steps(
@@ -77,14 +80,24 @@ def _strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
 
 
 def is_curved(ramps: Ramps, plain: Scan, model: Differences) -> np.ndarray:
-    """Tell bright ramps that a curve describes better than one step (boolean, shape (n,)).
+    """Tell ramps that a curve describes better than one step (boolean, shape (n,)).
 
+    Only bright ones are looked at, and those with a step that two differences share: a rate that
+    falls (persistence, the settling of a reset) raises the first two above the others.
     ``plain`` is their scan without a curve.
     """
-    curved = (np.abs(plain.rate * plain.used) > CURVED_SIGNAL) & (plain.used >= CURVED_READS)
+    bright = np.abs(plain.rate * plain.used) > CURVED_SIGNAL
+    shared = np.where(plain.up_sigma >= -plain.down_sigma, plain.up_shared, plain.down_shared)
+    # With three differences two parts fit anything: a faint ramp gets the benefit of the doubt.
+    curved = np.where(
+        shared > 0,
+        plain.used >= CURVED_READS_SHARED - bright,
+        bright & (plain.used >= CURVED_READS),
+    )
     index = np.flatnonzero(curved)
     bent = scan(ramps._replace(curved=np.ones(len(curved))).select(index), model, quick=True)
     step = np.maximum(plain.up_sigma, -plain.down_sigma)[index] ** 2
+    step[shared[index] > 0] *= CURVED_SHARED
     curved[index] = plain.chi2[index] - bent.chi2 > step
     return curved
 

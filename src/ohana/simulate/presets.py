@@ -179,6 +179,8 @@ def preset(name: str, **changes: Any) -> SimulationConfig:
     full frames in files like theirs, are ``euclid``, ``nircam``, ``nirspec``, ``roman`` and
     ``wfc3``.
 
+    A read pattern is cut to the number of reads.
+
     Examples
     --------
     >>> preset("l2", reads=450).cosmic_ray_rate
@@ -188,4 +190,7 @@ def preset(name: str, **changes: Any) -> SimulationConfig:
     """
     if name not in PRESETS:
         raise ValueError(f"preset: wanted one of {sorted(PRESETS)}, got {name!r}")
-    return SimulationConfig(**(PRESETS[name] | changes))
+    settings = PRESETS[name] | changes
+    if "read_pattern" in settings and "read_pattern" not in changes:
+        settings["read_pattern"] = settings["read_pattern"][: settings["reads"]]
+    return SimulationConfig(**settings)
