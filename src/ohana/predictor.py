@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,7 @@ class Predictor:
         *,
         processed: bool = True,
         report: bool = False,
+        catalogues: Sequence[str] = (),
         progress: Progress | None = None,
     ) -> Summary:
         """Find the events of one exposure and write mask, catalogue and per-pixel features.
@@ -66,6 +68,8 @@ class Predictor:
             Write the corrected cube too: 4 bytes per pixel and read.
         report : bool
             Write ``report.html`` too: the events in a browser.
+        catalogues : sequence of str
+            Write the catalogue in other formats too: ``ecsv``, ``parquet``, ``regions``.
         progress : callable, optional
             Called with the name of a stage, the parts done and the parts in all.
 
@@ -79,8 +83,10 @@ class Predictor:
         OhanaError
             The input is no ramp, or the results cannot be written.
         """
+        from ohana.catalogues.formats import remove_catalogues, write_catalogues
         from ohana.pipeline import predict  # compiled kernels: only when there is work
 
+        remove_catalogues(Path(output_dir))
         summary = predict(
             Path(path),
             Path(output_dir),
@@ -89,6 +95,9 @@ class Predictor:
             progress=progress,
             network=self.network,
         )
+        if catalogues:
+            written = write_catalogues(summary.folder, catalogues)
+            summary = replace(summary, files=(*summary.files, *written))
         return add_report(summary, progress) if report else summary
 
 

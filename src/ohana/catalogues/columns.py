@@ -108,42 +108,59 @@ def event_columns(events: Sequence[Detection], exposure: Exposure) -> Columns:
     OhanaError
         An event is later than the last read.
     """
-    of_exposure = {
+    derived = _of_exposure(exposure, len(events)) | _places(events) | _measures(events, exposure)
+    present = set().union(*events)
+    columns: Columns = {}
+    for name, kind, _, _ in COLUMNS:
+        if name in derived:
+            columns[name] = derived[name]
+        elif name in present:
+            columns[name] = masked([event.get(name) for event in events], kind)
+        else:
+            columns[name] = np.ma.masked_all(len(events), _DTYPES[kind])
+    return columns
+
+
+def _of_exposure(exposure: Exposure, number: int) -> Columns:
+    """Repeat what is known of an exposure for each of its events."""
+    values: dict[str, Any] = {
         "exposure": exposure.name,
         "detector": exposure.detector.label,
         "mjd": exposure.mjd,
     }
-    rows = [of_exposure | dict(event) | _placed(event, exposure) for event in events]
-    return {
-        column.name: masked([row.get(column.name) for row in rows], column.kind)
-        for column in COLUMNS
-    }
+    kinds = {column.name: column.kind for column in EXPOSURE_COLUMNS}
+    return {name: masked([value] * number, kinds[name]) for name, value in values.items()}
 
 
-def _placed(event: Detection, exposure: Exposure) -> dict[str, Any]:
-    """Return the fields that are lists, each number by itself, and what follows from others."""
-    (row, col), (centroid_row, centroid_col) = event["position"], event["centroid"]
-    row_start, col_start, row_stop, col_stop = event["bbox"]
-    frame, mean = event["first_frame"], event["mean_intensity"]
-    known = mean is not None and exposure.gain is not None
-    known &= event["type"] != Label.TELEGRAPH_NOISE.key
-    if frame is not None and frame >= len(exposure.times):
-        reads = len(exposure.times)
-        raise OhanaError(
-            f"{exposure.folder}: first_frame: wanted one of {reads} reads, got {frame}"
-        )
-    return {
-        "row": row,
-        "col": col,
-        "centroid_row": centroid_row,
-        "centroid_col": centroid_col,
-        "row_start": row_start,
-        "col_start": col_start,
-        "row_stop": row_stop,
-        "col_stop": col_stop,
-        "time": None if frame is None else float(exposure.times[frame]),
-        "charge": round(mean * event["spatial_extent"] * exposure.gain, 3) if known else None,  # type: ignore[operator]
+def _places(events: Sequence[Detection]) -> Columns:
+    """Return the numbers of the fields that are lists, each as a column."""
+    lists = {
+        "position": ("row", "col"),
+        "centroid": ("centroid_row", "centroid_col"),
+        "bbox": ("row_start", "col_start", "row_stop", "col_stop"),
     }
+    columns: Columns = {}
+    for field, names in lists.items():
+        values = np.array([event[field] for event in events])  # type: ignore[literal-required]
+        values = values.reshape(-1, len(names))
+        columns |= dict(zip(names, np.ma.asarray(values.T), strict=True))
+    return columns
+
+
+def _measures(events: Sequence[Detection], exposure: Exposure) -> Columns:
+    """Return what follows from other fields: time and charge."""
+    frame = masked([event["first_frame"] for event in events], int)
+    late, reads = int(frame.max()) if frame.count() else 0, len(exposure.times)
+    if late >= reads:
+        wanted = f"wanted one of {reads} reads, got {late}"
+        raise OhanaError(f"{exposure.folder}: first_frame: {wanted}")
+    times = np.ma.MaskedArray(exposure.times[frame.filled(0)], np.ma.getmaskarray(frame))
+    mean = masked([event["mean_intensity"] for event in events], float)
+    size = np.array([event["spatial_extent"] for event in events], int)
+    no_charge = np.array([event["type"] == Label.TELEGRAPH_NOISE.key for event in events], bool)
+    charge = np.ma.round(mean * size * (exposure.gain or np.nan), 3)
+    unknown = np.ma.getmaskarray(mean) | no_charge | (exposure.gain is None)
+    return {"time": times, "charge": np.ma.MaskedArray(charge.data, unknown)}
 
 
 def masked(values: Sequence[Any], kind: type) -> np.ma.MaskedArray:
@@ -156,7 +173,10 @@ def masked(values: Sequence[Any], kind: type) -> np.ma.MaskedArray:
                  mask=[False,  True],
            fill_value=999999)
     """
-    unknown = np.array([value is None or value != value for value in values], bool)
-    empty = kind()
-    data = [empty if lost else value for value, lost in zip(values, unknown, strict=True)]
-    return np.ma.MaskedArray(np.array(data, _DTYPES[kind]), unknown)
+    if kind is str:
+        unknown = np.array([value is None for value in values], bool)
+        return np.ma.MaskedArray(np.array(values, object), unknown)
+    # None becomes NaN; whole numbers of a catalogue are exact in double precision.
+    numbers = np.array(values, np.float64)
+    unknown = np.isnan(numbers)
+    return np.ma.MaskedArray(np.where(unknown, 0, numbers).astype(_DTYPES[kind]), unknown)

@@ -8,10 +8,11 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ohana import __version__
 from ohana.cli.common import FAILED, OK, Parser, positive, report_error, run
+from ohana.cli.formats import add_catalogues
 from ohana.cli.outcome import show_summary
 from ohana.cli.progress import show_progress
 from ohana.cli.survey import add_survey, is_survey, predict_many
@@ -40,6 +41,8 @@ Written to the output folder (or sub-folder) of an exposure:
   EXPOSURE_temporal.npz      per-pixel features
   EXPOSURE_processed.npy     reads after reference correction, less the first [DN]
   report.html                with --report: the events in a browser, to look through and to judge
+  detections.ecsv, .parquet  with --catalogues ecsv,parquet: a table, units in the metadata
+  detections.reg             with --catalogues regions: the events as regions for DS9
   run.json                   input, settings, versions, timings; written last, when all is there
   ohana.log                  every message of this and earlier runs into the folder
 
@@ -80,6 +83,7 @@ def parser() -> Parser:
     options.add_argument(
         "--report", action="store_true", help="write report.html too; see ohana-report"
     )
+    add_catalogues(options, "write the catalogue too")
     options.add_argument(
         "--threads", type=positive, metavar="N", help="threads (default: one for each core)"
     )
@@ -112,7 +116,11 @@ def _predict(arguments: argparse.Namespace) -> int:
 
     predictor = Predictor(arguments.model, _settings(arguments))
     output = Path(arguments.output or "prediction_outputs")
-    options = {"processed": not arguments.no_processed, "report": arguments.report}
+    options = {
+        "processed": not arguments.no_processed,
+        "report": arguments.report,
+        "catalogues": arguments.catalogues,
+    }
     if is_survey(arguments):
         return predict_many(predictor, output, options, arguments)
     with writing_log(output):
@@ -129,7 +137,7 @@ def _one_exposure(
     predictor: Predictor,
     path: Path,
     folder: Path,
-    options: dict[str, bool],
+    options: dict[str, Any],
     arguments: argparse.Namespace,
 ) -> Summary:
     """Find the events of an exposure; the log gets all about it."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ohana.cli.common import FAILED, OK, Parser, positive, report_error, run
+from ohana.cli.formats import add_catalogues
 from ohana.cli.progress import show_progress
 
 log = logging.getLogger("ohana")
@@ -59,30 +60,9 @@ def parser() -> Parser:
         help="list pixels with telegraph noise in N or more exposures (default: so many that "
         "chance makes less than 0.1 pixels of the list, at least 2)",
     )
-    add_catalogues(options, "besides, write the catalogue of each exposure beside its own")
+    add_catalogues(options, "write the catalogue of each exposure beside its results too")
     options.add_common()
     return options
-
-
-def add_catalogues(options: Parser, what: str) -> None:
-    """Add the option for catalogues in other formats."""
-    options.add_argument(
-        "--catalogues",
-        type=formats,
-        default=[],
-        metavar="FORMATS",
-        help=f"{what}, in some of the formats ecsv,parquet,regions",
-    )
-
-
-def formats(text: str) -> list[str]:
-    """Read names of formats from the command line."""
-    from ohana.catalogues.formats import wanted_formats
-
-    try:
-        return wanted_formats(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def micron(text: str) -> float:

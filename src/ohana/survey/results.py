@@ -53,7 +53,7 @@ def is_current(folder: Path, fingerprint: str, wanted: Wanted) -> bool:
     if made != (fingerprint, wanted.config.fingerprint(), wanted.network, wanted.version):
         return False
     options = record.get("options", {})
-    if any(value and not options.get(name) for name, value in wanted.options.items()):
+    if any(_lacks(options.get(name), value) for name, value in wanted.options.items()):
         return False
     # Corrected cubes are large, and may have been removed since.
     needed = wanted.options.get("processed", True)
@@ -62,6 +62,13 @@ def is_current(folder: Path, fingerprint: str, wanted: Wanted) -> bool:
         for name, size in record["files"].items()
         if needed or not name.endswith(REUSED[0])
     )
+
+
+def _lacks(had: Any, wanted: Any) -> bool:
+    """Tell whether an option asks for more than it had: a list, for any more of its kinds."""
+    if isinstance(wanted, list | tuple):
+        return bool(set(wanted) - set(had or ()))
+    return bool(wanted) and not had
 
 
 def _record(folder: Path) -> dict[str, Any]:
