@@ -179,6 +179,24 @@ def test_curvature_of_a_bright_ramp_is_no_step():
     assert set(steps.col[np.abs(steps.read - 30) <= 1]) >= set(range(20))
 
 
+@pytest.mark.parametrize("slopes", [[11709, 10821], [7826, 7349, 7296], [5265, 5289, 5142, 4700]])
+def test_a_pixel_that_fills_within_a_few_reads_has_no_step(slopes):
+    used = len(slopes)
+    ramps = straight(12, 3, sigma=10.0)
+    ramps.data[:] = 60000.0
+    ramps.data[: used + 1] = 1000.0 + np.append(0, np.cumsum(slopes))[:, None]
+    ramps = ramps._replace(stop=np.full(3, used + 1, np.int32), shot=np.full(3, 0.5))
+    steps, rate = found(ramps)
+    assert not len(steps.read[~steps.saturating])
+    assert rate == pytest.approx(np.mean(slopes), rel=0.05)
+    if used > 2:
+        # Half as much more in one difference is a hit.
+        ramps.data[2:, 1] += 0.5 * slopes[0]
+        steps, _ = found(ramps)
+        steps = steps.select(~steps.saturating)
+        assert (steps.col.tolist(), steps.read.tolist()) == ([1], [2])
+
+
 def test_uneven_reads():
     times = np.array([0.0, 3, 6, 25, 50, 75, 100, 125, 150])
     rng = np.random.default_rng(9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ohana.config import DetectorConfig
-from ohana.differences import Differences
+from ohana.differences import Differences, can_share
 from ohana.events import Steps, join_steps
 from ohana.jumps import Ramps, Scan, fit_at, scan
 from ohana.noise import gaussian
@@ -23,6 +23,9 @@ CURVED_READS = 6
 #: The same for a step that two of them share, and what a curve must explain of it: of a hit in
 #: the first two of nine differences it explains half.
 CURVED_READS_SHARED, CURVED_SHARED = 4, 0.75
+#: Part of the other differences of a bright ramp by which one of too few of them to tell a curve
+#: must exceed them: non-linearity alone is a tenth or two before a pixel is full.
+NOT_LINEAR = 0.3
 
 
 def find_steps(
@@ -60,13 +63,41 @@ def find_steps(
     index = np.flatnonzero(_strongest(scanned, dof)[0] >= config.sigma_threshold - MARGIN)
     rate = scanned.rate.copy()
     parts = [_saturating(ramps, dof, scanned, model, config)]
+    filled = np.full(len(dof), len(ramps.data))
+    filled[parts[0].col] = parts[0].read
     for start in range(0, len(index), BATCH):
         part = index[start : start + BATCH]
         plain = Scan(*(values[part] for values in scanned))
         found, rate[part] = _search(ramps.select(part), dof[part], plain, model, config)
-        parts.append(found._replace(col=part[found.col].astype(np.int32)))
+        found = found._replace(col=part[found.col].astype(np.int32))
+        # What fills a pixel may begin in the read before, and is one step.
+        parts.append(found.select(found.read < filled[found.col]))
     steps = join_steps(parts)
+    bend = _may_bend(steps, ramps, scanned, model)
+    steps, bent = steps.select(~bend), steps.col[bend]
+    alone = np.setdiff1d(bent, steps.col[~steps.saturating])
+    rate[alone] = scanned.rate[alone]
     return steps.select(np.lexsort((steps.read, steps.col))), rate
+
+
+def _may_bend(steps: Steps, ramps: Ramps, scanned: Scan, model: Differences) -> np.ndarray:
+    """Tell steps of bright ramps that may be their curve, of which too few reads would tell.
+
+    Such a pixel fills up within a few reads. A difference that is much unlike the others is a
+    step all the same (boolean, one for each step).
+    """
+    bend = np.zeros(len(steps.col), bool)
+    bright = np.abs(scanned.rate * scanned.used) > CURVED_SIGNAL
+    few = bright & (scanned.used < CURVED_READS)
+    for k in np.flatnonzero(few[steps.col] & ~steps.saturating):
+        ramp, read = steps.col[k], steps.read[k]
+        slope = np.diff(ramps.data[: ramps.stop[ramp], ramp].astype(np.float64))
+        slope /= model.dt[: len(slope)]
+        others = np.delete(slope, read - 1)
+        others = others[np.isfinite(others)]
+        usual = np.median(others) if len(others) else 0.0
+        bend[k] = abs(slope[read - 1] - usual) < NOT_LINEAR * abs(usual)
+    return bend
 
 
 def _strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -192,16 +223,30 @@ def _saturating(
     """Find jumps into saturation: the first saturated read is well above where the ramp led.
 
     The rise from the last usable read is a lower limit of the step. A pixel that is saturated
-    in read 1 has no rate to compare with: its step gets significance 0.
+    in read 1 has no rate to compare with: its step gets significance 0. Where the last usable
+    read averages frames and shows a part of the jump, the step begins there.
     """
     index = np.flatnonzero((ramps.stop >= 1) & (ramps.stop < len(ramps.data)))
-    read = ramps.stop[index].astype(int)
-    rise = ramps.data[read, index].astype(np.float64) - ramps.data[read - 1, index]
+    read, dof = ramps.stop[index].astype(int), dof[index]
     known = scanned.used[index] > 0
-    excess = rise - np.where(known, scanned.rate[index], 0.0) * model.dt[read - 1]
-    variance = ramps.variance[index] * model.read[read - 1]
-    error = np.sqrt(variance + ramps.shot[index] * model.shot[read - 1])
-    sigma = gaussian(excess / error, dof[index])
+    rate = np.where(known, scanned.rate[index], 0.0)
+    excess, error = _rise(ramps, index, read, rate, model)
+    sigma = gaussian(excess / error, dof)
     keep = sigma >= config.sigma_threshold
+    early = np.flatnonzero(keep & known & can_share(model)[read - 1])
+    part, its_error = _rise(ramps, index[early], read[early] - 1, rate[early], model)
+    there = gaussian(part / its_error, dof[early]) >= config.sigma_threshold
+    read[early[there]] -= 1
+    excess[early[there]] += part[there]
     sigma = np.where(known, sigma, 0.0)
     return _as_steps(index, read, excess, error, sigma, True).select(keep)
+
+
+def _rise(
+    ramps: Ramps, index: np.ndarray, read: np.ndarray, rate: np.ndarray, model: Differences
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rise of some ramps to a read from the one before, above their rate; and its error [DN]."""
+    rise = ramps.data[read, index].astype(np.float64) - ramps.data[read - 1, index]
+    variance = ramps.variance[index] * model.read[read - 1]
+    error = np.sqrt(variance + ramps.shot[index] * model.shot[read - 1])
+    return rise - rate * model.dt[read - 1], error
