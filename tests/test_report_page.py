@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from ohana.report.page_events import (
 )
 from ohana.report.page_run import sections
 from ohana.report.prediction import prediction_of
+from ohana.report.reads import StoredReads
 from ohana.report.style import STYLES
 from report_pages import RAYS, READS, RTN, entry, small_prediction
 
@@ -252,8 +254,6 @@ def test_chosen_reads_hold_both_sides(moment):
 
 
 def test_run_is_summed_up_with_changed_settings_first(prediction):
-    from dataclasses import replace
-
     run = {"config": {"sigma_threshold": 6.5, "gain": None}, "notices": ["look here"]}
     shown = sections(replace(prediction, run=run))
     titles = [section["title"] for section in shown]
@@ -264,6 +264,26 @@ def test_run_is_summed_up_with_changed_settings_first(prediction):
     assert titles[-1] == "Settings by default"
     assert ["network", "none, by rules alone"] in shown[0]["rows"]
     assert sections(prediction)[0]["rows"][-1][0] == "record"
+
+
+def test_events_have_the_reads_of_their_integration(prediction, tmp_path):
+    second = StoredReads(-2 * np.asarray(prediction.reads[0].cube))
+    events = [event | {"integration": i % 2} for i, event in enumerate(prediction.events)]
+    both = replace(
+        prediction,
+        events=events,
+        reads=(prediction.reads[0], second),
+        features=2 * prediction.features,
+    )
+    page = write_report(both, tmp_path / "report.html").read_text("utf-8")
+    facts, heads = (json.loads(block(page, name)) for name in ("facts", "entries"))
+    ramps = unpacked(block(page, "ramps")).reshape(len(heads), READS)
+    assert facts["integrations"] == 2
+    assert facts["pictures"][0]["title"] == "count rate, integration 0"
+    for i, (head, codes) in enumerate(zip(heads, ramps, strict=True)):
+        got = head["ramp"][0] + head["ramp"][1] * np.cumsum(codes, dtype=np.int16)
+        wanted = both.ramp(*head["entry"]["position"], integration=i % 2)
+        assert np.abs(got - wanted).max() <= 0.0005001 * np.ptp(wanted)
 
 
 def test_every_class_has_a_look():

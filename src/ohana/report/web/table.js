@@ -130,7 +130,7 @@ function showRow(event) {
   if (at >= 0) {
     const [top, room] = [at * ROW, box.clientHeight - 2 * ROW];
     if (top < box.scrollTop) box.scrollTop = top;
-    else if (top > box.scrollTop + room) box.scrollTop = top - room;
+    else if (top > box.scrollTop + room) box.scrollTop = Math.ceil((top - room) / ROW) * ROW;
   }
   drawRows();
 }
