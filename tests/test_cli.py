@@ -22,7 +22,7 @@ def calls(monkeypatch, tmp_path):
     made = []
     monkeypatch.chdir(tmp_path)
 
-    def predict(self, path, output_dir, *, processed, report, progress):
+    def predict(self, path, output_dir, *, processed, progress, **options):
         made.append((path.name, str(output_dir), processed, self.config))
         if path.name.startswith("bad"):
             raise OhanaError(f"{path}: wanted a ramp, got nonsense")
@@ -176,7 +176,7 @@ def test_demo_compares_what_was_found_with_the_truth(monkeypatch, tmp_path, caps
     )
     monkeypatch.setattr("ohana.cli.demo.preset", lambda name: small)
 
-    def predict(self, path, output_dir, *, report, progress):
+    def predict(self, path, output_dir, *, progress, **options):
         truth = Truth.load(output_dir / "demo_truth.json")
         events = [
             Event(e.label, e.rows, e.cols, e.reads, e.amplitude, e.snr, e.first_frame, 0.9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ SEED = 20240229
 
 
 def run_demo(
-    predictor: Predictor, folder: Path, report: bool, progress: Progress
+    predictor: Predictor, folder: Path, options: dict[str, Any], progress: Progress
 ) -> tuple[Summary, str]:
     """Simulate an exposure, find its events; returns the outcome and how good it is.
 
@@ -30,8 +31,8 @@ def run_demo(
         With the settings to use.
     folder : Path
         For the exposure, its truth and the results.
-    report : bool
-        Write the page for the browser too.
+    options : dict
+        More arguments of `Predictor.predict`.
     progress : callable
         Called with the name of a stage, the parts done and the parts in all.
     """
@@ -41,7 +42,7 @@ def run_demo(
     truth = simulate_to_fits(preset("demo"), np.random.default_rng(SEED), exposure)
     truth.save(folder / "demo_truth.json")
     progress("simulating", 1, 1)
-    summary = predictor.predict(exposure, folder, report=report, progress=progress)
+    summary = predictor.predict(exposure, folder, **options, progress=progress)
     found = evaluate(
         truth, read_catalogue(folder / "detections.json"), predictor.config.sigma_threshold
     )

@@ -116,11 +116,7 @@ def _predict(arguments: argparse.Namespace) -> int:
 
     predictor = Predictor(arguments.model, _settings(arguments))
     output = Path(arguments.output or "prediction_outputs")
-    options = {
-        "processed": not arguments.no_processed,
-        "report": arguments.report,
-        "catalogues": arguments.catalogues,
-    }
+    options = _options(arguments)
     if is_survey(arguments):
         return predict_many(predictor, output, options, arguments)
     with writing_log(output):
@@ -160,11 +156,20 @@ def _demo(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.output or "demo_output")
     with writing_log(folder), show_progress(arguments.quiet, unit="pixel-reads") as progress:
         _log_command()
-        summary, scores = run_demo(predictor, folder, arguments.report, progress)
+        summary, scores = run_demo(predictor, folder, _options(arguments), progress)
         log.log(FILE_ONLY, f"{summary}\n\n{scores}")
     show_summary(summary)
     print(f"\n{scores}\n\n{files_table(folder)}", flush=True)
     return OK
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what is to be written, as `Predictor.predict` takes it."""
+    return {
+        "processed": not arguments.no_processed,
+        "report": arguments.report,
+        "catalogues": arguments.catalogues,
+    }
 
 
 def _settings(arguments: argparse.Namespace):
