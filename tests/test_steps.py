@@ -197,6 +197,19 @@ def test_a_pixel_that_fills_within_a_few_reads_has_no_step(slopes):
         assert (steps.col.tolist(), steps.read.tolist()) == ([1], [2])
 
 
+def test_a_pixel_that_fills_below_the_common_level_has_no_step():
+    ramps = straight(20, 4, sigma=10.0)
+    ramps.data[:] += (
+        1000 + np.append(0, np.cumsum([5265, 5289, 5142, 4997, 1344] + 14 * [0]))[:, None]
+    )
+    ramps.data[5:, 1] += 3000
+    ramps.data[12:, 2] += 3000  # A step after the others: it was not full.
+    ramps.data[:, 3] -= ramps.data[2, 3]
+    ramps.data[:2, 3] = 0  # None in the first difference.
+    steps, _ = found(ramps)
+    assert set(steps.col) == {2, 3}
+
+
 def test_uneven_reads():
     times = np.array([0.0, 3, 6, 25, 50, 75, 100, 125, 150])
     rng = np.random.default_rng(9)

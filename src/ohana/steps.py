@@ -26,6 +26,8 @@ CURVED_READS_SHARED, CURVED_SHARED = 4, 0.75
 #: Part of the other differences of a bright ramp by which one of too few of them to tell a curve
 #: must exceed them: non-linearity alone is a tenth or two before a pixel is full.
 NOT_LINEAR = 0.3
+#: Rate of a full pixel, as a part of that at which it filled.
+FULL = 0.02
 
 
 def find_steps(
@@ -73,7 +75,7 @@ def find_steps(
         # What fills a pixel may begin in the read before, and is one step.
         parts.append(found.select(found.read < filled[found.col]))
     steps = join_steps(parts)
-    bend = _may_bend(steps, ramps, scanned, model)
+    bend = _may_bend(steps, ramps, scanned, model) | _filling(steps, rate, model)
     steps, bent = steps.select(~bend), steps.col[bend]
     alone = np.setdiff1d(bent, steps.col[~steps.saturating])
     rate[alone] = scanned.rate[alone]
@@ -98,6 +100,23 @@ def _may_bend(steps: Steps, ramps: Ramps, scanned: Scan, model: Differences) -> 
         usual = np.median(others) if len(others) else 0.0
         bend[k] = abs(slope[read - 1] - usual) < NOT_LINEAR * abs(usual)
     return bend
+
+
+def _filling(steps: Steps, rate: np.ndarray, model: Differences) -> np.ndarray:
+    """Tell steps of pixels that fill from the first read on, below the common level, then stay.
+
+    Bright steps in every difference from the first to some other one, and none after (boolean,
+    one for each step): no pixel is hit in read after read, and all that it was hit by.
+    """
+    filling, gap = np.zeros(len(steps.col), bool), 1 + can_share(model).astype(int)
+    usable = ~steps.saturating
+    for ramp in np.unique(steps.col[usable & (steps.read == 1)]):
+        mine = np.flatnonzero(usable & (steps.col == ramp))
+        read, amplitude = np.sort(steps.read[mine]), steps.amplitude[mine]
+        alike = len(mine) > 1 and (np.diff(read) <= gap[read[:-1]]).all()
+        bright = amplitude.min() > 0 and amplitude.sum() > CURVED_SIGNAL
+        filling[mine] = alike and bright and abs(rate[ramp]) < FULL * amplitude.mean()
+    return filling
 
 
 def _strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
