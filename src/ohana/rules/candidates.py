@@ -9,7 +9,7 @@ import numpy as np
 
 from ohana.config import DetectorConfig
 from ohana.cutout import Cutout, step_window
-from ohana.differences import Differences
+from ohana.differences import Differences, can_share
 from ohana.events import PixelMaps, Steps
 from ohana.linking import MOST_READS
 from ohana.rules.cores import GROWTH_READS, RING_WIDTH, SAME, Core
@@ -100,7 +100,7 @@ def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
     for other in others:
         if abs(other.read - core.read) <= SAME:
             own &= distance - disk.radius <= other.disk.distance(rows, cols) - other.disk.radius
-    full = stop == core.read
+    full = fills(stop, core.read, scene.model)
     # Beside the rim there is always charge that the core couples into its neighbours.
     inside = distance <= disk.radius + 1
     halo = own & ~full
@@ -109,6 +109,14 @@ def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
     inside &= stop >= core.read
     member = footprint(distance, look, (landed, total), inside, own, scene.gain)
     return View(window, look, distance, inside, own, (landed, total), member)
+
+
+def fills(stop: np.ndarray, read: int, model: Differences) -> np.ndarray:
+    """Tell the pixels that what lands in a read has filled, by their first saturated reads.
+
+    Where reads average frames, only the next one may be full.
+    """
+    return (stop == read) | ((stop == read + 1) & bool(can_share(model)[read]))
 
 
 def halo_radius(core: Core, view: View) -> float:

@@ -14,7 +14,7 @@ from ohana.differences import Differences
 from ohana.events import Event, PixelMaps, Steps
 from ohana.labels import Label
 from ohana.linking import dating_error
-from ohana.rules.candidates import Scene, View, halo_radius, look_at
+from ohana.rules.candidates import Scene, View, fills, halo_radius, look_at
 from ohana.rules.cores import GROWTH_READS, RING_WIDTH, Core, find_cores
 from ohana.rules.disks import EIGHT
 from ohana.walk import Source
@@ -96,7 +96,8 @@ def judge(core: Core, view: View, scene: Scene, least: float) -> Event | None:
     config, disk, look, member = scene.config, core.disk, view.look, view.member
     outside = view.distance - disk.radius
     known = np.isfinite(look.error) & view.own
-    known &= scene.stop[view.window] != core.read
+    full = fills(scene.stop[view.window], core.read, scene.model)
+    known &= ~full
     ring = known & (outside > BRIGHTEST[0]) & (outside <= BRIGHTEST[1])
     if not ring.any():
         return None
@@ -134,7 +135,7 @@ def judge(core: Core, view: View, scene: Scene, least: float) -> Event | None:
         "contrast": contrast,
         "trailed": _trailed(core, view),
         "cut_by_edge": disk.cut,
-        "saturated": bool((scene.stop[view.window][view.core] == core.read).any()),
+        "saturated": bool(full[view.core].any()),
     }
     return _event(core.read, view, confidence, measured)
 
@@ -152,9 +153,10 @@ def _growth(core: Core, view: View, scene: Scene) -> float:
     if not followed:
         return 0.0
     stop, disk = scene.stop[view.window], core.disk
-    later = (stop > core.read) & (stop <= core.read + GROWTH_READS)
+    full = fills(stop, core.read, scene.model)
+    later = (stop > core.read) & (stop <= core.read + GROWTH_READS) & ~full
     later &= view.distance <= disk.radius + _swept(scene) + 1
-    landed = int(np.count_nonzero((stop == core.read) & view.core))
+    landed = int(np.count_nonzero(full & view.core))
     # Of the part that is seen: the rim grows by area over length.
     return float(np.count_nonzero(later) * disk.radius / (2 * max(landed, 1)) / followed)
 
