@@ -74,17 +74,21 @@ def _frame(height: int, width: int) -> Any:
         if label.key not in STYLES:
             continue
         style = STYLES[label.key]
-        plot.scatter(
-            "x",
-            "y",
-            source=ColumnDataSource({"x": [], "y": []}, name=f"marks-{label.key}"),
-            name=f"marks of {label.key}",
-            marker=MARKERS[style.marker],
-            size=9,
-            line_color=style.dark,
-            line_width=1.5,
-            fill_alpha=0,
-        )
+        source = ColumnDataSource({"x": [], "y": []}, name=f"marks-{label.key}")
+        # A dark rim, so that marks are seen on bright pixels too.
+        for what, colour, line in (("rims", "#000000", 3.5), ("marks", style.dark, 1.5)):
+            plot.scatter(
+                "x",
+                "y",
+                source=source,
+                name=f"{what} of {label.key}",
+                marker=MARKERS[style.marker],
+                size=9,
+                line_color=colour,
+                line_width=line,
+                line_alpha=0.6 if what == "rims" else 1,
+                fill_alpha=0,
+            )
     plot.scatter(
         "x",
         "y",

@@ -143,8 +143,10 @@ function sizeMarks() {
   const crowd = state.listed.length * Math.min(1, Math.max(part, 0));
   const size = Math.max(4, Math.min(10, 180 / Math.sqrt(crowd + 1)));
   for (const { key } of facts.classes) {
-    const { glyph } = named(`marks of ${key}`);
-    if (glyph.size.value !== size) glyph.size = { value: size };
+    for (const name of [`rims of ${key}`, `marks of ${key}`]) {
+      const { glyph } = named(name);
+      if (glyph.size.value !== size) glyph.size = { value: size };
+    }
   }
 }
 function drawChosen() {

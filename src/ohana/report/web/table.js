@@ -171,10 +171,10 @@ function setFilters() {
     $(`${name}-high`).placeholder = tell(high, 3);
   }
   if (facts.integrations > 1) {
-    $("integration").hidden = false;
-    const all = Object.assign(element("option", "all integrations"), { value: "" });
+    $("integration").hidden = $("integration").previousElementSibling.hidden = false;
+    const all = Object.assign(element("option", "all"), { value: "" });
     const each = Array.from({ length: facts.integrations }, (_, i) =>
-      Object.assign(element("option", `integration ${i}`), { value: i }));
+      Object.assign(element("option", i), { value: i }));
     $("integration").replaceChildren(all, ...each);
   }
 }
