@@ -212,7 +212,10 @@ def exposure_of(folder: Path, run: dict[str, Any], pitch: float | None = None) -
         detector = Detector(telescope, instrument, name, (height, width), (row, col))
         times = np.array(run["times"], np.float64)
         integrations = len(run["integrations"])
-        live = times[-1] - times[0] + (facts["nframes"] - 1) * facts["frame_time"]
+        # A read is the mean of its frames: the first and the last frame are outside its time.
+        frames = run.get("frames") or [facts["nframes"]]
+        outside = (frames[0] + frames[-1] - 2) / 2 * facts["frame_time"]
+        live = times[-1] - times[0] + outside
         return Exposure(
             folder=folder,
             name=run["exposure"],

@@ -28,6 +28,14 @@ NAMES = ("roman.data", "data")
 BORDER, OUTPUTS, FRAME_TIME, GAIN = 4, 32, 3.16247, 2.0
 DO_NOT_USE = 1
 
+#: Header keys of detector and time, and the places of these in the metadata.
+ORIGIN = {
+    "TELESCOP": "meta.telescope",
+    "INSTRUME": "meta.instrument.name",
+    "DETECTOR": "meta.instrument.detector",
+    "DATE-BEG": "meta.exposure.start_time",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class RestoredPlanes(Planes):
@@ -71,7 +79,7 @@ def read_asdf(path: Path, config: DetectorConfig) -> list[Ramp]:
     default, notes = _defaults(parent, planes.shape), []
     if pattern is None and name.startswith("roman"):
         notes.append("no read pattern: resultants are taken for single reads, evenly spaced")
-    headers = [_numbers(parent)]
+    headers = [_numbers(parent) | _texts(parent)]
     [ramp] = ramps_of(
         path, planes, (len(planes),), headers, config, default | known, scratch, notes
     )
@@ -170,6 +178,18 @@ def _numbers(parent: Mapping[str, Any]) -> dict[str, Any]:
                 header[str(key).upper()] = float(value)
             except (TypeError, ValueError):
                 continue
+    return header
+
+
+def _texts(parent: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the metadata tell of detector and time, as a header."""
+    header = {}
+    for key, name in ORIGIN.items():
+        value = find(parent, name)
+        # Times can come with their format.
+        value = value.get("value") if isinstance(value, Mapping) else value
+        if value is not None:
+            header[key] = str(value)
     return header
 
 
