@@ -19,15 +19,17 @@ from ohana.differences import Differences, can_share
 from ohana.gls import fit_line
 from ohana.jumps import Ramps, scan
 from ohana.labels import Label
+from ohana.noise import gaussian
 from ohana.products.flags import Jumps, join_jumps, ray_jumps, saturated_from, snowball_jumps
 from ohana.ramp import row_blocks
 from ohana.rules.telegraph_noise import NOISE_ERROR, fit_telegraph_noise
-from ohana.steps import find_steps
+from ohana.steps import TIE, is_curved
 
 #: Columns fitted at a time: 450 reads of 16 rows take 50 MB.
 COLUMNS = 128
-#: A step of the ramp itself replaces the date of the event where they are no further apart.
-SAME = 1
+#: Variance of a pixel over that of those around from which steps may be why, the reduced
+#: chi-squared that is left if they are.
+ODD, CALM = 2.0, 2.0
 
 
 class Integration(NamedTuple):
@@ -89,22 +91,28 @@ class _Plan(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """The ramps of some rows: reads (T, R, W), first saturated read, and noise (R, W)."""
+    """The ramps of some rows.
+
+    Reads (T, R, W), first saturated read and noise (R, W), pixels that have steps (R, W), and
+    differences that are known to hold them, at their later read (T, R, W).
+    """
 
     data: np.ndarray
     full: np.ndarray
     variance: np.ndarray
     shot: np.ndarray
     dof: np.ndarray
+    hit: np.ndarray
+    known: np.ndarray
 
 
 def fit_integration(integration: Integration) -> Fitted:
     """Fit all ramps of an integration with its events left out, row block by row block.
 
     Differences between reads that hold a step are left out of a straight ramp fitted by
-    generalised least squares, which is the same as fitting every step too (`ohana.gls`). In
-    pixels of cosmic rays and snowballs every significant step is left out, and the read that the
-    event is dated to; levels of telegraph noise are subtracted first.
+    generalised least squares, which is the same as fitting every step too (`ohana.gls`): every
+    significant one of the ramp itself, in pixels of cosmic rays the read that these are dated to,
+    and in those of snowballs some reads more. Levels of telegraph noise are subtracted first.
 
     Notes
     -----
@@ -138,27 +146,18 @@ def _fit_rows(
 ) -> tuple[np.ndarray, np.ndarray, Jumps]:
     """Fit some rows: rate, error [DN per frame time], and the jumps in them."""
     part, model = _load(integration, plan, rows), integration.model
-    telegraph, sharing = plan.telegraph[rows], can_share(model)
-    rays, snowballs = (_within(jumps, rows) for jumps in (plan.rays, plan.snowballs))
-    struck = np.zeros(part.full.shape, bool)
-    for jumps in (rays, snowballs):
-        struck[jumps.row, jumps.col] = True
-    steps, down = _own_steps(part, struck | telegraph, model, integration.config)
-    flagged = np.zeros(part.data.shape, bool)
-    flagged[steps] = True
-    near = flagged.copy()
-    for shift in range(1, SAME + 1):
-        near[shift:] |= flagged[:-shift]
-        near[:-shift] |= flagged[shift:]
-    unseen = ~near[rays]
-    flagged[tuple(column[unseen] for column in rays)] = True
-    _share(flagged, part.full, sharing)
-    flagged[snowballs] = True
-    left_out = flagged.copy()
-    left_out[down] = True
-    flagged &= struck
-    slope, sigma = _fit(part, left_out, model)
-    read, row, col = np.nonzero(flagged)
+    rays, sharing = _within(plan.rays, rows), can_share(model)
+    struck = part.hit | part.known.any(0)
+    struck[rays.row, rays.col] = True
+    flagged = _own_steps(part, struck | plan.telegraph[rows], model, integration.config)
+    unseen = ~flagged[rays]
+    read, row, col = (column[unseen] for column in rays)
+    flagged[read, row, col] = True
+    shared = sharing[read]
+    flagged[read[shared] + 1, row[shared], col[shared]] = True
+    _flag_filling(flagged, part.full, sharing)
+    slope, sigma = _fit(part, flagged, model)
+    read, row, col = np.nonzero(flagged & struck)
     return slope, sigma, Jumps(read, row + rows.start, col)
 
 
@@ -186,40 +185,99 @@ def _load(integration: Integration, plan: _Plan, rows: slice) -> _Part:
             ramps, *given, integration.model, 1.0, integration.config, NOISE_ERROR
         )
         data[:, flickers] -= fit.model
-    return _Part(data, full, variance, shot, maps["dof"][rows].astype(np.float64))
+    hit = maps["best_significance"][rows] >= integration.config.sigma_threshold
+    known = np.zeros(data.shape, bool)
+    known[_within(plan.snowballs, rows)] = True
+    part = _Part(data, full, variance, shot, maps["dof"][rows].astype(np.float64), hit, known)
+    _calm(part, typical.astype(np.float64) ** 2, integration.model, integration.config)
+    return part
+
+
+def _calm(part: _Part, typical: np.ndarray, model: Differences, config: DetectorConfig) -> None:
+    """Give pixels the noise of those around where steps explain why theirs is more, in place.
+
+    Several hits in a short ramp look like noise.
+    """
+    index = np.flatnonzero(part.variance > ODD * typical)
+    given = _ramps_of(part).select(index)
+    share = typical.ravel()[index] / given.variance
+    ramps = given._replace(variance=given.variance * share, shot=given.shot * share)
+    sure = np.full(len(index), np.inf)
+    left_out = _leave_out(ramps, sure, model, config)
+    rest = scan(ramps._replace(left_out=left_out), model, quick=True)
+    steps = (left_out & ~ramps.left_out).sum(0)
+    calm = (rest.chi2 < CALM * (rest.used - 1)) & (steps <= rest.used)
+    for values, new in ((part.variance, ramps.variance), (part.shot, ramps.shot), (part.dof, sure)):
+        values.ravel()[index[calm]] = new[calm]
+    part.hit.ravel()[index[calm]] = True
 
 
 def _own_steps(
     part: _Part, wanted: np.ndarray, model: Differences, config: DetectorConfig
-) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Find the steps of some pixels: read, row and column of those up and of those down."""
+) -> np.ndarray:
+    """Tell the reads that begin with a step in ramps that are wanted: bool (T, R, W)."""
     index = np.flatnonzero(wanted & (part.variance > 0))
-    data = part.data.reshape(len(part.data), -1)
-    ramps = Ramps(
-        np.ascontiguousarray(data[:, index]),
-        part.full.ravel()[index],
-        part.variance.ravel()[index],
-        part.shot.ravel()[index],
-        guess=np.zeros(len(index)),
+    flagged = np.zeros(part.data.shape, bool)
+    ramps, dof = _ramps_of(part).select(index), part.dof.ravel()[index]
+    found = _leave_out(ramps, dof, model, config)
+    flagged.reshape(len(flagged), -1)[:, index] = found
+    return flagged
+
+
+def _ramps_of(part: _Part) -> Ramps:
+    return Ramps(
+        part.data.reshape(len(part.data), -1),
+        part.full.ravel(),
+        part.variance.ravel(),
+        part.shot.ravel(),
+        left_out=part.known.reshape(len(part.known), -1),
+        guess=np.zeros(part.full.size),
     )
-    dof = part.dof.ravel()[index]
-    steps, _ = find_steps(ramps, dof, scan(ramps, model), model, config)
-    steps = steps.select(~steps.saturating)
-    up = steps.amplitude > 0
-    row, col = np.divmod(index[steps.col], part.full.shape[1])
-    return (steps.read[up], row[up], col[up]), (steps.read[~up], row[~up], col[~up])
 
 
-def _share(flagged: np.ndarray, full: np.ndarray, sharing: np.ndarray) -> None:
-    """Flag both reads that share a step, in place.
+def _leave_out(
+    ramps: Ramps, dof: np.ndarray, model: Differences, config: DetectorConfig
+) -> np.ndarray:
+    """Tell the differences of ramps that hold steps, at their later read: bool (T, n).
 
-    What arrives within averaged frames shows in that read and in the next one, which may be
-    saturated by it.
+    The most significant step is left out, until there is none.
     """
-    if not sharing.any():
-        return
+    curved = is_curved(ramps, scan(ramps, model), model)
+    known, left_out = ramps.left_out, ramps.left_out.copy()
+    ramps = ramps._replace(left_out=left_out, curved=curved.astype(float))
+    _search(ramps, np.arange(len(dof)), dof, model, config)
+    # No smooth curve has steps in half of its reads: these are several hits.
+    bent = curved & (2 * left_out.sum(0) > np.minimum(ramps.stop, len(left_out)) - 1)
+    ramps.curved[bent], left_out[:, bent] = 0.0, known[:, bent]
+    _search(ramps, np.flatnonzero(bent), dof, model, config)
+    return left_out
+
+
+def _search(
+    ramps: Ramps,
+    active: np.ndarray,
+    dof: np.ndarray,
+    model: Differences,
+    config: DetectorConfig,
+) -> None:
+    """Leave out the steps of some ramps, in place."""
+    for _ in range(config.max_steps):
+        if not len(active):
+            break
+        best = scan(ramps.select(active), model, quick=True)
+        falls = -best.down_sigma > best.up_sigma * (1 + TIE)
+        sigma = gaussian(np.where(falls, -best.down_sigma, best.up_sigma), dof[active])
+        found = sigma >= config.sigma_threshold
+        read = np.where(falls, best.down_read, best.up_read)[found].astype(int)
+        shared = np.where(falls, best.down_shared, best.up_shared)[found] > 0
+        active = active[found]
+        ramps.left_out[read, active] = True
+        ramps.left_out[read[shared] + 1, active[shared]] = True
+
+
+def _flag_filling(flagged: np.ndarray, full: np.ndarray, sharing: np.ndarray) -> None:
+    """Flag the read before one that a step has filled up, where it can have a part of it."""
     reads = len(flagged)
-    flagged[1:] |= flagged[:-1] & sharing[: reads - 1, None, None]
     row, col = np.nonzero((full > 1) & (full < reads))
     last = full[row, col]
     filled = flagged[last, row, col] & sharing[last - 1]
