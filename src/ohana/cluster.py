@@ -18,7 +18,7 @@ SCHEDULER_TIMEOUT = 10
 #: Tasks that a scheduler knows at a time: enough for so many workers, and 100 000 do not burden it.
 AHEAD = 2000
 #: How often a task may lose its worker before it counts as what ends workers.
-LOST_WORKERS = 2
+LOST_WORKERS = 1
 #: Run by a worker before it begins: one started again after its end has to be told too.
 _LEAVE_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 
@@ -34,7 +34,8 @@ def by_dask(
 ) -> Iterator[tuple[Task, Result | Exception]]:
     """Call a function for each task on the workers of a scheduler, or in processes of our own.
 
-    A task whose worker ends before it does begins again on another one, a few times.
+    A task whose worker ends before it does begins again on another one, a few times; at last,
+    when all others are done, alone.
 
     Parameters
     ----------
@@ -60,26 +61,43 @@ def by_dask(
     OhanaError
         If the scheduler does not answer, or no longer.
     """
-    from distributed import Client, as_completed
+    from distributed import Client, KilledWorker
 
     with _quiet(), _cluster(scheduler, workers) as cluster, _client(Client, cluster) as client:
-        running: dict[Any, Task] = {}
-        waiting, done = iter(tasks), as_completed()
-        while True:
-            for task in islice(waiting, AHEAD - len(running)):
-                future = client.submit(function, task, pure=False)
-                running[future] = task
-                done.add(future)
-            if not running:
-                return
-            future = next(done)
-            try:
-                result = future.result()
-            except CancelledError:
-                raise OhanaError(f"scheduler {scheduler or 'of this run'}: lost") from None
-            except Exception as error:  # of the task; the others go on
-                result = error
-            yield running.pop(future), result
+        suspects = []
+        for task, result in _done(client, function, tasks):
+            if isinstance(result, KilledWorker):
+                suspects.append(task)
+            else:
+                yield task, result
+        # All that a worker had to do is suspected of its end: alone it shows who was to blame.
+        for task in suspects:
+            yield from _done(client, function, [task])
+
+
+def _done(
+    client: Any, function: Callable[[Task], Result], tasks: Iterable[Task]
+) -> Iterator[tuple[Task, Result | Exception]]:
+    """Yield each task when it is done, with what the function returned or raised."""
+    from distributed import as_completed
+
+    running: dict[Any, Task] = {}
+    waiting, done = iter(tasks), as_completed()
+    while True:
+        for task in islice(waiting, AHEAD - len(running)):
+            future = client.submit(function, task, pure=False)
+            running[future] = task
+            done.add(future)
+        if not running:
+            return
+        future = next(done)
+        try:
+            result: Result | Exception = future.result()
+        except CancelledError:
+            raise OhanaError("scheduler: connection lost") from None
+        except Exception as error:  # of the task; the others go on
+            result = error
+        yield running.pop(future), result
 
 
 @contextmanager
