@@ -6,7 +6,7 @@ from ohana.config import DetectorConfig
 from ohana.differences import differences
 from ohana.jumps import Ramps, scan, step_at
 from ohana.noise import measure
-from ohana.steps import find_steps
+from ohana.steps import filling_up, find_steps
 
 CONFIG = DetectorConfig()
 
@@ -197,17 +197,15 @@ def test_a_pixel_that_fills_within_a_few_reads_has_no_step(slopes):
         assert (steps.col.tolist(), steps.read.tolist()) == ([1], [2])
 
 
-def test_a_pixel_that_fills_below_the_common_level_has_no_step():
+def test_pixels_that_fill_to_a_level_of_their_own():
     ramps = straight(20, 4, sigma=10.0)
-    ramps.data[:] += (
-        1000 + np.append(0, np.cumsum([5265, 5289, 5142, 4997, 1344] + 14 * [0]))[:, None]
-    )
-    ramps.data[5:, 1] += 3000
+    level = np.append(0, np.cumsum([5265, 5289, 5142, 4997, 1344] + 14 * [0]))
+    ramps.data[:] += 1000 + level[:, None]
     ramps.data[12:, 2] += 3000  # A step after the others: it was not full.
-    ramps.data[:, 3] -= ramps.data[2, 3]
-    ramps.data[:2, 3] = 0  # None in the first difference.
-    steps, _ = found(ramps)
-    assert set(steps.col) == {2, 3}
+    ramps.data[:2, 3] = ramps.data[2, 3]  # None in the first difference.
+    steps, rate = found(ramps)
+    index, stop = filling_up(steps, rate, differences(np.arange(20.0)))
+    assert (index.tolist(), stop.tolist()) == ([0, 1], [5, 5])
 
 
 def test_uneven_reads():

@@ -13,7 +13,7 @@ import numpy as np
 from ohana.border import border_mask
 from ohana.config import DetectorConfig
 from ohana.differences import Differences, differences
-from ohana.events import Event, PixelMaps, Steps
+from ohana.events import Event, PixelMaps, Steps, join_steps
 from ohana.jumps import Ramps, Scan, scan, scan_kernel
 from ohana.noise import Noise, gaussian, measure
 from ohana.ramp import Block, Ramp
@@ -22,7 +22,7 @@ from ohana.rules.telegraph_pixels import (
     telegraph_events,
     without_levels,
 )
-from ohana.steps import find_steps
+from ohana.steps import filling_up, find_steps
 from ohana.temporal import temporal_features
 from ohana.walk import Source, load_block
 
@@ -90,6 +90,11 @@ def analyse(
     )
     scanned = scan(ramps, model, quick=True)
     steps, rate = find_steps(ramps, flat.dof, scanned, model, config)
+    ramps, scanned, steps, rate = _end_where_full(
+        ramps, flat.dof, (scanned, steps, rate), model, config
+    )
+    ends = np.where(dead, block.stop.ravel(), ramps.stop).astype(block.stop.dtype)
+    block = block._replace(stop=ends.reshape(rows, cols))
     index, fit, flicker = find_telegraph_noise(ramps, flat, steps, model, gain, config)
     maps = _maps(block, noise, scanned, (rate, flicker), steps)
     if len(index):
@@ -98,6 +103,37 @@ def analyse(
     row, col = np.divmod(steps.col, cols)
     steps = steps._replace(row=row.astype(np.int32), col=col.astype(np.int32))
     return steps, telegraph_events(index, fit, cols), maps
+
+
+def _end_where_full(
+    ramps: Ramps,
+    dof: np.ndarray,
+    found: tuple[Scan, Steps, np.ndarray],
+    model: Differences,
+    config: DetectorConfig,
+) -> tuple[Ramps, Scan, Steps, np.ndarray]:
+    """End the ramps of pixels that fill up to a level of their own, and look at these again.
+
+    ``found`` are scan, steps and rates; all are returned anew.
+    """
+    scanned, steps, rate = found
+    index, stop = filling_up(steps, rate, model)
+    if not len(index):
+        return ramps, scanned, steps, rate
+    ramps, scanned, rate = (
+        ramps._replace(stop=ramps.stop.copy()),
+        Scan(*map(np.copy, scanned)),
+        rate.copy(),
+    )
+    ramps.stop[index] = stop
+    some = ramps.select(index)
+    again = scan(some, model, quick=True)
+    for values, new in zip(scanned, again, strict=True):
+        values[index] = new
+    more, rate[index] = find_steps(some, dof[index], again, model, config)
+    others = steps.select(~np.isin(steps.col, index))
+    steps = join_steps([others, more._replace(col=index[more.col].astype(np.int32))])
+    return ramps, scanned, steps.select(np.lexsort((steps.read, steps.col))), rate
 
 
 def compile_kernels(log: logging.Logger) -> None:

@@ -75,7 +75,7 @@ def find_steps(
         # What fills a pixel may begin in the read before, and is one step.
         parts.append(found.select(found.read < filled[found.col]))
     steps = join_steps(parts)
-    bend = _may_bend(steps, ramps, scanned, model) | _filling(steps, rate, model)
+    bend = _may_bend(steps, ramps, scanned, model)
     steps, bent = steps.select(~bend), steps.col[bend]
     alone = np.setdiff1d(bent, steps.col[~steps.saturating])
     rate[alone] = scanned.rate[alone]
@@ -102,21 +102,37 @@ def _may_bend(steps: Steps, ramps: Ramps, scanned: Scan, model: Differences) -> 
     return bend
 
 
-def _filling(steps: Steps, rate: np.ndarray, model: Differences) -> np.ndarray:
-    """Tell steps of pixels that fill from the first read on, below the common level, then stay.
+def filling_up(steps: Steps, rate: np.ndarray, model: Differences) -> tuple[np.ndarray, np.ndarray]:
+    """Tell pixels that fill from the first read on, to a level of their own, and stay there.
 
-    Bright steps in every difference from the first to some other one, and none after (boolean,
-    one for each step): no pixel is hit in read after read, and all that it was hit by.
+    Bright steps in every difference from the first to some other one, and none after: no pixel
+    is hit in read after read, and by nothing but such hits.
+
+    Parameters
+    ----------
+    steps : Steps
+        Of n ramps, from `find_steps`.
+    rate : ndarray, shape (n,)
+        Of each ramp, its steps left out [DN per frame time].
+    model : Differences
+        Timing of the reads.
+
+    Returns
+    -------
+    ramps, stop : ndarray of int
+        Which they are, and the read in which each is full.
     """
-    filling, gap = np.zeros(len(steps.col), bool), 1 + can_share(model).astype(int)
+    found, gap = [], 1 + can_share(model).astype(int)
     usable = ~steps.saturating
     for ramp in np.unique(steps.col[usable & (steps.read == 1)]):
-        mine = np.flatnonzero(usable & (steps.col == ramp))
+        mine = usable & (steps.col == ramp)
         read, amplitude = np.sort(steps.read[mine]), steps.amplitude[mine]
-        alike = len(mine) > 1 and (np.diff(read) <= gap[read[:-1]]).all()
+        alike = len(read) > 1 and (np.diff(read) <= gap[read[:-1]]).all()
         bright = amplitude.min() > 0 and amplitude.sum() > CURVED_SIGNAL
-        filling[mine] = alike and bright and abs(rate[ramp]) < FULL * amplitude.mean()
-    return filling
+        if alike and bright and abs(rate[ramp]) < FULL * amplitude.mean():
+            found.append((ramp, read[-1]))
+    ramps, stop = np.array(found, int).reshape(-1, 2).T
+    return ramps, stop
 
 
 def _strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

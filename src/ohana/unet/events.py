@@ -26,6 +26,7 @@ from ohana.rules.cosmic_rays import (
 from ohana.rules.snowballs import judge
 from ohana.rules.telegraph_noise import TelegraphFit, fit_telegraph_noise, within_limits
 from ohana.rules.telegraph_pixels import telegraph_events
+from ohana.steps import CURVED_READS, CURVED_SIGNAL, NOT_LINEAR
 from ohana.unet.evidence import SEEN, any_of, odds_of_groups
 from ohana.unet.landings import core_of, core_of_event, find_landings, is_known
 from ohana.unet.opinion import Opinion, Voxels
@@ -83,7 +84,8 @@ def network_events(
     covered = flickers | (paint_mask(balls + new_balls, maps.stop.shape) > 0)
     telegraph = _telegraph_noise(opinion, covered, source, maps, config)
     flickers |= opinion.telegraph >= SEEN[Label.TELEGRAPH_NOISE]
-    voxels = _possible(opinion.voxels, balls + new_balls, flickers, maps, config)
+    steep = _may_bend(opinion.voxels, maps, difference_model(source.ramp).dt)
+    voxels = _possible(opinion.voxels.select(~steep), balls + new_balls, flickers, maps, config)
     rays = _cosmic_rays(voxels, steps, border_mask(source.ramp), maps, config)
     return [replace(event, source="unet") for event in [*new_balls, *telegraph, *rays]]
 
@@ -166,6 +168,18 @@ def _possible(
         # A hit on top of it is for the rules to find, who know the shape of the snowball.
         some = some.select(~(grows & inside[some.row, some.col]))
     return some.select(~wing_steps(_as_steps(some, maps), balls, maps.stop.shape, config))
+
+
+def _may_bend(voxels: Voxels, maps: PixelMaps, dt: np.ndarray) -> np.ndarray:
+    """Tell voxels of bright ramps of few reads that may be their curve, as the rules do.
+
+    ``dt`` (T-1,) is the time from each read to the next.
+    """
+    rate = np.abs(maps.rate[voxels.row, voxels.col])
+    used = np.maximum(maps.stop[voxels.row, voxels.col] - 1, 0)
+    signal = rate * np.append(0.0, np.cumsum(dt))[used]
+    few = (used < CURVED_READS) & (signal > CURVED_SIGNAL) & (voxels.read <= used)
+    return few & (voxels.amplitude < NOT_LINEAR * rate * dt[voxels.read - 1])
 
 
 def _as_steps(voxels: Voxels, maps: PixelMaps) -> Steps:
