@@ -54,6 +54,7 @@ class Predictor:
         processed: bool = True,
         report: bool = False,
         catalogues: Sequence[str] = (),
+        products: bool = False,
         progress: Progress | None = None,
     ) -> Summary:
         """Find the events of one exposure and write mask, catalogue and per-pixel features.
@@ -70,6 +71,9 @@ class Predictor:
             Write ``report.html`` too: the events in a browser.
         catalogues : sequence of str
             Write the catalogue in other formats too: ``ecsv``, ``parquet``, ``regions``.
+        products : bool
+            Write the flags of all reads and the rates without events too, as FITS: see
+            `ohana.products.write_products`.
         progress : callable, optional
             Called with the name of a stage, the parts done and the parts in all.
 
@@ -98,7 +102,18 @@ class Predictor:
         if catalogues:
             written = write_catalogues(summary.folder, catalogues)
             summary = replace(summary, files=(*summary.files, *written))
+        if products:
+            summary = add_products(summary, progress)
         return add_report(summary, progress) if report else summary
+
+
+def add_products(summary: Summary, progress: Progress | None = None) -> Summary:
+    """Write flags and rates beside the results of a run, and list them with these."""
+    from ohana.products import write_products
+    from ohana.report.prediction import open_prediction
+
+    written = write_products(open_prediction(summary.folder), progress=progress)
+    return replace(summary, files=(*summary.files, *written))
 
 
 def add_report(summary: Summary, progress: Progress | None = None) -> Summary:

@@ -43,6 +43,8 @@ Written to the output folder (or sub-folder) of an exposure:
   report.html                with --report: the events in a browser, to look through and to judge
   detections.ecsv, .parquet  with --catalogues ecsv,parquet: a table, units in the metadata
   detections.reg             with --catalogues regions: the events as regions for DS9
+  EXPOSURE_products.fits     with --products: mask, rates without events and their errors
+  EXPOSURE_flagged.fits      with --products, of JWST and HST: the input with the flags of all reads
   run.json                   input, settings, versions, timings; written last, when all is there
   ohana.log                  every message of this and earlier runs into the folder
 
@@ -82,6 +84,12 @@ def parser() -> Parser:
     )
     options.add_argument(
         "--report", action="store_true", help="write report.html too; see ohana-report"
+    )
+    options.add_argument(
+        "--products",
+        action="store_true",
+        help="write flags of reads and pixels and rates without events, as FITS in the form of "
+        "the mission, for the pipelines that come after",
     )
     add_catalogues(options, "write the catalogue too")
     options.add_argument(
@@ -169,6 +177,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         "processed": not arguments.no_processed,
         "report": arguments.report,
         "catalogues": arguments.catalogues,
+        "products": arguments.products,
     }
 
 

@@ -106,13 +106,22 @@ class _Part(NamedTuple):
     known: np.ndarray
 
 
-def fit_integration(integration: Integration) -> Fitted:
+def fit_integration(
+    integration: Integration, progress: Callable[[str, int, int], None] | None = None
+) -> Fitted:
     """Fit all ramps of an integration with its events left out, row block by row block.
 
     Differences between reads that hold a step are left out of a straight ramp fitted by
     generalised least squares, which is the same as fitting every step too (`ohana.gls`): every
     significant one of the ramp itself, in pixels of cosmic rays the read that these are dated to,
     and in those of snowballs some reads more. Levels of telegraph noise are subtracted first.
+
+    Parameters
+    ----------
+    integration : Integration
+        Reads, noise and events.
+    progress : callable, optional
+        Called with the name of a stage, the parts done and the parts in all.
 
     Notes
     -----
@@ -128,6 +137,8 @@ def fit_integration(integration: Integration) -> Fitted:
             rate[rows] = slope / integration.frame_time
             error[rows] = sigma / integration.frame_time
             parts.append(jumps)
+            if progress:
+                progress("rates", rows.stop, height)
     return Fitted(rate, error, join_jumps(parts, integration.shape), plan.full)
 
 

@@ -29,6 +29,7 @@ from ohana.run_record import input_of
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from ohana.pipeline import Progress
     from ohana.read.fits_images import FitsFile
     from ohana.report.prediction import Prediction
 
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 PRODUCTS, FLAGGED = "_products.fits", "_flagged.fits"
 
 
-def write_products(prediction: Prediction, folder: Path | None = None) -> list[Path]:
+def write_products(
+    prediction: Prediction, folder: Path | None = None, progress: Progress | None = None
+) -> list[Path]:
     """Write flags and rates of an exposure for the pipelines that come after.
 
     Parameters
@@ -45,6 +48,8 @@ def write_products(prediction: Prediction, folder: Path | None = None) -> list[P
         Opened from a folder that ``ohana-predict`` has written; its input must still be there.
     folder : Path, optional
         Where to write; beside the prediction if absent.
+    progress : callable, optional
+        Called with the name of a stage, the parts done and the parts in all.
 
     Returns
     -------
@@ -63,7 +68,10 @@ def write_products(prediction: Prediction, folder: Path | None = None) -> list[P
     folder = prediction.folder if folder is None else folder
     source = input_of(prediction.folder, prediction.run)
     ramps = open_exposure(source, DetectorConfig(**prediction.run["config"]))
-    fitted = [fit_integration(integration_of(prediction, ramp, i)) for i, ramp in enumerate(ramps)]
+    parts = [integration_of(prediction, ramp, i) for i, ramp in enumerate(ramps)]
+    tell = progress or (lambda stage, done, total: None)
+    fitted = [fit_integration(part, tell) for part in parts]
+    tell("products", 0, 1)
     file, form, _scratch = _form(source)
     path = folder / f"{prediction.name}{FLAGGED}"
     if file is not None and form is jwst_input:
@@ -73,6 +81,7 @@ def write_products(prediction: Prediction, folder: Path | None = None) -> list[P
     flagged = [path] if form in (jwst_input, hst_input) else []
     path = folder / f"{prediction.name}{PRODUCTS}"
     _write_images(path, prediction, ramps, fitted, flags=not flagged)
+    tell("products", 1, 1)
     return [*flagged, path]
 
 
