@@ -7,8 +7,11 @@ import pytest
 from ohana import read_catalogue
 from ohana.blocks import difference_model
 from ohana.config import DetectorConfig
+from ohana.evaluate.drawing import InjectionSettings
 from ohana.evaluate.folder import evaluate_prediction
 from ohana.evaluate.inject import with_events
+from ohana.evaluate.recovery import inject_and_recover
+from ohana.labels import Label
 from ohana.pipeline import predict
 from ohana.read import open_exposure
 from ohana.simulate import SimulationConfig, simulate_exposure, simulate_to_fits
@@ -151,3 +154,18 @@ def test_injected_events_and_the_model_fit_the_pattern(exposure):
     more = with_events(ramp, truth.events[:3])
     assert more.averaged.tolist() == ramp.averaged.tolist()
     assert len(difference_model(more).dt) == len(PATTERN) - 1
+
+
+def test_events_can_be_injected_into_uneven_groups(exposure):
+    folder, _ = exposure
+    settings = InjectionSettings(events=60, snowballs=0)
+    recovery = inject_and_recover(
+        folder / "r1_wfi01_uncal.asdf",
+        folder / "recovery",
+        DetectorConfig(),
+        settings,
+        np.random.default_rng(2),
+    )
+    found = [each.found for each in recovery.events if each.label == Label.COSMIC_RAY]
+    assert len(found) == 60
+    assert 20 < np.sum(found) < 58  # from far too faint to bright

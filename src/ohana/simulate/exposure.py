@@ -92,7 +92,7 @@ def simulate_exposure(config: SimulationConfig, rng: np.random.Generator) -> Sim
 
 
 def simulate_to_fits(config: SimulationConfig, rng: np.random.Generator, path: str | Path) -> Truth:
-    """Simulate an exposure into a FITS file, one read in memory at a time; return its truth.
+    """Simulate an exposure into a file, one read in memory at a time; return its truth.
 
     The file has the layout of the settings (`ohana.simulate.layouts`), so that it can be given
     to ``ohana-predict`` as it is; save the truth beside it with `Truth.save`.
