@@ -23,6 +23,7 @@ _EXPORTS = {
     "UNet3D": "unet.model",
     "Summary": "summary",
     "open_exposure": "read",
+    "find_anomalies": "find",
     "Event": "events",
     "Label": "labels",
     "OhanaError": "errors",

@@ -15,7 +15,7 @@ from ohana.config import DetectorConfig
 from ohana.differences import Differences, differences
 from ohana.events import Event, PixelMaps, Steps, join_steps
 from ohana.jumps import Ramps, Scan, scan, scan_kernel
-from ohana.noise import Noise, gaussian, measure
+from ohana.noise import Noise, gaussian, measure, with_read_noise
 from ohana.ramp import Block, Ramp
 from ohana.rules.telegraph_pixels import (
     find_telegraph_noise,
@@ -66,6 +66,8 @@ def analyse_block(
     block, first = load_block(source, rows)
     border = border_mask(source.ramp, rows)
     noise = measure(block.data, block.stop, border, model, source.ramp.facts.gain)
+    if source.ramp.read_noise is not None:
+        noise = with_read_noise(noise, source.ramp.read_noise[rows])
     steps, telegraph, maps = analyse(block, noise, model, source.ramp.facts.gain, config)
     maps = replace(maps, first_usable=first)
     shift = rows.start

@@ -225,6 +225,30 @@ def measure(
     return Noise(variance, shot, sums.rate, dof, around, worth, sums.largest, sums.scatter)
 
 
+def with_read_noise(noise: Noise, sigma: np.ndarray) -> Noise:
+    """Put known read noise (R, W) [DN, one frame] in the place of measured, where it is finite.
+
+    Examples
+    --------
+    >>> measured = Noise(*(np.full((1, 2), value) for value in (9.0, 3.0, 5.0, 8.0, 4.0, 1, 0, 0)))
+    >>> given = with_read_noise(measured, np.array([[2.0, np.nan]]))
+    >>> given.variance, given.dof
+    (array([[4., 9.]]), array([[inf,  8.]]))
+    """
+    known = (sigma > 0) & np.isfinite(sigma) & np.isfinite(noise.variance)
+    variance = np.where(known, sigma, 1.0).astype(np.float64) ** 2
+    with np.errstate(invalid="ignore"):
+        # What was measured scales shot noise with it; that of the rate alone is wanted back.
+        shot = noise.shot * np.where(known, noise.typical / noise.variance, 1.0)
+    return noise._replace(
+        variance=np.where(known, variance, noise.variance),
+        shot=shot,
+        dof=np.where(known, np.inf, noise.dof),
+        typical=np.where(known, variance, noise.typical),
+        worth=np.where(known, np.inf, noise.worth),
+    )
+
+
 def _shrink(
     ratio: np.ndarray, own: np.ndarray, known: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float]:

@@ -261,6 +261,8 @@ class Ramp:
         the folder goes when the last ramp that needs it goes.
     frames : ndarray of int, shape (T,), optional
         Frames averaged into each read, where they differ; ``facts.nframes`` is then the most.
+    read_noise : ndarray of float, shape (H, W), optional
+        Noise of one frame where it is known, NaN where it is to be measured [DN].
     """
 
     name: str
@@ -275,6 +277,7 @@ class Ramp:
     notes: tuple[str, ...] = ()
     scratch: object | None = field(default=None, repr=False)
     frames: np.ndarray | None = None
+    read_noise: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

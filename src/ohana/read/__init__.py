@@ -82,7 +82,7 @@ def open_exposure(path: str | Path, config: DetectorConfig | None = None) -> lis
             warnings.simplefilter("ignore")
             ramps = opener(path, config or DetectorConfig())
         for ramp in ramps:
-            _refuse_empty(ramp)
+            refuse_empty(ramp)
         ramps = [with_full_level(ramp) for ramp in ramps]
     except OhanaError as error:
         raise OhanaError(" ".join(str(error).split())) from error.__cause__
@@ -146,7 +146,7 @@ def _kind(path: Path) -> str:
     raise OhanaError(f"{path}: wanted {WANTED}, got a file with {ending} and unknown content")
 
 
-def _refuse_empty(ramp: Ramp) -> None:
+def refuse_empty(ramp: Ramp) -> None:
     """Refuse a ramp without a single finite value, looking at all only if read 0 has none."""
     planes = ramp.planes
     if planes.dtype.kind in "iu" and planes.blank is None:
