@@ -11,6 +11,7 @@ from ohana.errors import OhanaError
 from ohana.pipeline import predict
 from ohana.preprocess import Preprocessor
 from ohana.read import open_exposure
+from ohana.report.prediction import open_prediction
 
 
 def segment(path, integrations, first, number=1, of=2, last=None, seed=0):
@@ -65,3 +66,14 @@ def test_an_integration_is_asked_for_by_its_number(tmp_path):
     assert np.load(tmp_path / "out.npy").shape == (11, 32, 32)
     with pytest.raises(OhanaError, match="wanted integration 0, the file has 2 to 3"):
         Preprocessor().process(path, tmp_path / "out.npy", integration=0)
+
+
+def test_the_result_of_a_segment_can_be_opened(tmp_path):
+    path = segment(tmp_path / "x.fits", 2, 3)
+    predict(path, tmp_path / "out", DetectorConfig(), processed=True)
+    events = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert {event["integration"] for event in events} >= {2, 3}
+    prediction = open_prediction(tmp_path / "out")
+    assert {event["integration"] for event in prediction.events} >= {0, 1}
+    step = np.diff(prediction.ramp(16, 16, integration=1))
+    assert step.argmax() == 5

@@ -145,9 +145,15 @@ def open_prediction(folder: str | Path) -> Prediction:
     for part, maps, each in zip(parts, features, reads, strict=True):
         require_fit(part.features, maps["stop"].shape, shape[1:])
         require_fit(part.cube or part.features, each.shape, shape)
-    events = read_catalogue(folder / DETECTIONS)
+    events = _in_file(read_catalogue(folder / DETECTIONS), run)
     _require_inside(str(folder / DETECTIONS), events, shape, len(reads))
     return Prediction(folder, name, shape, events, mask, features, reads, times, run)
+
+
+def _in_file(events: Sequence[Detection], run: dict[str, Any]) -> list[Detection]:
+    """Count integrations from the first in the file: a segment may begin with a later one."""
+    first = run["integrations"][0]["integration"] if run else 0
+    return [event | {"integration": event["integration"] - first} for event in events]
 
 
 def prediction_of(
