@@ -45,7 +45,11 @@ class DetectorConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     dataset: str | None = setting(
-        None, "reading", "", "Array of reads in an HDF5, ASDF or zarr file, if it is not called `data`", min_length=1
+        None,
+        "reading",
+        "",
+        "Array of reads in an HDF5, ASDF or zarr file, if it is not called `data`",
+        min_length=1,
     )
     detectors_side_by_side: int = setting(
         1, "reading", "", "Detectors that share the width of each image", ge=1, le=64
