@@ -20,6 +20,7 @@ from ohana.catalogues.summary_text import (
     RATES_HEAD,
     pixel_cells,
     rate_cells,
+    repeated,
     time_span,
 )
 from ohana.catalogues.tally import Tally
@@ -88,12 +89,8 @@ def _section(tally: Tally, repeats: Repeats | None, pictures: dict[str, Path]) -
     if repeats is None:
         parts.append("<p>Needs two exposures in which it was looked for.</p>")
         return "\n".join(parts)
-    told = (
-        f"{len(repeats.pixels)} pixels show it in {repeats.least} or more of {repeats.searched} "
-        f"exposures; {repeats.by_chance:.2g} would by chance."
-    )
     parts += [
-        f"<p>{told}</p>",
+        f"<p>{html.escape(repeated(repeats))}.</p>",
         _picture(pictures["telegraph"], "Map of the pixels, and how often they are seen"),
         _table(PIXELS_HEAD, [pixel_cells(pixel) for pixel in repeats.pixels[:MOST_ROWS]]),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ohana.catalogues.rates import rate_rows
+from ohana.catalogues.repeats import Repeats
 from ohana.catalogues.tally import Tally
 from ohana.cli.common import columns
 
@@ -90,6 +91,15 @@ def time_span(tally: Tally) -> str:
     )
 
 
+def repeated(repeats: Repeats) -> str:
+    """Say how many pixels show telegraph noise again and again."""
+    number = len(repeats.pixels)
+    return (
+        f"{number} pixel{'s' * (number != 1)} in {repeats.least} or more of "
+        f"{repeats.searched} exposures, {repeats.by_chance:.2g} by chance"
+    )
+
+
 def summary_text(survey: Survey) -> str:
     """Return the summary as lines for a terminal: detectors, rates, repeated pixels, notes."""
     lines = []
@@ -98,11 +108,7 @@ def summary_text(survey: Survey) -> str:
         cells = [RATES_HEAD[:7], *(rate_cells(row)[:7] for row in rate_rows(tally))]
         lines += [columns(cells)]
         if repeats is not None:
-            lines.append(
-                f"  telegraph noise again and again: {len(repeats.pixels)} pixels in "
-                f"{repeats.least} or more of {repeats.searched} exposures, "
-                f"{repeats.by_chance:.2g} by chance"
-            )
+            lines.append(f"  telegraph noise again and again: {repeated(repeats)}")
         lines.append("")
     lines += [f"  note: {notice}" for notice in survey.notices]
     lines += [f"  {path}" for path in survey.files]
