@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +47,7 @@ def read(file: FitsFile, config: DetectorConfig) -> list[Ramp]:
     planes, scratch = planes_of(file, [science])
     integrations, reads, *shape = science.shape
     headers = [science.header, file.header]
-    default, notes = _defaults(file, planes.shape)
+    default, notes = defaults(file.header, planes.shape)
     first = _first_integration(file, integrations, notes)
     ramps = ramps_of(
         file.source, planes, (integrations, reads), headers, config, default, scratch, notes
@@ -117,9 +119,9 @@ def _bad_pixels(file: FitsFile, shape: tuple[int, int]) -> np.ndarray | None:
     return bad if bad.any() else None
 
 
-def _defaults(file: FitsFile, shape: tuple[int, int]) -> tuple[Found, list[str]]:
+def defaults(header: Mapping[str, Any], shape: tuple[int, int]) -> tuple[Found, list[str]]:
     """Return border, outputs and gain as the instrument and the place of a subarray give them."""
-    instrument, detector = text(file.header, "INSTRUME"), text(file.header, "DETECTOR")
+    instrument, detector = text(header, "INSTRUME"), text(header, "DETECTOR")
     height, width = shape
     found: Found = {
         "fast_axis": (1, "default (JWST)"),
@@ -131,9 +133,9 @@ def _defaults(file: FitsFile, shape: tuple[int, int]) -> tuple[Found, list[str]]
     if gain:
         found["gain"] = (gain, f"default ({detector})")
     columns, rows = FULL_FRAME.get(instrument, FULL_FRAME_H2RG)
-    sizes = number(file.header, "SUBSIZE1") or width, number(file.header, "SUBSIZE2") or height
-    first_col = int(number(file.header, "SUBSTRT1") or 1)
-    first_row = int(number(file.header, "SUBSTRT2") or 1)
+    sizes = number(header, "SUBSIZE1") or width, number(header, "SUBSIZE2") or height
+    first_col = int(number(header, "SUBSTRT1") or 1)
+    first_row = int(number(header, "SUBSTRT2") or 1)
     sides = (
         first_row == 1,
         first_row + height - 1 == rows,
