@@ -98,7 +98,7 @@ class OhanaStep(Step):
     ----------
     events : list of dict
         The catalogue of the last exposure, see `ohana.catalog.Detection`; the model that is
-        returned has it as ``ohana["events"]``. With ``save_results`` it is also written beside the
+        returned has it as ``ohana.events``. With ``save_results`` it is also written beside the
         product, with the ending ``.json``.
     """
 
