@@ -16,9 +16,9 @@ from ohana.read import open_exposure
 
 #: Memory of a process: at rest, for each pixel of the array (maps, sparse steps), and for each
 #: thread (copies of a row block in float32). Measured, rounded up.
-AT_REST, PER_PIXEL, COPIES = 250e6, 100, 2
-#: With a network: torch itself, and for each pixel and read.
-NETWORK, NETWORK_PER_READ = 700e6, 1.1
+AT_REST, PER_PIXEL, COPIES = 350e6, 100, 2
+#: With a network: torch and its windows, and for each pixel and read.
+NETWORK, NETWORK_PER_READ = 1e9, 0.8
 #: Part of the free memory that is used.
 PART = 0.9
 #: Inputs looked at, largest file first, to find one that is an exposure.
@@ -59,7 +59,7 @@ def memory_of(shape: tuple[int, int, int], threads: int, network: bool) -> float
     Examples
     --------
     >>> f"{memory_of((450, 2048, 2048), threads=2, network=False) / 1e9:.1f} GB"
-    '0.9 GB'
+    '1.0 GB'
     """
     reads, height, width = shape
     blocks = COPIES * 4.0 * threads * reads * TILE_ROWS * width
