@@ -24,7 +24,8 @@ TELEGRAPH = 1 << 15
 #: What lies below the threshold of a member still shifts a slope: cosmic rays grow by their four
 #: neighbours, snowballs by so many pixels.
 HALO_GROWTH = 5
-#: Reads after the landing of a snowball in which its surroundings still change.
+#: Reads after the landing of a snowball in which its surroundings still change; fewer are flagged
+#: where little of the ramp would be left.
 SNOWBALL_READS = 8
 
 
@@ -88,7 +89,8 @@ def snowball_jumps(events: Sequence[Detection], shape: tuple[int, int, int]) -> 
         if event["type"] == Label.SNOWBALL.key and event["first_frame"]:
             rows, cols = _grown(event, HALO_GROWTH, shape[1:])
             first = event["first_frame"]
-            reads = range(first, min(first + SNOWBALL_READS + 1, shape[0]))
+            later = min(SNOWBALL_READS, max(first - 1, (shape[0] - 1 - first) // 2))
+            reads = range(first, min(first + later + 1, shape[0]))
             parts += [Jumps(np.full(len(rows), read), rows, cols) for read in reads]
     return join_jumps(parts, shape)
 
