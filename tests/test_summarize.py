@@ -104,6 +104,16 @@ def test_an_input_counts_once(tmp_path, started):
     assert skipped == (other, f"same input as {counts}: that counts")
 
 
+def test_detectors_side_by_side_are_several(tmp_path):
+    for index in range(2):
+        config = {"detectors_side_by_side": 2, "detector_index": index}
+        write_results(tmp_path / f"{index}", input={"fingerprint": "x"}, config=config)
+    exposures, skipped = find_exposures(tmp_path)
+    names = [exposure.detector.detector for exposure in exposures]
+    assert names == ["NRCA1 0", "NRCA1 1"]
+    assert not skipped
+
+
 def test_pixel_pitch(tmp_path):
     def named(instrument, size):
         return Detector("", instrument, "", (size, size), (0, 0))

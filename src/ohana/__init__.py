@@ -34,6 +34,8 @@ _EXPORTS = {
     "read_catalogue": "catalog",
     "write_catalogue": "catalog",
     "Truth": "simulate.truth",
+    "summarize": "catalogues.summarise",
+    "write_catalogues": "catalogues.formats",
     "evaluate_prediction": "evaluate",
     "save_evaluation": "evaluate",
 }

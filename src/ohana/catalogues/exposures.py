@@ -148,7 +148,7 @@ def find_exposures(root: Path, pitch: float | None = None) -> tuple[list[Exposur
     """
     if not root.is_dir():
         raise OhanaError(f"{root}: wanted a folder with results of ohana-predict, got none")
-    latest: dict[str, tuple[str, Exposure]] = {}
+    latest: dict[tuple[str, Detector], tuple[str, Exposure]] = {}
     skipped: list[Skipped] = []
     for folder in _result_folders(root):
         try:
@@ -157,7 +157,7 @@ def find_exposures(root: Path, pitch: float | None = None) -> tuple[list[Exposur
         except OhanaError as error:
             skipped.append(Skipped(folder, str(error).removeprefix(f"{folder}: ")))
             continue
-        key, started = run["input"]["fingerprint"], run["started"]
+        key, started = (run["input"]["fingerprint"], exposure.detector), run["started"]
         before = latest.get(key)
         if before and before[0] > started:
             skipped.append(Skipped(folder, f"same input as {before[1].folder}: that counts"))
@@ -208,6 +208,9 @@ def exposure_of(folder: Path, run: dict[str, Any], pitch: float | None = None) -
             origin.get(key, "") for key in ("telescope", "instrument", "detector")
         )
         height, width = shape
+        config = run["config"]
+        if config["detectors_side_by_side"] > 1:  # of which one header tells
+            name = f"{name} {config['detector_index']}".strip()
         row, col = origin.get("corner", (0, 0))
         detector = Detector(telescope, instrument, name, (height, width), (row, col))
         times = np.array(run["times"], np.float64)

@@ -20,6 +20,10 @@ from ohana.report.style import FAINT, STYLES
 
 #: Of maps: size of the mark of a pixel that was seen in all exposures [point^2].
 LARGEST = 60.0
+#: The number of exposures is drawn on a logarithmic axis if there are more than this.
+LONG = 50
+#: More exposures than this are drawn faintly, with the means of so many groups of neighbours.
+MANY, GROUPS = 120, 40
 HITS = (Label.COSMIC_RAY, Label.SNOWBALL)
 
 
@@ -43,23 +47,34 @@ def trend_figure(tally: Tally) -> Figure:
 
 
 def _draw_trend(axes: Axes, tally: Tally, label: Label, time: Any) -> None:
-    """Draw the rate of a class in each exposure with its interval, and the mean of all."""
+    """Draw the rate of a class in each exposure with its interval, and the mean of all.
+
+    Of many exposures, groups of neighbours have an interval.
+    """
     style = STYLES[label.key]
     counts = np.array([count[label].events for count in tally.counts])
     if label == Label.TELEGRAPH_NOISE:
         unit, per = np.array([megapixels(each) for each in tally.exposures]), "Mpix"
     else:
         unit, per = np.array([each.area_time for each in tally.exposures]), "cm$^2$ s"
-    rate, mean = counts / unit, counts.sum() / unit.sum()
-    low, high = (limit / unit for limit in poisson_interval(counts))
+    events, mean, top = counts.sum(), counts.sum() / unit.sum(), (counts / unit).max()
     axes.axhline(mean, color=FAINT, linewidth=1, zorder=1)
+    if len(counts) > MANY:
+        axes.plot(time, counts / unit, ".", color=style.light, alpha=0.3, markersize=2)
+        # Neighbours together, in groups of one size but for the last.
+        starts = np.arange(0, len(counts), -(-len(counts) // GROUPS))
+        middle = np.minimum(starts + starts[1] // 2, len(counts) - 1)
+        time = [time[i] for i in middle]
+        counts, unit = np.add.reduceat(counts, starts), np.add.reduceat(unit, starts)
+    rate = counts / unit
+    low, high = (limit / unit for limit in poisson_interval(counts))
     axes.errorbar(
         time, rate, [rate - low, high - rate], fmt=style.marker, color=style.light,
-        markersize=4 if len(rate) < 200 else 2, elinewidth=0.8,
+        markersize=4, elinewidth=0.8,
     )  # fmt: skip
     axes.set_ylabel(f"{style.name}\n[1 / ({per})]" if " " in per else f"{style.name}\n[1 / {per}]")
-    axes.set_ylim(0, max(1.05 * float(high.max()), 1e-12))
-    axes.set_title(f"{counts.sum()} events, mean {mean:.4g}", loc="right", fontsize=9)
+    axes.set_ylim(0, 1.05 * max(float(high.max()), top))
+    axes.set_title(f"{events} events, mean {mean:.4g}", loc="right", fontsize=9)
 
 
 def spectrum_figure(tally: Tally) -> Figure:
@@ -114,22 +129,27 @@ def _label_log(axes: Axes) -> None:
 
 
 def telegraph_figure(tally: Tally, repeats: Repeats) -> Figure:
-    """Draw where the repeated pixels are, and how often pixels are seen against chance."""
+    """Draw where the repeated pixels are, and how many are seen how often, against chance."""
     figure = new_figure(11, 5)
     where, often = figure.subplots(1, 2)
     _draw_map(where, tally, repeats)
     number = np.arange(1, repeats.searched + 1)
-    style = STYLES[Label.TELEGRAPH_NOISE.key]
-    often.bar(number, repeats.seen[1:], color=style.light, label="seen")
-    often.plot(number, repeats.expected[1:], "_", color=FAINT, label="by chance", markersize=12)
-    often.axvline(repeats.least - 0.5, color=FAINT, linestyle=":", label="listed from here on")
+    colour = STYLES[Label.TELEGRAPH_NOISE.key].light
+    # From the right: pixels seen at least so often.
+    seen, chance = (np.cumsum(part[:0:-1])[::-1] for part in (repeats.seen, repeats.expected))
+    often.step(number, seen, where="mid", color=colour, label="seen", linewidth=2)
+    often.step(number, chance, where="mid", color=FAINT, label="by chance")
+    often.axvline(repeats.least, color=FAINT, linestyle=":", label="listed from here on")
+    long = repeats.searched > LONG
     often.set(
-        xlabel=f"exposures of {repeats.searched} with telegraph noise", ylabel="pixels",
-        yscale="log", xlim=(0.4, repeats.searched + 0.6),
+        xlabel=f"exposures of {repeats.searched} with telegraph noise, or more", ylabel="pixels",
+        xscale="log" if long else "linear", yscale="log",
+        ylim=(0.02, 2 * max(seen.max(), chance.max(), 1)),
     )  # fmt: skip
-    most = max(repeats.seen[1:].max(initial=1), repeats.expected[1:].max(initial=1))
-    often.set_ylim(0.02, 2 * most)
-    often.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if long:
+        _label_log(often)
+    else:
+        often.xaxis.set_major_locator(MaxNLocator(integer=True))
     often.legend(frameon=False)
     return figure
 

@@ -39,13 +39,15 @@ NOTHING = "-"
 
 
 def _cell(value: float | None, form: str) -> str:
-    return NOTHING if value is None or value != value else format(value, form)
+    if value is None or value != value:
+        return NOTHING
+    return format(value, ".0f" if abs(value) >= 1000 else form)
 
 
 def _range(row: dict[str, Any], name: str) -> str:
     if row.get(name) is None:
         return NOTHING
-    return f"{row[f'{name}_low']:.3g} to {row[f'{name}_high']:.3g}"
+    return f"{_cell(row[f'{name}_low'], '.4g')} to {_cell(row[f'{name}_high'], '.4g')}"
 
 
 def rate_cells(row: dict[str, Any]) -> tuple[str, ...]:
