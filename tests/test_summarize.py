@@ -369,7 +369,12 @@ def test_more_exposures_later(night, no_pictures):
     summarize(night)
     write_results(night / "late", [event()], "2026-02-01T00:00:00.000")
     shutil.rmtree(night / "n0")
+    own, gone = night / "summary" / "my_trends.png", night / "summary" / "b_1_64x108_trends.png"
+    for path in (own, gone):
+        path.touch()
     summarize(night)
+    assert own.exists()
+    assert not gone.exists()
     events = parquet.read_table(night / "summary" / "events.parquet")
     assert set(events["exposure"].to_pylist()) == {"n1", "n2", "n3", "late", "other"}
 

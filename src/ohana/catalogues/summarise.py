@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,11 @@ EVENTS, EXPOSURES_FILE, RATES_FILE, PAGE = (
     "exposures.ecsv",
     "rates.ecsv",
     "summary.html",
+)
+#: Names of those about one detector.
+OF_DETECTOR = re.compile(
+    r".+_\d+x\d+(_from_row_\d+_column_\d+)?"
+    r"_(trends\.png|spectra\.png|telegraph\.png|telegraph_pixels\.ecsv|telegraph_mask\.fits)"
 )
 
 
@@ -121,6 +127,7 @@ def summarize(
     from ohana.catalogues.page import write_page  # matplotlib
 
     survey.files += write_page(survey, folder)
+    _remove_leftovers(folder, survey.files)
     tell("pictures", 1, 1)
     return survey
 
@@ -166,6 +173,13 @@ def _notices(survey: Survey) -> Iterator[str]:
             yield f"{name}: {guessed} of {number} exposures have no known gain: not in the charges"
         if repeats is None:
             yield f"{name}: repeated telegraph noise needs two exposures that were searched for it"
+
+
+def _remove_leftovers(folder: Path, files: list[Path]) -> None:
+    """Remove what an earlier summary has of detectors that are no longer there."""
+    for path in folder.iterdir():
+        if OF_DETECTOR.fullmatch(path.name) and path not in files:
+            path.unlink(missing_ok=True)
 
 
 def _write_tables(survey: Survey, folder: Path) -> list[Path]:
