@@ -109,7 +109,7 @@ def off(chain, rate, where):
 
 def test_slopes_with_our_flags_beat_those_without(rates):
     found, rate, hit, ball = rates
-    assert hit.sum() > 3000
+    assert hit.sum() > 2000
     for where in (hit, ball):
         ours, none = (off(found[name], rate, where) for name in ("ohana", "none"))
         assert abs(ours.mean()) < 0.02 * none.mean()
@@ -132,7 +132,7 @@ def test_step_finds_what_ohana_predict_finds(exposure, rates, tmp_path):
     step = OhanaStep()
     result = step.process(model)
     assert json.loads(json.dumps(step.events)) == read_catalogue(folder / "out" / "detections.json")
-    assert len(result.ohana["events"]) == len(step.events)
+    assert len(result.ohana.events) == len(step.events)
     np.testing.assert_array_equal(model.groupdq, before)
     np.testing.assert_array_equal(result.data, model.data)
     with fits.open(folder / "out" / "jw1_uncal_flagged.fits") as units:
@@ -149,8 +149,8 @@ def test_step_as_a_hook_of_the_pipeline(exposure, monkeypatch, tmp_path):
     monkeypatch.setattr("stpipe.crds_client.get_context_used", lambda observatory: "none")
     monkeypatch.setenv("STPIPE_DISABLE_CRDS_STEPPARS", "true")
     steps = {name: {"skip": True} for name in Detector1Pipeline.step_defs}
-    hook = "ohana.jwst.OhanaStep(sigma_threshold=6.0, save_results=True)"
-    steps["jump"]["post_hooks"] = [hook.replace("True)", f"True, output_dir='{tmp_path}')")]
+    hook = OhanaStep(sigma_threshold=6.0, save_results=True, output_dir=str(tmp_path))
+    steps["jump"]["post_hooks"] = [hook]
     steps["ramp_fit"] = {
         "override_gain": str(folder / "gain.fits"),
         "override_readnoise": str(folder / "readnoise.fits"),
