@@ -127,7 +127,7 @@ def test_slopes_with_our_flags_are_as_good_as_with_the_jump_step(rates):
 
 def test_step_finds_what_ohana_predict_finds(exposure, rates, tmp_path):
     folder = exposure[0]
-    model = datamodels.RampModel(datamodels.open(folder / "jw1_uncal.fits"))
+    model = datamodels.RampModel(folder / "jw1_uncal.fits")
     before = model.groupdq.copy()
     step = OhanaStep()
     result = step.process(model)

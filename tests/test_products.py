@@ -1,5 +1,8 @@
 """Products: flags by hand, rates against the truth, files in the form of each mission."""
 
+import gzip
+import importlib
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -330,8 +333,6 @@ def test_any_other_input_gets_one_file(tmp_path, capsys):
 
 
 def test_compressed_input(ramp_file, tmp_path):
-    import gzip
-
     packed = tmp_path / "x_uncal.fits.gz"
     packed.write_bytes(gzip.compress(ramp_file[0].read_bytes(), 1))
     Predictor().predict(packed, tmp_path / "out", processed=False)
@@ -349,6 +350,15 @@ def test_prediction_without_its_record_or_input_is_refused(tmp_path):
         write_products(prediction)
     with pytest.raises(OhanaError, match=r"out: wanted a prediction with its run\.json"):
         write_products(replace(prediction, run={}))
+
+
+def test_step_without_the_pipeline_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jwst.stpipe", None)
+    monkeypatch.delitem(sys.modules, "ohana.jwst", raising=False)
+    with pytest.raises(
+        ImportError, match=r'wanted the JWST pipeline \(pip install "ohana\[jwst\]"'
+    ):
+        importlib.import_module("ohana.jwst")
 
 
 def test_truth_is_in_the_orientation_of_the_file(ramp_file):
