@@ -177,6 +177,15 @@ def test_more_results_than_before_are_made_fewer_are_there(copy):
     assert not page.exists()  # it showed the results before
 
 
+def test_catalogues_and_products_too(copy):
+    every = ["dark_00", "dark_01", "dark_03"]
+    assert again(copy, catalogues=["ecsv"], products=True) == every
+    names = {path.name for path in (copy / "out/dark_00").iterdir()}
+    assert {"detections.ecsv", "dark_00_products.fits"} <= names
+    assert again(copy, catalogues=["ecsv"]) == []
+    assert again(copy, catalogues=["ecsv", "regions"]) == every
+
+
 def test_files_of_the_user_stay(copy):
     (copy / "out/dark_00/verdicts.json").write_text("mine")
     again(copy, redo=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ohana.cli.common import FAILED, OK, Parser, positive
 from ohana.cli.progress import show_progress
@@ -44,7 +44,7 @@ def is_survey(arguments: argparse.Namespace) -> bool:
 
 
 def predict_many(
-    predictor: Predictor, output: Path, options: dict[str, bool], arguments: argparse.Namespace
+    predictor: Predictor, output: Path, options: dict[str, Any], arguments: argparse.Namespace
 ) -> int:
     """Find the events of many exposures; returns the exit code."""
     from ohana.survey.run import Means, run_survey

@@ -71,6 +71,13 @@ def _lacks(had: Any, wanted: Any) -> bool:
     return bool(wanted) and not had
 
 
+def _covers(made: Any, wanted: Any) -> bool:
+    """Tell whether results of one kind are enough: a flag, or a list of forms."""
+    if isinstance(wanted, list | tuple):
+        return set(wanted) <= set(made or ())
+    return not wanted or made == wanted
+
+
 def _record(folder: Path) -> dict[str, Any]:
     """Return the record of the run that a folder is from; empty if there is none that counts."""
     try:

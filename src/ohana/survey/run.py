@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ohana.errors import told
 from ohana.files import make_folder
@@ -85,7 +85,7 @@ def run_survey(
     inputs: Sequence[str | Path],
     output_dir: str | Path,
     predictor: Predictor | None = None,
-    options: Mapping[str, bool] | None = None,
+    options: Mapping[str, Any] | None = None,
     means: Means | None = None,
     progress: Progress | None = None,
 ) -> Survey:
