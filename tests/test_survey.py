@@ -396,7 +396,7 @@ def test_command_over_many(night, tmp_path, capsys):
     assert lines[0] == "4 exposures, 0 of them there already"
     assert lines[1].startswith(f"error: dark_02: {night}/night/dark_02.npy: ")
     assert lines[2].startswith("exposures: done in ")
-    assert lines[3:] == ["error: 1 exposures failed: run again to do them"]
+    assert lines[3:] == ["error: 1 of 4 exposures failed: run again for these"]
     assert "dark_00: 1 cosmic_ray" in (tmp_path / "ohana.log").read_text()
     good = [str(night / f"night/dark_0{i}.npy") for i in (0, 1)]
     assert main(["--input", *good, "--output", str(tmp_path), "--workers=1", "--quiet"]) == 0

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import distributed
@@ -112,6 +113,16 @@ def test_scheduler_that_does_not_answer(night, tmp_path, monkeypatch):
             [night / "night/dark_00.npy"], tmp_path, means=Means(scheduler="tcp://127.0.0.1:1")
         )
     assert manifest(tmp_path)["run"] == "interrupted"
+
+
+def test_scheduler_without_workers_is_told(tmp_path, caplog):
+    with distributed.LocalCluster(
+        n_workers=0, processes=False, protocol="tcp://", dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        results = by_dask(twice_or_end, [1], cluster.scheduler_address, 1)
+        threading.Timer(0.5, cluster.scale, [1]).start()
+        assert list(results) == [(1, 2)]
+    assert f"{cluster.scheduler_address}: has no workers yet, waiting" in caplog.text
 
 
 def test_task_that_ends_every_worker_is_given_up():

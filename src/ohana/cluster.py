@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 from ohana.errors import OhanaError
 
+log = logging.getLogger("ohana")
+
 #: How long to wait for the scheduler of a cluster [s].
 SCHEDULER_TIMEOUT = 10
 #: Tasks that a scheduler knows at a time: enough for so many workers, and 100 000 do not burden it.
@@ -64,6 +66,8 @@ def by_dask(
     from distributed import Client, KilledWorker
 
     with _quiet(), _cluster(scheduler, workers) as cluster, _client(Client, cluster) as client:
+        if scheduler is not None and not client.nthreads():
+            log.warning(f"scheduler {scheduler}: has no workers yet, waiting")
         suspects = []
         for task, result in _done(client, function, tasks):
             if isinstance(result, KilledWorker):

@@ -55,5 +55,7 @@ def predict_many(
         log.log(FILE_ONLY, str(survey))
     print(survey, flush=True)
     if survey.failed:
-        log.error(f"{len(survey.failed)} exposures failed: run again to do them")
+        log.error(
+            f"{len(survey.failed)} of {survey.exposures} exposures failed: run again for these"
+        )
     return FAILED if survey.failed else OK

@@ -74,6 +74,11 @@ class Survey:
     failed: dict[str, str]
     seconds: float
 
+    @property
+    def exposures(self) -> int:
+        """Number of all."""
+        return self.done + self.current + len(self.failed)
+
     def __str__(self) -> str:
         return (
             f"{self.output}: {self.done} exposures done, {self.current} there before, "
