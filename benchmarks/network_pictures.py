@@ -38,13 +38,14 @@ def draw_completeness(rules: Records, hybrid: Records, path: Path) -> None:
             low, high = np.array([interval(*counts[k]) for k in full]).reshape(-1, 2).T
             error = np.maximum([value - low, high - value], 0)
             middle = np.sqrt(EDGES[:-1] * EDGES[1:])[full]
-            title = f"{label} ({false:.0f} per Mpix)"
-            axes.errorbar(middle, value, error, marker="o", ms=4, color=style, label=title)
-        axes.set(xscale="log", ylim=(-0.03, 1.03), title=name, xlabel="S/N of the brightest pixel")
+            axes.errorbar(middle, value, error, marker="o", ms=4, color=style, label=label)
+        title = f"{name}, {false:.0f} false per Mpix"
+        axes.set(xscale="log", ylim=(-0.03, 1.03), xlabel="S/N of the brightest pixel")
+        axes.set_title(title, fontsize=10)
         axes.minorticks_off()
         axes.set_xticks([2, 5, 10, 20], ["2", "5", "10", "20"])
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=7, loc="lower right")
+        axes.legend(fontsize=7, loc="lower right", bbox_to_anchor=(1.0, 0.3))
     panels[0][0].set_ylabel("cosmic rays found")
     _save(figure, path)
 
