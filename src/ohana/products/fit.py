@@ -19,11 +19,10 @@ from ohana.differences import Differences, can_share
 from ohana.gls import fit_line
 from ohana.jumps import Ramps, scan
 from ohana.labels import Label
-from ohana.noise import gaussian
 from ohana.products.flags import Jumps, join_jumps, ray_jumps, saturated_from, snowball_jumps
+from ohana.products.left_out import flag_filling, leave_out
 from ohana.ramp import row_blocks
 from ohana.rules.telegraph_noise import NOISE_ERROR, fit_telegraph_noise
-from ohana.steps import TIE, is_curved
 
 #: Columns fitted at a time: 450 reads of 16 rows take 50 MB.
 COLUMNS = 128
@@ -166,7 +165,7 @@ def _fit_rows(
     flagged[read, row, col] = True
     shared = sharing[read]
     flagged[read[shared] + 1, row[shared], col[shared]] = True
-    _flag_filling(flagged, part.full, sharing)
+    flag_filling(flagged, part.full, sharing)
     slope, sigma = _fit(part, flagged, model)
     read, row, col = np.nonzero(flagged & struck)
     return slope, sigma, Jumps(read, row + rows.start, col)
@@ -214,7 +213,7 @@ def _calm(part: _Part, typical: np.ndarray, model: Differences, config: Detector
     share = typical.ravel()[index] / given.variance
     ramps = given._replace(variance=given.variance * share, shot=given.shot * share)
     sure = np.full(len(index), np.inf)
-    left_out = _leave_out(ramps, sure, model, config)
+    left_out = leave_out(ramps, sure, model, config)
     rest = scan(ramps._replace(left_out=left_out), model, quick=True)
     steps = (left_out & ~ramps.left_out).sum(0)
     calm = (rest.chi2 < CALM * (rest.used - 1)) & (steps <= rest.used)
@@ -230,7 +229,7 @@ def _own_steps(
     index = np.flatnonzero(wanted & (part.variance > 0))
     flagged = np.zeros(part.data.shape, bool)
     ramps, dof = _ramps_of(part).select(index), part.dof.ravel()[index]
-    found = _leave_out(ramps, dof, model, config)
+    found = leave_out(ramps, dof, model, config)
     flagged.reshape(len(flagged), -1)[:, index] = found
     return flagged
 
@@ -244,55 +243,6 @@ def _ramps_of(part: _Part) -> Ramps:
         left_out=part.known.reshape(len(part.known), -1),
         guess=np.zeros(part.full.size),
     )
-
-
-def _leave_out(
-    ramps: Ramps, dof: np.ndarray, model: Differences, config: DetectorConfig
-) -> np.ndarray:
-    """Tell the differences of ramps that hold steps, at their later read: bool (T, n).
-
-    The most significant step is left out, until there is none.
-    """
-    curved = is_curved(ramps, scan(ramps, model), model)
-    known, left_out = ramps.left_out, ramps.left_out.copy()
-    ramps = ramps._replace(left_out=left_out, curved=curved.astype(float))
-    _search(ramps, np.arange(len(dof)), dof, model, config)
-    # No smooth curve has steps in half of its reads: these are several hits.
-    bent = curved & (2 * left_out.sum(0) > np.minimum(ramps.stop, len(left_out)) - 1)
-    ramps.curved[bent], left_out[:, bent] = 0.0, known[:, bent]
-    _search(ramps, np.flatnonzero(bent), dof, model, config)
-    return left_out
-
-
-def _search(
-    ramps: Ramps,
-    active: np.ndarray,
-    dof: np.ndarray,
-    model: Differences,
-    config: DetectorConfig,
-) -> None:
-    """Leave out the steps of some ramps, in place."""
-    for _ in range(config.max_steps):
-        if not len(active):
-            break
-        best = scan(ramps.select(active), model, quick=True)
-        falls = -best.down_sigma > best.up_sigma * (1 + TIE)
-        sigma = gaussian(np.where(falls, -best.down_sigma, best.up_sigma), dof[active])
-        found = sigma >= config.sigma_threshold
-        read = np.where(falls, best.down_read, best.up_read)[found].astype(int)
-        shared = np.where(falls, best.down_shared, best.up_shared)[found] > 0
-        active = active[found]
-        ramps.left_out[read, active] = True
-        ramps.left_out[read[shared] + 1, active[shared]] = True
-
-
-def _flag_filling(flagged: np.ndarray, full: np.ndarray, sharing: np.ndarray) -> None:
-    """Flag the read before one that a step has filled up, where it can have a part of it."""
-    reads = len(flagged)
-    row, col = np.nonzero((full > 1) & (full < reads))
-    last = full[row, col]
-    filled = flagged[last, row, col] & sharing[last - 1]
-    flagged[last[filled] - 1, row[filled], col[filled]] = True
 
 
 def _fit(part: _Part, left_out: np.ndarray, model: Differences) -> tuple[np.ndarray, np.ndarray]:
