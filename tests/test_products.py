@@ -311,6 +311,34 @@ def test_hst_flags_last_from_the_hit_to_the_last_read(tmp_path):
         assert [unit.name for unit in units] == ["PRIMARY", "MASK", "RATE", "ERR"]
 
 
+def test_roman_input_comes_back_with_flags(tmp_path):
+    asdf = pytest.importorskip("asdf")
+    rng = np.random.default_rng(3)
+    data = rng.normal(1000, 5, (6, 32, 48)).round().astype(np.uint16)
+    data[3:, 10, 20] += 600
+    given = np.zeros(data.shape[1:], np.uint32)
+    given[5, 5] = 1
+    pattern = [[1], [2, 3], [4, 5], [6, 7], [8, 9], [10]]
+    tree = {"data": data, "pixeldq": given, "meta": {"exposure": {"read_pattern": pattern}}}
+    asdf.AsdfFile({"roman": tree}).write_to(tmp_path / "r1_uncal.asdf")
+    summary = Predictor().predict(tmp_path / "r1_uncal.asdf", tmp_path / "out", products=True)
+    assert [path.name for path in summary.files[-2:]] == [
+        "r1_uncal_flagged.asdf",
+        "r1_uncal_products.fits",
+    ]
+    with asdf.open(tmp_path / "out" / "r1_uncal_flagged.asdf") as file:
+        roman = file["roman"]
+        np.testing.assert_array_equal(roman["data"], data)
+        assert roman["meta"]["exposure"]["read_pattern"] == pattern
+        groups, pixels = np.asarray(roman["groupdq"]), np.asarray(roman["pixeldq"])
+        assert (groups.dtype, pixels.dtype) == (np.uint8, np.uint32)
+        assert groups[3, 10, 20] == 4
+        assert not groups[:3, 10, 20].any()
+        assert pixels[5, 5] == 1
+        assert file["ohana"]["ohanacfg"] == DetectorConfig().fingerprint()
+    assert data[3, 10, 20] > 1500  # the input stays as it was
+
+
 def test_any_other_input_gets_one_file(tmp_path, capsys):
     rng = np.random.default_rng(3)
     data = rng.normal(1000, 5, (12, 32, 48)).astype(np.float32)

@@ -44,7 +44,7 @@ Written to the output folder (or sub-folder) of an exposure:
   detections.ecsv, .parquet  with --catalogues ecsv,parquet: a table, units in the metadata
   detections.reg             with --catalogues regions: the events as regions for DS9
   EXPOSURE_products.fits     with --products: mask, rates without events and their errors
-  EXPOSURE_flagged.fits      with --products, of JWST and HST: the input with the flags of all reads
+  EXPOSURE_flagged.fits      with --products, of JWST, HST and ASDF: the input with all flags
   run.json                   input, settings, versions, timings; written last, when all is there
   ohana.log                  every message of this and earlier runs into the folder
 

@@ -14,6 +14,7 @@ from ohana.errors import OhanaError
 from ohana.labels import Label
 from ohana.products import hst as hst_form
 from ohana.products import jwst as jwst_form
+from ohana.products import roman as roman_form
 from ohana.products.fit import Fitted, Integration, fit_integration
 from ohana.products.fits_out import origin, write_image, write_primary, writing
 from ohana.products.flags import pixel_flags
@@ -55,8 +56,8 @@ def write_products(
     -------
     list of Path
         ``EXPOSURE_products.fits`` with MASK, RATE and ERR, and what holds the flags of reads: for
-        JWST and HST ``EXPOSURE_flagged.fits``, the input with its flags, otherwise GROUPDQ and
-        PIXELDQ in the first.
+        JWST and HST ``EXPOSURE_flagged.fits``, for ASDF ``EXPOSURE_flagged.asdf``, the input with
+        its flags; otherwise GROUPDQ and PIXELDQ in the first.
 
     Raises
     ------
@@ -72,17 +73,33 @@ def write_products(
     tell = progress or (lambda stage, done, total: None)
     fitted = [fit_integration(part, tell) for part in parts]
     tell("products", 0, 1)
-    file, form, _scratch = _form(source)
-    path = folder / f"{prediction.name}{FLAGGED}"
-    if file is not None and form is jwst_input:
-        jwst_form.write_ramp(path, file, ramps, fitted, prediction.events, prediction.run)
-    elif file is not None and form is hst_input:
-        hst_form.write_quality(path, file, fitted[0], prediction.events, prediction.run)
-    flagged = [path] if form in (jwst_input, hst_input) else []
+    flagged = _write_flagged(folder, prediction, source, ramps, fitted)
     path = folder / f"{prediction.name}{PRODUCTS}"
     _write_images(path, prediction, ramps, fitted, flags=not flagged)
     tell("products", 1, 1)
     return [*flagged, path]
+
+
+def _write_flagged(
+    folder: Path,
+    prediction: Prediction,
+    source: Path,
+    ramps: Sequence[Ramp],
+    fitted: Sequence[Fitted],
+) -> list[Path]:
+    """Write the input with its flags, if its mission has a form for that."""
+    path, events, run = folder / f"{prediction.name}{FLAGGED}", prediction.events, prediction.run
+    file, form, _scratch = _form(source)
+    if file is not None and form is jwst_input:
+        jwst_form.write_ramp(path, file, ramps, fitted, events, run)
+    elif file is not None and form is hst_input:
+        hst_form.write_quality(path, file, fitted[0], events, run)
+    elif _is_asdf(source):
+        path = path.with_suffix(".asdf")
+        roman_form.write_flags(path, source, ramps[0], fitted[0], events, run)
+    else:
+        return []
+    return [path]
 
 
 def integration_of(prediction: Prediction, ramp: Ramp, index: int) -> Integration:
@@ -130,6 +147,13 @@ def _form(source: Path) -> tuple[FitsFile | None, ModuleType | None, object]:
     else:
         return None, None, None
     return file, form_of(file), scratch
+
+
+def _is_asdf(source: Path) -> bool:
+    if source.is_dir():
+        return False
+    with open(source, "rb") as stream:
+        return stream.read(5) == b"#ASDF"
 
 
 def _write_images(
