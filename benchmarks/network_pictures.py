@@ -29,7 +29,7 @@ def draw_completeness(rules: Records, hybrid: Records, path: Path) -> None:
     )
     for axes, (name, *both) in zip(panels[0], parts, strict=True):
         cuts = equal_cuts(*both, Label.COSMIC_RAY)
-        for records, (cut, false), label, style in zip(
+        for records, (cut, _), label, style in zip(
             both, cuts, ("rules", "rules and network"), ("0.45", "#D55E00"), strict=True
         ):
             counts = binned(*complete_rows(records, Label.COSMIC_RAY, cut), EDGES)
@@ -39,7 +39,7 @@ def draw_completeness(rules: Records, hybrid: Records, path: Path) -> None:
             error = np.maximum([value - low, high - value], 0)
             middle = np.sqrt(EDGES[:-1] * EDGES[1:])[full]
             axes.errorbar(middle, value, error, marker="o", ms=4, color=style, label=label)
-        title = f"{name}, {false:.0f} false per Mpix"
+        title = f"{name}, {cuts[0][1]:.0f} false per Mpix"
         axes.set(xscale="log", ylim=(-0.03, 1.03), xlabel="S/N of the brightest pixel")
         axes.set_title(title, fontsize=10)
         axes.minorticks_off()

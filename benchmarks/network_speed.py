@@ -140,13 +140,12 @@ def first_window(source, steps, maps, network, threads) -> tuple[float, float]: 
     window = next(windows_of(source, steps, maps, parts))
     known = (window.block, window.maps, window.steps, difference_model(source.ramp))
     time, times = parts.times[0].whole, []
-    part = (time, *(slice(0, n) for n in window.block.stop.shape))
     with using_threads(threads), torch.inference_mode():
         for _ in range(2):
             start = perf_counter()
             seen = network_input(*known, threads)
             middle = perf_counter()
-            engine.logits(seen, part, engine.deep(seen, part)).cpu()
+            engine.model(engine.input(seen, time)).cpu()
             times.append((middle - start, perf_counter() - middle))
     features, inside = map(min, zip(*times, strict=True))
     return seen.reads[0].size / 1e6 / features, seen.reads[0, time].size / 1e6 / inside

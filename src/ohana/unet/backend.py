@@ -12,47 +12,30 @@ import torch
 from torch import Tensor
 
 from ohana.unet.features import CHANNELS, OF_READS, Seen
-from ohana.unet.model import FOLD, Triple, UNet3D
+from ohana.unet.model import UNet3D
 
 log = logging.getLogger("ohana")
 
-#: Reads, rows and columns.
-Part = tuple[slice, slice, slice]
-
 
 class Engine(NamedTuple):
-    """A network ready to run: normalisation folded in, on its device, in its precision.
-
-    Parts of a window are (reads, rows, columns), counted from its corner.
-    """
+    """A network ready to run: normalisation folded in, on its device, in its precision."""
 
     model: UNet3D
     device: torch.device
     precision: torch.dtype
 
-    def deep(self, seen: Seen, at: Part) -> Tensor:
-        """Return what lies deep in the network, at half the resolution, for a part of a window."""
-        cells = (-(-(part.stop - part.start) // step) for part, step in zip(at, FOLD, strict=True))
-        deep = self.model.deep(self._filled(seen, at, self.model.stride))
-        return deep[:, :, *(slice(0, n) for n in cells)]
+    def input(self, seen: Seen, reads: slice) -> Tensor:
+        """Return the input (1, C, t, R, W) for some reads of a window, on the device.
 
-    def logits(self, seen: Seen, at: Part, deep: Tensor) -> Tensor:
-        """Return logits (classes, t, r, c), on the device, of a part and what is deep in it.
-
-        Where the part ends but not the array, pixels at the edge lack their neighbours.
+        Nothing is added up to multiples of the network's stride.
         """
-        t, r, c = (part.stop - part.start for part in at)
-        return self.model.classes(self._filled(seen, at, FOLD), deep)[0, :, :t, :r, :c]
-
-    def _filled(self, seen: Seen, at: Part, step: Triple) -> Tensor:
-        """Return the input (1, C, t, r, c), with nothing added up to multiples of ``step``."""
-        size = [part.stop - part.start for part in at]
-        full = [n + -n % each for n, each in zip(size, step, strict=True)]
+        size = (reads.stop - reads.start, *seen.pixels.shape[1:])
+        full = [n + -n % step for n, step in zip(size, self.model.stride, strict=True)]
         # Channels last, which convolutions on processors like best.
         x = torch.zeros(*full, len(CHANNELS))
         within = x[: size[0], : size[1], : size[2]].permute(3, 0, 1, 2)
-        within[:OF_READS] = torch.from_numpy(seen.reads)[:, *at]
-        within[OF_READS:] = torch.from_numpy(seen.pixels)[:, None, *at[1:]]
+        within[:OF_READS] = torch.from_numpy(seen.reads)[:, reads]
+        within[OF_READS:] = torch.from_numpy(seen.pixels)[:, None]
         return x.permute(3, 0, 1, 2)[None].to(self.device, self.precision)
 
 

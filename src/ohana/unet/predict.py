@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -111,16 +112,12 @@ def look(
 
 
 def windows_of(source: Source, steps: Steps, maps: PixelMaps, parts: Cut) -> Iterator[Window]:
-    """Read the windows one after the other; the rows of all columns at a time."""
-    for rows in parts.rows:
-        slab, _ = load_block(source, rows.whole)
-        for cols in parts.cols:
-            at = (rows.whole, cols.whole)
-            # Which neighbours a block has decides where its ramps end: the maps had all. A copy
-            # of the reads, or the last window would keep this slab while the next one is read.
-            block = Block(slab.data[:, :, cols.whole].copy(), maps.stop[at])
-            yield Window(rows, cols, block, steps.within(*at), maps.cut(*at))
-        del slab
+    """Read the windows one after the other."""
+    for rows, cols in product(parts.rows, parts.cols):
+        at = (rows.whole, cols.whole)
+        # Which neighbours a block has decides where its ramps end: the maps had all.
+        block = load_block(source, *at)[0]._replace(stop=maps.stop[at])
+        yield Window(rows, cols, block, steps.within(*at), maps.cut(*at))
 
 
 def _moved(voxels: Voxels, window: Window) -> Voxels:
@@ -161,29 +158,27 @@ def _logits(
     engine: Engine, seen: Seen, window: Window, times: list[Span]
 ) -> Iterator[tuple[slice, Tensor]]:
     """Yield some reads after the other, and the logits (classes, t, r, c) of what is kept."""
-    shape, kept = window.block.stop.shape, (window.rows.inside, window.cols.inside)
-    # One cell of the folded grid more: logits need the pixels next to theirs.
-    rows, cols = (
-        slice(max(part.start - step, 0), min(part.stop + step, n))
-        for part, step, n in zip(kept, FOLD[1:], shape, strict=True)
-    )
-    inside = [
-        slice(part.start - more.start, part.stop - more.start)
-        for part, more in zip(kept, (rows, cols), strict=True)
-    ]
-    few = max(PIECE // ((rows.stop - rows.start) * (cols.stop - cols.start) * FOLD[0]), 1) * FOLD[0]
+    rows, kept_rows = _around(window.rows.inside, FOLD[1])
+    cols, kept_cols = _around(window.cols.inside, FOLD[2])
+    area = (rows.stop - rows.start) * (cols.stop - cols.start) * math.prod(FOLD)
+    few = max(PIECE // area, 1) * FOLD[0]
     for time in times:
-        deep = engine.deep(seen, (time.whole, slice(0, shape[0]), slice(0, shape[1])))
+        x = engine.input(seen, time.whole)
+        deep = engine.model.deep(x)
         for start in range(time.kept.start, time.kept.stop, few):
             reads = slice(start, min(start + few, time.kept.stop))
-            first = slice(start - time.whole.start, reads.stop - time.whole.start)
-            cells = [
-                _cells(part, step) for part, step in zip((first, rows, cols), FOLD, strict=True)
-            ]
-            logits = engine.logits(seen, (reads, rows, cols), deep[:, :, *cells])
-            yield reads, logits[:, :, *inside]
+            first = (start - time.whole.start) // FOLD[0]
+            cells = slice(first, first + few // FOLD[0]), rows, cols
+            voxels = [slice(c.start * n, c.stop * n) for c, n in zip(cells, FOLD, strict=True)]
+            logits = engine.model.classes(x[:, :, *voxels], deep[:, :, *cells])[0]
+            yield reads, logits[:, : reads.stop - start, kept_rows, kept_cols]
 
 
-def _cells(part: slice, step: int) -> slice:
-    """Return the cells of the folded grid that hold a part of an axis."""
-    return slice(part.start // step, -(-part.stop // step))
+def _around(part: slice, step: int) -> tuple[slice, slice]:
+    """Return the cells of the folded grid in and next to a part of an axis, and where it is there.
+
+    Logits need the pixels next to theirs. At the end of the array there may be no such cell.
+    """
+    first = max(part.start // step - 1, 0)
+    start, stop = part.start - first * step, part.stop - first * step
+    return slice(first, -(-part.stop // step) + 1), slice(start, stop)

@@ -81,15 +81,13 @@ def cut(shape: Triple, model: UNet3D, most_bytes: int = MOST_BYTES) -> Cut:
     Cut
         Corners are multiples of the stride of the network.
     """
-    reads, _, width = shape
+    reads = shape[0]
     network = 4 * len(CHANNELS) + ARRAYS * 4 * model.architecture.widths[0] / prod(FOLD)
 
     def judge(axes: tuple[_Axis, ...]) -> tuple[float, float]:
         time, rows, cols = axes
-        # Of all columns the reads are in memory, of one window its features too.
-        slab = 4 * reads * rows.longest * width
-        window = (4 * reads * (1 + OF_READS) + network * time.longest) * cols.longest
-        excess = slab + window * rows.longest - most_bytes
+        pixel = 4 * reads * (1 + OF_READS) + network * time.longest
+        excess = pixel * rows.longest * cols.longest - most_bytes
         again = DEEP * time.worked + (1 - DEEP) * reads
         return max(excess, 0), again * rows.worked * cols.worked
 
