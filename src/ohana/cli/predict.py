@@ -28,7 +28,7 @@ DESCRIPTION = """\
 Find cosmic rays, telegraph noise and snowballs in raw up-the-ramp exposures.
 
 Input is FITS (a cube, one read per extension, JWST _uncal and _ramp, HST WFC3/IR _raw and _ima;
-also .fits.gz), HDF5, .npy, or a folder of numbered TIFF frames."""
+also .fits.gz), ASDF of Roman, Zarr, HDF5, .npy, or a folder of numbered TIFF frames."""
 
 EPILOG = """\
 Several exposures, or a pattern in quotes, are worked on by several processes. Each has its own
