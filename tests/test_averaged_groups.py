@@ -231,3 +231,17 @@ def test_a_block_of_uneven_groups_gives_one_step_for_each_hit():
         assert mine.amplitude[0] == pytest.approx(300, abs=5 * float(mine.error[0]))
         assert maps.best_read[row, col] == mine.read[0]
     assert len(steps.read) <= len(hits) + 1
+
+
+def test_a_faint_second_hit_hides_no_bright_one():
+    reads, n, rng = 10, 4000, np.random.default_rng(2)
+    model = differences(4.0 * np.arange(reads), 1.0, 4)
+    data = rng.normal(0, 10, (reads, n))
+    hit, other = rng.integers(1, reads, (2, n))
+    read, within = np.arange(reads)[:, None], rng.uniform(0, 1, n) * (hit < reads - 1)
+    data += 1000.0 * np.where(read == hit, 1 - within, read > hit)
+    data += 90.0 * (read > other) + 60.0 * (read == other)
+    variance, shot = np.full(n, 4 * 10.0**2), np.full(n, 0.1)
+    ramps = Ramps(data.astype(np.float32), np.full(n, reads, np.int32), variance, shot)
+    steps, _ = find_steps(ramps, np.full(n, np.inf), scan(ramps, model), model, DetectorConfig())
+    assert set(steps.col[steps.amplitude > 300]) == set(range(n))

@@ -229,11 +229,20 @@ def _refit(
 
     ``found`` are ramp and read of each step, and whether the next read has a part of it.
     """
-    ramp, at, both = found
+    ramp, at, both = found[0], found[1].copy(), found[2]
     alone, this = ramps.select(ramp), np.arange(len(ramp))
     alone.left_out[at, this] = False
     alone.left_out[at[both] + 1, this[both]] = False
-    amplitude, error, sigma = fit_at(alone, model, at, both if both.any() else None)
+    fitted = fit_at(alone, model, at, both if both.any() else None)
+    # What looked shared while another step was in the ramp may lie in one difference after all.
+    weak = np.flatnonzero(both & (np.abs(gaussian(fitted[2], dof[ramp])) < config.sigma_threshold))
+    begin = at[weak]
+    for later in (0, 1) if len(weak) else ():
+        single = fit_at(alone.select(weak), model, begin + later)
+        better = np.abs(single[2]) > np.abs(fitted[2][weak])
+        for values, new in zip((*fitted, at), (*single, begin + later), strict=True):
+            values[weak[better]] = new[better]
+    amplitude, error, sigma = fitted
     sigma = gaussian(sigma, dof[ramp])
     keep = np.abs(sigma) >= config.sigma_threshold
     return _as_steps(ramp, at, amplitude, error, sigma, False).select(keep)
