@@ -12,6 +12,8 @@ from scipy import special
 from ohana.errors import OhanaError
 from ohana.labels import Label
 
+#: Fewest reads that a network looks at. Kept here: rules alone know it without PyTorch.
+LEAST_READS = 4
 #: Log-odds beyond this say no more: neither opinion is that certain of its own error.
 MOST_LOG_ODDS = 7.0
 

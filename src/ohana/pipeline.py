@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,40 +14,31 @@ import numpy as np
 
 from ohana.blocks import BlockResult, analyse_block, compile_kernels, difference_model
 from ohana.border import border_mask
-from ohana.calibration import Calibration
+from ohana.calibration import LEAST_READS, Calibration
 from ohana.catalog import write_catalogue
 from ohana.config import DetectorConfig
 from ohana.events import Event, PixelMaps, Steps, join_steps
-from ohana.features import read_features, write_features
 from ohana.files import make_folder
 from ohana.labels import Label
 from ohana.linking import dating_error, link_steps
 from ohana.mask import paint_mask, write_mask
-from ohana.processed import (
-    Processed,
-    fingerprint,
-    mark_of,
-    open_processed,
-    writing_processed,
-)
+from ohana.outputs import corrected_source, files_of, outputs_of, write_maps, writing_cube
+from ohana.processed import Processed
 from ohana.ramp import Ramp, row_blocks
 from ohana.read import open_exposure
-from ohana.refpix import fit_reference
 from ohana.rules.cosmic_rays import charge_steps, find_cosmic_rays, wing_steps
 from ohana.rules.population import Population
 from ohana.rules.snowballs import find_snowballs
 from ohana.rules.telegraph_noise import MIN_READS
-from ohana.run_record import RUN, Part, Stopwatch, remove_run, run_record, write_run
-from ohana.summary import Summary, summarise, tell_sources
-from ohana.walk import Corrected, Source
+from ohana.run_record import Part, Stopwatch, remove_run, run_record, write_run
+from ohana.summary import Summary, medians, summarise, tell_sources
+from ohana.walk import Source
 
 if TYPE_CHECKING:
     from ohana.unet.weights import Network
 
 log = logging.getLogger("ohana")
 
-#: Fewest reads that a network looks at.
-NETWORK_READS = 4
 #: Called with the name of a stage, the parts done and the parts in all.
 Progress = Callable[[str, int, int], None]
 
@@ -104,8 +94,8 @@ def predict(
     parts, notices = [], list(ramps[0].notes)
     if ramps[0].shape[0] < MIN_READS:
         notices.append(f"telegraph noise: needs {MIN_READS} reads, not looked for")
-    if network is not None and ramps[0].shape[0] < NETWORK_READS:
-        notices.append(f"network: needs {NETWORK_READS} reads, events by the rules alone")
+    if network is not None and ramps[0].shape[0] < LEAST_READS:
+        notices.append(f"network: needs {LEAST_READS} reads, events by the rules alone")
         network = None
     for ramp in ramps:
         # A segment of a longer exposure may hold a single integration.
@@ -124,7 +114,6 @@ def predict(
     write_catalogue(output_dir / "detections.json", events)
     tell("writing", 1, 1)
     tell.stop()
-    science = ~border_mask(ramps[0])
     summary = Summary(
         path,
         ramps[0].name,
@@ -132,27 +121,14 @@ def predict(
         ramps[0].shape,
         len(ramps),
         ramps[0].facts,
-        _median(found.maps.noise[science]),
-        _median(found.maps.rate[science]),
+        *medians(found.maps, ramps[0]),
         summarise(events, ramps),
         tuple(notices),
-        _files(output_dir, parts),
+        files_of(output_dir, parts),
         tell.seconds,
     )
     write_run(output_dir, run_record(summary, parts, config, network, tell.started))
     return summary
-
-
-def _files(folder: Path, parts: list[Part]) -> tuple[Path, ...]:
-    """Return the files of a run."""
-    every = [file for part in parts for file in (part.features, part.processed) if file]
-    return (*every, *(folder / name for name in ("prediction_mask.npy", "detections.json", RUN)))
-
-
-def _median(values: np.ndarray) -> float:
-    """Return the median of the finite values, NaN if there are none."""
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if known.size else float("nan")
 
 
 def predict_ramp(
@@ -164,38 +140,14 @@ def predict_ramp(
     network: Network | None = None,
 ) -> tuple[Found, Part, list[str]]:
     """Find the events of one integration; writes features and, if wanted, the corrected cube."""
-    cube_path = stem.with_name(f"{stem.name}_processed.npy")
-    features_path = stem.with_name(f"{stem.name}_temporal.npz")
-    made_of = fingerprint(ramp, config)
-    source, notice = _reused(ramp, cube_path, features_path, made_of), ""
-    if source is None:
-        progress("reference", 0, 1)
-        reference, notice = fit_reference(ramp, config)
-        progress("reference", 1, 1)
-        source = Source(ramp, reference)
-    else:
-        notice = f"{cube_path.name}: used again"
-    reads, height, width = ramp.shape
-    new = processed and source.corrected is None
-    place = writing_processed(cube_path, (reads - 1, height, width)) if new else nullcontext()
-    with place as cube:
+    outputs = outputs_of(ramp, stem, config)
+    source, notice = corrected_source(outputs, config, progress)
+    with writing_cube(outputs, processed and source.corrected is None) as cube:
         found = find_events(source, config, progress, cube, network=network)
     # An older cube that stays beside these features must not be taken for theirs.
     ours = processed or source.corrected is not None
-    mark = mark_of(cube_path, made_of) if ours else made_of
     progress("writing", 0, 1)
-    write_features(features_path, found.maps, mark, ramp.facts.frame_time)
-    return found, Part(ramp, features_path, cube_path if ours else None), [notice]
-
-
-def _reused(ramp: Ramp, cube_path: Path, features_path: Path, made_of: str) -> Source | None:
-    """Give the corrected cube of an earlier run, if its input and settings were the same."""
-    reads, height, width = ramp.shape
-    planes = open_processed(cube_path, (reads - 1, height, width)) if cube_path.exists() else None
-    features = read_features(features_path) if planes else None
-    if planes is None or features is None or features[1] != mark_of(cube_path, made_of):
-        return None
-    return Source(ramp, None, Corrected(planes, features[0]["first_usable"], features[0]["stop"]))
+    return found, write_maps(outputs, found.maps, ours), [notice]
 
 
 def find_events(
@@ -225,7 +177,7 @@ def find_events(
     """
     steps, telegraph, maps = walk(source, config, cube, progress)
     log.debug(f"{len(steps.row)} steps of pixels, {len(telegraph)} pixels like telegraph noise")
-    if len(source.ramp.planes) < NETWORK_READS:
+    if len(source.ramp.planes) < LEAST_READS:
         network = None
     # Of what the rules are too unsure, the network may be sure.
     lenient = {} if network is None else {"min_confidence": 0.0}

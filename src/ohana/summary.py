@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ohana.border import border_mask
 from ohana.cli.common import columns
 from ohana.config import DetectorConfig
-from ohana.events import Event
+from ohana.events import Event, PixelMaps
 from ohana.labels import Label
 from ohana.ramp import Facts, Ramp
 
@@ -156,6 +157,17 @@ def tell_sources(events: Sequence[Event], config: DetectorConfig) -> str:
         f"events: {number['both']} found by rules and network, {number['rules']} by the rules "
         f"alone (the network doubts {doubted}), {number['unet']} by the network alone"
     )
+
+
+def medians(maps: PixelMaps, ramp: Ramp) -> tuple[float, float]:
+    """Return the medians of noise and rate of the pixels that see light, NaN if none is known."""
+    science = ~border_mask(ramp)
+    return _median(maps.noise[science]), _median(maps.rate[science])
+
+
+def _median(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else float("nan")
 
 
 def summarise(events: Sequence[Event], ramps: Sequence[Ramp]) -> tuple[ClassSummary, ...]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ohana.calibration import LEAST_READS
 from ohana.labels import Label
 from ohana.unet.features import CHANNELS
 
@@ -17,9 +18,6 @@ Triple = tuple[int, int, int]
 
 #: Log-odds of background before anything is learned: events are rare.
 USUALLY = 5.0
-
-#: Reads that a window must have at least.
-LEAST_READS = 4
 
 
 @dataclass(frozen=True)
