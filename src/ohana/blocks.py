@@ -12,9 +12,11 @@ import numpy as np
 
 from ohana.border import border_mask
 from ohana.config import DetectorConfig
+from ohana.curvature import filling_up
 from ohana.differences import Differences, differences
 from ohana.events import Event, PixelMaps, Steps, join_steps
-from ohana.jumps import Ramps, Scan, scan, scan_kernel
+from ohana.jump_kernels import scan_kernel
+from ohana.jumps import Ramps, Scan, scan
 from ohana.noise import Noise, gaussian, measure, with_read_noise
 from ohana.ramp import Block, Ramp
 from ohana.rules.telegraph_pixels import (
@@ -22,7 +24,7 @@ from ohana.rules.telegraph_pixels import (
     telegraph_events,
     without_levels,
 )
-from ohana.steps import filling_up, find_steps
+from ohana.steps import find_steps
 from ohana.temporal import temporal_features
 from ohana.walk import Source, load_block
 
@@ -140,7 +142,7 @@ def _end_where_full(
 
 def compile_kernels(log: logging.Logger) -> None:
     """Compile what is not compiled yet, on a tiny ramp, and say so: it takes a while."""
-    if any(Path(scan_kernel.stats.cache_path).glob("jumps.scan_kernel-*.nbi")):
+    if any(Path(scan_kernel.stats.cache_path).glob("jump_kernels.scan_kernel-*.nbi")):
         return
     log.info("compiling kernels, once for this installation")
     start = time.perf_counter()

@@ -7,13 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.border import border_mask
+from ohana.curvature import CURVED_SIGNAL, is_curved
 from ohana.differences import Differences, can_share
 from ohana.events import PixelMaps, Steps
 from ohana.jumps import Ramps, scan, step_at
 from ohana.linking import dating_error
 from ohana.noise import measure
 from ohana.ramp import Block
-from ohana.steps import CURVED_SIGNAL, is_curved
 from ohana.walk import Source, load_block
 
 #: In ramps with fewer reads a step can pass for noise: the noise is measured again without it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ohana.config import DetectorConfig
+from ohana.curvature import is_curved, may_bend
 from ohana.differences import Differences, can_share
 from ohana.events import Steps, join_steps
 from ohana.jumps import Ramps, Scan, fit_at, scan
@@ -16,18 +17,6 @@ MARGIN = 0.05
 TIE = 1e-4
 #: Ramps worked on together: bounds the memory needed.
 BATCH = 2048
-#: Accumulated signal [DN] from which curvature (non-linearity, persistence) is considered, and
-#: the differences it takes to tell curvature from a step.
-CURVED_SIGNAL = 2000.0
-CURVED_READS = 6
-#: The same for a step that two of them share, and what a curve must explain of it: of a hit in
-#: the first two of nine differences it explains half.
-CURVED_READS_SHARED, CURVED_SHARED = 4, 0.75
-#: Part of the other differences of a bright ramp by which one of too few of them to tell a curve
-#: must exceed them: non-linearity alone is a tenth or two before a pixel is full.
-NOT_LINEAR = 0.3
-#: Rate of a full pixel, as a part of that at which it filled.
-FULL = 0.02
 
 
 def find_steps(
@@ -62,7 +51,7 @@ def find_steps(
     significant. A step found is a difference left out (see `ohana.gls`), or two where it is
     shared by a read that averages frames and the one after it.
     """
-    index = np.flatnonzero(_strongest(scanned, dof)[0] >= config.sigma_threshold - MARGIN)
+    index = np.flatnonzero(strongest(scanned, dof)[0] >= config.sigma_threshold - MARGIN)
     rate = scanned.rate.copy()
     parts = [_saturating(ramps, dof, scanned, model, config)]
     filled = np.full(len(dof), len(ramps.data))
@@ -75,67 +64,14 @@ def find_steps(
         # What fills a pixel may begin in the read before, and is one step.
         parts.append(found.select(found.read < filled[found.col]))
     steps = join_steps(parts)
-    bend = _may_bend(steps, ramps, scanned, model)
+    bend = may_bend(steps, ramps, scanned, model)
     steps, bent = steps.select(~bend), steps.col[bend]
     alone = np.setdiff1d(bent, steps.col[~steps.saturating])
     rate[alone] = scanned.rate[alone]
     return steps.select(np.lexsort((steps.read, steps.col))), rate
 
 
-def _may_bend(steps: Steps, ramps: Ramps, scanned: Scan, model: Differences) -> np.ndarray:
-    """Tell steps of bright ramps that may be their curve, of which too few reads would tell.
-
-    Such a pixel fills up within a few reads. A difference that is much unlike the others is a
-    step all the same (boolean, one for each step).
-    """
-    bend = np.zeros(len(steps.col), bool)
-    bright = np.abs(scanned.rate * scanned.used) > CURVED_SIGNAL
-    few = bright & (scanned.used < CURVED_READS)
-    for k in np.flatnonzero(few[steps.col] & ~steps.saturating):
-        ramp, read = steps.col[k], steps.read[k]
-        slope = np.diff(ramps.data[: ramps.stop[ramp], ramp].astype(np.float64))
-        slope /= model.dt[: len(slope)]
-        others = np.delete(slope, read - 1)
-        others = others[np.isfinite(others)]
-        usual = np.median(others) if len(others) else 0.0
-        bend[k] = abs(slope[read - 1] - usual) < NOT_LINEAR * abs(usual)
-    return bend
-
-
-def filling_up(steps: Steps, rate: np.ndarray, model: Differences) -> tuple[np.ndarray, np.ndarray]:
-    """Tell pixels that fill from the first read on, to a level of their own, and stay there.
-
-    Bright steps in every difference from the first to some other one, and none after: no pixel
-    is hit in read after read, and by nothing but such hits.
-
-    Parameters
-    ----------
-    steps : Steps
-        Of n ramps, from `find_steps`.
-    rate : ndarray, shape (n,)
-        Of each ramp, its steps left out [DN per frame time].
-    model : Differences
-        Timing of the reads.
-
-    Returns
-    -------
-    ramps, stop : ndarray of int
-        Which they are, and the read in which each is full.
-    """
-    found, gap = [], 1 + can_share(model).astype(int)
-    usable = ~steps.saturating
-    for ramp in np.unique(steps.col[usable & (steps.read == 1)]):
-        mine = usable & (steps.col == ramp)
-        read, amplitude = np.sort(steps.read[mine]), steps.amplitude[mine]
-        alike = len(read) > 1 and (np.diff(read) <= gap[read[:-1]]).all()
-        bright = amplitude.min() > 0 and amplitude.sum() > CURVED_SIGNAL
-        if alike and bright and abs(rate[ramp]) < FULL * amplitude.mean():
-            found.append((ramp, read[-1]))
-    ramps, stop = np.array(found, int).reshape(-1, 2).T
-    return ramps, stop
-
-
-def _strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Significance [sigma] and read of the strongest step of each ramp, and if it is shared."""
     # Two differences cannot tell a rise in one from a fall in the other: charge comes first.
     up = scanned.up_sigma >= -scanned.down_sigma * (1 - TIE)
@@ -143,29 +79,6 @@ def _strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     read = np.where(up, scanned.up_read, scanned.down_read).astype(int)
     shared = np.where(up, scanned.up_shared, scanned.down_shared) > 0
     return gaussian(sigma, dof), read, shared
-
-
-def is_curved(ramps: Ramps, plain: Scan, model: Differences) -> np.ndarray:
-    """Tell ramps that a curve describes better than one step (boolean, shape (n,)).
-
-    Only bright ones are looked at, and those with a step that two differences share: a rate that
-    falls (persistence, the settling of a reset) raises the first two above the others.
-    ``plain`` is their scan without a curve.
-    """
-    bright = np.abs(plain.rate * plain.used) > CURVED_SIGNAL
-    shared = np.where(plain.up_sigma >= -plain.down_sigma, plain.up_shared, plain.down_shared)
-    # With three differences two parts fit anything: a faint ramp gets the benefit of the doubt.
-    curved = np.where(
-        shared > 0,
-        plain.used >= CURVED_READS_SHARED - bright,
-        bright & (plain.used >= CURVED_READS),
-    )
-    index = np.flatnonzero(curved)
-    bent = scan(ramps._replace(curved=np.ones(len(curved))).select(index), model, quick=True)
-    step = np.maximum(plain.up_sigma, -plain.down_sigma)[index] ** 2
-    step[shared[index] > 0] *= CURVED_SHARED
-    curved[index] = plain.chi2[index] - bent.chi2 > step
-    return curved
 
 
 def _search(
@@ -210,7 +123,7 @@ def _leave_out(
         if not len(active):
             break
         scanned = scan(ramps.select(active), model, quick=True)
-        sigma, read, both = _strongest(scanned, dof[active])
+        sigma, read, both = strongest(scanned, dof[active])
         significant = sigma >= config.sigma_threshold - MARGIN
         active, read, both = active[significant], read[significant], both[significant]
         ramps.left_out[read, active] = True

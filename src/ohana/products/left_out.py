@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ohana.config import DetectorConfig
+from ohana.curvature import is_curved
 from ohana.differences import Differences
 from ohana.jumps import Ramps, scan
-from ohana.noise import gaussian
-from ohana.steps import TIE, is_curved
+from ohana.steps import strongest
 
 
 def leave_out(
@@ -57,12 +57,9 @@ def _search(
         if not len(active):
             break
         best = scan(ramps.select(active), model, quick=True)
-        falls = -best.down_sigma > best.up_sigma * (1 + TIE)
-        sigma = gaussian(np.where(falls, -best.down_sigma, best.up_sigma), dof[active])
+        sigma, read, shared = strongest(best, dof[active])
         found = sigma >= config.sigma_threshold
-        read = np.where(falls, best.down_read, best.up_read)[found].astype(int)
-        shared = np.where(falls, best.down_shared, best.up_shared)[found] > 0
-        active = active[found]
+        active, read, shared = active[found], read[found], shared[found]
         ramps.left_out[read, active] = True
         ramps.left_out[read[shared] + 1, active[shared]] = True
 

@@ -9,13 +9,14 @@ from scipy import linalg
 
 from ohana.catalog import Detection
 from ohana.config import DetectorConfig
+from ohana.curvature import is_curved
 from ohana.differences import Differences, can_share, differences
 from ohana.jumps import Ramps, scan
 from ohana.labels import Label
 from ohana.linking import MOST_READS
 from ohana.report.prediction import Prediction
 from ohana.rules.telegraph_noise import NOISE_ERROR, fit_telegraph_noise
-from ohana.steps import find_steps, is_curved
+from ohana.steps import find_steps
 
 
 class Pixel(NamedTuple):

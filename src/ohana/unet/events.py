@@ -10,6 +10,7 @@ from scipy import special
 from ohana.blocks import difference_model
 from ohana.border import border_mask
 from ohana.config import DetectorConfig
+from ohana.curvature import CURVED_READS, CURVED_SIGNAL, NOT_LINEAR
 from ohana.events import Event, PixelMaps, Steps, join_steps
 from ohana.labels import Label
 from ohana.linking import dating_error, link_steps
@@ -26,7 +27,6 @@ from ohana.rules.cosmic_rays import (
 from ohana.rules.snowballs import judge
 from ohana.rules.telegraph_noise import TelegraphFit, fit_telegraph_noise, within_limits
 from ohana.rules.telegraph_pixels import telegraph_events
-from ohana.steps import CURVED_READS, CURVED_SIGNAL, NOT_LINEAR
 from ohana.unet.evidence import SEEN, any_of, odds_of_groups
 from ohana.unet.landings import core_of, core_of_event, find_landings, is_known
 from ohana.unet.opinion import Opinion, Voxels

@@ -16,7 +16,7 @@ from numba import njit
 from ohana.differences import Differences, can_share
 from ohana.events import PixelMaps, Steps
 from ohana.gls import DATA, LEAST_SINGLE, PIVOT, ROWS
-from ohana.jumps import CHUNK, fit_chunk
+from ohana.jump_kernels import CHUNK, fit_chunk
 from ohana.ramp import Block
 
 #: Names of the channels, in their order.
