@@ -12,10 +12,8 @@ from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Planes, Ramp
 from ohana.read.integrations import ramps_of, require_reads
+from ohana.read.named_array import attributes, pick_array, require_cube
 from ohana.read.scratch import Scratch, chunk_blocks, spool
-
-#: Name looked for when the config gives none.
-DATASET = "data"
 
 
 def read_hdf5(path: Path, config: DetectorConfig) -> list[Ramp]:
@@ -32,14 +30,9 @@ def read_hdf5(path: Path, config: DetectorConfig) -> list[Ramp]:
     try:
         with h5py.File(path, "r", locking="best-effort") as file:
             dataset = _find(path, file, config.dataset)
-            name = f"{path}: data set {dataset.name!r}"
-            if dataset.dtype.kind not in "iuf" or len(dataset.shape) not in (3, 4):
-                raise OhanaError(
-                    f"{name}: wanted real numbers of shape (reads, rows, columns), "
-                    f"got {dataset.dtype} of shape {dataset.shape}"
-                )
+            require_cube(f"{path}: data set {dataset.name!r}", dataset)
             require_reads(path, dataset.shape[-3])
-            headers = [_attributes(dataset), _attributes(dataset.parent), _attributes(file)]
+            headers = [attributes(dataset), attributes(dataset.parent), attributes(file)]
             planes, scratch = _planes(path, dataset)
             counts = dataset.shape[:-2]
     except (RuntimeError, OSError) as error:
@@ -58,19 +51,7 @@ def _find(path: Path, file: h5py.File, wanted: str | None) -> h5py.Dataset:
             found[name] = item
 
     file.visititems(visit)
-    cubes = [name for name, item in found.items() if len(item.shape or ()) in (3, 4)]
-    if wanted is None:
-        wanted = cubes[0] if len(cubes) == 1 and DATASET not in found else DATASET
-    if wanted.strip("/") not in found:
-        raise OhanaError(
-            f"{path}: wanted a data set {wanted!r}, got {', '.join(sorted(found)) or 'none'}; "
-            "set `dataset` in the configuration"
-        )
-    return found[wanted.strip("/")]
-
-
-def _attributes(item: Any) -> dict[str, Any]:
-    return {key.upper(): value for key, value in item.attrs.items()}
+    return pick_array(path, found, wanted, "a data set")
 
 
 def _planes(path: Path, dataset: h5py.Dataset) -> tuple[Planes, Scratch | None]:

@@ -11,10 +11,9 @@ from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Ramp
 from ohana.read.integrations import ramps_of, require_reads
+from ohana.read.named_array import attributes, pick_array, require_cube
 from ohana.read.scratch import chunk_blocks, spool
 
-#: Name looked for when the config gives none.
-ARRAY = "data"
 #: Any of these makes a folder a zarr store (version 3, and version 2).
 MARKS = ("zarr.json", ".zarray", ".zgroup")
 
@@ -42,13 +41,9 @@ def read_zarr(path: Path, config: DetectorConfig) -> list[Ramp]:
         store = LocalStore(path, read_only=True) if path.is_dir() else ZipStore(path, mode="r")
         root = zarr.open(store, mode="r")
         array = root if isinstance(root, zarr.Array) else _find(path, root, config.dataset)
-        if array.dtype.kind not in "iuf" or len(array.shape) not in (3, 4):
-            raise OhanaError(
-                f"{path}: array {array.path or '/'!r}: wanted real numbers of shape (reads, rows, "
-                f"columns), got {array.dtype} of shape {array.shape}"
-            )
+        require_cube(f"{path}: array {array.path or '/'!r}", array)
         require_reads(path, array.shape[-3])
-        headers = [_attributes(array)] + ([] if array is root else [_attributes(root)])
+        headers = [attributes(array)] + ([] if array is root else [attributes(root)])
         *lead, height, width = array.shape
         blocks = chunk_blocks(array, array.shape, array.shards or array.chunks)
         shape = (int(np.prod(lead)), height, width)
@@ -69,16 +64,4 @@ def _find(path: Path, group: Any, wanted: str | None) -> Any:
     found = {
         name: item for name, item in group.members(max_depth=None) if isinstance(item, zarr.Array)
     }
-    cubes = [name for name, item in found.items() if len(item.shape) in (3, 4)]
-    if wanted is None:
-        wanted = cubes[0] if len(cubes) == 1 and ARRAY not in found else ARRAY
-    if wanted.strip("/") not in found:
-        raise OhanaError(
-            f"{path}: wanted an array {wanted!r}, got {', '.join(sorted(found)) or 'none'}; "
-            "set `dataset` in the configuration"
-        )
-    return found[wanted.strip("/")]
-
-
-def _attributes(item: Any) -> dict[str, Any]:
-    return {str(key).upper(): value for key, value in item.attrs.items()}
+    return pick_array(path, found, wanted, "an array")
