@@ -360,6 +360,20 @@ def test_any_other_input_gets_one_file(tmp_path, capsys):
         assert abs(rate) < 5 * error < 10
 
 
+@pytest.mark.parametrize("name", ["süd.npy", "süd_uncal.fits"])
+def test_names_that_no_header_can_hold(ramp_file, tmp_path, name):
+    path = tmp_path / name
+    if path.suffix == ".npy":
+        np.save(path, np.random.default_rng(3).normal(1000, 5, (6, 32, 48)))
+    else:
+        path.write_bytes(ramp_file[0].read_bytes())
+    Predictor().predict(path, tmp_path / "out", products=True)
+    header = fits.getheader(tmp_path / "out" / f"{path.stem}_products.fits")
+    assert header["EXPOSURE"] == path.stem.replace("ü", r"\xfc")
+    for flagged in (tmp_path / "out").glob("*_flagged.fits"):
+        assert fits.getheader(flagged)["FILENAME"] == r"s\xfcd_uncal_flagged.fits"
+
+
 def test_compressed_input(ramp_file, tmp_path):
     packed = tmp_path / "x_uncal.fits.gz"
     packed.write_bytes(gzip.compress(ramp_file[0].read_bytes(), 1))

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from scipy import stats
 from ohana.catalogues.columns import event_columns
 from ohana.catalogues.exposures import Detector, find_exposures, pixel_pitch
 from ohana.catalogues.rates import poisson_interval, rate_rows, spectrum_rows
+from ohana.catalogues.reference_mask import write_reference_mask
 from ohana.catalogues.repeats import chance_of, repeated_pixels
 from ohana.catalogues.summarise import summarize
 from ohana.catalogues.tally import Tally
@@ -346,6 +348,13 @@ def test_reference_mask(summed):
     assert {key: header[key] for key in wanted} == wanted
     assert header["DESCRIP"]
     assert header["AUTHOR"]
+
+
+def test_reference_mask_of_exposures_with_any_name(summed, tmp_path):
+    [repeats] = [each for each in summed.repeats if each and each.pixels]
+    exposures = [replace(each, name="süd") for each in summed.exposures]
+    path = write_reference_mask(tmp_path / "mask.fits", repeats, exposures)
+    assert r"s\xfcd" in str(fits.getheader(path)["HISTORY"])
 
 
 def test_the_page_needs_nothing_else(summed):

@@ -108,7 +108,7 @@ def find_anomalies(
     gain : float, optional
         [e-/DN]; 1 if nothing says.
     read_noise : float or ndarray, shape (H, W), optional
-        Noise of one frame [e-], NaN where it is to be measured; measured everywhere if absent,
+        Noise of one frame [e-], NaN or 0 where it is to be measured; measured everywhere if absent,
         which is better for all but the shortest ramps.
     saturation : float, optional
         Value from which a read counts as saturated [DN].
@@ -148,6 +148,9 @@ def find_anomalies(
     True
     """
     _require(data, dq, pixel_dq)
+    if nframes < 1 or groupgap < 0:
+        got = f"{nframes} and {groupgap}"
+        raise ValueError(f"nframes, groupgap: wanted at least 1 and at least 0, got {got}")
     given = {"gain": gain, "saturation": saturation, "frame_time": frame_time}
     settings = (config or DetectorConfig()).model_dump()
     config = DetectorConfig(**settings | {k: v for k, v in given.items() if v is not None})
@@ -207,10 +210,14 @@ def find_in_ramp(ramp: Ramp, config: DetectorConfig, network: Network | None = N
 
 def _require(data: np.ndarray, dq: np.ndarray | None, pixel_dq: np.ndarray | None) -> None:
     """Refuse arrays that are none, or do not fit each other."""
-    shape, kind = np.shape(data), np.asarray(data).dtype.kind
-    if len(shape) != 3 or shape[0] < MIN_READS or 0 in shape or kind not in "iuf":
+    shape, kind = getattr(data, "shape", ()), getattr(data, "dtype", None)
+    real = isinstance(kind, np.dtype) and kind.kind in "iuf"
+    if not real or len(shape) != 3 or shape[0] < MIN_READS or 0 in shape:
         wanted = f"an array of real numbers (T, H, W) with T of at least {MIN_READS}"
-        raise ValueError(f"data: wanted {wanted}, got {np.asarray(data).dtype} {shape}")
+        got = type(data).__name__ if kind is None else f"{kind} {tuple(shape)}"
+        raise ValueError(f"data: wanted {wanted}, got {got}")
+    if isinstance(data, np.ma.MaskedArray):
+        raise ValueError("data: wanted NaN or dq where there is no value, got a masked array")
     for name, flags, wanted_shape in (("dq", dq, shape), ("pixel_dq", pixel_dq, shape[1:])):
         if flags is None:
             continue
@@ -225,8 +232,8 @@ def _in_dn(
     """Return read noise of every pixel (H, W) [DN]."""
     if read_noise is None:
         return None
-    try:
-        return np.broadcast_to(np.asarray(read_noise, np.float64), shape) / gain
-    except ValueError:
-        got = np.shape(read_noise)
-        raise ValueError(f"read_noise: wanted a number or shape {shape}, got {got}") from None
+    noise = np.asarray(read_noise)
+    if noise.shape not in ((), shape) or noise.dtype.kind not in "iuf":
+        got = f"{noise.dtype} {noise.shape}"
+        raise ValueError(f"read_noise: wanted a number or shape {shape}, got {got}")
+    return np.broadcast_to(noise.astype(np.float64), shape) / gain

@@ -12,6 +12,7 @@ from ohana import __version__
 from ohana.catalogues.exposures import Exposure
 from ohana.catalogues.repeats import Repeats
 from ohana.files import replacing
+from ohana.products.fits_out import ascii_text
 
 #: Bit of telegraph noise in the data quality of JWST and Roman pixels.
 TELEGRAPH_BIT = 15
@@ -73,9 +74,9 @@ def _header(repeats: Repeats, exposures: Sequence[Exposure]) -> Any:
     cards = [
         ("DATAMODL", "MaskModel", "Type of data model"),
         ("REFTYPE", "MASK", "Type of reference file"),
-        ("TELESCOP", detector.telescope, "Telescope"),
-        ("INSTRUME", detector.instrument, "Instrument"),
-        ("DETECTOR", detector.detector, "Detector"),
+        ("TELESCOP", ascii_text(detector.telescope), "Telescope"),
+        ("INSTRUME", ascii_text(detector.instrument), "Instrument"),
+        ("DETECTOR", ascii_text(detector.detector), "Detector"),
         ("PEDIGREE", pedigree, "Source of the data"),
         ("DESCRIP", "Pixels with telegraph noise in many exposures", "Description"),
         ("AUTHOR", f"ohana {__version__}", "Program that made this file"),
@@ -92,6 +93,6 @@ def _header(repeats: Repeats, exposures: Sequence[Exposure]) -> Any:
         ("NCHANCE", float(f"{repeats.by_chance:.3g}"), "Of them expected by chance"),
     ]
     header = fits.Header([card for card in cards if card[1] != ""])
-    names = [exposure.name for exposure in exposures]
+    names = [ascii_text(exposure.name) for exposure in exposures]
     header.add_history(f"{len(names)} exposures from {names[0]} to {names[-1]}")
     return header

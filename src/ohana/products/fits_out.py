@@ -35,6 +35,17 @@ def writing(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
+def ascii_text(text: str) -> str:
+    r"""Return a text as a header can hold it, which is in ASCII.
+
+    Examples
+    --------
+    >>> print(ascii_text("dark_1"), ascii_text("süd"))
+    dark_1 s\xfcd
+    """
+    return text.encode("unicode_escape").decode("ascii")
+
+
 def origin(run: dict[str, Any]) -> list[tuple[str, Any, str]]:
     """Return the cards that say what made a product.
 

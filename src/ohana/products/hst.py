@@ -14,7 +14,7 @@ from astropy.io import fits
 
 from ohana.catalog import Detection
 from ohana.products.fit import Fitted
-from ohana.products.fits_out import copy_unit, origin, write_image, writing
+from ohana.products.fits_out import ascii_text, copy_unit, origin, write_image, writing
 from ohana.products.flags import TELEGRAPH, pixel_flags
 from ohana.read.fits_images import FitsFile
 from ohana.read.hst import SATURATED
@@ -50,7 +50,7 @@ def write_quality(
         fits.open(file.path, disable_image_compression=True) as units,
     ):
         header = units[0].header.copy()
-        header["FILENAME"] = (path.name, "name of the file")
+        header["FILENAME"] = (ascii_text(path.name), "name of the file")
         header.extend(origin(run), update=True)
         out.write(header.tostring().encode("ascii"))
         for unit in units[1:]:

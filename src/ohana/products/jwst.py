@@ -14,7 +14,7 @@ from astropy.io import fits
 
 from ohana.catalog import Detection
 from ohana.products.fit import Fitted
-from ohana.products.fits_out import copy_unit, origin, write_image, writing
+from ohana.products.fits_out import ascii_text, copy_unit, origin, write_image, writing
 from ohana.products.flags import group_flags, pixel_flags
 from ohana.ramp import Ramp
 from ohana.read.fits_images import FitsFile, planes_of
@@ -53,7 +53,7 @@ def write_ramp(
     ):
         header = units[0].header.copy()
         header["DATAMODL"] = ("RampModel", "type of data model")
-        header["FILENAME"] = (path.name, "name of the file")
+        header["FILENAME"] = (ascii_text(path.name), "name of the file")
         header["S_JUMP"] = ("COMPLETE", "jump detection (by ohana)")
         header.extend(origin(run), update=True)
         out.write(header.tostring().encode("ascii"))

@@ -16,7 +16,7 @@ from ohana.products import hst as hst_form
 from ohana.products import jwst as jwst_form
 from ohana.products import roman as roman_form
 from ohana.products.fit import Fitted, Integration, fit_integration
-from ohana.products.fits_out import origin, write_image, write_primary, writing
+from ohana.products.fits_out import ascii_text, origin, write_image, write_primary, writing
 from ohana.products.flags import pixel_flags
 from ohana.ramp import Ramp
 from ohana.read import hst as hst_input
@@ -168,7 +168,7 @@ def _write_images(
     classes = ", ".join(f"{label.value} {label.key}" for label in Label)
     lead = (len(ramps),) if several else ()
     with writing(path) as out:
-        cards = [("EXPOSURE", prediction.name, "name of the exposure")]
+        cards = [("EXPOSURE", ascii_text(prediction.name), "name of the exposure")]
         write_primary(out, [*cards, *origin(prediction.run)])
         write_image(out, "MASK", shape[1:], [prediction.mask], [("COMMENT", classes, "")])
         size = (*lead, *shape[1:])
