@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -59,6 +59,42 @@ def origin(run: dict[str, Any]) -> list[tuple[str, Any, str]]:
         ("OHANACFG", run.get("config_fingerprint", "unknown"), "hash of its settings"),
         ("OHANANET", run.get("network") or "none", "network used besides the rules"),
     ]
+
+
+@contextmanager
+def writing_again(
+    path: Path, before: Path, run: dict[str, Any], cards: Iterable[tuple[str, Any, str]] = ()
+) -> Iterator[tuple[BinaryIO, BinaryIO, Sequence[Any]]]:
+    """Begin a file with the primary header of another one, and give what is needed to go on.
+
+    Parameters
+    ----------
+    path, before : Path
+        File to write, and the one it is made from.
+    run : dict
+        Record of the run.
+    cards : iterable of (key, value, comment), optional
+        Set in the header, besides those of `origin` and the name of the file.
+
+    Yields
+    ------
+    file, source : binary file
+        To write to, and to copy from; see `copy_unit`.
+    units : sequence of HDU
+        The extensions of ``before``.
+    """
+    with (
+        writing(path) as file,
+        open(before, "rb") as source,
+        fits.open(before, disable_image_compression=True) as units,
+    ):
+        header = units[0].header.copy()
+        name = ("FILENAME", ascii_text(path.name), "name of the file")
+        for key, value, comment in (*cards, name):
+            header[key] = (value, comment)
+        header.extend(origin(run), update=True)
+        _write_header(file, header)
+        yield file, source, units[1:]
 
 
 def write_primary(file: BinaryIO, cards: Iterable[tuple[str, Any, str]]) -> None:

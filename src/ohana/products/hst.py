@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 
 from ohana.catalog import Detection
 from ohana.products.fit import Fitted
-from ohana.products.fits_out import ascii_text, copy_unit, origin, write_image, writing
+from ohana.products.fits_out import copy_unit, write_image, writing_again
 from ohana.products.flags import TELEGRAPH, pixel_flags
 from ohana.read.fits_images import FitsFile
 from ohana.read.hst import SATURATED
@@ -44,16 +43,8 @@ def write_quality(
     versions = sorted((image.version for image in file.named("SCI")), reverse=True)
     read_of = {version: read for read, version in enumerate(versions)}
     telegraph = pixel_flags(events, np.zeros(fitted.full.shape)) & TELEGRAPH > 0
-    with (
-        writing(path) as out,
-        open(file.path, "rb") as source,
-        fits.open(file.path, disable_image_compression=True) as units,
-    ):
-        header = units[0].header.copy()
-        header["FILENAME"] = (ascii_text(path.name), "name of the file")
-        header.extend(origin(run), update=True)
-        out.write(header.tostring().encode("ascii"))
-        for unit in units[1:]:
+    with writing_again(path, file.path, run) as (out, source, units):
+        for unit in units:
             read = read_of.get(unit.ver) if unit.name == "DQ" else None
             if read is None:
                 copy_unit(unit, source, out)

@@ -14,13 +14,18 @@ from astropy.io import fits
 
 from ohana.catalog import Detection
 from ohana.products.fit import Fitted
-from ohana.products.fits_out import ascii_text, copy_unit, origin, write_image, writing
+from ohana.products.fits_out import copy_unit, write_image, writing_again
 from ohana.products.flags import group_flags, pixel_flags
 from ohana.ramp import Ramp
 from ohana.read.fits_images import FitsFile, planes_of
 
 #: Extensions that are made anew.
 FLAGS = ("PIXELDQ", "GROUPDQ")
+#: Cards that are set in the primary header.
+CARDS = (
+    ("DATAMODL", "RampModel", "type of data model"),
+    ("S_JUMP", "COMPLETE", "jump detection (by ohana)"),
+)
 
 
 def write_ramp(
@@ -46,18 +51,8 @@ def write_ramp(
     run : dict
         Record of the run.
     """
-    with (
-        writing(path) as out,
-        open(file.path, "rb") as source,
-        fits.open(file.path, disable_image_compression=True) as units,
-    ):
-        header = units[0].header.copy()
-        header["DATAMODL"] = ("RampModel", "type of data model")
-        header["FILENAME"] = (ascii_text(path.name), "name of the file")
-        header["S_JUMP"] = ("COMPLETE", "jump detection (by ohana)")
-        header.extend(origin(run), update=True)
-        out.write(header.tostring().encode("ascii"))
-        for unit in units[1:]:
+    with writing_again(path, file.path, run, CARDS) as (out, source, units):
+        for unit in units:
             if unit.name == "SCI":
                 _write_science(out, unit.header, ramps)
                 _write_flags(out, file, ramps, fitted, events)
