@@ -210,7 +210,8 @@ def find_in_ramp(ramp: Ramp, config: DetectorConfig, network: Network | None = N
 
 def _require(data: np.ndarray, dq: np.ndarray | None, pixel_dq: np.ndarray | None) -> None:
     """Refuse arrays that are none, or do not fit each other."""
-    shape, kind = getattr(data, "shape", ()), getattr(data, "dtype", None)
+    shape: tuple[int, ...] = getattr(data, "shape", ())
+    kind = getattr(data, "dtype", None)
     real = isinstance(kind, np.dtype) and kind.kind in "iuf"
     if not real or len(shape) != 3 or shape[0] < MIN_READS or 0 in shape:
         wanted = f"an array of real numbers (T, H, W) with T of at least {MIN_READS}"
