@@ -133,11 +133,11 @@ def first_window(source, steps, maps, network, threads) -> tuple[float, float]: 
     from ohana.blocks import difference_model
     from ohana.unet.backend import prepare, using_threads
     from ohana.unet.features import network_input
-    from ohana.unet.predict import windows_of
+    from ohana.unet.predict import window_of
     from ohana.unet.windows import cut
 
     engine, parts = prepare(network.model), cut(source.ramp.shape, network.model)
-    window = next(windows_of(source, steps, maps, parts))
+    window = window_of(source, steps, maps, parts.rows[0], parts.cols[0])
     known = (window.block, window.maps, window.steps, difference_model(source.ramp))
     time, times = parts.times[0].whole, []
     with using_threads(threads), torch.inference_mode():

@@ -13,17 +13,18 @@ from torch import Tensor
 
 from ohana.blocks import difference_model
 from ohana.config import DetectorConfig
+from ohana.differences import Differences
 from ohana.errors import OhanaError
 from ohana.events import PixelMaps, Steps
 from ohana.labels import Label
 from ohana.ramp import Block
-from ohana.unet.backend import Engine, prepare, using_threads
+from ohana.unet.backend import Engine, keeping_memory, prepare, using_threads
 from ohana.unet.features import USABLE, Seen, network_input
 from ohana.unet.measure import Picked, measure_voxels
 from ohana.unet.model import FOLD, LEAST_READS
 from ohana.unet.opinion import FLOOR, Opinion, Voxels, join_voxels
 from ohana.unet.weights import Network
-from ohana.unet.windows import Cut, Span, cut
+from ohana.unet.windows import Span, cut
 from ohana.walk import Source, load_block
 
 if TYPE_CHECKING:
@@ -100,24 +101,33 @@ def look(
     parts, voxels = cut(source.ramp.shape, network.model), []
     windows, pixel_reads = len(parts.rows) * len(parts.cols), math.prod(source.ramp.shape)
     progress("network", 0, pixel_reads)
-    with using_threads(config.threads):
-        for window in windows_of(source, steps, maps, parts):
-            known = (window.block, window.maps, window.steps, model)
-            seen = network_input(*known, config.threads)
-            picked, level = _ask(engine, seen, window, parts.times)
-            telegraph[window.rows.kept, window.cols.kept] = level
-            voxels.append(_moved(measure_voxels(picked, *known), window))
+    with using_threads(config.threads), keeping_memory():
+        for rows, cols in product(parts.rows, parts.cols):
+            # Nothing of a window is kept while the next one is read.
+            level, found = _look_at(
+                window_of(source, steps, maps, rows, cols), model, engine, parts.times, config
+            )
+            telegraph[rows.kept, cols.kept] = level
+            voxels.append(found)
             progress("network", pixel_reads * len(voxels) // windows, pixel_reads)
     return Opinion(join_voxels(voxels), telegraph)
 
 
-def windows_of(source: Source, steps: Steps, maps: PixelMaps, parts: Cut) -> Iterator[Window]:
-    """Read the windows one after the other."""
-    for rows, cols in product(parts.rows, parts.cols):
-        at = (rows.whole, cols.whole)
-        # Which neighbours a block has decides where its ramps end: the maps had all.
-        block = load_block(source, *at)[0]._replace(stop=maps.stop[at])
-        yield Window(rows, cols, block, steps.within(*at), maps.cut(*at))
+def _look_at(
+    window: Window, model: Differences, engine: Engine, times: list[Span], config: DetectorConfig
+) -> tuple[np.ndarray, Voxels]:
+    """Return the mean probability of telegraph noise, and where hits are seen, in a window."""
+    known = (window.block, window.maps, window.steps, model)
+    picked, level = _ask(engine, network_input(*known, config.threads), window, times)
+    return level, _moved(measure_voxels(picked, *known), window)
+
+
+def window_of(source: Source, steps: Steps, maps: PixelMaps, rows: Span, cols: Span) -> Window:
+    """Read a window."""
+    at = (rows.whole, cols.whole)
+    # Which neighbours a block has decides where its ramps end: the maps had all.
+    block = load_block(source, *at)[0]._replace(stop=maps.stop[at])
+    return Window(rows, cols, block, steps.within(*at), maps.cut(*at))
 
 
 def _moved(voxels: Voxels, window: Window) -> Voxels:
