@@ -20,7 +20,7 @@ from ohana.simulate import SimulationConfig, simulate_exposure, write_fits
 from ohana.unet import backend, predict
 from ohana.unet.features import CHANNELS, OF_READS, USABLE, Seen, network_input
 from ohana.unet.model import Architecture, UNet3D
-from ohana.unet.opinion import FLOOR
+from ohana.unet.opinion import FLOOR, JOIN
 from ohana.unet.predict import look
 from ohana.unet.weights import Network
 from ohana.unet.windows import Cut, cut, spans
@@ -172,7 +172,7 @@ def test_amplitudes(seen):
     block, _ = load_block(source, slice(0, source.ramp.shape[1]))
     step_of = {at: i for i, at in enumerate(zip(steps.read, steps.row, steps.col, strict=True))}
     pixels_of_steps = set(zip(steps.row, steps.col, strict=True))
-    kinds = {"known": 0, "beside": 0, "alone": 0, "into saturation": 0}
+    kinds = {"known": 0, "beside": 0, "alone": 0, "into saturation": 0, "unlikely": 0}
     rng = np.random.default_rng(1)
     near = [(r, c) in pixels_of_steps for r, c in zip(voxels.row, voxels.col, strict=True)]
     some = np.concatenate([np.flatnonzero(near), rng.choice(len(near), 50)])
@@ -184,6 +184,10 @@ def test_amplitudes(seen):
             kinds["into saturation" if steps.saturating[j] else "known"] += 1
             assert got == [steps.amplitude[j], steps.error[j]]
             assert voxels.significance[i] == steps.significance[j]
+            continue
+        if voxels.ray[i] < JOIN:
+            kinds["unlikely"] += 1
+            assert [*got, voxels.significance[i]] == [0, np.inf, 0]
             continue
         others = steps.read[(steps.row == row) & (steps.col == col)]
         kinds["beside" if len(others) else "alone"] += 1

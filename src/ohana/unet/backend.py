@@ -103,6 +103,8 @@ def keeping_memory() -> Iterator[None]:
     if mallopt is None:
         yield
         return
+    give_back = ctypes.CDLL(None).malloc_trim
+    give_back(0)
     mallopt(MMAP_MAX, 0)
     mallopt(TRIM_THRESHOLD, 2**31 - 1)
     try:
@@ -110,4 +112,4 @@ def keeping_memory() -> Iterator[None]:
     finally:
         for name, default in ((MMAP_MAX, 65536), (TRIM_THRESHOLD, 2**17)):
             mallopt(name, default)
-        ctypes.CDLL(None).malloc_trim(0)
+        give_back(0)

@@ -29,14 +29,12 @@ from ohana.rules.telegraph_noise import TelegraphFit, fit_telegraph_noise, withi
 from ohana.rules.telegraph_pixels import telegraph_events
 from ohana.unet.evidence import SEEN, any_of, odds_of_groups
 from ohana.unet.landings import core_of, core_of_event, find_landings, is_known
-from ohana.unet.opinion import Opinion, Voxels
+from ohana.unet.opinion import JOIN, Opinion, Voxels
 from ohana.walk import Source, load_block
 
 #: Probability from which on telegraph noise that the rules do not accept is looked at again: a
 #: model of levels fits much, if it is allowed to.
 SURE = 0.7
-#: Probability from which on a pixel and read can be part of a cosmic ray.
-JOIN = 0.08
 
 
 def network_events(

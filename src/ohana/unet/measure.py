@@ -9,7 +9,7 @@ from ohana.events import PixelMaps, Steps
 from ohana.jumps import Ramps, step_at
 from ohana.noise import gaussian
 from ohana.ramp import Block
-from ohana.unet.opinion import Voxels
+from ohana.unet.opinion import JOIN, Voxels
 
 #: Where something is seen (read, row, column), and the probabilities of a ray and a snowball.
 Picked = tuple[tuple[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -21,7 +21,7 @@ BATCH = 2048
 def measure_voxels(
     picked: Picked, block: Block, maps: PixelMaps, steps: Steps, model: Differences
 ) -> Voxels:
-    """Fit a step at each pixel and read picked, other known steps of the pixel left free.
+    """Fit a step at each pixel and read that may be hit, other known steps of the pixel left free.
 
     Parameters
     ----------
@@ -49,8 +49,9 @@ def measure_voxels(
     pixel_of_step = steps.row.astype(np.int64) * width + steps.col
     order = np.argsort(pixel_of_step, kind="stable")
     sorted_steps = pixel_of_step[order], steps.read[order]
-    for start in range(0, len(read), BATCH):
-        part = slice(start, start + BATCH)
+    likely = np.flatnonzero(chances[0] >= JOIN)
+    for start in range(0, len(likely), BATCH):
+        part = likely[start : start + BATCH]
         ramps = _ramps(row[part], col[part], block, maps)
         _leave_out(ramps.left_out, pixel[part], *sorted_steps)
         at = read[part]

@@ -8,6 +8,8 @@ import numpy as np
 
 #: A pixel and read is listed where the network gives a cosmic ray or a snowball this probability.
 FLOOR = 0.02
+#: Probability from which on a pixel and read can be part of a cosmic ray: its step is measured.
+JOIN = 0.08
 
 
 class Voxels(NamedTuple):
@@ -22,7 +24,8 @@ class Voxels(NamedTuple):
         Probability of a cosmic ray and of a snowball; one of them is at least `FLOOR`.
     amplitude, error : ndarray of float32
         Generalised-least-squares step at that read, known steps at other reads left free, and its
-        standard error [DN]; 0 and infinity where it cannot be told from the rest of the ramp.
+        standard error [DN]; 0 and infinity where it cannot be told from the rest of the ramp, and
+        where a cosmic ray is less likely than `JOIN` and no step is known.
     significance : ndarray of float32
         Gaussian-equivalent significance [sigma].
     """

@@ -13,7 +13,7 @@ Triple = tuple[int, int, int]
 
 #: Memory for reads, features and network of the windows at work [bytes]. Larger windows have
 #: less around them that is worked on twice; a process needs about 1 GB besides.
-MOST_BYTES = 1_500_000_000
+MOST_BYTES = 1_300_000_000
 #: Arrays as large as the output of the first level that are there at once, about.
 ARRAYS = 4
 #: Share of the network's work that is done again where parts overlap in time.
