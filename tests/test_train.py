@@ -156,7 +156,7 @@ class TestWhatIsWritten:
         again = run(sets, tmp_path, workers=2)
         assert timeless(again) == timeless(whole[1])
 
-    def test_progress(self, sets, tmp_path):
+    def test_progress(self, whole, sets, tmp_path):
         told = []
         run(sets, tmp_path, epochs=2, progress=lambda *what: told.append(what))
         rules, training = ([t[1:] for t in told if t[0].startswith(n)] for n in ("rules", "train"))
