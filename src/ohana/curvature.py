@@ -74,7 +74,7 @@ def filling_up(steps: Steps, rate: np.ndarray, model: Differences) -> tuple[np.n
     Parameters
     ----------
     steps : Steps
-        Of n ramps, from `find_steps`.
+        Of n ramps, from `ohana.steps.find_steps`, sorted by ramp and read as there.
     rate : ndarray, shape (n,)
         Of each ramp, its steps left out [DN per frame time].
     model : Differences
@@ -86,13 +86,14 @@ def filling_up(steps: Steps, rate: np.ndarray, model: Differences) -> tuple[np.n
         Which they are, and the read in which each is full.
     """
     found, gap = [], 1 + can_share(model).astype(int)
-    usable = ~steps.saturating
-    for ramp in np.unique(steps.col[usable & (steps.read == 1)]):
-        mine = usable & (steps.col == ramp)
-        read, amplitude = np.sort(steps.read[mine]), steps.amplitude[mine]
-        alike = len(read) > 1 and (np.diff(read) <= gap[read[:-1]]).all()
+    steps = steps.select(~steps.saturating)
+    ramp, first, count = np.unique(steps.col, return_index=True, return_counts=True)
+    for k in np.flatnonzero((steps.read[first] == 1) & (count > 1)):
+        mine = slice(first[k], first[k] + count[k])
+        read, amplitude = steps.read[mine], steps.amplitude[mine]
+        alike = (np.diff(read) <= gap[read[:-1]]).all()
         bright = amplitude.min() > 0 and amplitude.sum() > CURVED_SIGNAL
-        if alike and bright and abs(rate[ramp]) < FULL * amplitude.mean():
-            found.append((ramp, read[-1]))
+        if alike and bright and abs(rate[ramp[k]]) < FULL * amplitude.mean():
+            found.append((ramp[k], read[-1]))
     ramps, stop = np.array(found, int).reshape(-1, 2).T
     return ramps, stop
