@@ -98,6 +98,9 @@ class EventSettings(BaseModel):
     snowball_halo_length: PositiveRange = setting(
         (0.3, 1.2), "snowballs", "core radii", "E-folding length of the halo"
     )
+    snowball_halo_decay: PositiveRange | None = setting(
+        None, "snowballs", "pixel", "The same in pixels, instead of `snowball_halo_length`"
+    )
     snowball_growth: float = setting(
         0.1, "snowballs", "pixel/read", "First growth of the core", ge=0
     )

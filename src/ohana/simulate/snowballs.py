@@ -56,7 +56,7 @@ def draw_snowball(
     radius = rng.uniform(*config.snowball_radius)
     core = config.full_well * rng.uniform(*config.snowball_core)
     halo = config.full_well * float(log_uniform(config.snowball_halo, rng))
-    length = radius * rng.uniform(*config.snowball_halo_length)
+    length = _halo_length(radius, config, rng)
     reach = radius + max(length * np.log(halo / FAINTEST), 4.0)
     window, distance = stamp(centre[0], centre[1], reach, config.active_shape)
     stack = rng.poisson(_charge(distance, radius, core, halo, length, config)).astype(np.float32)
@@ -83,6 +83,13 @@ def draw_snowball(
     }
     during = read < config.reads
     return Source(Label.SNOWBALL, frame, Deposits(*(column[during] for column in deposits)), facts)
+
+
+def _halo_length(radius: float, config: SimulationConfig, rng: np.random.Generator) -> float:
+    """Draw the e-folding length of the halo of a core [pixel]."""
+    if config.snowball_halo_decay is not None:
+        return rng.uniform(*config.snowball_halo_decay)
+    return radius * rng.uniform(*config.snowball_halo_length)
 
 
 def _charge(

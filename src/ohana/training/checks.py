@@ -32,7 +32,10 @@ def _ranges(config: CreatorConfig) -> list[str]:
     for name in type(config).model_fields:
         if not name.endswith("_range"):
             continue
-        low, high = getattr(config, name)
+        limits = getattr(config, name)
+        if limits is None:
+            continue
+        low, high = limits
         if low > high:
             wrong.append(f"{name}: low end ({low}) must not exceed high end ({high})")
         elif low == 0 and name in LOGARITHMIC:
@@ -42,12 +45,12 @@ def _ranges(config: CreatorConfig) -> list[str]:
 
 def _sizes(config: CreatorConfig) -> list[str]:
     wrong = []
-    height, width = config.image_shape
-    patch = config.patch_size
-    if patch > min(height, width):
-        wrong.append(f"patch_size ({patch}) must not exceed the image, {height} x {width} px")
-    if config.overlap >= patch:
-        wrong.append(f"overlap ({config.overlap}) must be less than patch_size ({patch})")
+    (height, width), (high, wide) = config.image_shape, config.patch_size
+    patch = f"patch_size ({high} x {wide} px)"
+    if high > height or wide > width:
+        wrong.append(f"{patch} must not exceed the image, {height} x {width} px")
+    if config.overlap >= min(high, wide):
+        wrong.append(f"overlap ({config.overlap}) must be less than {patch}")
     if not config.num_exposure_events + config.num_baseline_exposures:
         wrong.append("num_exposure_events and num_baseline_exposures must not both be 0")
     return wrong
@@ -56,6 +59,10 @@ def _sizes(config: CreatorConfig) -> list[str]:
 def _names(config: CreatorConfig) -> list[str]:
     """Return what is wrong with the settings of the simulator one by one."""
     wrong = [f"simulation: {k} follows from {TAKEN[k]}" for k in config.simulation if k in TAKEN]
+    if "snowball_halo_length" in config.simulation and config.snowball_halo_decay_scale_range:
+        wrong.append(
+            "simulation: snowball_halo_length counts only with snowball_halo_decay_scale_range: null"
+        )
     own = {name: value for name, value in config.simulation.items() if name not in TAKEN}
     try:
         SimulationConfig.model_validate(own)

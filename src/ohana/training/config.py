@@ -18,6 +18,7 @@ Number = Annotated[float, Field(strict=True, ge=0)]
 Count = Annotated[int, Field(strict=True, ge=0)]
 #: Height or width that 16 bits can count.
 Length = Annotated[int, Field(strict=True, ge=8, le=65535)]
+Size = tuple[Length, Length]
 Part = Annotated[float, Field(strict=True, ge=0, le=1)]
 Gain = Annotated[float, Field(strict=True, gt=0)]
 Range = tuple[Number, Number]
@@ -43,16 +44,19 @@ class CreatorConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     output_dir: str = setting(
-        "training_data", "store", "", "Folder of the training set", min_length=1, strict=True
+        "./data/processed", "store", "", "Folder of the training set", min_length=1, strict=True
     )
-    image_shape: tuple[Length, Length] = setting(
+    image_shape: Size = setting(
         (2048, 2048), "store", "px", "Height and width of an exposure, reference border included"
     )
     num_frames: Annotated[int, Field(strict=True, ge=2, le=65535)] = setting(
         450, "store", "reads", "Reads of an exposure"
     )
-    patch_size: Annotated[int, Field(strict=True, ge=8)] = setting(
-        256, "store", "px", "Height and width of the patches that an exposure is cut into"
+    patch_size: Size = setting(
+        (256, 256),
+        "store",
+        "px",
+        "Height and width of the patches that an exposure is cut into, or one number for both",
     )
     overlap: Count = setting(
         32, "store", "px", "Rows or columns that neighbouring patches share at least"
@@ -65,10 +69,10 @@ class CreatorConfig(BaseModel):
     )
 
     num_exposure_events: Count = setting(
-        8, "exposures", "", "Exposures with events, for each detector and index"
+        1, "exposures", "", "Exposures with events, for each detector and index"
     )
     num_baseline_exposures: Count = setting(
-        2, "exposures", "", "Exposures without events, for each detector and index"
+        1, "exposures", "", "Exposures without events, for each detector and index"
     )
     injection_type: Literal["cosmic_ray", "snowball", "rtn", "all"] = setting(
         "all", "exposures", "", "Class of the events"
@@ -77,80 +81,81 @@ class CreatorConfig(BaseModel):
         4, "exposures", "", "4: background and three kinds of event; 2: background and event"
     )
     cosmic_ray_per_exp_range: CountRange = setting(
-        (200, 5000), "exposures", "", "Cosmic rays in an exposure"
+        (100, 4000), "exposures", "", "Cosmic rays in an exposure"
     )
     snowballs_per_exp_range: CountRange = setting(
-        (0, 12), "exposures", "", "Snowballs in an exposure"
+        (0, 3), "exposures", "", "Snowballs in an exposure"
     )
     rtn_per_exp_range: CountRange = setting(
-        (50, 1500), "exposures", "", "Pixels with telegraph noise in an exposure"
+        (100, 1500), "exposures", "", "Pixels with telegraph noise in an exposure"
     )
 
     gain_library: dict[str, Gain] = setting(
-        {"detector_0": 1.5},
+        {"18220_SCA": 1.062, "18248_SCA": 1.021},
         "detector",
         "e-/DN",
         "Gain of each detector: a list, or names and gains",
         min_length=1,
     )
     exp_time: Annotated[float, Field(strict=True, gt=0)] = setting(
-        630.0, "detector", "s", "Exposure time; reads are exp_time / num_frames apart"
+        45000.0, "detector", "s", "Exposure time; reads are exp_time / num_frames apart"
     )
     saturation_dn: Annotated[float, Field(strict=True, gt=0, le=65535)] = setting(
-        50000.0, "detector", "DN", "Raw value of a full pixel"
+        65535.0, "detector", "DN", "Raw value of a full pixel"
     )
     dark_current_range: Range = setting(
-        (0.005, 0.05), "detector", "e-/s", "Dark current of a pixel"
+        (0.01, 0.02), "detector", "e-/s", "Dark current of a pixel"
     )
     read_noise_range: Range = setting(
-        (8.0, 16.0), "detector", "e-", "White noise of one read, RMS over time"
+        (15.0, 25.0), "detector", "e-", "White noise of one read, RMS over time"
     )
     gaussian_noise_range: Range = setting(
-        (0.0, 3.0), "detector", "e-", "Further white noise of one read, added in quadrature"
+        (0.5, 10.0), "detector", "e-", "Further white noise of one read, added in quadrature"
     )
     border: Count = setting(4, "detector", "px", "Width of the reference-pixel border, 0 for none")
     outputs: Annotated[int, Field(strict=True, ge=1)] = setting(
         32, "detector", "", "Read-out channels side by side"
     )
-    sky_range: Range = setting((0.0, 0.5), "scene", "e-/s", "Sky background in a pixel")
-    stars_range: CountRange = setting((0, 100), "scene", "", "Stars in an exposure")
+    sky_range: Range = setting((0.0, 0.0), "scene", "e-/s", "Sky background in a pixel")
+    stars_range: CountRange = setting((0, 0), "scene", "", "Stars in an exposure")
     preset: str = setting("dark", "scene", "", "Settings of the simulator to start from")
     simulation: dict[str, Any] = setting(
         {}, "scene", "", "Other settings of the simulator, on top of the preset"
     )
 
     cosmic_ray_charge_range: Range = setting(
-        (200.0, 30000.0), "cosmic rays", "e-", "Charge of a hit, drawn for each, log-uniform"
+        (200.0, 6000.0), "cosmic rays", "e-", "Charge of a hit, drawn for each, log-uniform"
     )
     rtn_offset_range: Range = setting(
-        (20.0, 400.0),
+        (30.0, 300.0),
         "telegraph noise",
         "e-",
         "Distance of the extreme levels, drawn for each pixel, log-uniform",
     )
     rtn_period_range: Range = setting(
-        (4.0, 200.0),
+        (20.0, 200.0),
         "telegraph noise",
         "reads",
         "Mean time of one cycle, drawn for each pixel, log-uniform",
     )
     rtn_duty_fraction_range: PartRange = setting(
-        (0.2, 0.8), "telegraph noise", "", "Mean part of a cycle spent high, drawn for each pixel"
+        (0.1, 0.9), "telegraph noise", "", "Mean part of a cycle spent high, drawn for each pixel"
     )
     snowball_radius_range: Range = setting(
-        (3.0, 12.0), "snowballs", "px", "Radius of the saturated core, drawn for each snowball"
+        (5.0, 200.0), "snowballs", "px", "Radius of the saturated core, drawn for each snowball"
     )
     snowball_halo_amplitude_ratio_range: PartRange = setting(
-        (0.002, 0.008),
+        (0.02, 0.15),
         "snowballs",
         "",
         "Halo at the rim of the core / level of the core, drawn for each snowball, log-uniform",
     )
-    snowball_halo_decay_scale_range: Range = setting(
-        (0.3, 1.2),
+    snowball_halo_decay_scale_range: Range | None = setting(
+        (3.0, 30.0),
         "snowballs",
-        "core radii",
-        "Length over which the halo falls by a factor e, drawn for each snowball",
+        "px",
+        "Length over which the halo falls by a factor e, drawn for each snowball; "
+        "null: `snowball_halo_length` of the simulator, in core radii",
     )
 
     seed: Count = setting(0, "running", "", "Of all random numbers")
@@ -162,8 +167,13 @@ class CreatorConfig(BaseModel):
     @classmethod
     def _pairs(cls, value: Any, info: Any) -> Any:
         """Say what a range wants in the words of a settings file."""
-        limits = info.field_name.endswith("_range")
-        pair = limits or info.field_name == "image_shape"
+        name = info.field_name
+        if name == "patch_size" and type(value) is int:
+            return value, value
+        if name == "snowball_halo_decay_scale_range" and value is None:
+            return None
+        limits = name.endswith("_range")
+        pair = limits or name in ("image_shape", "patch_size")
         if pair and (not isinstance(value, list | tuple) or len(value) != 2):
             raise ValueError(f"wanted a pair {'[low, high]' if limits else '[height, width]'}")
         return value

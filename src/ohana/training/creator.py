@@ -63,7 +63,7 @@ class DataSetCreator:
     >>> import tempfile
     >>> config = CreatorConfig(
     ...     output_dir=tempfile.mkdtemp(), image_shape=(32, 32), num_frames=4, patch_size=16,
-    ...     overlap=0, outputs=1, num_exposure_events=1, num_baseline_exposures=1, workers=1,
+    ...     overlap=0, outputs=1, gain_library=[1.5], workers=1,
     ... )
     >>> DataSetCreator(config).create(0, 0).made
     2

@@ -33,9 +33,9 @@ class Room(NamedTuple):
 
 def room_for_exposure(config: CreatorConfig) -> Room:
     """Estimate the room from the sizes of arrays, and a small exposure that is compressed."""
-    height, width = config.image_shape
+    (height, width), (high, wide) = config.image_shape, config.patch_size
     patches = len(patch_corners(config.image_shape, config.patch_size, config.overlap))
-    reads = patches * config.num_frames * config.patch_size**2 * 2
+    reads = patches * config.num_frames * high * wide * 2
     reference = 4 * config.num_frames * (2 * width + height) if config.border else 0
     # No more than one event for each pixel.
     labels = height * width * sum(np.dtype(kind).itemsize for kind in COLUMNS.values())

@@ -91,7 +91,7 @@ def _write_reads(
     """Store the patches window after window; return the reference border."""
     size, window = config.patch_size, min(config.window, config.num_frames)
     corners = patch_corners(config.image_shape, size, config.overlap)
-    patches = create_patches(group, corners, config.num_frames, (window, size))
+    patches = create_patches(group, corners, config.num_frames, (window, *size))
     together = shard_patches(len(corners), window, size)
     strips = _empty_strips(config)
     for first, reads in _windows(read_out(scene), window, config):

@@ -102,18 +102,18 @@ def _store(
 
 def _write_reads(group: zarr.Group, prediction: Prediction, integration: int) -> None:
     """Store the corrected reads; a row of patches is in memory at a time."""
-    reads, *shape = prediction.shape
-    size = min(PATCH, *shape)
-    corners = patch_corners((shape[0], shape[1]), size, 0)
+    reads, height, width = prediction.shape
+    side = min(PATCH, height, width)
+    corners = patch_corners((height, width), (side, side), 0)
     across = len(np.unique(corners[:, 1]))
-    chunk = min(WINDOW, reads), size
+    chunk = min(WINDOW, reads), side, side
     patches = create_patches(group, corners, reads, chunk, np.float32, across)
     every = slice(None)
     for p in range(0, len(corners), across):
         row = int(corners[p, 0])
-        data = prediction.cube(every, slice(row, row + size), every, integration)
+        data = prediction.cube(every, slice(row, row + side), every, integration)
         moved = corners[p : p + across] - (row, 0)
-        patches[p : p + across] = cut_patches(data, moved, size)
+        patches[p : p + across] = cut_patches(data, moved, (side, side))
 
 
 def _metadata(prediction: Prediction, judged: Sequence[Verdict]) -> dict[str, Any]:

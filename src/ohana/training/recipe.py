@@ -48,7 +48,7 @@ TAKEN = {
     "telegraph_duty": "rtn_duty_fraction_range",
     "snowball_radius": "snowball_radius_range",
     "snowball_halo": "snowball_halo_amplitude_ratio_range",
-    "snowball_halo_length": "snowball_halo_decay_scale_range",
+    "snowball_halo_decay": "snowball_halo_decay_scale_range",
     **{drawn: name for name, drawn in DRAWN.items()},
     **dict.fromkeys(READ_OUT_ORDER, "the order of read-out, in which patches are stored"),
 }
@@ -146,6 +146,6 @@ def simulation_config(
         "telegraph_duty": config.rtn_duty_fraction_range,
         "snowball_radius": config.snowball_radius_range,
         "snowball_halo": config.snowball_halo_amplitude_ratio_range,
-        "snowball_halo_length": config.snowball_halo_decay_scale_range,
+        "snowball_halo_decay": config.snowball_halo_decay_scale_range,
     }
     return SimulationConfig.model_validate(base.model_dump() | plain | own)

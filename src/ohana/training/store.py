@@ -60,16 +60,16 @@ def create_store(output_dir: Path, split: str, num_classes: int) -> None:
     shutil.rmtree(part, ignore_errors=True)
 
 
-def shard_patches(patches: int, window: int, size: int) -> int:
+def shard_patches(patches: int, window: int, size: tuple[int, int]) -> int:
     """Return how many patches share a shard."""
-    return min(patches, max(SHARD_BYTES // (2 * window * size * size), 1))
+    return min(patches, max(SHARD_BYTES // (2 * window * size[0] * size[1]), 1))
 
 
 def create_patches(
     group: zarr.Group,
     corners: np.ndarray,
     reads: int,
-    chunk: tuple[int, int],
+    chunk: tuple[int, int, int],
     dtype: type = np.uint16,
     together: int | None = None,
 ):
@@ -84,20 +84,19 @@ def create_patches(
     reads : int
         Of the exposure.
     chunk : tuple of int
-        Reads, and height and width, of what is stored in one piece.
+        Reads, height and width of what is stored in one piece.
     dtype : type
         uint16 for raw reads, float32 for corrected ones.
     together : int, optional
         Patches that share a shard.
     """
-    window, size = chunk
     save_array(group, "corners", corners)
     return group.create_array(
         "patches",
-        shape=(len(corners), reads, size, size),
+        shape=(len(corners), reads, *chunk[1:]),
         dtype=dtype,
-        chunks=(1, window, size, size),
-        shards=(together or shard_patches(len(corners), window, size), window, size, size),
+        chunks=(1, *chunk),
+        shards=(together or shard_patches(len(corners), chunk[0], chunk[1:]), *chunk),
         filters=[TimeDelta()] if dtype is np.uint16 else [],
         compressors=[compressor()],
     )

@@ -43,7 +43,7 @@ def tasks(config: CreatorConfig, start_index: int, end_index: int) -> list[Task]
 
     Examples
     --------
-    >>> config = CreatorConfig(num_exposure_events=1, num_baseline_exposures=1)
+    >>> config = CreatorConfig(gain_library=[1.5])
     >>> [task.name for task in tasks(config, 3, 4)]
     ['detector_0-00003-000', 'detector_0-00003-001', 'detector_0-00004-000', 'detector_0-00004-001']
     """

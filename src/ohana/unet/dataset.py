@@ -103,7 +103,8 @@ class OhanaDataset(Dataset):
     >>> from ohana.training.creator import DataSetCreator
     >>> config = CreatorConfig(
     ...     output_dir=tempfile.mkdtemp(), image_shape=(32, 32), num_frames=8, patch_size=16,
-    ...     overlap=0, outputs=1, num_exposure_events=1, num_baseline_exposures=0, workers=1,
+    ...     overlap=0, outputs=1, gain_library=[1.5], workers=1,
+    ...     num_baseline_exposures=0,
     ... )
     >>> _ = DataSetCreator(config).create(0, 0)
     >>> data = OhanaDataset(config.output_dir, window=4)
