@@ -89,8 +89,13 @@ def load_config(source: str | Path | None) -> DetectorConfig:
 
 def load_settings(source: str | Path, kind: type[Settings]) -> Settings:
     """Read settings of some kind from a YAML file; errors as in `load_config`."""
+    return parse_settings(read_text(source), str(source), kind)
+
+
+def read_text(source: str | Path) -> str:
+    """Return the text of a settings file; OhanaError if it cannot be read."""
     try:
-        text = Path(source).read_text("utf-8")
+        return Path(source).read_text("utf-8")
     except UnicodeDecodeError:
         raise OhanaError(
             f"{source}: wanted a YAML text file, got bytes that are not UTF-8"
@@ -99,7 +104,17 @@ def load_settings(source: str | Path, kind: type[Settings]) -> Settings:
         raise OhanaError(f"{source}: no such settings file") from None
     except OSError as error:
         raise OhanaError(f"{source}: cannot read settings: {error.strerror}") from None
-    return parse_settings(text, str(source), kind)
+
+
+def keys_of(text: str, name: str) -> list[str]:
+    """Return the keys of YAML text, known or not.
+
+    Examples
+    --------
+    >>> keys_of("{epochs: 3, lr: 1e-3}", "my.yaml")
+    ['epochs', 'lr']
+    """
+    return list(_read_entries(text, name)[0])
 
 
 def parse_config(text: str, name: str = "settings") -> DetectorConfig:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Train the 3-D U-Net on what ohana-create-training has made. Part of the exposures is set aside;
-after every epoch the network is judged by them, and the best one is kept."""
+after every epoch the network is judged by them, and the best one is kept.
+
+The settings are those of a training; or those of ohana-create-training, whose output_dir is then
+learned from, with defaults for all else."""
 
 EPILOG = """\
 Written to the output folder:
@@ -30,6 +33,7 @@ Ctrl-C, or an end of any other kind, loses nothing but the epoch that was under 
 
 Examples:
   ohana-train --config configs/train.yaml
+  ohana-train --config configs/creator_config.yaml --epochs 20 --batch_size 2
   ohana-train --config train.yaml --epochs 40 --batch_size 8 --device cuda:0 --output_dir night
   ohana-train --config train.yaml --epochs 60 --output_dir night --resume
 
@@ -51,17 +55,36 @@ SETTINGS = (
 def parser() -> Parser:
     """Return the options of the command."""
     options = Parser(prog="ohana-train", description=DESCRIPTION, epilog=EPILOG)
-    options.add_argument("--config", required=True, metavar="FILE", help="YAML file with settings")
+    options.add_argument(
+        "--config",
+        required=True,
+        metavar="FILE",
+        help="YAML file with settings, of a training or of ohana-create-training",
+    )
     group = options.add_argument_group("instead of what the settings say")
-    group.add_argument("--epochs", type=positive, metavar="N", help="epochs to train for")
     group.add_argument(
-        "--batch_size", type=positive, metavar="N", help="samples of a step, on each device"
+        "--epochs", type=positive, metavar="N", help="epochs to train for (default: 20)"
     )
-    group.add_argument("--lr", type=float, metavar="RATE", help="highest learning rate")
     group.add_argument(
-        "--val_split", type=float, metavar="PART", help="part of the exposures to judge by"
+        "--batch_size",
+        type=positive,
+        metavar="N",
+        help="samples of a step, on each device (default: 2)",
     )
-    group.add_argument("--output_dir", metavar="FOLDER", help="folder for what is written")
+    group.add_argument(
+        "--lr", type=float, metavar="RATE", help="highest learning rate (default: 1e-4)"
+    )
+    group.add_argument(
+        "--val_split",
+        type=float,
+        metavar="PART",
+        help="part of the exposures to judge by (default: 0.2)",
+    )
+    group.add_argument(
+        "--output_dir",
+        metavar="FOLDER",
+        help="folder for what is written (default: ./trained_models)",
+    )
     group.add_argument("--device", metavar="NAME", help="auto, cpu, cuda, cuda:0, or cuda:0,2")
     group.add_argument(
         "--precision", choices=("auto", "32", "bf16-mixed", "16-mixed"), help="arithmetic"
@@ -92,12 +115,11 @@ def _train(arguments: argparse.Namespace) -> int:
     missing = [name for name in ("torch", "lightning", "safetensors") if find_spec(name) is None]
     if missing:
         raise OhanaError(f'ohana-train needs {missing[0]}: pip install "ohana[train]"')
-    from ohana.config_file import load_settings
-    from ohana.unet.train_config import TrainConfig
+    from ohana.unet.train_file import load_training
 
     given = {name: getattr(arguments, name) for name in SETTINGS}
     changes = {name: value for name, value in given.items() if value is not None}
-    config = _changed(load_settings(arguments.config, TrainConfig), changes)
+    config = _changed(load_training(arguments.config), changes)
 
     from ohana.unet.history import best_row
     from ohana.unet.train import speaks_for_all, train

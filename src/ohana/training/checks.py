@@ -61,7 +61,7 @@ def _names(config: CreatorConfig) -> list[str]:
     wrong = [f"simulation: {k} follows from {TAKEN[k]}" for k in config.simulation if k in TAKEN]
     if "snowball_halo_length" in config.simulation and config.snowball_halo_decay_scale_range:
         wrong.append(
-            "simulation: snowball_halo_length counts only with snowball_halo_decay_scale_range: null"
+            "simulation: snowball_halo_length wants snowball_halo_decay_scale_range to be null"
         )
     own = {name: value for name, value in config.simulation.items() if name not in TAKEN}
     try:

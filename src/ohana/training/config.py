@@ -103,9 +103,7 @@ class CreatorConfig(BaseModel):
     saturation_dn: Annotated[float, Field(strict=True, gt=0, le=65535)] = setting(
         65535.0, "detector", "DN", "Raw value of a full pixel"
     )
-    dark_current_range: Range = setting(
-        (0.01, 0.02), "detector", "e-/s", "Dark current of a pixel"
-    )
+    dark_current_range: Range = setting((0.01, 0.02), "detector", "e-/s", "Dark current of a pixel")
     read_noise_range: Range = setting(
         (15.0, 25.0), "detector", "e-", "White noise of one read, RMS over time"
     )
@@ -175,7 +173,9 @@ class CreatorConfig(BaseModel):
         limits = name.endswith("_range")
         pair = limits or name in ("image_shape", "patch_size")
         if pair and (not isinstance(value, list | tuple) or len(value) != 2):
-            raise ValueError(f"wanted a pair {'[low, high]' if limits else '[height, width]'}")
+            single = " or one number" if name == "patch_size" else ""
+            wanted = "[low, high]" if limits else f"[height, width]{single}"
+            raise ValueError(f"wanted a pair {wanted}")
         return value
 
     @field_validator("gain_library", mode="before")

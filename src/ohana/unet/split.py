@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ import zarr
 from ohana.errors import OhanaError
 from ohana.training.store import split_path
 from ohana.unet.dataset import OhanaDataset
+
+log = logging.getLogger("ohana")
 
 
 class Part(NamedTuple):
@@ -24,7 +27,7 @@ def split_exposures(folders: list[Path], part: float, seed: int) -> tuple[list[P
     """Set some exposures of each training set aside.
 
     Those with and those without events are split apart, so that both are on both sides wherever
-    there are two of them.
+    there are two of them. Of one with and one without, the former is learned from.
 
     Parameters
     ----------
@@ -45,33 +48,41 @@ def split_exposures(folders: list[Path], part: float, seed: int) -> tuple[list[P
     OhanaError
         A training set is missing or incomplete, or there is only one exposure.
     """
-    groups = [group for folder in folders for group in _groups(folder)]
+    sets = [_groups(folder) for folder in folders]
+    groups = [group for kinds in sets for group in kinds.values()]
     if all(len(group) < 2 for group in groups):
-        # None can spare one, so they are drawn from all together.
-        groups = [[exposure for group in groups for exposure in group]]
-    if len(groups[0]) < 2 and len(groups) == 1:
+        # No set can spare one, so they are drawn from all sets together.
+        alike = [[one for kinds in sets for one in kinds.get(empty, [])] for empty in (False, True)]
+        groups = [group for group in alike if group]
+    if sum(map(len, groups)) < 2:
         raise OhanaError(
             f"{folders[0]}: wanted at least 2 exposures, to learn from and to be judged by, got 1"
         )
+    aside = [_count(len(group), part) for group in groups]
+    if not any(aside):
+        log.warning(
+            "only one exposure with events and one without: the network learns from the former "
+            "and is judged by the latter, which says little: further indices make more"
+        )
+        aside = [0, 1]
     rng = np.random.default_rng(seed)
     training: dict[Path, list[str]] = {}
     validation: dict[Path, list[str]] = {}
-    for group in groups:
-        aside = _count(len(group), part)
+    for group, count in zip(groups, aside, strict=True):
         for place, which in enumerate(rng.permutation(len(group))):
             folder, name = group[which]
-            side = validation if place < aside else training
+            side = validation if place < count else training
             side.setdefault(folder, []).append(name)
     return _parts(training), _parts(validation)
 
 
-def _groups(folder: Path) -> list[list[tuple[Path, str]]]:
-    """Return the exposures (folder, name) of a set, those with and those without events."""
+def _groups(folder: Path) -> dict[bool, list[tuple[Path, str]]]:
+    """Return the exposures (folder, name) of a set by whether they have no events."""
     groups: dict[bool, list[tuple[Path, str]]] = {}
     for name in OhanaDataset(folder).names:
         baseline = _is_baseline(split_path(folder, "training") / name)
         groups.setdefault(baseline, []).append((folder, name))
-    return list(groups.values())
+    return groups
 
 
 def _is_baseline(exposure: Path) -> bool:

@@ -31,7 +31,11 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     data: tuple[str, ...] = setting(
-        ("training_data",), "data", "", "Folder of a training set, or a list of them", min_length=1
+        ("./data/processed",),
+        "data",
+        "",
+        "Folder of a training set, or a list of them",
+        min_length=1,
     )
     val_split: Annotated[float, Field(strict=True, gt=0, lt=1)] = setting(
         0.2, "data", "", "Part of the exposures to judge the network by; it never learns from them"
@@ -86,7 +90,7 @@ class TrainConfig(BaseModel):
     )
 
     output_dir: str = setting(
-        "trained_models", "running", "", "Folder for the network and its history", min_length=1
+        "./trained_models", "running", "", "Folder for the network and its history", min_length=1
     )
     device: str = setting(
         "auto", "running", "", "auto, cpu, cuda for all GPUs, cuda:0 or cuda:0,2 for some"
