@@ -37,6 +37,7 @@ SMALL = CreatorConfig(
     snowballs_per_exp_range=(0, 1),
     rtn_per_exp_range=(2, 6),
     stars_range=(0, 2),
+    snowball_radius_range=(3.0, 12.0),
 )
 
 

@@ -356,6 +356,16 @@ def test_halo_falls_exponentially():
     assert np.exp(height) == pytest.approx(800, rel=0.02)
 
 
+def test_halo_falls_in_pixels_if_asked_to():
+    both = {"snowball_halo_length": (1.5, 1.5), "snowball_halo_decay": (6.0, 6.0)}
+    for radius in (4.0, 8.0):
+        core = {"snowball_radius": (radius, radius)}
+        assert snowball(**core, **both)[0].facts["halo_length"] == 6.0
+        assert snowball(**core, snowball_halo_length=(1.5, 1.5))[0].facts["halo_length"] == (
+            1.5 * radius
+        )
+
+
 def from_centre_of_all(source, config):
     """Distance of every active pixel from the centre [pixel]."""
     centre = np.array(source.facts["center"]) - config.border

@@ -350,7 +350,14 @@ class TestData:
     def test_split_of_few(self, tmp_path):
         make(tmp_path / "two", num_exposure_events=1, num_baseline_exposures=1)
         training, validation = split_exposures([tmp_path / "two"], 0.2, 0)
-        assert [len(part.names) for part in training + validation] == [1, 1]
+        assert [part.names for part in training] == [["detector_0-00000-000"]]  # with events
+        assert [part.names for part in validation] == [["detector_0-00000-001"]]
+        make(tmp_path / "other", num_exposure_events=1, num_baseline_exposures=1)
+        sets = [tmp_path / "two", tmp_path / "other"]
+        training, validation = split_exposures(sets, 0.2, 0)
+        for parts in (training, validation):
+            kinds = sorted(name[-3:] for part in parts for name in part.names)
+            assert kinds == ["000", "001"]  # one with events, one without
         make(tmp_path / "one")
         with pytest.raises(OhanaError, match="one: wanted at least 2 exposures, .* got 1"):
             split_exposures([tmp_path / "one"], 0.2, 0)

@@ -11,9 +11,12 @@ import pytest
 
 from ohana.cli import train as command
 from ohana.cli.train import main
+from ohana.errors import OhanaError
 from ohana.training.creator import DataSetCreator
 from ohana.unet.history import HISTORY, PLOT
 from ohana.unet.recorder import CHECKPOINT, MODEL
+from ohana.unet.train_config import TrainConfig
+from ohana.unet.train_file import load_training
 from ohana.unet.weights import load_network
 from training_sets import tiny
 
@@ -76,8 +79,9 @@ def test_trains_and_goes_on(settings, tmp_path, capsys):
     assert out.startswith(f"{model}: the best of 2 epochs, number ")
     assert ", mean F1 of the events 0." in out
     lines = err.splitlines()
-    assert lines[0].startswith("rules look at the exposures: done in ")
-    assert [line.split(":")[0] for line in lines[1:]] == ["epoch 1/2", "training", "epoch 2/2"]
+    assert lines[0] == f"{file}: settings of a training"
+    assert lines[1].startswith("rules look at the exposures: done in ")
+    assert [line.split(":")[0] for line in lines[2:]] == ["epoch 1/2", "training", "epoch 2/2"]
     assert main(["--config", file, "--resume", "--epochs=3", "--no_calibration"]) == 0
     assert capsys.readouterr().out.startswith(f"{model}: the best of 3 epochs")
     assert main(["--config", file, "--resume", "--epochs=4", "--no_calibration", "--quiet"]) == 0
@@ -100,10 +104,60 @@ def test_options_come_before_the_settings(settings, tmp_path):
     assert found | wanted == found
 
 
+def written(folder, text):
+    (folder / "some.yaml").write_text(text)
+    return str(folder / "some.yaml")
+
+
+def test_takes_the_file_of_the_training_set(tmp_path, caplog):
+    caplog.set_level("INFO", "ohana")
+    file = written(
+        tmp_path,
+        "output_dir: some/where\nimage_shape: [64, 64]\noutputs: 1\n"
+        "patch_size: 64\nseed: 3\nwindow: 8\nworkers: 1",
+    )
+    assert load_training(file) == TrainConfig(data=("some/where",))
+    assert caplog.messages == [
+        f"{file}: settings of ohana-create-training: learning from some/where, all else by default"
+    ]
+
+
+def test_takes_the_file_of_a_training(tmp_path, caplog):
+    caplog.set_level("INFO", "ohana")
+    file = written(tmp_path, "data: some/where\nseed: 3")
+    assert load_training(file) == TrainConfig(data=("some/where",), seed=3)
+    assert caplog.messages == [f"{file}: settings of a training"]
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        (
+            "num_frames: 9\nepochs: 3\nseed: 1\noverlap: 3\nlr: 1.0e-3",
+            "wanted settings of either a training or ohana-create-training, got both: "
+            "epochs, lr and num_frames, overlap",
+        ),
+        *(
+            (
+                text,
+                "wanted settings of a training, such as data, or of ohana-create-training, "
+                f"such as image_shape, got {keys}",
+            )
+            for text, keys in (("output_dir: x\nepoch: 3", "output_dir, epoch"), ("", "no keys"))
+        ),
+    ],
+)
+def test_file_must_be_of_one_kind(text, got, tmp_path):
+    file = written(tmp_path, text)
+    with pytest.raises(OhanaError) as caught:
+        load_training(file)
+    assert str(caught.value) == f"{file}: {got}"
+
+
 def test_another_training_is_not_overwritten(settings, tmp_path, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / MODEL).write_text("precious")
-    assert main(["--config", settings(), "--no_calibration"]) == 1
+    assert main(["--config", settings(), "--no_calibration", "--quiet"]) == 1
     assert capsys.readouterr().err == (
         f"error: {tmp_path / 'out'}: holds another training ({MODEL}): --resume goes on with it, "
         "--overwrite replaces it, or choose another output_dir\n"
@@ -117,7 +171,7 @@ def test_mistakes_are_told(settings, tmp_path, capsys):
         f"error: {tmp_path / 'my.yaml'}:1: epochs: wanted at least 1, got 0",
         f"error: {tmp_path / 'my.yaml'}:1: widht: unknown key, did you mean widths?",
     ]
-    assert main(["--config", settings(), "--val_split", "1", "--device", "gpu"]) == 1
+    assert main(["--config", settings(), "--val_split", "1", "--device", "gpu", "--quiet"]) == 1
     assert capsys.readouterr().err.splitlines() == [
         "error: --val_split: wanted less than 1, got 1.0",
         "error: --device: wanted auto, cpu, cuda, cuda:0, or cuda:0,2, got 'gpu'",

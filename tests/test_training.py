@@ -91,35 +91,37 @@ def test_reads_and_labels_are_those_of_the_simulator(tmp_path):
 
 
 def test_patches_reach_every_edge(tmp_path):
-    changes = {"image_shape": (37, 50), "patch_size": 16, "overlap": 3, "num_frames": 7}
+    changes = {"image_shape": (37, 50), "patch_size": (16, 24), "overlap": 3, "num_frames": 7}
     (made,) = make(tmp_path, **changes)
     config = tiny(tmp_path, **changes)
     corners = made.group["corners"][...]
-    assert corners.max(axis=0).tolist() == [37 - 16, 50 - 16]
+    assert corners.max(axis=0).tolist() == [37 - 16, 50 - 24]
     assert np.array_equal(made.cube, simulate(config, tasks(config, 0, 0)[0]).cube)
     assert made.group["patches"].dtype == np.uint16
 
 
 @given(
-    st.integers(1, 60).flatmap(
+    st.tuples(st.integers(1, 60), st.integers(1, 60)).flatmap(
         lambda size: st.tuples(
             st.just(size),
-            st.integers(0, size - 1),
-            st.integers(size, 90),
-            st.integers(size, 90),
+            st.integers(0, min(size) - 1),
+            st.integers(size[0], 90),
+            st.integers(size[1], 90),
         )
     )
 )
 def test_patches_cover_the_array_and_share_what_was_asked(numbers):
-    size, overlap, height, width = numbers
-    corners = patch_corners((height, width), size, overlap)
-    covered = np.zeros((height, width), bool)
+    size, overlap, *shape = numbers
+    corners = patch_corners(tuple(shape), size, overlap)
+    covered = np.zeros(shape, bool)
     for row, col in corners:
-        covered[row : row + size, col : col + size] = True
-        assert row + size <= height
-        assert col + size <= width
+        covered[row : row + size[0], col : col + size[1]] = True
+        assert row + size[0] <= shape[0]
+        assert col + size[1] <= shape[1]
     assert covered.all()
-    assert np.diff(np.unique(corners[:, 0])).max(initial=0) <= size - overlap
+    for axis in (0, 1):
+        steps = np.diff(np.unique(corners[:, axis]))
+        assert steps.max(initial=0) <= size[axis] - overlap
 
 
 def test_correction_of_a_patch_is_that_of_the_exposure(tmp_path):

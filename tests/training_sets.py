@@ -37,8 +37,18 @@ TINY: dict[str, Any] = {
     "cosmic_ray_per_exp_range": (3, 6),
     "snowballs_per_exp_range": (1, 1),
     "rtn_per_exp_range": (2, 4),
-    "sky_range": (0.0, 0.0),
-    "stars_range": (0, 0),
+    "gain_library": {"detector_0": 1.5},
+    "saturation_dn": 50000.0,
+    "dark_current_range": (0.005, 0.05),
+    "read_noise_range": (8.0, 16.0),
+    "gaussian_noise_range": (0.0, 3.0),
+    "cosmic_ray_charge_range": (200.0, 30000.0),
+    "rtn_period_range": (4.0, 200.0),
+    "rtn_offset_range": (20.0, 400.0),
+    "rtn_duty_fraction_range": (0.2, 0.8),
+    "snowball_radius_range": (3.0, 12.0),
+    "snowball_halo_amplitude_ratio_range": (0.002, 0.008),
+    "snowball_halo_decay_scale_range": (1.5, 6.0),
     "exp_time": 8.0,
     "outputs": 1,
     "simulation": QUIET,
@@ -82,7 +92,7 @@ def _stored(name, group) -> Stored:
     )
     patches, corners = group["patches"][...], group["corners"][...]
     cube = np.full((reads, rows, cols), 77777, np.int64)
-    size = patches.shape[2]
+    height, width = patches.shape[2:]
     for patch, (row, col) in zip(patches, corners, strict=True):
-        cube[:, row : row + size, col : col + size] = patch
+        cube[:, row : row + height, col : col + width] = patch
     return Stored(name, cube, load_labels(group), group["labels"].attrs["events"], facts, group)

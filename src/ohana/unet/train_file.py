@@ -33,8 +33,9 @@ def load_training(source: str | Path) -> TrainConfig:
     """
     text, name = read_text(source), str(source)
     if not _is_creators(keys_of(text, name), name):
+        config = parse_settings(text, name, TrainConfig)
         log.info(f"{name}: settings of a training")
-        return parse_settings(text, name, TrainConfig)
+        return config
     data = parse_settings(text, name, CreatorConfig).output_dir
     log.info(
         f"{name}: settings of ohana-create-training: learning from {data}, all else by default"
