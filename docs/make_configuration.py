@@ -81,7 +81,7 @@ def limits(schema: dict[str, Any]) -> str:
         if "enum" in option:
             return " or ".join(map(str, option["enum"]))
         if option["type"] == "array":
-            return "list" if "items" in option else _pair(schema)
+            return "list" if "items" in option else _pair(schema | option)
         if option["type"] in WORDS:
             return WORDS[option["type"]]
         signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}

@@ -48,6 +48,9 @@ UNITS = {
     "snowball_halo_decay_scale_range": "px",
 }
 
+#: Classes as they are in masks.
+IDS = {"cosmic_ray": 1, "telegraph_noise": 2, "snowball": 3}
+
 KEYS = re.findall(r"^(\w+):", SPECIFIED.read_text(), re.MULTILINE)
 
 
@@ -157,7 +160,7 @@ class TestExample:
                 assert maps[name].shape == (64, 96)
 
     def test_mask(self, example):
-        """A frame in size; each pixel has the id of its event, the higher one where they overlap."""
+        """Each pixel has the id of its event, the higher one where events overlap."""
         folder = example / "prediction_outputs"
         mask, painted = np.load(folder / "prediction_mask.npy"), np.zeros((64, 96), np.uint8)
         for name, number in IDS.items():
@@ -199,9 +202,6 @@ def test_one_detector_suffices(tmp_path, caplog):
     assert epoch["score"] is None  # nothing to find in the exposure that judges
     assert 0 < epoch["val_accuracy"] <= 1
     assert "only one exposure with events" in caplog.text
-
-
-IDS = {"cosmic_ray": 1, "telegraph_noise": 2, "snowball": 3}
 
 
 def test_class_ids():
