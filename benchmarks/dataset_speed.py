@@ -56,6 +56,8 @@ def main() -> None:
             overlap=0,
             window=choice.window,
             outputs=4,
+            gain_library=[1.5],
+            snowball_radius_range=(3.0, 12.0),
             num_exposure_events=choice.exposures,
             num_baseline_exposures=0,
             test_fraction=0.0,
