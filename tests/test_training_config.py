@@ -355,7 +355,9 @@ def test_some_exposures_of_shipped_settings_are_set_aside(name, last_index):
     assert 0 < splits.count("test") < splits.count("training")
 
 
-@pytest.mark.parametrize("path", sorted((CONFIGS / "pretrained").glob("reads_*.yaml")), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted((CONFIGS / "pretrained").glob("reads_*.yaml")), ids=lambda path: path.stem
+)
 def test_halos_of_the_shipped_network_scale_with_cores(path):
     config = load_settings(path, CreatorConfig)
     values = draw_values(config, False, np.random.default_rng(1))
