@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING
 from ohana.config import DetectorConfig
 from ohana.config_file import load_config
 from ohana.errors import OhanaError
+from ohana.extras import make_extras
 
 if TYPE_CHECKING:
     from ohana.cli.progress import Progress
     from ohana.summary import Summary
     from ohana.unet.weights import Network
 
-#: Name of the page for the browser.
-REPORT = "report.html"
+log = logging.getLogger("ohana")
 
 
 class Predictor:
@@ -86,8 +87,13 @@ class Predictor:
         ------
         OhanaError
             The input is no ramp, or the results cannot be written.
+
+        Notes
+        -----
+        Results are complete before catalogues, products and page are made of them. One of these
+        that fails is a warning, and the reason is in ``Summary.failed``.
         """
-        from ohana.catalogues.formats import remove_catalogues, write_catalogues
+        from ohana.catalogues.formats import remove_catalogues
         from ohana.pipeline import predict  # compiled kernels: only when there is work
 
         remove_catalogues(Path(output_dir))
@@ -99,33 +105,11 @@ class Predictor:
             progress=progress,
             network=self.network,
         )
-        if catalogues:
-            written = write_catalogues(summary.folder, catalogues)
-            summary = replace(summary, files=(*summary.files, *written))
-        if products:
-            summary = add_products(summary, progress)
-        return add_report(summary, progress) if report else summary
-
-
-def add_products(summary: Summary, progress: Progress | None = None) -> Summary:
-    """Write flags and rates beside the results of a run, and list them with these."""
-    from ohana.products import write_products
-    from ohana.report.prediction import open_prediction
-
-    written = write_products(open_prediction(summary.folder), progress=progress)
-    return replace(summary, files=(*summary.files, *written))
-
-
-def add_report(summary: Summary, progress: Progress | None = None) -> Summary:
-    """Write the page for the browser beside the results of a run, and list it with them."""
-    from ohana.report.page import write_report  # bokeh: only when wanted
-    from ohana.report.prediction import open_prediction
-
-    tell = progress or (lambda stage, done, total: None)
-    tell("report", 0, 1)
-    path = write_report(open_prediction(summary.folder), summary.folder / REPORT)
-    tell("report", 1, 1)
-    return replace(summary, files=(*summary.files, path))
+        wanted = {"catalogues": catalogues, "products": products, "report": report}
+        made = make_extras(summary.folder, summary.folder, wanted, progress)
+        for kind, reason in made.failed.items():
+            log.warning(f"{summary.folder}: no {kind}: {reason}")
+        return replace(summary, files=(*summary.files, *made.files), failed=made.failed)
 
 
 def load_model(path: str | Path) -> Network:
