@@ -30,7 +30,13 @@ class Predictor:
         Model file of a network to use besides the rules, or ``"pretrained"`` for the one that
         ships with the package; rules alone if absent.
     config : DetectorConfig, str or Path, optional
-        Settings, a YAML file with settings, or the name of a preset.
+        Settings, a YAML file with settings, or the name of a preset. With a network,
+        ``network_precision`` becomes what ``auto`` is on this machine.
+
+    Raises
+    ------
+    OhanaError
+        A file cannot be used, or this machine has not the precision that settings want.
 
     Examples
     --------
@@ -46,6 +52,8 @@ class Predictor:
         self.model_path = model_path
         self.network = None if model_path is None else load_model(model_path)
         self.config = config if isinstance(config, DetectorConfig) else load_config(config)
+        if self.network is not None:
+            self.config = with_precision(self.config)
 
     def predict(
         self,
@@ -110,6 +118,20 @@ class Predictor:
         for kind, reason in made.failed.items():
             log.warning(f"{summary.folder}: no {kind}: {reason}")
         return replace(summary, files=(*summary.files, *made.files), failed=made.failed)
+
+
+def with_precision(config: DetectorConfig) -> DetectorConfig:
+    """Say which precision ``auto`` is on this machine: results are of that one, wherever made.
+
+    Raises
+    ------
+    OhanaError
+        The device does not multiply in the precision of the settings.
+    """
+    from ohana.unet.backend import running_on  # torch: only with a network
+
+    precision = running_on(config.network_precision).precision
+    return config.model_copy(update={"network_precision": precision})
 
 
 def load_model(path: str | Path) -> Network:
