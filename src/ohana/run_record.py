@@ -1,7 +1,7 @@
 """The record of a run, ``run.json``: what was run on what, with which result, in what time.
 
-It is the last of the results that a run writes, and the first that the next run into the same folder
-removes: where it is, the results beside it are whole and belong together.
+It is the last of the results that a run writes, and the first file that the next run into the
+same folder removes: where it is, the results beside it are whole and belong together.
 """
 
 from __future__ import annotations
