@@ -224,7 +224,7 @@ def test_an_event_that_cannot_be_fitted_costs_no_page(prediction, tmp_path, monk
     assert blank == [kind == "snowball" for kind in kinds]
     row, col = prediction.events[kinds.index("snowball")]["position"]
     assert caplog.messages == [
-        f"{path}: 1 events without a fit, the first is event {kinds.index('snowball')} "
+        f"x: 1 of {len(kinds)} events shown without a fit, first event {kinds.index('snowball')} "
         f"(snowball at row {row}, column {col}): unexpected ArithmeticError: no pivot"
     ]
 

@@ -96,11 +96,11 @@ def write_report(prediction: Prediction, path: str | Path, max_bytes: int = 15_0
         chosen = chosen.leaner(prediction)
     with replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
-    _tell_missing(path, prediction, fits)
+    _tell_missing(prediction, fits)
     return path
 
 
-def _tell_missing(path: Path, prediction: Prediction, fits: Fits) -> None:
+def _tell_missing(prediction: Prediction, fits: Fits) -> None:
     """Say which events are shown without a fit."""
     missing = fits.missing()
     if missing:
@@ -108,7 +108,8 @@ def _tell_missing(path: Path, prediction: Prediction, fits: Fits) -> None:
         event = prediction.events[place]
         name, (row, col) = STYLES[event["type"]].name, event["position"]
         first = f"event {place} ({name} at row {row}, column {col})"
-        log.warning(f"{path}: {len(missing)} events without a fit, the first is {first}: {reason}")
+        count = f"{len(missing)} of {len(prediction.events)} events"
+        log.warning(f"{prediction.name}: {count} shown without a fit, first {first}: {reason}")
 
 
 def _frame_blocks(prediction: Prediction, max_bytes: int) -> tuple[list[dict], list[Block]]:

@@ -89,9 +89,9 @@ def _find(job: Job, path: Path, folder: Path, predictor: Predictor) -> Entry:
             raise OhanaError(f"{what}: this worker has {here}, wanted {there}")
     options = job.wanted.options
     own = {name: value for name, value in options.items() if name not in EXTRAS}
-    there = job.wanted._replace(options=own)
+    results = job.wanted._replace(options=own)
     # What is to be made of results that are there does not need new ones.
-    if not (job.reuse and is_current(folder, input_fingerprint(path), there)):
+    if not (job.reuse and is_current(folder, input_fingerprint(path), results)):
         with unfinished(folder, job.reuse) as part:
             summary = predictor.predict(path, part, **own)
             files = tuple(folder / file.relative_to(part) for file in summary.files)
@@ -108,6 +108,7 @@ def _find(job: Job, path: Path, folder: Path, predictor: Predictor) -> Entry:
 
 
 def _require_lock(job: Job, path: Path) -> None:
+    """Refuse to write for a run that is over: another one may be at work in its folder."""
     if not is_held(job.output, job.lock):
         raise OhanaError(f"{path}: the run that asked for this is over: results dropped")
 

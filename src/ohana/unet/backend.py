@@ -95,12 +95,12 @@ def running_on(precision: str) -> Running:
     >>> running_on("float32").precision
     'float32'
     """
-    if torch.cuda.is_available():
-        device, known = "cuda", ("float16", "float32")
+    known = ["float32", "bfloat16"]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        known = ["float16", "float32"]
         if torch.cuda.is_bf16_supported(including_emulation=False):
-            known = ("bfloat16", *known)
-    else:
-        device, known = "cpu", ("float32", "bfloat16")
+            known.insert(0, "bfloat16")
     if precision not in ("auto", *known):
         wanted = ", ".join(("auto", *known))
         raise OhanaError(f"network_precision: wanted one of {wanted} on {device}, got {precision}")
