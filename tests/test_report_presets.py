@@ -1,7 +1,5 @@
 """Every figure and the page of an exposure of every instrument that can be simulated."""
 
-from collections import Counter
-
 import numpy as np
 import pytest
 
@@ -51,13 +49,11 @@ def test_every_event_has_a_fit(look):
 
 def test_every_figure_is_drawn(look, tmp_path, caplog):
     events = look.prediction.events
-    kinds = Counter(event["type"] for event in events)
-    for kind in kinds:
-        first = next(i for i, event in enumerate(events) if event["type"] == kind)
-        look.plot_event(first).draw_without_rendering()
+    kinds = [event["type"] for event in events]
+    for kind in set(kinds):
+        look.plot_event(kinds.index(kind)).draw_without_rendering()
     look.plot_ramp(len(events) - 1).draw_without_rendering()
-    for image in ("last", "rate"):
-        look.plot_full_frame(image=image).draw_without_rendering()
+    look.plot_full_frame().draw_without_rendering()
     look.plot_gallery("faintest", 3).draw_without_rendering()
     look.plot_summary().draw_without_rendering()
     y, x = events[0]["position"]
