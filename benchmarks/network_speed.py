@@ -111,7 +111,7 @@ def measure(task: Task) -> Speed:
     worked = 1
     for axis in parts:
         worked *= sum(span.whole.stop - span.whole.start for span in axis)
-    engine = prepare(network.model)
+    engine = prepare(network.model, "auto")
     return Speed(
         f"{engine.device.type} {str(engine.precision).removeprefix('torch.')}, torch "
         f"{torch.__version__}",
@@ -136,7 +136,7 @@ def first_window(source, steps, maps, network, threads) -> tuple[float, float]: 
     from ohana.unet.predict import window_of
     from ohana.unet.windows import cut
 
-    engine, parts = prepare(network.model), cut(source.ramp.shape, network.model)
+    engine, parts = prepare(network.model, "auto"), cut(source.ramp.shape, network.model)
     window = window_of(source, steps, maps, parts.rows[0], parts.cols[0])
     known = (window.block, window.maps, window.steps, difference_model(source.ramp))
     time, times = parts.times[0].whole, []

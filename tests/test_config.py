@@ -76,7 +76,7 @@ LIMITS = {
     "snowball_max_area": (75, 0),
     "threads": (1, 0),
 }
-WITHOUT_RANGE = {"dataset", "reference_correction", "odd_even"}
+WITHOUT_RANGE = {"dataset", "reference_correction", "odd_even", "network_precision"}
 
 
 @pytest.mark.parametrize("name", SPECIFIED)

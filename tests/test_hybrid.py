@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from ohana import pipeline
 from ohana.calibration import Calibration
 from ohana.catalog import catalogue, read_catalogue
 from ohana.cli.predict import main
@@ -23,7 +24,9 @@ from ohana.pipeline import find_events, link_events, outside_snowballs, predict,
 from ohana.predictor import Predictor
 from ohana.read import open_exposure
 from ohana.refpix import fit_reference
+from ohana.run_record import read_run
 from ohana.simulate import SimulationConfig, simulate_exposure, write_fits
+from ohana.survey.run import Means, run_survey
 from ohana.unet.events import network_events
 from ohana.unet.landings import find_landings
 from ohana.unet.model import Architecture, UNet3D
@@ -372,6 +375,26 @@ def test_predictor_takes_a_model(scene, tmp_path):
     assert predictor.network.calibration == Calibration()
     with pytest.raises(OhanaError, match=r"wanted a model file"):
         Predictor(tmp_path / "none.pth")
+
+
+def test_precision_is_recorded_and_another_one_is_another_result(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(pipeline, "add_network", lambda network, rules, known, *_: (rules, known))
+    model = tiny(tmp_path / "tiny.pth")
+    # What `auto` has made is what float32 makes, and stays.
+    for precision, used, done in (
+        ("auto", "float32", 1),
+        ("float32", "float32", 0),
+        ("bfloat16", "bfloat16", 1),
+    ):
+        predictor = Predictor(model, CONFIG.model_copy(update={"network_precision": precision}))
+        survey = run_survey([scene.path], tmp_path / "out", predictor, means=Means(workers=1))
+        assert (survey.done, survey.current) == (done, 1 - done)
+        record = read_run(tmp_path / "out" / scene.path.stem)
+        assert record["inference"] == {"device": "cpu", "precision": used}
+        assert record["config"]["network_precision"] == used
+    with pytest.raises(OhanaError, match="network_precision: wanted one of auto, float32"):
+        Predictor(model, CONFIG.model_copy(update={"network_precision": "float16"}))
 
 
 def test_what_networks_need_is_told():

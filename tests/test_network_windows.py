@@ -26,7 +26,8 @@ from ohana.unet.weights import Network
 from ohana.unet.windows import Cut, cut, spans
 from ohana.walk import Source, load_block
 
-CONFIG = DetectorConfig(threads=1)
+#: Results are compared with those of the model as it is, which is float32.
+CONFIG = DetectorConfig(threads=1, network_precision="float32")
 TOLERANCE = 1e-5
 #: Sizes, and how the detector is read out.
 EXPOSURES = {
@@ -290,14 +291,45 @@ def test_cut_keeps_the_bound():
     assert worked[-1] == 1
 
 
-def test_precision(monkeypatch):
-    cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    for tiles, wanted in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda tiles=tiles: tiles)
-        assert backend.best_precision(cpu) == wanted
-    for known, wanted in ((True, torch.bfloat16), (False, torch.float16)):
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda known=known: known)
-        assert backend.best_precision(cuda) == wanted
+def on_gpu(monkeypatch, bfloat16):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bfloat16)
+
+
+@pytest.mark.parametrize("tiles", [True, False])
+def test_precision_on_processors_is_float32_whatever_they_have(monkeypatch, tiles):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    assert backend.running_on("auto") == ("cpu", "float32")
+    assert backend.running_on("bfloat16") == ("cpu", "bfloat16")
+    with pytest.raises(OhanaError) as error:
+        backend.running_on("float16")
+    assert str(error.value) == (
+        "network_precision: wanted one of auto, float32, bfloat16 on cpu, got float16"
+    )
+
+
+def test_precision_on_gpus(monkeypatch):
+    on_gpu(monkeypatch, bfloat16=True)
+    for precision, wanted in (("auto", "bfloat16"), ("float16", "float16"), ("float32", "float32")):
+        assert backend.running_on(precision) == ("cuda", wanted)
+    on_gpu(monkeypatch, bfloat16=False)
+    assert backend.running_on("auto") == ("cuda", "float16")
+    with pytest.raises(OhanaError) as error:
+        backend.running_on("bfloat16")
+    assert str(error.value) == (
+        "network_precision: wanted one of auto, float16, float32 on cuda, got bfloat16"
+    )
+
+
+def test_bfloat16_is_used_and_has_nearly_the_same_opinion(seen):
+    source, steps, maps = seen["short"]
+    network, found = random_network(), []
+    for precision in ("float32", "bfloat16"):
+        config = CONFIG.model_copy(update={"network_precision": precision})
+        found.append(look(source, steps, maps, network, config, silent).telegraph)
+    # A product has eight bits: parts in 256, which add up over the layers.
+    assert 1e-4 < abs(found[0] - found[1]).max() < 0.1
 
 
 def test_engine_equals_the_model():
@@ -307,7 +339,7 @@ def test_engine_equals_the_model():
         rng.normal(size=(OF_READS, *size)).astype(np.float32),
         rng.normal(size=(len(CHANNELS) - OF_READS, *size[1:])).astype(np.float32),
     )
-    engine = backend.prepare(network.model)
+    engine = backend.prepare(network.model, "float32")
     with torch.inference_mode():
         got = engine.model(engine.input(seen, slice(1, 7)))[0, :, :6, :17, :19]
         wanted = network.model(torch.from_numpy(seen.whole()[:, 1:])[None])[0]

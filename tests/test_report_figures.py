@@ -8,6 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ohana import OhanaError, ResultVisualizer, catalogue
+from ohana.report import fits
 from ohana.report.canvas import new_figure
 from ohana.report.event_panel import telling_pixel
 from ohana.report.fits import fitted_ramp
@@ -206,6 +207,18 @@ def test_nothing_found_is_said(empty, tmp_path):
     assert texts_of(summary).count("nothing found") == 6
     with pytest.raises(ValueError, match="event: wanted 0 to -1, got 0"):
         empty.plot_event(0)
+
+
+def test_a_fit_that_fails_is_said_and_costs_no_picture(look, tmp_path, monkeypatch):
+    def failing(prediction, event, y, x):
+        raise ArithmeticError("no pivot")
+
+    monkeypatch.setattr(fits, "fitted_ramp", failing)
+    for number in range(len(look.prediction.events)):
+        assert "no fit: unexpected ArithmeticError: no pivot" in texts_of(look.plot_event(number))
+    assert look.plot_gallery(save=tmp_path / "gallery.png").axes
+    y, x = look.prediction.events[0]["position"]
+    assert look.create_event_movie(y, x, tmp_path / "hit.gif", reads=slice(8, 11)).exists()
 
 
 def test_wrong_names_are_refused(look):

@@ -98,6 +98,72 @@ def test_a_hit_within_averaged_frames_is_in_two_differences():
     assert np.std(prediction.ramp(1, 1) - fit) < 4
 
 
+def with_frames(prediction, frames):
+    """Resultants of so many frames each, which follow each other without a gap."""
+    times = np.cumsum(frames) - (np.array(frames) + 1) / 2
+    return Prediction(**{**vars(prediction), "times": times, "run": {"frames": frames}})
+
+
+def test_reads_of_different_numbers_of_frames_have_their_own_noise():
+    prediction = one_pixel(np.zeros(5), event_at(Label.COSMIC_RAY, 1, 1, 2))
+    model = with_frames(prediction, [1, 1, 1, 4, 8]).differences
+    np.testing.assert_allclose(model.read, [2.0, 2.0, 1.25, 0.375])
+    np.testing.assert_allclose(model.read_next, [-1.0, -1.0, -0.25, 0.0])
+
+
+def test_fit_of_uneven_resultants_is_the_best_linear_one():
+    frames = [1, 1, 1, 4, 8]
+    ramp = np.array([0.0, 13.0, 19.0, 48.0, 110.0])
+    event = event_at(Label.COSMIC_RAY, 1, 1, 4, 1.0)
+    maps = {"noise": 2.0, "neighbour_noise": 2.0, "shot": 3.0, "dof": 1e4, "rate": 0.0}
+    maps |= {"stop": 4, "first_usable": 0}
+    flat = Maps(tuple(maps), lambda name: np.full((3, 3), maps[name]))
+    prediction = with_frames(one_pixel(ramp, event), frames)
+    prediction = Prediction(**{**vars(prediction), "features": (flat,)})
+    # Reads are means of frames: each has the read noise of a frame over the root of their number,
+    # and the charge of the frames, which walks.
+    frame_of = np.repeat(np.arange(5), frames)
+    mean = (frame_of == np.arange(5)[:, None]) / np.array(frames)[:, None]
+    walk = 3.0 * np.minimum.outer(np.arange(15), np.arange(15))
+    change = np.diff(np.eye(5), axis=0) @ mean
+    covariance = (change @ (walk + 4.0 * np.eye(15)) @ change.T)[:3, :3]
+    time, d = np.diff(prediction.times)[:3], np.diff(ramp)[:3]
+    weight = np.linalg.solve(covariance, time)
+    rises = np.diff(fitted_ramp(prediction, event, 1, 1))
+    np.testing.assert_allclose(rises[:3], time * (weight @ d) / (weight @ time), rtol=1e-6)
+    assert np.isnan(rises[3])
+
+
+@pytest.mark.parametrize("curve", [0.0, 2000.0])
+def test_one_difference_is_enough(curve):
+    event = event_at(Label.COSMIC_RAY, 1, 1, 1, 900.0)
+    ramp = 5.0 * np.arange(10) + curve * np.arange(10) ** 2
+    prediction = with_stop(one_pixel(ramp, event), np.full((3, 3), 2))
+    fit = fitted_ramp(prediction, event, 1, 1)
+    np.testing.assert_allclose(fit[:2], ramp[:2], atol=1e-6)
+    assert np.isnan(fit[2:]).all()
+
+
+@pytest.mark.parametrize("label", [Label.COSMIC_RAY, Label.TELEGRAPH_NOISE, Label.SNOWBALL])
+@pytest.mark.parametrize("noise", [0.0, np.nan, 3.0])
+def test_any_ramp_has_a_fit(label, noise):
+    rng = np.random.default_rng(3)
+    for reads in range(3, 12):
+        ramp = rng.choice([0.0, 1.0, 1e4]) * np.arange(reads) + rng.normal(0, 3, reads)
+        ramp[1:][rng.random(reads - 1) < rng.choice([0.0, 0.7])] = np.nan
+        event = event_at(label, 1, 1, None if label == Label.TELEGRAPH_NOISE else 1)
+        prediction = with_frames(one_pixel(ramp, event), rng.integers(1, 9, reads).tolist())
+        maps = dict.fromkeys(("noise", "neighbour_noise", "shot", "dof"), noise)
+        maps |= {"rate": 0.0, "stop": rng.integers(0, reads + 1), "first_usable": 0}
+        flat = Maps(tuple(maps), lambda name, maps=maps: np.full((3, 3), maps[name]))
+        prediction = Prediction(**{**vars(prediction), "features": (flat,)})
+        fit = fitted_ramp(prediction, event, 1, 1)
+        stop = int(maps["stop"])
+        steps = np.isfinite(np.diff(ramp))[: max(stop - 1, 0)]
+        assert np.isfinite(fit[:stop]).all() == bool(steps.any() or not stop)
+        assert np.isnan(fit[stop:]).all()
+
+
 def test_unequal_times_make_no_steps():
     times = np.cumsum(1.0 + 4.0 * (np.arange(READS) > 20))
     ramp = 10.0 * times + np.random.default_rng(5).normal(0, 0.5, READS)

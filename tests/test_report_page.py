@@ -11,6 +11,7 @@ import pytest
 
 from ohana.errors import OhanaError
 from ohana.labels import Label
+from ohana.report import fits
 from ohana.report.page import write_report
 from ohana.report.page_data import (
     BLANK,
@@ -25,6 +26,7 @@ from ohana.report.page_data import (
 from ohana.report.page_events import (
     FEWEST_SAMPLES,
     MOST_SAMPLES,
+    Fits,
     choose,
     chosen_reads,
     gather,
@@ -204,6 +206,29 @@ def test_page_says_what_it_leaves_out(tmp_path):
     assert "snowball" not in by_type
 
 
+def test_an_event_that_cannot_be_fitted_costs_no_page(prediction, tmp_path, monkeypatch, caplog):
+    right = fits.fitted_ramp
+
+    def failing(prediction, event, y, x):
+        if event["type"] == "snowball":
+            raise ArithmeticError("no pivot")
+        return right(prediction, event, y, x)
+
+    monkeypatch.setattr(fits, "fitted_ramp", failing)
+    path = tmp_path / "report.html"
+    text = write_report(prediction, path).read_text("utf-8")
+    assert len(json.loads(block(text, "entries"))) == len(prediction.events)
+    models = unpacked(block(text, "models")).reshape(-1, READS)
+    blank = [(model == BLANK).all() for model in np.cumsum(models, axis=1).astype(np.int16)]
+    kinds = [event["type"] for event in prediction.events]
+    assert blank == [kind == "snowball" for kind in kinds]
+    row, col = prediction.events[kinds.index("snowball")]["position"]
+    assert caplog.messages == [
+        f"x: 1 of {len(kinds)} events shown without a fit, first event {kinds.index('snowball')} "
+        f"(snowball at row {row}, column {col}): unexpected ArithmeticError: no pivot"
+    ]
+
+
 def test_too_small_a_file_is_refused(prediction, tmp_path):
     with pytest.raises(OhanaError, match="at most 100000 bytes, the frame alone needs more"):
         write_report(prediction, tmp_path / "report.html", max_bytes=100_000)
@@ -220,15 +245,16 @@ def test_shares_go_where_they_are_needed():
 
 def test_detail_follows_room():
     prediction = many(60)
-    assert choose(prediction, 1e7).samples == MOST_SAMPLES
-    some = choose(prediction, 40_000)
+    assert choose(prediction, 1e7, Fits(prediction)).samples == MOST_SAMPLES
+    some = choose(prediction, 40_000, Fits(prediction))
     assert FEWEST_SAMPLES <= some.samples < MOST_SAMPLES
     assert len(some.events) == 60
-    assert len(choose(prediction, 5_000).events) < 60
+    assert len(choose(prediction, 5_000, Fits(prediction)).events) < 60
 
 
 def test_thin_surroundings_hold_the_moment_and_the_event(prediction):
-    for shown in gather(prediction, np.arange(len(prediction.events)), MOST_SAMPLES):
+    everything = np.arange(len(prediction.events))
+    for shown in gather(prediction, everything, MOST_SAMPLES, Fits(prediction)):
         event = prediction.events[shown.place]
         less = thin(shown, event, FEWEST_SAMPLES)
         assert {0, less.moment - 1, less.moment, READS - 1} <= set(less.reads.tolist())
@@ -241,7 +267,7 @@ def test_thin_surroundings_hold_the_moment_and_the_event(prediction):
 
 
 def test_telegraph_noise_is_shown_where_it_jumps(prediction):
-    shown = next(iter(gather(prediction, np.array([3]), MOST_SAMPLES)))
+    shown = next(iter(gather(prediction, np.array([3]), MOST_SAMPLES, Fits(prediction))))
     assert prediction.events[3]["position"] == list(RTN)
     assert shown.moment % 5 == 0
 

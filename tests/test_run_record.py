@@ -41,6 +41,7 @@ def test_what_is_recorded(done):
     assert record["config"]["sigma_threshold"] == 6
     assert record["config"].keys() == DetectorConfig.model_fields.keys()
     assert record["network"] is None
+    assert record["inference"] is None
     assert record["versions"].keys() >= {"ohana", "python", "numpy", "numba"}
     assert "torch" not in record["versions"]
     assert record["notices"] == list(summary.notices)

@@ -13,6 +13,7 @@ import pytest
 
 from ohana import DetectorConfig, OhanaError, Predictor
 from ohana.cli.predict import main
+from ohana.report import page
 from ohana.report.prediction import open_prediction
 from ohana.survey import exposure as worker
 from ohana.survey import lock
@@ -184,6 +185,83 @@ def test_catalogues_and_products_too(copy):
     assert {"detections.ecsv", "dark_00_products.fits"} <= names
     assert again(copy, catalogues=["ecsv"]) == []
     assert again(copy, catalogues=["ecsv", "regions"]) == every
+
+
+def pages_fail(monkeypatch, sometimes=lambda folder: True):
+    right = page.write_report
+
+    def failing(prediction, path):
+        if sometimes(prediction.folder):
+            raise ArithmeticError("no ink\nleft")
+        return right(prediction, path)
+
+    monkeypatch.setattr(page, "write_report", failing)
+
+
+def test_page_that_fails_costs_no_results(night, tmp_path, monkeypatch, caplog, capsys):
+    pages_fail(monkeypatch, lambda folder: folder.name == "dark_01")
+    pattern, out = str(night / "night/dark_0[01].npy"), tmp_path / "out"
+    command = ["--input", pattern, "--output", str(out), "--workers", "1", "--report"]
+    assert main([*command, "--catalogues", "ecsv"]) == 1
+    err = capsys.readouterr().err
+    assert "warning: dark_01: no report: unexpected ArithmeticError: no ink left\n" in err
+    assert "1 of 2 exposures have results, but not all that was to be made of them" in err
+    entries = read_manifest(out).entries
+    assert [entry["status"] for entry in entries.values()] == ["done", "done"]
+    assert entries["dark_01"]["failed"] == {"report": "unexpected ArithmeticError: no ink left"}
+    assert "failed" not in entries["dark_00"]
+    assert (out / "dark_00/report.html").exists()
+    assert not (out / "dark_01/report.html").exists()
+    assert (out / "dark_01/detections.ecsv").exists()
+    assert open_prediction(out / "dark_01").events
+    assert "Traceback" in (out / "dark_01/ohana.log").read_text()
+    # Once more: that page alone, of the results that are there.
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*/*.n*")}
+    monkeypatch.undo()
+    assert main([*command, "--catalogues", "ecsv"]) == 0
+    assert (out / "dark_01/report.html").exists()
+    assert before == {path: path.stat().st_mtime_ns for path in out.glob("*/*.n*")}
+    assert "failed" not in read_manifest(out).entries["dark_01"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "broken"),
+    [
+        ("products", "ohana.products.write_products"),
+        ("catalogues", "ohana.catalogues.formats.write_catalogues"),
+    ],
+)
+def test_results_are_published_before_anything_is_made_of_them(copy, monkeypatch, kind, broken):
+    """As if the machine went off while products or catalogues are written."""
+    folder = copy / "out/dark_00"
+
+    def fail(*_, **__):
+        assert open_prediction(folder).run["files"]
+        raise KeyboardInterrupt
+
+    shutil.rmtree(folder)
+    monkeypatch.setattr(broken, fail)
+    with pytest.raises(KeyboardInterrupt):
+        again(copy, **{kind: ["ecsv"]})
+    assert open_prediction(folder).events
+    assert not list((copy / "out").glob(".*"))
+    monkeypatch.undo()
+    assert "dark_00" in again(copy, **{kind: ["ecsv"]})
+
+
+def test_page_of_one_that_fails_costs_no_results(night, tmp_path, monkeypatch, capsys):
+    (tmp_path / "report.html").write_text("of earlier results")
+    pages_fail(monkeypatch)
+    path = night / "night/dark_00.npy"
+    command = ["--input", str(path), "--output", str(tmp_path), "--catalogues", "regions"]
+    assert main([*command, "--report"]) == 1
+    out, err = capsys.readouterr()
+    assert f"warning: {tmp_path}: no report: unexpected ArithmeticError: no ink left\n" in err
+    assert "detections.reg" in out
+    assert not (tmp_path / "report.html").exists()
+    assert open_prediction(tmp_path).events
+    summary = Predictor().predict(path, tmp_path, report=True)
+    assert summary.failed == {"report": "unexpected ArithmeticError: no ink left"}
 
 
 def test_files_of_the_user_stay(copy):

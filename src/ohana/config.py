@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -174,6 +174,14 @@ class DetectorConfig(BaseModel):
     )
     snowball_max_area: int = setting(120000, "snowballs", "px", "Largest footprint", ge=1)
 
+    network_precision: Literal["auto", "float32", "bfloat16", "float16"] = setting(
+        "auto",
+        "network",
+        "",
+        "Arithmetic of the network; auto is float32 on processors, on GPUs the faster bfloat16 or "
+        "float16",
+    )
+
     threads: int | None = setting(
         None, "running", "", "Threads; as many as there are cores if absent", ge=1, le=1024
     )
@@ -242,7 +250,7 @@ class DetectorConfig(BaseModel):
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
-_NOT_NUMBERS = {"dataset", "reference_correction", "odd_even"}
+_NOT_NUMBERS = {"dataset", "reference_correction", "odd_even", "network_precision"}
 _RANGES = [name for name in DetectorConfig.model_fields if name.endswith("_range")]
 
 

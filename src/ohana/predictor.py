@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING
 from ohana.config import DetectorConfig
 from ohana.config_file import load_config
 from ohana.errors import OhanaError
+from ohana.extras import make_extras
 
 if TYPE_CHECKING:
     from ohana.cli.progress import Progress
     from ohana.summary import Summary
     from ohana.unet.weights import Network
 
-#: Name of the page for the browser.
-REPORT = "report.html"
+log = logging.getLogger("ohana")
 
 
 class Predictor:
@@ -29,7 +30,13 @@ class Predictor:
         Model file of a network to use besides the rules, or ``"pretrained"`` for the one that
         ships with the package; rules alone if absent.
     config : DetectorConfig, str or Path, optional
-        Settings, a YAML file with settings, or the name of a preset.
+        Settings, a YAML file with settings, or the name of a preset. With a network,
+        ``network_precision`` becomes what ``auto`` is on this machine.
+
+    Raises
+    ------
+    OhanaError
+        A file cannot be used, or this machine has not the precision that settings want.
 
     Examples
     --------
@@ -45,6 +52,8 @@ class Predictor:
         self.model_path = model_path
         self.network = None if model_path is None else load_model(model_path)
         self.config = config if isinstance(config, DetectorConfig) else load_config(config)
+        if self.network is not None:
+            self.config = with_precision(self.config)
 
     def predict(
         self,
@@ -86,8 +95,13 @@ class Predictor:
         ------
         OhanaError
             The input is no ramp, or the results cannot be written.
+
+        Notes
+        -----
+        Results are complete before catalogues, products and page are made of them. One of these
+        that fails is a warning, and the reason is in ``Summary.failed``.
         """
-        from ohana.catalogues.formats import remove_catalogues, write_catalogues
+        from ohana.catalogues.formats import remove_catalogues
         from ohana.pipeline import predict  # compiled kernels: only when there is work
 
         remove_catalogues(Path(output_dir))
@@ -99,33 +113,25 @@ class Predictor:
             progress=progress,
             network=self.network,
         )
-        if catalogues:
-            written = write_catalogues(summary.folder, catalogues)
-            summary = replace(summary, files=(*summary.files, *written))
-        if products:
-            summary = add_products(summary, progress)
-        return add_report(summary, progress) if report else summary
+        wanted = {"catalogues": catalogues, "products": products, "report": report}
+        made = make_extras(summary.folder, summary.folder, wanted, progress)
+        for kind, reason in made.failed.items():
+            log.warning(f"{summary.folder}: no {kind}: {reason}")
+        return replace(summary, files=(*summary.files, *made.files), failed=made.failed)
 
 
-def add_products(summary: Summary, progress: Progress | None = None) -> Summary:
-    """Write flags and rates beside the results of a run, and list them with these."""
-    from ohana.products import write_products
-    from ohana.report.prediction import open_prediction
+def with_precision(config: DetectorConfig) -> DetectorConfig:
+    """Say which precision ``auto`` is on this machine: results are of that one, wherever made.
 
-    written = write_products(open_prediction(summary.folder), progress=progress)
-    return replace(summary, files=(*summary.files, *written))
+    Raises
+    ------
+    OhanaError
+        The device does not multiply in the precision of the settings.
+    """
+    from ohana.unet.backend import running_on  # torch: only with a network
 
-
-def add_report(summary: Summary, progress: Progress | None = None) -> Summary:
-    """Write the page for the browser beside the results of a run, and list it with them."""
-    from ohana.report.page import write_report  # bokeh: only when wanted
-    from ohana.report.prediction import open_prediction
-
-    tell = progress or (lambda stage, done, total: None)
-    tell("report", 0, 1)
-    path = write_report(open_prediction(summary.folder), summary.folder / REPORT)
-    tell("report", 1, 1)
-    return replace(summary, files=(*summary.files, path))
+    precision = running_on(config.network_precision).precision
+    return config.model_copy(update={"network_precision": precision})
 
 
 def load_model(path: str | Path) -> Network:

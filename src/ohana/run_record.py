@@ -1,7 +1,7 @@
 """The record of a run, ``run.json``: what was run on what, with which result, in what time.
 
-It is the last file that a run writes, and the first that the next run into the same folder
-removes: where it is, the results beside it are whole and belong together.
+It is the last of the results that a run writes, and the first file that the next run into the
+same folder removes: where it is, the results beside it are whole and belong together.
 """
 
 from __future__ import annotations
@@ -141,6 +141,7 @@ def run_record(
         "config": plain(config.model_dump(mode="json"), 15),
         "config_fingerprint": config.fingerprint(),
         "network": None if network is None else network.fingerprint(),
+        "inference": None if network is None else _inference(config),
         "versions": _versions(packages),
         "machine": {
             "host": platform.node(),
@@ -150,6 +151,13 @@ def run_record(
         },
         "files": {path.name: path.stat().st_size for path in summary.files if path.exists()},
     }
+
+
+def _inference(config: DetectorConfig) -> dict[str, str]:
+    """Say where the network ran, and in which precision."""
+    from ohana.unet.backend import running_on  # torch: only with a network
+
+    return running_on(config.network_precision)._asdict()
 
 
 def _described_input(source: Path, folder: Path) -> dict[str, Any]:

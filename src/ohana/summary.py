@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +81,9 @@ class Summary:
         What was written or used again.
     stages : dict
         Name of each stage -> seconds it took.
+    failed : dict
+        Of what is made of the results (``catalogues``, ``products``, ``report``) that which could
+        not be -> why.
     """
 
     source: Path
@@ -95,6 +98,7 @@ class Summary:
     notices: tuple[str, ...]
     files: tuple[Path, ...]
     stages: dict[str, float]
+    failed: dict[str, str] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:

@@ -43,7 +43,9 @@ def remove_catalogues(folder: Path) -> None:
             raise OhanaError(f"{folder}/{name}: cannot be removed: {error.strerror}") from error
 
 
-def write_catalogues(folder: str | Path, formats: Iterable[str]) -> list[Path]:
+def write_catalogues(
+    folder: str | Path, formats: Iterable[str], into: Path | None = None
+) -> list[Path]:
     """Write the catalogue of a prediction in other formats, from ``detections.json``.
 
     Parameters
@@ -52,6 +54,8 @@ def write_catalogues(folder: str | Path, formats: Iterable[str]) -> list[Path]:
         That ``ohana-predict`` has written; ``run.json`` must be there.
     formats : iterable of str
         Some of `FORMATS`.
+    into : Path, optional
+        Where to write; beside the prediction if absent.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def write_catalogues(folder: str | Path, formats: Iterable[str]) -> list[Path]:
     events = read_catalogue(folder / DETECTIONS)
     columns, files = event_columns(events, exposure), []
     for name in formats:
-        files.append(folder / FORMATS[name])
+        files.append((folder if into is None else into) / FORMATS[name])
         if name == "ecsv":
             write_ecsv(files[-1], astropy_table(columns, COLUMNS, about(exposure)))
         elif name == "parquet":

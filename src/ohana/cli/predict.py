@@ -45,7 +45,7 @@ Written to the output folder (or sub-folder) of an exposure:
   detections.reg             with --catalogues regions: the events as regions for DS9
   EXPOSURE_products.fits     with --products: mask, rates without events and their errors
   EXPOSURE_flagged.fits      with --products, of JWST, HST and ASDF: the input with all flags
-  run.json                   input, settings, versions, timings; written last, when all is there
+  run.json                   input, settings, versions, timings; written when all results are there
   ohana.log                  every message of this and earlier runs into the folder
 
 Examples:
@@ -54,7 +54,11 @@ Examples:
   ohana-predict --input dark.fits --output results --model pretrained
   ohana-predict --input 'night/*.fits' --output night_events --config sensitive --no-processed
 
-Exit code: 0 all done, 1 an exposure failed, 2 wrong usage."""
+Page, catalogues and products are made of complete results: one that fails is a warning, and the
+results stay.
+
+Exit code: 0 all done, 1 an exposure, or a page, a catalogue or products of one failed, 2 wrong
+usage."""
 
 
 def parser() -> Parser:
@@ -134,7 +138,7 @@ def _predict(arguments: argparse.Namespace) -> int:
             report_error(error, arguments.debug)
             return FAILED
     show_summary(summary)
-    return OK
+    return FAILED if summary.failed else OK
 
 
 def _one_exposure(
@@ -168,7 +172,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         log.log(FILE_ONLY, f"{summary}\n\n{scores}")
     show_summary(summary)
     print(f"\n{scores}\n\n{files_table(folder)}", flush=True)
-    return OK
+    return FAILED if summary.failed else OK
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:

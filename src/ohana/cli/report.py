@@ -90,7 +90,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _one_report(folder: Path, arguments: argparse.Namespace) -> Path:
-    from ohana.predictor import REPORT
+    from ohana.extras import REPORT
     from ohana.report.page import write_report
     from ohana.report.prediction import open_prediction
 

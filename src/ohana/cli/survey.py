@@ -58,4 +58,9 @@ def predict_many(
         log.error(
             f"{len(survey.failed)} of {survey.exposures} exposures failed: run again for these"
         )
-    return FAILED if survey.failed else OK
+    if survey.incomplete:
+        log.warning(
+            f"{len(survey.incomplete)} of {survey.exposures} exposures have results, but not all "
+            "that was to be made of them: run again for these"
+        )
+    return FAILED if survey.failed or survey.incomplete else OK

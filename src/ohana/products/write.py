@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ohana.blocks import difference_model
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.labels import Label
@@ -123,7 +122,7 @@ def integration_of(prediction: Prediction, ramp: Ramp, index: int) -> Integratio
         [event for event in prediction.events if event["integration"] == ramp.integration],
         prediction.shape,
         prediction.features[index],
-        difference_model(ramp),
+        prediction.differences,
         ramp.facts.frame_time,
         load,
         DetectorConfig(**prediction.run["config"]),

@@ -19,7 +19,7 @@ from ohana.report.canvas import (
     whole_ticks,
 )
 from ohana.report.event_plots import draw_growth, draw_profile, draw_ramp, draw_residuals, slope_of
-from ohana.report.fits import fitted_ramp
+from ohana.report.fits import fit_to_draw
 from ohana.report.prediction import Prediction
 from ohana.report.profiles import growth, radial_profile, radii
 from ohana.report.style import STYLES, stretch
@@ -153,7 +153,7 @@ def views_of(prediction: Prediction, event: Detection, radius: int | None) -> Vi
 
 def _high_reads(prediction: Prediction, event: Detection) -> np.ndarray:
     """Tell the reads in which a pixel is above the middle of its levels (the last one at least)."""
-    fit = fitted_ramp(prediction, event, *event["position"])
+    fit = fit_to_draw(prediction, event, *event["position"]).fit
     levels = np.nan_to_num(fit - slope_of(fit) * np.arange(len(fit)), nan=-np.inf)
     known = levels[np.isfinite(levels)]
     high = levels > (known.min() + known.max()) / 2 if len(known) else np.zeros(len(fit), bool)

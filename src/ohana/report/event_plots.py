@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from ohana.catalog import Detection
 from ohana.report.canvas import say_nothing, whole_ticks
-from ohana.report.fits import fitted_ramp
+from ohana.report.fits import Drawn, fit_to_draw
 from ohana.report.prediction import Prediction
 from ohana.report.profiles import Growth, Profile, radii
 from ohana.report.style import FAINT, INK, MODEL, STYLES
@@ -27,26 +27,27 @@ def slope_of(fit: np.ndarray) -> float:
 
 def shown_ramp(
     prediction: Prediction, event: Detection, y: int, x: int
-) -> tuple[np.ndarray, np.ndarray, float]:
+) -> tuple[np.ndarray, Drawn, float]:
     """Return ramp and fit of a pixel, less a slope that would hide what is to be seen, and that.
 
     Such a ramp ends where it saturates; one that the event itself saturates stays as it is.
     """
-    ramp, fit = prediction.ramp(y, x, event["integration"]), fitted_ramp(prediction, event, y, x)
+    ramp, drawn = prediction.ramp(y, x, event["integration"]), fit_to_draw(prediction, event, y, x)
+    fit = drawn.fit
     stop, slope = prediction.stop(y, x, event["integration"]), slope_of(fit)
     line = slope * np.arange(len(ramp))
     known = (fit - line)[np.isfinite(fit)]
     if not slope or (event["first_frame"] or 0) >= stop:
-        return ramp, fit, 0.0
+        return ramp, drawn, 0.0
     if abs(slope) * stop <= STEEP * np.ptp(known):
-        return ramp, fit, 0.0
+        return ramp, drawn, 0.0
     ramp = np.where(np.arange(len(ramp)) < stop, ramp - line, np.nan)
-    return ramp, fit - line, slope
+    return ramp, drawn._replace(fit=fit - line), slope
 
 
 def draw_ramp(axes: Axes, prediction: Prediction, event: Detection, y: int, x: int) -> None:
     """Draw the ramp of a pixel with the fit, less the slope where that would hide the rest."""
-    ramp, fit, slope = shown_ramp(prediction, event, y, x)
+    ramp, drawn, slope = shown_ramp(prediction, event, y, x)
     reads, stop = np.arange(len(ramp)), prediction.stop(y, x, event["integration"])
     label = f"signal less {slope:.4g} DN per read [DN]" if slope else "signal [DN]"
     colour, small = STYLES[event["type"]].light, 5 if len(ramp) < 120 else 3
@@ -57,7 +58,9 @@ def draw_ramp(axes: Axes, prediction: Prediction, event: Detection, y: int, x: i
             reads[~good], ramp[~good], "o", color=FAINT, markersize=small - 1,
             markerfacecolor="none", label="saturated",
         )  # fmt: skip
-    axes.plot(reads, fit, color=MODEL, linewidth=1.5, label="fit")
+    if drawn.reason:
+        say_nothing(axes, f"no fit: {drawn.reason}")
+    axes.plot(reads, drawn.fit, color=MODEL, linewidth=1.5, label="fit")
     if event["first_frame"] is not None:
         axes.axvline(event["first_frame"] - 0.5, color=colour, linewidth=1.2, linestyle="--")
     axes.set(xlabel="read", ylabel=label, xlim=(-0.02 * len(ramp) - 0.5, 1.02 * len(ramp) - 0.5))
@@ -72,7 +75,7 @@ def draw_ramp(axes: Axes, prediction: Prediction, event: Detection, y: int, x: i
 
 def draw_residuals(axes: Axes, prediction: Prediction, event: Detection, y: int, x: int) -> None:
     """Draw what the fit leaves, over the noise of a read."""
-    rest = prediction.ramp(y, x, event["integration"]) - fitted_ramp(prediction, event, y, x)
+    rest = prediction.ramp(y, x, event["integration"]) - fit_to_draw(prediction, event, y, x).fit
     maps = prediction.features[event["integration"]]
     if "noise" in maps and np.isfinite(maps["noise"][y, x]):
         noise = float(maps["noise"][y, x])

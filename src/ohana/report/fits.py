@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from typing import NamedTuple
 
 import numpy as np
@@ -10,13 +12,20 @@ from scipy import linalg
 from ohana.catalog import Detection
 from ohana.config import DetectorConfig
 from ohana.curvature import is_curved
-from ohana.differences import Differences, can_share, differences
+from ohana.differences import Differences, can_share
+from ohana.errors import told
 from ohana.jumps import Ramps, scan
 from ohana.labels import Label
 from ohana.linking import MOST_READS
+from ohana.log_file import FILE_ONLY
 from ohana.report.prediction import Prediction
 from ohana.rules.telegraph_noise import NOISE_ERROR, fit_telegraph_noise
 from ohana.steps import find_steps
+
+log = logging.getLogger("ohana")
+
+#: Noise of a pixel that has none [DN].
+LEAST_NOISE = 1e-6
 
 
 class Pixel(NamedTuple):
@@ -28,6 +37,22 @@ class Pixel(NamedTuple):
     shot: float
     typical: float
     dof: float
+
+
+class Drawn(NamedTuple):
+    """A fit to be drawn (T,) [DN], and why there is none: empty if there is one."""
+
+    fit: np.ndarray
+    reason: str
+
+
+def fit_to_draw(prediction: Prediction, event: Detection, y: int, x: int) -> Drawn:
+    """Return `fitted_ramp`; NaN and the reason if it fails, which must cost no picture."""
+    try:
+        return Drawn(fitted_ramp(prediction, event, y, x), "")
+    except Exception as error:
+        log.log(FILE_ONLY, "".join(traceback.format_exception(error)).rstrip())
+        return Drawn(np.full(prediction.shape[0], np.nan), told(error))
 
 
 def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.ndarray:
@@ -63,7 +88,7 @@ def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.
     >>> float((fit[10] - fit[9]).round())
     50.0
     """
-    model = differences_of(prediction)
+    model = prediction.differences
     pixel = _pixel(prediction, model, y, x, event["integration"])
     config = _config(prediction)
     levels = np.zeros(len(pixel.ramp))
@@ -87,12 +112,6 @@ def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.
     return _curve(rest, model, sorted(reads), bent) + levels
 
 
-def differences_of(prediction: Prediction) -> Differences:
-    """Describe the differences of the reads, in units of the frame time."""
-    nframes = prediction.run.get("facts", {}).get("nframes", 1)
-    return differences(prediction.times, 1.0, nframes)
-
-
 def _config(prediction: Prediction) -> DetectorConfig:
     return DetectorConfig(**prediction.run.get("config", {}))
 
@@ -101,15 +120,18 @@ def _pixel(prediction: Prediction, model: Differences, y: int, x: int, integrati
     """Return the ramp of a pixel and its noise; from its own scatter where there are no maps."""
     ramp, stop = prediction.ramp(y, x, integration), prediction.stop(y, x, integration)
     maps = prediction.features[integration]
-    if "noise" in maps and np.isfinite(maps["noise"][y, x]):
-        noise, typical = float(maps["noise"][y, x]), float(maps["neighbour_noise"][y, x])
-        shot, dof = float(maps["shot"][y, x]), float(maps["dof"][y, x])
-        return Pixel(ramp, stop, noise**2, max(shot, 0.0), typical, dof)
-    steps = np.diff(ramp[:stop])
-    steps = steps[np.isfinite(steps)]
-    scatter = 1.4826 * np.median(np.abs(steps - np.median(steps))) if len(steps) else 0.0
-    variance = max(float(scatter) ** 2, 1e-12) / model.read.mean()
-    return Pixel(ramp, stop, variance, 0.0, float(np.sqrt(variance)), max(len(steps) / 2, 1.0))
+    names = ("noise", "neighbour_noise", "shot", "dof")
+    known = [float(maps[name][y, x]) if name in maps else np.nan for name in names]
+    if not np.isfinite(known).all():
+        steps = np.diff(ramp[:stop])
+        steps = steps[np.isfinite(steps)]
+        scatter = 1.4826 * np.median(np.abs(steps - np.median(steps))) if len(steps) else 0.0
+        noise = float(scatter / np.sqrt(model.read.mean()))
+        known = [noise, noise, 0.0, max(len(steps) / 2, 1.0)]
+    noise, typical, shot, dof = known
+    # A pixel that is stuck has no noise, yet a ramp.
+    noise, typical = max(noise, LEAST_NOISE), max(typical, LEAST_NOISE)
+    return Pixel(ramp, stop, noise**2, max(shot, 0.0), typical, dof)
 
 
 def _as_ramps(pixel: Pixel) -> Ramps:
@@ -147,10 +169,12 @@ def _curve(pixel: Pixel, model: Differences, steps: list[int], bent: bool) -> np
     columns = [model.dt] + ([np.diff(time**2)] if bent else [])
     columns += [np.arange(1, reads) == read for read in steps]
     design = np.column_stack(columns).astype(np.float64)
-    banded = np.zeros((2, len(used)))
-    banded[0, 1:] = _between(pixel, model)[used[:-1]] * (np.diff(used) == 1)
+    banded = np.zeros((3, len(used)))
     banded[1] = (pixel.variance * model.read + pixel.shot * model.shot)[used]
-    weighted = linalg.solveh_banded(banded, design[used])
+    banded[0, 1:] = _between(pixel, model)[used[:-1]] * (np.diff(used) == 1)
+    banded[2, :-1] = banded[0, 1:]
+    # `solveh_banded` refuses a single equation.
+    weighted = linalg.solve_banded((1, 1), banded, design[used])
     best = np.linalg.lstsq(weighted.T @ design[used], weighted.T @ d[used])[0]
     good = np.isfinite(ramp) & (np.arange(reads) < pixel.stop)
     shape = np.append(0.0, np.cumsum(design @ best))

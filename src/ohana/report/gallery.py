@@ -92,9 +92,9 @@ def _draw_small(part: Any, prediction: Prediction, number: int, event: Detection
     row, col = event["position"]
     image.set_title(f"{number}: {style.name}\n({row}, {col}) {read}", fontsize=8, color=style.light)
     y, x = telling_pixel(event)
-    data, fit, _ = shown_ramp(prediction, event, y, x)
+    data, drawn, _ = shown_ramp(prediction, event, y, x)
     ramp.plot(data, ".", color=INK, markersize=2.0 if len(data) < 120 else 1.0)
-    ramp.plot(fit, color=MODEL, linewidth=0.9)
+    ramp.plot(drawn.fit, color=MODEL, linewidth=0.9)
     whole_ticks(ramp.xaxis, 4)
     ramp.yaxis.set_major_locator(MaxNLocator(4))
     ramp.tick_params(labelsize=6.5, length=2)

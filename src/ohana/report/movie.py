@@ -15,7 +15,7 @@ from ohana.catalog import Detection, member_pixels
 from ohana.errors import OhanaError
 from ohana.files import make_folder, replacing
 from ohana.report.canvas import add_colour_bar, new_figure, outline, show_image
-from ohana.report.fits import fitted_ramp
+from ohana.report.fits import fit_to_draw
 from ohana.report.prediction import Prediction
 from ohana.report.style import FAINT, INK, MODEL, STYLES, stretch
 
@@ -126,7 +126,7 @@ def draw_pictures(
     title = left.set_title(" ", fontsize=11)
     right.plot(reads, ramp, ".", color=FAINT, markersize=3, alpha=0.6)
     if event is not None:
-        fit = fitted_ramp(prediction, event, y, x)[reads.start : reads.stop]
+        fit = fit_to_draw(prediction, event, y, x).fit[reads.start : reads.stop]
         right.plot(reads, fit, color=MODEL, linewidth=1, alpha=0.8)
     (seen,) = right.plot([], [], "o", color=INK, markersize=3.5)
     now = right.axvline(reads.start, color=FAINT, linewidth=1)

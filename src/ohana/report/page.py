@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import logging
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
@@ -17,12 +18,14 @@ from ohana.catalog import Detection
 from ohana.errors import OhanaError
 from ohana.files import replacing
 from ohana.report.page_data import Picture, pack_bytes, pack_json, pack_picture
-from ohana.report.page_events import Chosen, Packed, choose, gather, pack_events
+from ohana.report.page_events import Chosen, Fits, Packed, choose, gather, pack_events
 from ohana.report.page_plots import plots
 from ohana.report.page_run import sections
 from ohana.report.prediction import Prediction
 from ohana.report.prediction_files import DETECTIONS
 from ohana.report.style import MODEL, STYLES, stretch
+
+log = logging.getLogger("ohana")
 
 #: Maps of the frame in the page as far as there is room: name, title, unit.
 PICTURES = (
@@ -82,16 +85,31 @@ def write_report(prediction: Prediction, path: str | Path, max_bytes: int = 15_0
     budget = max_bytes - len(empty.encode())
     if budget < 0:
         raise OhanaError(f"{path}: wanted at most {max_bytes} bytes, the frame alone needs more")
-    chosen = choose(prediction, budget) if prediction.events else Chosen(np.empty(0, int), 0)
+    chosen, fits = Chosen(np.empty(0, int), 0), Fits(prediction)
+    if prediction.events:
+        chosen = choose(prediction, budget, fits)
     while True:
-        events = pack_events(prediction, gather(prediction, *chosen))
+        events = pack_events(prediction, gather(prediction, *chosen, fits))
         text = _page(prediction, facts | _left_out(prediction.events, chosen), blocks, events)
         if len(text.encode()) <= max_bytes or not chosen.events.size:
             break
         chosen = chosen.leaner(prediction)
     with replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
+    _tell_missing(prediction, fits)
     return path
+
+
+def _tell_missing(prediction: Prediction, fits: Fits) -> None:
+    """Say which events are shown without a fit."""
+    missing = fits.missing()
+    if missing:
+        place, reason = next(iter(missing.items()))
+        event = prediction.events[place]
+        name, (row, col) = STYLES[event["type"]].name, event["position"]
+        first = f"event {place} ({name} at row {row}, column {col})"
+        count = f"{len(missing)} of {len(prediction.events)} events"
+        log.warning(f"{prediction.name}: {count} shown without a fit, first {first}: {reason}")
 
 
 def _frame_blocks(prediction: Prediction, max_bytes: int) -> tuple[list[dict], list[Block]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ohana.catalog import Detection
 from ohana.labels import Label
-from ohana.report.fits import fitted_ramp
+from ohana.report.fits import Drawn, fit_to_draw
 from ohana.report.page_data import changes, noise_of, pack, pack_json, scale_for
 from ohana.report.prediction import Prediction
 
@@ -44,6 +44,25 @@ class Chosen(NamedTuple):
         if self.samples > FEWEST_SAMPLES:
             return Chosen(self.events, self.samples // 2)
         return Chosen(most_telling(prediction.events, len(self.events) * 9 // 10), self.samples)
+
+
+class Fits:
+    """Fits to the strongest pixels of events, by place in the catalogue: each is made once."""
+
+    def __init__(self, prediction: Prediction) -> None:
+        self._prediction = prediction
+        self._made: dict[int, Drawn] = {}
+
+    def __getitem__(self, place: int) -> np.ndarray:
+        """Return a fit (T,) [DN]; NaN if there is none."""
+        if place not in self._made:
+            event = self._prediction.events[place]
+            self._made[place] = fit_to_draw(self._prediction, event, *event["position"])
+        return self._made[place].fit
+
+    def missing(self) -> dict[int, str]:
+        """Return places of the events without a fit, and why there is none."""
+        return {place: made.reason for place, made in sorted(self._made.items()) if made.reason}
 
 
 class Shown(NamedTuple):
@@ -104,14 +123,14 @@ def _by_significance(events: Sequence[Detection], label: Label) -> np.ndarray:
     return index[np.argsort(-values, kind="stable")]
 
 
-def choose(prediction: Prediction, budget: float) -> Chosen:
+def choose(prediction: Prediction, budget: float, fits: Fits) -> Chosen:
     """Choose events and detail so that they take at most about ``budget`` bytes of text.
 
     All events come before their surroundings; only where not even the least of these fits are
     some left out.
     """
     events = prediction.events
-    tried = _tried(prediction)
+    tried = _tried(prediction, fits)
     samples = MOST_SAMPLES
 
     def needed(number: int) -> float:
@@ -126,14 +145,14 @@ def choose(prediction: Prediction, budget: float) -> Chosen:
     return Chosen(most_telling(events, number), samples)
 
 
-def _tried(prediction: Prediction) -> dict[str, list[Shown]]:
+def _tried(prediction: Prediction, fits: Fits) -> dict[str, list[Shown]]:
     """Gather a few events of each class, from the most to the least significant."""
     tried = {}
     for label in Label:
         ranks = _by_significance(prediction.events, label)
         if ranks.size:
             some = ranks[np.linspace(0, ranks.size - 1, min(TRIED, ranks.size)).astype(int)]
-            tried[label.key] = list(gather(prediction, some, MOST_SAMPLES))
+            tried[label.key] = list(gather(prediction, some, MOST_SAMPLES, fits))
     return tried
 
 
@@ -146,7 +165,7 @@ def _costs(prediction: Prediction, tried: dict[str, list[Shown]], samples: int) 
     return costs
 
 
-def gather(prediction: Prediction, which: np.ndarray, samples: int) -> Iterator[Shown]:
+def gather(prediction: Prediction, which: np.ndarray, samples: int, fits: Fits) -> Iterator[Shown]:
     """Cut out what is shown of some events, in an order in which the reads are walked once."""
     reads = prediction.shape[0]
     windows = {
@@ -160,7 +179,7 @@ def gather(prediction: Prediction, which: np.ndarray, samples: int) -> Iterator[
             r, c = windows[i]
             part = cube[:, r.start - rows.start : r.stop - rows.start]
             part = part[:, :, c.start - cols.start : c.stop - cols.start]
-            shown = _shown(prediction, i, (r.start, c.start), part)
+            shown = _shown(prediction, i, (r.start, c.start), part, fits[i])
             yield thin(shown, prediction.events[i], samples)
 
 
@@ -198,11 +217,16 @@ def _bands(
         yield prediction.events[band[0]]["integration"], band
 
 
-def _shown(prediction: Prediction, index: int, corner: tuple[int, int], cube: np.ndarray) -> Shown:
+def _shown(
+    prediction: Prediction,
+    index: int,
+    corner: tuple[int, int],
+    cube: np.ndarray,
+    model: np.ndarray,
+) -> Shown:
     event = prediction.events[index]
     y, x = event["position"]
     ramp = cube[:, y - corner[0], x - corner[1]].astype(float)
-    model = fitted_ramp(prediction, event, y, x)
     moment = event["first_frame"] or _largest_change(ramp, model)
     return Shown(index, moment, ramp, model, corner, np.arange(len(ramp)), cube)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ohana.catalog import Detection, member_pixels, read_catalogue
+from ohana.differences import Differences, differences
 from ohana.errors import OhanaError
 from ohana.labels import MASK_PRIORITY
 from ohana.report.prediction_files import (
@@ -73,6 +74,13 @@ class Prediction:
     def maps(self) -> Mapping[str, np.ndarray]:
         """Maps of the first integration."""
         return self.features[0]
+
+    @property
+    def differences(self) -> Differences:
+        """Mean and covariance of the first differences, as the run took them [frame times]."""
+        same = self.run.get("facts", {}).get("nframes", 1)
+        frames = self.run.get("frames")
+        return differences(self.times, 1.0, same if frames is None else np.array(frames))
 
     def ramp(self, y: int, x: int, integration: int = 0) -> np.ndarray:
         """Return all reads of the pixel at row ``y`` and column ``x``, float64 (T,) [DN].

@@ -14,12 +14,15 @@ from typing import Any
 from ohana import __version__
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError, told
+from ohana.extras import EXTRAS, make_extras
 from ohana.log_file import FILE_ONLY, writing_log
 from ohana.predictor import Predictor
+from ohana.processed import input_fingerprint
+from ohana.run_record import read_run
 from ohana.survey.inputs import Exposure
 from ohana.survey.lock import is_held
 from ohana.survey.manifest import DONE, FAILED, Entry
-from ohana.survey.results import Wanted, publish, unfinished
+from ohana.survey.results import Wanted, is_current, publish, publish_extras, unfinished
 
 log = logging.getLogger("ohana")
 
@@ -84,13 +87,30 @@ def _find(job: Job, path: Path, folder: Path, predictor: Predictor) -> Entry:
     ):
         if here != there:
             raise OhanaError(f"{what}: this worker has {here}, wanted {there}")
-    with unfinished(folder, job.reuse) as part:
-        summary = predictor.predict(path, part, **job.wanted.options)
-        files = tuple(folder / file.relative_to(part) for file in summary.files)
-        log.log(FILE_ONLY, str(replace(summary, folder=folder, files=files)))
-        if not is_held(job.output, job.lock):
-            raise OhanaError(f"{path}: the run that asked for this is over: results dropped")
-        return entry_of(publish(part, folder, job.wanted.options))
+    options = job.wanted.options
+    own = {name: value for name, value in options.items() if name not in EXTRAS}
+    results = job.wanted._replace(options=own)
+    # What is to be made of results that are there does not need new ones.
+    if not (job.reuse and is_current(folder, input_fingerprint(path), results)):
+        with unfinished(folder, job.reuse) as part:
+            summary = predictor.predict(path, part, **own)
+            files = tuple(folder / file.relative_to(part) for file in summary.files)
+            log.log(FILE_ONLY, str(replace(summary, folder=folder, files=files)))
+            _require_lock(job, path)
+            publish(part, folder, own)
+    if not any(options.get(name) for name in EXTRAS):
+        return entry_of(read_run(folder))
+    with unfinished(folder, False) as part:
+        made = make_extras(folder, part, options)
+        _require_lock(job, path)
+        entry = entry_of(publish_extras(made, folder, options))
+    return entry | ({"failed": made.failed} if made.failed else {})
+
+
+def _require_lock(job: Job, path: Path) -> None:
+    """Refuse to write for a run that is over: another one may be at work in its folder."""
+    if not is_held(job.output, job.lock):
+        raise OhanaError(f"{path}: the run that asked for this is over: results dropped")
 
 
 def _settings(config: DetectorConfig) -> DetectorConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ohana import __version__
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
+from ohana.extras import Made
 from ohana.files import make_folder, process_name
 from ohana.run_record import RUN, read_run, remove_run, write_run
 
@@ -134,12 +135,34 @@ def publish(part: Path, folder: Path, options: Mapping[str, Any]) -> dict[str, A
     record = read_run(part) | {"options": dict(options), "files": files}
     write_run(part, record)
     _remove_results(make_folder(folder), part)
+    _move(part, folder, names)
+    return record
+
+
+def publish_extras(made: Made, folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Move what was made of results to them, and note it in their record.
+
+    Returns
+    -------
+    dict
+        The record of the run, with those of ``options`` that there is something of, and its files.
+    """
+    record = read_run(folder)
+    record["files"] |= {path.name: _size(path) for path in made.files}
+    record["options"] |= {k: v for k, v in options.items() if v and k not in made.failed}
+    for path in made.files:
+        _move(path.parent, folder, [path.name])
+    write_run(folder, record)
+    return record
+
+
+def _move(part: Path, folder: Path, names: Sequence[str]) -> None:
+    """Move files, in this order."""
     for name in names:
         try:
             os.replace(part / name, folder / name)
         except OSError as error:
             raise OhanaError(f"{folder / name}: cannot write: {error.strerror}") from error
-    return record
 
 
 def _remove_results(folder: Path, part: Path) -> None:

@@ -64,6 +64,8 @@ class Survey:
         Exposures done now, and those whose results were there as wanted.
     failed : dict
         Name of an exposure -> what went wrong.
+    incomplete : dict
+        Name of an exposure with results -> what could not be made of them: kind -> reason.
     seconds : float
         Duration.
     """
@@ -72,6 +74,7 @@ class Survey:
     done: int
     current: int
     failed: dict[str, str]
+    incomplete: dict[str, dict[str, str]]
     seconds: float
 
     @property
@@ -160,8 +163,10 @@ def run_survey(
             manifest.save(state)
     entries = {exposure.name: manifest.entries[exposure.name] for exposure in exposures}
     failed = {n: entry["error"] for n, entry in entries.items() if entry["status"] == FAILED}
+    incomplete = {n: entry["failed"] for n, entry in entries.items() if "failed" in entry}
     done = len(exposures) - current - len(failed)
-    return Survey(Path(output_dir), done, current, failed, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return Survey(Path(output_dir), done, current, failed, incomplete, seconds)
 
 
 def _compare(
@@ -242,6 +247,8 @@ def _note(
         else:
             found = ", ".join(f"{count} {label}" for label, count in entry["events"].items())
             log.debug(f"{exposure.name}: {found} in {entry['seconds']:.1f} s on {entry['host']}")
+        for kind, reason in entry.get("failed", {}).items():
+            log.warning(f"{exposure.name}: no {kind}: {reason}")
         tell("exposures", number, total)
 
 

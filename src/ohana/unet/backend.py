@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ohana.errors import OhanaError
 from ohana.unet.features import CHANNELS, OF_READS, Seen
 from ohana.unet.model import UNet3D
 
@@ -45,38 +46,71 @@ class Engine(NamedTuple):
         return x.permute(3, 0, 1, 2)[None].to(self.device, self.precision)
 
 
-def prepare(model: UNet3D) -> Engine:
+def prepare(model: UNet3D, precision: str) -> Engine:
     """Make a network ready to run on the best device there is.
 
     Parameters
     ----------
     model : UNet3D
         In evaluation mode; stays as it is.
+    precision : str
+        ``network_precision`` of the settings.
+
+    Raises
+    ------
+    OhanaError
+        The device does not multiply in this precision.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    precision = best_precision(device)
-    _tell(device.type, str(precision).removeprefix("torch."))
-    ready = model.fused().to(device, precision)
-    return Engine(ready.to(memory_format=torch.channels_last_3d), device, precision)  # type: ignore[call-overload]
+    device, name = running_on(precision)
+    _tell(device, name)
+    ready = model.fused().to(device, getattr(torch, name))
+    ready = ready.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return Engine(ready, torch.device(device), getattr(torch, name))
+
+
+class Running(NamedTuple):
+    """Where networks run, and in which precision."""
+
+    device: str
+    precision: str
+
+
+def running_on(precision: str) -> Running:
+    """Say where networks run, and in which precision.
+
+    Parameters
+    ----------
+    precision : str
+        ``network_precision`` of the settings. With ``auto`` processors use float32: what they
+        find does then not depend on what they have (only matrix tiles make bfloat16 faster, and
+        on these, networks are hardly faster as a whole). GPUs use bfloat16, old ones float16.
+
+    Raises
+    ------
+    OhanaError
+        The device does not multiply in this precision.
+
+    Examples
+    --------
+    >>> running_on("float32").precision
+    'float32'
+    """
+    known = ["float32", "bfloat16"]
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        known = ["float16", "float32"]
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            known.insert(0, "bfloat16")
+    if precision not in ("auto", *known):
+        wanted = ", ".join(("auto", *known))
+        raise OhanaError(f"network_precision: wanted one of {wanted} on {device}, got {precision}")
+    return Running(device, known[0] if precision == "auto" else precision)
 
 
 @lru_cache
 def _tell(device: str, precision: str) -> None:
     """Say once where networks run."""
     log.info(f"network on {device}, {precision}")
-
-
-def best_precision(device: torch.device) -> torch.dtype:
-    """Return the fastest precision of a device that keeps the network's opinion.
-
-    A processor multiplies bfloat16 faster than float32 only if it has tiles for it (AMX). With
-    vector instructions alone (AVX512-BF16) these convolutions take one and a half times as long
-    as in float32, for the time it takes to convert.
-    """
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    return torch.bfloat16 if tiles() else torch.float32
 
 
 @contextmanager

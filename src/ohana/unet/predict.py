@@ -70,7 +70,7 @@ def look(
     network : Network
         From `ohana.unet.weights.load_network`.
     config : DetectorConfig
-        ``threads`` counts here.
+        ``threads`` and ``network_precision`` count here.
     progress : callable
         Called with ``"network"``, the windows done and the windows in all.
 
@@ -82,7 +82,8 @@ def look(
     Raises
     ------
     OhanaError
-        If the network does not tell the types of events apart, or the file cannot be read.
+        If the network does not tell the types of events apart, the device does not multiply in the
+        precision of the settings, or the file cannot be read.
 
     Notes
     -----
@@ -97,7 +98,8 @@ def look(
         )
     if source.ramp.shape[0] < LEAST_READS:
         return Opinion(join_voxels([]), telegraph)
-    engine, model = prepare(network.model), difference_model(source.ramp)
+    engine = prepare(network.model, config.network_precision)
+    model = difference_model(source.ramp)
     parts, voxels = cut(source.ramp.shape, network.model), []
     windows, pixel_reads = len(parts.rows) * len(parts.cols), math.prod(source.ramp.shape)
     progress("network", 0, pixel_reads)

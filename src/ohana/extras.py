@@ -1,0 +1,91 @@
+"""What is made of the results of an exposure: catalogues in other formats, products, the page.
+
+All of it comes after the results, and nothing that goes wrong here costs these.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ohana.errors import told
+from ohana.log_file import FILE_ONLY
+
+if TYPE_CHECKING:
+    from ohana.pipeline import Progress
+
+log = logging.getLogger("ohana")
+
+#: Name of the page for the browser.
+REPORT = "report.html"
+
+
+class Made(NamedTuple):
+    """Files that were written, and kind -> reason of what could not be."""
+
+    files: tuple[Path, ...]
+    failed: dict[str, str]
+
+
+def make_extras(
+    folder: Path, into: Path, wanted: Mapping[str, Any], progress: Progress | None = None
+) -> Made:
+    """Make what is wanted of the results in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        With the results of one exposure.
+    into : Path
+        Where to write; may be the same.
+    wanted : mapping
+        Kind of `EXTRAS` -> argument of `ohana.Predictor.predict`; nothing is made for a false one.
+    progress : callable, optional
+        Called with the name of a stage, the parts done and the parts in all.
+    """
+    tell, files, failed = progress or (lambda stage, done, total: None), [], {}
+    for kind, make in EXTRAS.items():
+        if not wanted.get(kind):
+            continue
+        try:
+            files += make(folder, into, wanted[kind], tell)
+        except Exception as error:
+            log.log(FILE_ONLY, "".join(traceback.format_exception(error)).rstrip())
+            failed[kind] = told(error)
+    return Made(tuple(files), failed)
+
+
+def _catalogues(folder: Path, into: Path, wanted: Sequence[str], tell: Progress) -> list[Path]:
+    from ohana.catalogues.formats import write_catalogues
+
+    return write_catalogues(folder, wanted, into)
+
+
+def _products(folder: Path, into: Path, wanted: bool, tell: Progress) -> list[Path]:
+    from ohana.products import write_products
+    from ohana.report.prediction import open_prediction
+
+    return write_products(open_prediction(folder), into, tell)
+
+
+def _report(folder: Path, into: Path, wanted: bool, tell: Progress) -> list[Path]:
+    from ohana.report.page import write_report  # bokeh: only when wanted
+    from ohana.report.prediction import open_prediction
+
+    tell("report", 0, 1)
+    # The page of earlier results must not pass for that of these.
+    (into / REPORT).unlink(missing_ok=True)
+    path = write_report(open_prediction(folder), into / REPORT)
+    tell("report", 1, 1)
+    return [path]
+
+
+#: Arguments of `ohana.Predictor.predict` that add to the results -> what makes the files.
+EXTRAS: dict[str, Callable[[Path, Path, Any, Progress], list[Path]]] = {
+    "catalogues": _catalogues,
+    "products": _products,
+    "report": _report,
+}

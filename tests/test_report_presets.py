@@ -1,0 +1,66 @@
+"""Every figure and the page of an exposure of every instrument that can be simulated."""
+
+import numpy as np
+import pytest
+
+from ohana import Predictor, ResultVisualizer
+from ohana.blocks import difference_model
+from ohana.products.write import integration_of
+from ohana.read import open_exposure
+from ohana.report.event_panel import telling_pixel
+from ohana.report.fits import fitted_ramp
+from ohana.report.page import write_report
+from ohana.simulate import PRESETS, preset, simulate_to_fits
+
+#: Hits are many and bright, so that pixels fill up early too.
+EVENTS = {"cosmic_rays": 25, "cosmic_ray_charge": 3e4, "telegraph_pixels": 6, "snowballs": 1}
+
+
+@pytest.fixture(scope="module", params=PRESETS)
+def look(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    usual = preset(request.param)
+    small = {"rows": 96, "cols": 128, "reads": min(usual.reads, 20)} | EVENTS
+    small |= {"stars": min(usual.stars, 6), "snowball_radius": (2.0, 3.0)}
+    ending = {"roman": ".asdf", "jwst": "_uncal.fits"}.get(usual.layout, ".fits")
+    simulate_to_fits(
+        preset(request.param, **small), np.random.default_rng(6), folder / f"x{ending}"
+    )
+    Predictor().predict(folder / f"x{ending}", folder / "out")
+    return ResultVisualizer.from_folder(folder / "out")
+
+
+def test_covariance_is_that_of_the_prediction(look):
+    prediction = look.prediction
+    for index, ramp in enumerate(open_exposure(prediction.run["input"]["path"])):
+        for ours in (prediction.differences, integration_of(prediction, ramp, index).model):
+            for mine, its in zip(ours, difference_model(ramp), strict=True):
+                np.testing.assert_allclose(mine, its, rtol=1e-6, atol=1e-6)
+
+
+def test_every_event_has_a_fit(look):
+    assert len(look.prediction.events) > 10
+    for event in look.prediction.events:
+        for y, x in {tuple(event["position"]), telling_pixel(event)}:
+            fit, stop = fitted_ramp(look.prediction, event, y, x), look.prediction.stop(y, x)
+            known = np.isfinite(look.prediction.ramp(y, x)[:stop])
+            assert np.isfinite(fit).sum() == (stop if (known[1:] & known[:-1]).any() else 0)
+
+
+def test_every_figure_is_drawn(look, tmp_path, caplog):
+    events = look.prediction.events
+    kinds = [event["type"] for event in events]
+    figures = [look.plot_event(kinds.index(kind)) for kind in sorted(set(kinds))]
+    figures[-1].draw_without_rendering()  # layouts take most of the time
+    look.plot_ramp(len(events) - 1).draw_without_rendering()
+    look.plot_full_frame().draw_without_rendering()
+    look.plot_gallery("faintest", 2).draw_without_rendering()
+    look.plot_summary().draw_without_rendering()
+    y, x = events[0]["position"]
+    assert look.create_event_movie(y, x, tmp_path / "x.gif", reads=slice(0, 2)).exists()
+    assert not caplog.messages
+
+
+def test_page_is_written(look, tmp_path, caplog):
+    assert write_report(look.prediction, tmp_path / "report.html").exists()
+    assert not caplog.messages
