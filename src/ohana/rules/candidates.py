@@ -59,7 +59,7 @@ class View(NamedTuple):
 def look_at(core: Core, others: list[Core], scene: Scene) -> View:
     """Look at a candidate again, in a window that holds its halo."""
     reach = _reach(core, scene)
-    most = np.sqrt(scene.config.snowball_max_area / np.pi) + MORE
+    most = float(np.hypot(*scene.stop.shape))
     while True:
         view = _view(core, others, min(reach, most), scene)
         if reach >= most or halo_radius(core, view) + 1 < reach:

@@ -15,7 +15,7 @@ from ohana.events import Event, PixelMaps, Steps
 from ohana.labels import Label
 from ohana.linking import dating_error
 from ohana.rules.candidates import Scene, View, fills, halo_radius, look_at
-from ohana.rules.cores import GROWTH_READS, RING_WIDTH, Core, find_cores
+from ohana.rules.cores import GROWTH_READS, PIXEL, RING_WIDTH, Core, find_cores
 from ohana.rules.disks import EIGHT
 from ohana.walk import Source
 
@@ -112,11 +112,14 @@ def judge(core: Core, view: View, scene: Scene, least: float) -> Event | None:
     if disk.cut:
         # What is seen of the core tells how much of the whole is seen.
         area *= max(np.pi * (disk.radius + 1) ** 2 / np.count_nonzero(view.core), 1.0)
+    saturated = bool(full[view.core].any())
+    oversized = disk.radius > config.snowball_max_radius + PIXEL or area > config.snowball_max_area
     if (
         max(evidence, core.significance) < config.sigma_threshold
         or brightest < config.snowball_min_intensity
-        or typical > config.snowball_max_intensity
-        or not config.snowball_min_area <= area <= config.snowball_max_area
+        or area < config.snowball_min_area
+        # What fills a disk of pixels at once is a snowball, however large or bright.
+        or (not saturated and (oversized or typical > config.snowball_max_intensity))
     ):
         return None
     contrast = core.level / max(float(view.profiles[0].level.max()), 1.0)
@@ -135,7 +138,8 @@ def judge(core: Core, view: View, scene: Scene, least: float) -> Event | None:
         "contrast": contrast,
         "trailed": _trailed(core, view),
         "cut_by_edge": disk.cut,
-        "saturated": bool(full[view.core].any()),
+        "saturated": saturated,
+        "oversized": oversized,
     }
     return _event(core.read, view, confidence, measured)
 
