@@ -37,6 +37,8 @@ GROWTH = 2.5
 RING_LEVEL = 0.2
 #: This part of what a core has grown lies within its reach.
 MOSTLY = 0.8
+#: At least this part of a core must be seen.
+SEEN = 0.04
 #: No more than this part of a core may lie where pixels were full before.
 HIDDEN = 0.6
 
@@ -200,4 +202,6 @@ def _fit(
     best = fits[-1] if gain > PAIR_GAIN else fits[0]
     if best[0].circularity < config.snowball_circularity_threshold:
         return []
+    # A straight or small piece of a rim may be that of any disk.
+    most = min(most, np.sqrt(np.count_nonzero(inside) / (SEEN * np.pi)))
     return [disk for disk in best if least <= disk.radius <= most]

@@ -23,6 +23,8 @@ from ohana.walk import Source
 BRIGHTEST = (0.5, 2.5)
 #: A trail reaches so many core radii beyond the rim.
 TRAIL = 0.4
+#: Step of a saturated core over that of its halo.
+LEAST_CONTRAST = 2.5
 #: Confidence is logistic in (1, log10 of the step of core over halo, circularity);
 #: fitted by ``benchmarks/snowballs.py --calibrate``.
 CONFIDENCE = (-8.5, 1.32, 9.57)
@@ -112,17 +114,19 @@ def judge(core: Core, view: View, scene: Scene, least: float) -> Event | None:
     if disk.cut:
         # What is seen of the core tells how much of the whole is seen.
         area *= max(np.pi * (disk.radius + 1) ** 2 / np.count_nonzero(view.core), 1.0)
+    contrast = core.level / max(float(view.profiles[0].level.max()), 1.0)
     saturated = bool(full[view.core].any())
     oversized = disk.radius > config.snowball_max_radius + PIXEL or area > config.snowball_max_area
     if (
         max(evidence, core.significance) < config.sigma_threshold
         or brightest < config.snowball_min_intensity
         or area < config.snowball_min_area
-        # What fills a disk of pixels at once is a snowball, however large or bright.
-        or (not saturated and (oversized or typical > config.snowball_max_intensity))
+        # What fills a round core at once is a snowball, however large the core or bright the
+        # halo. Light that fills pixels ends less sharply.
+        or (contrast < LEAST_CONTRAST if saturated else oversized)
+        or (typical > config.snowball_max_intensity and not saturated)
     ):
         return None
-    contrast = core.level / max(float(view.profiles[0].level.max()), 1.0)
     base, per_contrast, per_circularity = CONFIDENCE
     score = base + per_contrast * np.log10(contrast) + per_circularity * disk.circularity
     confidence = float(special.expit(score))
