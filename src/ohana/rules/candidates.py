@@ -88,9 +88,10 @@ def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
     rows, cols = np.ogrid[window]
     distance = disk.distance(rows, cols)
     stop = scene.stop[window]
-    apart = np.zeros((scene.source.ramp.shape[0], *stop.shape), bool)
+    apart: dict[int, np.ndarray] = {}
     for other in others:
-        apart[other.read] |= other.disk.distance(rows, cols) < AROUND * other.disk.radius
+        near = other.disk.distance(rows, cols) < AROUND * other.disk.radius
+        apart[other.read] = apart.get(other.read, False) | near
     look = step_window(
         scene.source, scene.maps, scene.model, window, core.read, scene.steps, apart, GROWTH_READS
     )
