@@ -263,12 +263,9 @@ def test_one_snowball(one):
     [
         {"snowball_min_confidence": 1.0},
         {"snowball_min_intensity": 400.0},
-        {"snowball_max_intensity": 40.0},
         {"snowball_min_radius": 6.0},
-        {"snowball_max_radius": 4.0},
         {"snowball_circularity_threshold": 0.99},
         {"snowball_min_area": 2000},
-        {"snowball_max_area": 200},
         {"cosmic_ray_max_spatial_extent": 3000},
     ],
 )
@@ -277,6 +274,24 @@ def test_every_limit_acts(one, changes):
     events, claimed = one.find(**changes)
     assert not events
     assert not claimed.any()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"snowball_max_intensity": 40.0},
+        {"snowball_max_radius": 4.0},
+        {"snowball_max_area": 200},
+    ],
+)
+def test_upper_limits_exclude_cores_that_are_not_full(one, tmp_path, changes):
+    faint = case(exposure([Ball(core=4000.0)]), tmp_path)
+    assert len(faint.find()[0]) == 1
+    assert not faint.find(**changes)[0]
+    (usual,), (event,) = one.find()[0], one.find(**changes)[0]
+    assert not usual.extra["oversized"]
+    assert event.extra["oversized"] == ("snowball_max_intensity" not in changes)
+    assert len(event.rows) == len(usual.rows)
 
 
 def test_growth_belongs_to_the_snowball_as_far_as_it_is_expected(tmp_path):

@@ -111,9 +111,7 @@ def _touches_rim(inside: np.ndarray) -> bool:
     return bool(inside[0].any() or inside[-1].any() or inside[:, 0].any() or inside[:, -1].any())
 
 
-def _starts(
-    inside: np.ndarray, visible: np.ndarray, count: int, cut: bool
-) -> list[np.ndarray]:
+def _starts(inside: np.ndarray, visible: np.ndarray, count: int, cut: bool) -> list[np.ndarray]:
     """Return first guesses of (row, col, radius) of each disk."""
     at = np.argwhere(inside).astype(float)
     centre, radius = at.mean(0), np.sqrt(len(at) / np.pi)
