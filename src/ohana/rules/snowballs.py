@@ -24,7 +24,7 @@ BRIGHTEST = (0.5, 2.5)
 #: A trail reaches so many core radii beyond the rim.
 TRAIL = 0.4
 #: Step of a saturated core over that of its halo.
-LEAST_CONTRAST = 2.5
+LEAST_CONTRAST = 5.0
 #: Confidence is logistic in (1, log10 of the step of core over halo, circularity);
 #: fitted by ``benchmarks/snowballs.py --calibrate``.
 CONFIDENCE = (-8.5, 1.32, 9.57)
