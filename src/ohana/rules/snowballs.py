@@ -24,10 +24,12 @@ BRIGHTEST = (0.5, 2.5)
 #: A trail reaches so many core radii beyond the rim.
 TRAIL = 0.4
 #: Step of a saturated core over that of its halo.
-LEAST_CONTRAST = 5.0
-#: Confidence is logistic in (1, log10 of the step of core over halo, circularity);
-#: fitted by ``benchmarks/snowballs.py --calibrate``.
-CONFIDENCE = (-8.5, 1.32, 9.57)
+LEAST_CONTRAST = 4.0
+#: Confidence is logistic in these times what `features` returns; fitted to simulated exposures
+#: as by ``benchmarks/snowballs.py --calibrate``.
+CONFIDENCE = (-14.69, 1.92, 15.05, 8.81)
+#: Radius up to which a core is not surer for its size [pixel]: tracks side by side get as large.
+PLAIN_RADIUS = 5.0
 
 
 def find_snowballs(
@@ -127,8 +129,7 @@ def judge(core: Core, view: View, scene: Scene, least: float) -> Event | None:
         or (typical > config.snowball_max_intensity and not saturated)
     ):
         return None
-    base, per_contrast, per_circularity = CONFIDENCE
-    score = base + per_contrast * np.log10(contrast) + per_circularity * disk.circularity
+    score = np.dot(CONFIDENCE, features(contrast, disk.circularity, disk.radius))
     confidence = float(special.expit(score))
     if confidence < least:
         return None
@@ -146,6 +147,22 @@ def judge(core: Core, view: View, scene: Scene, least: float) -> Event | None:
         "oversized": oversized,
     }
     return _event(core.read, view, confidence, measured)
+
+
+def features(contrast: float, circularity: float, radius: float) -> list[float]:
+    """Return what the confidence rests on.
+
+    Parameters
+    ----------
+    contrast : float
+        Step of the core over that of the halo.
+    circularity : float
+        Of the core.
+    radius : float
+        Of the core [pixel].
+    """
+    larger = max(radius, PLAIN_RADIUS) / PLAIN_RADIUS
+    return [1.0, float(np.log10(contrast)), circularity, float(np.log10(larger))]
 
 
 def _shines(core: Core, view: View, ring: np.ndarray, scene: Scene) -> bool:
