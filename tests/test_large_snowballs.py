@@ -69,7 +69,7 @@ def test_rim_that_fills_up_after_the_landing_is_no_second_core(tmp_path, radius)
 def test_size_and_halo_as_specified(tmp_path, radius, ratio, decay):
     events, overlap = look(settings(144, radius, ratio, decay), 4, tmp_path)
     (ball,) = [event for event in events if event["type"] == "snowball"]
-    assert ball["confidence"] > 0.8
+    assert ball["confidence"] > (0.6 if radius < 10 else 0.95)
     assert ball["core_radius"] == pytest.approx(radius, abs=0.8)
     assert ball["oversized"] == (radius > 15)
     assert overlap[0] > 0.9
@@ -84,12 +84,14 @@ def test_halo_that_covers_the_whole_array(tmp_path):
 
 def test_radius_200_cut_by_the_edge(tmp_path):
     config = settings(320, 200.0, 0.05, 10.0, edge_fraction=1.0, snowball_afterglow=0.0)
-    events, overlap = look(config, 2, tmp_path)
-    (ball,) = [event for event in events if event["type"] == "snowball"]
-    assert ball["cut_by_edge"]
-    assert ball["oversized"]
-    assert ball["core_radius"] == pytest.approx(200, abs=2)
-    assert overlap[0] > 0.95
+    # Seed 2: rows are nearly full from read 1 on, and little is left to tell their noise.
+    for seed in (2, 5):
+        events, overlap = look(config, seed, tmp_path)
+        (ball,) = [event for event in events if event["type"] == "snowball"]
+        assert ball["cut_by_edge"]
+        assert ball["oversized"]
+        assert ball["core_radius"] == pytest.approx(200, abs=2)
+        assert overlap[0] > 0.95
 
 
 def test_several_in_one_exposure(tmp_path):
