@@ -18,6 +18,7 @@ from ohana.labels import Label
 from ohana.linking import dating_error, link_steps
 from ohana.noise import measure
 from ohana.ramp import Facts, Planes, Ramp
+from ohana.rules.cores import find_cores
 from ohana.rules.disks import fit_disks
 from ohana.rules.halo import footprint, radial_profile, with_later
 from ohana.rules.snowballs import find_snowballs
@@ -305,6 +306,23 @@ def test_growth_belongs_to_the_snowball_as_far_as_it_is_expected(tmp_path):
     assert later.sum() > 8
     assert found.find()[1][later].all()
     assert not found.find(snowball_expansion_rate=0.0)[1][later].any()
+
+
+@pytest.mark.parametrize("width", [1.0, 2.0])
+@pytest.mark.parametrize("later", [2, 3])
+def test_rim_that_rises_by_a_part_of_the_full_well_is_no_second_core(tmp_path, width, later):
+    ball = Ball(radius=3.2, rim=2000.0, length=8.0)
+    cube = exposure([ball])
+    away = np.hypot(*(np.indices((HEIGHT, WIDTH)) - np.array([30.0, 40.0])[:, None, None]))
+    rim = (away > ball.radius + 0.5) & (away < ball.radius + 0.5 + width)
+    cube[ball.read + later :, rim] += 0.3 * FULL
+    found = case(cube, tmp_path)
+    assert np.count_nonzero(found.steps.read == ball.read + later) > 15
+    stop = found.maps.stop
+    cores = find_cores(found.steps, found.group, stop, DetectorConfig())
+    assert [core.read for core in cores] == [ball.read]
+    (event,), _ = found.find()
+    assert overlap(event, ball) > 0.9
 
 
 def test_cosmic_ray_inside_the_halo_stays_one(tmp_path):
