@@ -26,6 +26,7 @@ from ohana import DetectorConfig, Predictor
 from ohana.catalog import Detection, read_catalogue
 from ohana.evaluate import evaluate
 from ohana.labels import Label
+from ohana.rules.snowballs import features
 from ohana.simulate import SimulationConfig, preset, simulate_to_fits
 from ohana.simulate.truth import Truth
 
@@ -43,7 +44,9 @@ AWKWARD: dict[str, dict[str, Any]] = {
     "first and last reads": {"ends_fraction": 1.0},
     "crowded": {"snowballs": 14},
     "smallest cores": {"snowball_radius": (3.0, 3.5)},
-    "largest cores": {"snowball_radius": (10.0, 15.0)},
+    "large cores": {"snowball_radius": (10.0, 15.0)},
+    "oversized cores": {"snowball_radius": (15.0, 60.0), "snowballs": 2},
+    "wide bright halos": {"snowball_halo": (0.02, 0.15), "snowball_halo_length": (1.0, 4.0)},
     "5 reads": {"reads": 5},
     "3 reads": {"reads": 3},
 }
@@ -169,9 +172,9 @@ def calibrate(arguments: argparse.Namespace) -> Iterator[str]:
 
 
 def _features(entry: Detection) -> list[float]:
-    """Return what the confidence is made of, as in `ohana.rules.snowballs`."""
-    contrast, circularity = (float(entry[name]) for name in ("contrast", "circularity"))  # type: ignore[literal-required]
-    return [1.0, np.log10(contrast), circularity]
+    """Return what the confidence of an entry is made of."""
+    names = ("contrast", "circularity", "core_radius")
+    return features(*(float(entry[name]) for name in names))  # type: ignore[literal-required]
 
 
 def _is_real(truth: Truth, entries: list[Detection]) -> np.ndarray:

@@ -18,6 +18,7 @@ from ohana.labels import Label
 from ohana.linking import dating_error, link_steps
 from ohana.noise import measure
 from ohana.ramp import Facts, Planes, Ramp
+from ohana.rules.cores import find_cores
 from ohana.rules.disks import fit_disks
 from ohana.rules.halo import footprint, radial_profile, with_later
 from ohana.rules.snowballs import find_snowballs
@@ -218,9 +219,8 @@ def test_second_look_gives_steps_and_their_errors(tmp_path):
     cube[10:] += 100
     found = case(cube, tmp_path)
     window, empty = np.s_[8:40, 16:60], join_steps([])
-    apart = np.zeros((READS, 32, 44), bool)
     model = difference_model(found.source.ramp)
-    look = step_window(found.source, found.maps, model, window, 10, empty, apart, 5)
+    look = step_window(found.source, found.maps, model, window, 10, empty, {}, 5)
     assert look.amplitude.shape == (32, 44)
     assert np.mean(look.amplitude) == pytest.approx(100, abs=1)
     assert np.std(look.amplitude) == pytest.approx(np.median(look.error), rel=0.1)
@@ -233,9 +233,9 @@ def test_second_look_leaves_other_steps_out(tmp_path):
     cube[10:] += 100
     cube[16:, 20, 30] += 5000
     found = case(cube, tmp_path)
-    window, apart = np.s_[16:32, 16:48], np.zeros((READS, 16, 32), bool)
+    window = np.s_[16:32, 16:48]
     model = difference_model(found.source.ramp)
-    look = step_window(found.source, found.maps, model, window, 10, found.steps, apart, 5)
+    look = step_window(found.source, found.maps, model, window, 10, found.steps, {}, 5)
     assert abs(look.amplitude[4, 14] - 100) < 5 * look.error[4, 14]
     assert look.error[4, 14] > look.alone[4, 14]
 
@@ -264,12 +264,9 @@ def test_one_snowball(one):
     [
         {"snowball_min_confidence": 1.0},
         {"snowball_min_intensity": 400.0},
-        {"snowball_max_intensity": 40.0},
         {"snowball_min_radius": 6.0},
-        {"snowball_max_radius": 4.0},
         {"snowball_circularity_threshold": 0.99},
         {"snowball_min_area": 2000},
-        {"snowball_max_area": 200},
         {"cosmic_ray_max_spatial_extent": 3000},
     ],
 )
@@ -278,6 +275,24 @@ def test_every_limit_acts(one, changes):
     events, claimed = one.find(**changes)
     assert not events
     assert not claimed.any()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"snowball_max_intensity": 40.0},
+        {"snowball_max_radius": 4.0},
+        {"snowball_max_area": 200},
+    ],
+)
+def test_upper_limits_exclude_cores_that_are_not_full(one, tmp_path, changes):
+    faint = case(exposure([Ball(core=4000.0)]), tmp_path)
+    assert len(faint.find()[0]) == 1
+    assert not faint.find(**changes)[0]
+    (usual,), (event,) = one.find()[0], one.find(**changes)[0]
+    assert not usual.extra["oversized"]
+    assert event.extra["oversized"] == ("snowball_max_intensity" not in changes)
+    assert len(event.rows) == len(usual.rows)
 
 
 def test_growth_belongs_to_the_snowball_as_far_as_it_is_expected(tmp_path):
@@ -291,6 +306,23 @@ def test_growth_belongs_to_the_snowball_as_far_as_it_is_expected(tmp_path):
     assert later.sum() > 8
     assert found.find()[1][later].all()
     assert not found.find(snowball_expansion_rate=0.0)[1][later].any()
+
+
+@pytest.mark.parametrize("width", [1.0, 2.0])
+@pytest.mark.parametrize("later", [2, 3])
+def test_rim_that_rises_by_a_part_of_the_full_well_is_no_second_core(tmp_path, width, later):
+    ball = Ball(radius=3.2, rim=2000.0, length=8.0)
+    cube = exposure([ball])
+    away = np.hypot(*(np.indices((HEIGHT, WIDTH)) - np.array([30.0, 40.0])[:, None, None]))
+    rim = (away > ball.radius + 0.5) & (away < ball.radius + 0.5 + width)
+    cube[ball.read + later :, rim] += 0.3 * FULL
+    found = case(cube, tmp_path)
+    assert np.count_nonzero(found.steps.read == ball.read + later) > 15
+    stop = found.maps.stop
+    cores = find_cores(found.steps, found.group, stop, DetectorConfig())
+    assert [core.read for core in cores] == [ball.read]
+    (event,), _ = found.find()
+    assert overlap(event, ball) > 0.9
 
 
 def test_cosmic_ray_inside_the_halo_stays_one(tmp_path):

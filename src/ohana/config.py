@@ -146,13 +146,21 @@ class DetectorConfig(BaseModel):
         30.0, "snowballs", "DN", "Mean step that the brightest ring of the halo must reach", ge=0
     )
     snowball_max_intensity: float = setting(
-        500.0, "snowballs", "DN", "Highest median step of the halo, core left out", gt=0
+        500.0,
+        "snowballs",
+        "DN",
+        "Highest median step of the halo, core left out, unless the core is saturated",
+        gt=0,
     )
     snowball_min_radius: float = setting(
         3.0, "snowballs", "px", "Smallest core radius, to half a pixel", gt=0
     )
     snowball_max_radius: float = setting(
-        15.0, "snowballs", "px", "Largest core radius, to half a pixel", gt=0
+        15.0,
+        "snowballs",
+        "px",
+        "Largest core radius, to half a pixel; saturated ones beyond it are flagged `oversized`",
+        gt=0,
     )
     snowball_circularity_threshold: float = setting(
         0.7,
@@ -172,7 +180,13 @@ class DetectorConfig(BaseModel):
     snowball_min_area: int = setting(
         75, "snowballs", "px", "Smallest footprint, as if no edge cut it", ge=1
     )
-    snowball_max_area: int = setting(120000, "snowballs", "px", "Largest footprint", ge=1)
+    snowball_max_area: int = setting(
+        120000,
+        "snowballs",
+        "px",
+        "Largest footprint; with a saturated core, larger ones are flagged `oversized`",
+        ge=1,
+    )
 
     network_precision: Literal["auto", "float32", "bfloat16", "float16"] = setting(
         "auto",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from ohana.border import border_mask
 from ohana.curvature import CURVED_SIGNAL, is_curved
@@ -13,13 +14,15 @@ from ohana.events import PixelMaps, Steps
 from ohana.jumps import Ramps, scan, step_at
 from ohana.linking import dating_error
 from ohana.noise import measure
-from ohana.ramp import Block
+from ohana.ramp import TILE_ROWS, Block
 from ohana.walk import Source, load_block
 
 #: In ramps with fewer reads a step can pass for noise: the noise is measured again without it.
 SHORT = 100
 #: With fewer differences than this they cannot tell noise, or another step, beside a step.
 TOO_FEW = 5
+#: Values that a strip of a window may hold.
+STRIP = 2**23
 #: Pixels around the window that tell the noise of ramps of a few reads.
 BESIDE = 64
 
@@ -56,10 +59,10 @@ def step_window(
     window: tuple[slice, slice],
     read: int,
     steps: Steps,
-    apart: np.ndarray,
+    apart: dict[int, np.ndarray],
     follow: int,
 ) -> Cutout:
-    """Fit a step at one read in every pixel of a window.
+    """Fit a step at one read in every pixel of a window, in strips that bound the memory needed.
 
     Parameters
     ----------
@@ -77,8 +80,8 @@ def step_window(
         Steps of the whole array. Those of other reads are left free in the fit; one whose date
         is uncertain enough to be this step is not. Jumps into saturation at ``read`` are taken
         as they are.
-    apart : ndarray of bool, shape (T, h, w)
-        Steps too faint to be found one by one that are left free as well, at the read that
+    apart : dict of int to ndarray of bool, shape (h, w)
+        Steps too faint to be found one by one that are left free as well, by the read that
         contains them first.
     follow : int
         Reads after ``read`` at which ``rise`` is taken, or the last read.
@@ -88,6 +91,32 @@ def step_window(
     Cutout
         Arrays of the window's shape.
     """
+    rows, cols = window
+    reads, width = source.ramp.shape[0], cols.stop - cols.start
+    height = max(STRIP // (reads * width * TILE_ROWS), 1) * TILE_ROWS
+    wide = tuple(slice(max(s.start - BESIDE, 0), s.stop + BESIDE) for s in window)
+    around = float(np.nanmedian(maps.noise[wide])) ** 2 if reads < SHORT else np.nan
+    parts = []
+    for top in range(rows.start, rows.stop, height):
+        strip = slice(top, min(top + height, rows.stop)), cols
+        inside = slice(top - rows.start, top - rows.start + height)
+        free = {at: pixels[inside] for at, pixels in apart.items()}
+        parts.append(_strip(source, maps, model, strip, read, steps, free, follow, around))
+    return Cutout(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def _strip(
+    source: Source,
+    maps: PixelMaps,
+    model: Differences,
+    window: tuple[slice, slice],
+    read: int,
+    steps: Steps,
+    apart: dict[int, np.ndarray],
+    follow: int,
+    around: float,
+) -> Cutout:
+    """Fit a step in every pixel of a strip; see `_quiet` for ``around``."""
     rows, cols = window
     block, _ = load_block(source, rows, cols)
     # Neighbours beyond the window count too.
@@ -99,7 +128,8 @@ def step_window(
     other &= ~here.saturating
     ramps.left_out[here.read[other], pixel[other]] = True
     if len(model.dt) >= TOO_FEW:
-        ramps.left_out[apart.reshape(len(apart), -1)] = True
+        for at, pixels in apart.items():
+            ramps.left_out[at] |= pixels.ravel()
     # Where reads average frames, the next one may have a part of a step.
     sharing = can_share(model)
     ramps.left_out[1:] |= ramps.left_out[:-1] & sharing[:-1, None]
@@ -108,13 +138,11 @@ def step_window(
     some = ramps.select(bright)
     ramps.curved[bright] = is_curved(some, scan(some, model, quick=True), model)
     if len(block.data) < SHORT:
-        wide = tuple(slice(max(s.start - BESIDE, 0), s.stop + BESIDE) for s in window)
-        around = float(np.nanmedian(maps.noise[wide])) ** 2
         ramps = _quiet(ramps, block, source, window, model, read, around)
-    at = np.full(len(ramps.stop), read)
-    shared = np.full(len(at), sharing[read])
-    amplitude, error = step_at(ramps, model, at, shared)
-    _, alone = step_at(ramps._replace(left_out=np.empty((0, 0), bool)), model, at, shared)
+    where = np.full(len(ramps.stop), read)
+    shared = np.full(len(where), sharing[read])
+    amplitude, error = step_at(ramps, model, where, shared)
+    _, alone = step_at(ramps._replace(left_out=np.empty((0, 0), bool)), model, where, shared)
     jump = here.saturating & (here.read == read)
     amplitude[pixel[jump]], error[pixel[jump]] = here.amplitude[jump], here.error[jump]
     alone[pixel[jump]] = here.error[jump]
@@ -139,13 +167,11 @@ def _quiet(
     """
     steps = ramps.left_out.copy()
     steps[read] = True
-    rate = np.nan_to_num(scan(ramps._replace(left_out=steps), model).rate)
-    step = np.diff(ramps.data, axis=0) - rate * model.dt[:, None]
-    shift = np.cumsum(np.where(steps[1:], np.nan_to_num(step), 0), axis=0)
-    without = block.data.copy()
-    without[1:] -= shift.reshape(without[1:].shape).astype(np.float32)
     if len(model.dt) < TOO_FEW:
         return ramps._replace(variance=np.full(ramps.variance.shape, around))
+    rate = np.nan_to_num(scan(ramps._replace(left_out=steps), model).rate)
+    without = block.data.copy()
+    _take_out(without.reshape(ramps.data.shape), steps, rate.astype(np.float32), model.dt)
     border, gain = border_mask(source.ramp, *window), source.ramp.facts.gain
     noise = measure(without, block.stop, border, model, gain)
     # Each step has taken one of the differences to fit.
@@ -153,6 +179,21 @@ def _quiet(
     lost = (len(model.dt) / left).reshape(noise.variance.shape)
     fresh = _ramps(block, noise.variance * lost, noise.shot)
     return fresh._replace(left_out=ramps.left_out, curved=ramps.curved)
+
+
+@njit(nogil=True, cache=True)
+def _take_out(data, steps, rate, dt):
+    """Subtract from ramps (T, n) what their differences in ``steps`` rise above their rate."""
+    shift = np.zeros(data.shape[1], data.dtype)
+    before = data[0].copy()
+    for t in range(1, data.shape[0]):
+        now = data[t]
+        for i in range(len(shift)):
+            rise = now[i] - before[i] - rate[i] * dt[t - 1]
+            if steps[t, i] and rise == rise:
+                shift[i] += rise
+            before[i] = now[i]
+            now[i] -= shift[i]
 
 
 def _ramps(block: Block, variance: np.ndarray, shot: np.ndarray) -> Ramps:

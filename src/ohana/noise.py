@@ -264,7 +264,8 @@ def _shrink(
     middle = np.median(ratio[known]) or 1.0  # 0 where nothing but a constant was read
     # Trimming makes all ratios smaller by the same factor.
     ratio = ratio * (stats.chi2.median(typical) / typical / middle)
-    worth = worth_of_prior(ratio[known], typical)
+    # Ramps that end early scatter for want of differences.
+    worth = worth_of_prior(ratio[known & (own >= typical / 2)], typical)
     share = own / (own + worth)
     outlier = known & (ratio > 1 + OUTLIER * np.sqrt(2 / np.maximum(own, 1)))
     limit = special.chdtri(own[outlier], stats.norm.sf(OUTLIER)) / own[outlier]

@@ -15,6 +15,10 @@ from ohana.noise import gaussian
 MARGIN = 0.05
 #: Relative difference below which two significances count as equal.
 TIE = 1e-4
+#: Degrees of freedom that the noise of a pixel that fills up in one read has at least: else even
+#: jumps of a thousand times the noise would not count where the core of a snowball leaves little
+#: to measure it from. With these, it takes 67 times the noise to make 5 sigma.
+FULL_DOF = 4.0
 #: Ramps worked on together: bounds the memory needed.
 BATCH = 2048
 
@@ -184,7 +188,7 @@ def _saturating(
     read averages frames and shows a part of the jump, the step begins there.
     """
     index = np.flatnonzero((ramps.stop >= 1) & (ramps.stop < len(ramps.data)))
-    read, dof = ramps.stop[index].astype(int), dof[index]
+    read, dof = ramps.stop[index].astype(int), np.maximum(dof[index], FULL_DOF)
     known = scanned.used[index] > 0
     rate = np.where(known, scanned.rate[index], 0.0)
     excess, error = _rise(ramps, index, read, rate, model)

@@ -83,6 +83,7 @@ CLASS_COLUMNS = (
     Column("contrast", float, "", "Snowballs: core over halo"),
     Column("trailed", bool, "", "Snowballs: a trail leaves the core"),
     Column("cut_by_edge", bool, "", "Snowballs: the edge of the array cuts the core"),
+    Column("oversized", bool, "", "Snowballs: larger than the limits, with a saturated core"),
     Column("rules_confidence", float, "", "With a network: confidence of the rules alone"),
     Column("network_score", float, "", "With a network: its score"),
 )  # fmt: skip

@@ -59,7 +59,7 @@ class View(NamedTuple):
 def look_at(core: Core, others: list[Core], scene: Scene) -> View:
     """Look at a candidate again, in a window that holds its halo."""
     reach = _reach(core, scene)
-    most = np.sqrt(scene.config.snowball_max_area / np.pi) + MORE
+    most = float(np.hypot(*scene.stop.shape))
     while True:
         view = _view(core, others, min(reach, most), scene)
         if reach >= most or halo_radius(core, view) + 1 < reach:
@@ -88,9 +88,10 @@ def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
     rows, cols = np.ogrid[window]
     distance = disk.distance(rows, cols)
     stop = scene.stop[window]
-    apart = np.zeros((scene.source.ramp.shape[0], *stop.shape), bool)
+    apart: dict[int, np.ndarray] = {}
     for other in others:
-        apart[other.read] |= other.disk.distance(rows, cols) < AROUND * other.disk.radius
+        near = other.disk.distance(rows, cols) < AROUND * other.disk.radius
+        apart[other.read] = apart.get(other.read, False) | near
     look = step_window(
         scene.source, scene.maps, scene.model, window, core.read, scene.steps, apart, GROWTH_READS
     )

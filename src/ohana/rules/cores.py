@@ -37,6 +37,8 @@ GROWTH = 2.5
 RING_LEVEL = 0.2
 #: This part of what a core has grown lies within its reach.
 MOSTLY = 0.8
+#: At least this part of a core must be seen.
+SEEN = 0.04
 #: No more than this part of a core may lie where pixels were full before.
 HIDDEN = 0.6
 
@@ -102,13 +104,8 @@ def _is_growth(core: Core, away: np.ndarray, read: int, level: float, full: bool
     since = read - core.read
     if not 0 < since <= GROWTH_READS:
         return False
-    if full:
-        reach = GROWTH
-    elif level < RING_LEVEL * core.level:
-        reach = RING_WIDTH
-    else:
-        reach = PIXEL if since <= SAME else -np.inf
-    return bool(np.quantile(away, MOSTLY) <= reach)
+    ring = not full and level < RING_LEVEL * core.level
+    return bool(np.quantile(away, MOSTLY) <= (RING_WIDTH if ring else GROWTH))
 
 
 def _bright_parts(
@@ -173,7 +170,7 @@ def _cores(
         ):
             continue
         before = (stop[grown] >= 0) & (stop[grown] < read)
-        for disk in _fit(inside, seen, config):
+        for disk in _fit(inside, seen, saturated, config):
             away = disk.distance(*np.ogrid[: inside.shape[0], : inside.shape[1]])
             if np.mean(before[away <= disk.radius]) <= HIDDEN:
                 cores.append(Core(read, number, disk.moved(row, col), typical, sure))
@@ -189,10 +186,12 @@ def _large_enough(inside: np.ndarray, seen: np.ndarray, config: DetectorConfig) 
     return bool(np.count_nonzero(inside) >= least)
 
 
-def _fit(inside: np.ndarray, seen: np.ndarray, config: DetectorConfig) -> list[Disk]:
-    """Fit one disk or, if the group is not round, two."""
+def _fit(
+    inside: np.ndarray, seen: np.ndarray, saturated: bool, config: DetectorConfig
+) -> list[Disk]:
+    """Fit one disk or, if the group is not round, two; a saturated core may be of any size."""
     least = config.snowball_min_radius - PIXEL
-    most = config.snowball_max_radius + PIXEL
+    most = np.inf if saturated else config.snowball_max_radius + PIXEL
     if np.count_nonzero(inside) > 2 * np.pi * (most + 1) ** 2:
         return []
     fits = [fit_disks(inside, seen)]
@@ -203,4 +202,6 @@ def _fit(inside: np.ndarray, seen: np.ndarray, config: DetectorConfig) -> list[D
     best = fits[-1] if gain > PAIR_GAIN else fits[0]
     if best[0].circularity < config.snowball_circularity_threshold:
         return []
+    # A straight or small piece of a rim may be that of any disk.
+    most = min(most, np.sqrt(np.count_nonzero(inside) / (SEEN * np.pi)))
     return [disk for disk in best if least <= disk.radius <= most]

@@ -13,9 +13,11 @@ from ohana.rules.population import Population, event_confidence, measure_populat
 
 #: A fall of at least this fraction of a rise means that the rise was not charge.
 FALL = 0.5
-#: Pixels around the footprint of a snowball, and reads after it, in which steps up to so many times
-#: the threshold are its halo and what it releases later.
+#: Pixels around the footprint of a snowball (or this part of the width of its halo, if more), and
+#: reads after it, in which steps up to so many times the threshold are its halo and what it
+#: releases later.
 WING = 4
+WING_PART = 0.3
 WING_READS = 16
 WING_FACTOR = 2.0
 
@@ -67,13 +69,15 @@ def wing_steps(
     for ball in snowballs:
         inside = np.zeros(shape, bool)
         inside[ball.rows, ball.cols] = True
-        top, bottom = max(ball.rows.min() - WING, 0), ball.rows.max() + WING + 1
-        left, right = max(ball.cols.min() - WING, 0), ball.cols.max() + WING + 1
+        halo, core = (float(ball.extra[f"{name}_radius"]) for name in ("halo", "core"))  # type: ignore[arg-type]
+        reach = int(max(WING, WING_PART * (halo - core)))
+        top, bottom = max(ball.rows.min() - reach, 0), ball.rows.max() + reach + 1
+        left, right = max(ball.cols.min() - reach, 0), ball.cols.max() + reach + 1
         near = np.flatnonzero(
             (steps.row >= top) & (steps.row < bottom) & (steps.col >= left) & (steps.col < right)
         )
         away = ndimage.distance_transform_edt(~inside[top:bottom, left:right])
-        close = away[steps.row[near] - top, steps.col[near] - left] <= WING
+        close = away[steps.row[near] - top, steps.col[near] - left] <= reach
         since = steps.read[near] - ball.first_frame
         wing[near] |= close & faint[near] & (since >= -MOST_READS) & (since <= WING_READS)
     return wing

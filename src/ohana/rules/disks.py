@@ -91,7 +91,7 @@ def fit_disks(inside: np.ndarray, visible: np.ndarray, count: int = 1) -> list[D
     hidden = ndimage.binary_dilation(inside, EIGHT) & ~visible & ~inside
     at_edge = _touches_rim(inside)
     cut = bool(hidden.any() or at_edge)
-    starts = _starts(inside, count, cut)
+    starts = _starts(inside, visible, count, cut)
     fits = [
         optimize.least_squares(
             lambda values: union(values) - wanted, start, slope, method="lm", max_nfev=40
@@ -111,7 +111,7 @@ def _touches_rim(inside: np.ndarray) -> bool:
     return bool(inside[0].any() or inside[-1].any() or inside[:, 0].any() or inside[:, -1].any())
 
 
-def _starts(inside: np.ndarray, count: int, cut: bool) -> list[np.ndarray]:
+def _starts(inside: np.ndarray, visible: np.ndarray, count: int, cut: bool) -> list[np.ndarray]:
     """Return first guesses of (row, col, radius) of each disk."""
     at = np.argwhere(inside).astype(float)
     centre, radius = at.mean(0), np.sqrt(len(at) / np.pi)
@@ -121,8 +121,19 @@ def _starts(inside: np.ndarray, count: int, cut: bool) -> list[np.ndarray]:
         pair = [[*(centre + sign * shift), radius / np.sqrt(2)] for sign in (-1, 1)]
         return [np.ravel(pair)]
     starts = [np.array([*centre, radius])]
-    if cut:
-        half = np.ptp(at, axis=0) / 2 + 0.5
-        for shift in np.array([[1, 0], [-1, 0], [0, 1], [0, -1]]) * half.max():
-            starts.append(np.array([*(centre + shift), max(half.max(), radius) * 1.2]))
-    return starts
+    return [*starts, _arc(inside, visible)] if cut else starts
+
+
+def _arc(inside: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """Return (row, col, radius) of the circle through the part of the rim that is seen.
+
+    A circle is linear in its centre and in its radius squared less that of the centre.
+    """
+    outside = ndimage.binary_dilation(visible & ~inside, EIGHT)
+    at = np.argwhere(inside & (outside if outside.any() else True)).astype(float)
+    middle = at.mean(0)
+    at -= middle
+    columns = np.column_stack([2 * at, np.ones(len(at))])
+    centre_row, centre_col, rest = np.linalg.lstsq(columns, np.sum(at**2, axis=1), rcond=1e-6)[0]
+    radius = np.sqrt(max(rest + centre_row**2 + centre_col**2, 1.0))
+    return np.array([centre_row + middle[0], centre_col + middle[1], radius])

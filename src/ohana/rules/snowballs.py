@@ -15,7 +15,7 @@ from ohana.events import Event, PixelMaps, Steps
 from ohana.labels import Label
 from ohana.linking import dating_error
 from ohana.rules.candidates import Scene, View, fills, halo_radius, look_at
-from ohana.rules.cores import GROWTH_READS, RING_WIDTH, Core, find_cores
+from ohana.rules.cores import GROWTH_READS, PIXEL, RING_WIDTH, Core, find_cores
 from ohana.rules.disks import EIGHT
 from ohana.walk import Source
 
@@ -23,9 +23,13 @@ from ohana.walk import Source
 BRIGHTEST = (0.5, 2.5)
 #: A trail reaches so many core radii beyond the rim.
 TRAIL = 0.4
-#: Confidence is logistic in (1, log10 of the step of core over halo, circularity);
-#: fitted by ``benchmarks/snowballs.py --calibrate``.
-CONFIDENCE = (-8.5, 1.32, 9.57)
+#: Step of a saturated core over that of its halo.
+LEAST_CONTRAST = 4.0
+#: Confidence is logistic in these times what `features` returns; fitted to simulated exposures
+#: as by ``benchmarks/snowballs.py --calibrate``.
+CONFIDENCE = (-14.69, 1.92, 15.05, 8.81)
+#: Radius up to which a core is not surer for its size [pixel]: tracks side by side get as large.
+PLAIN_RADIUS = 5.0
 
 
 def find_snowballs(
@@ -112,16 +116,20 @@ def judge(core: Core, view: View, scene: Scene, least: float) -> Event | None:
     if disk.cut:
         # What is seen of the core tells how much of the whole is seen.
         area *= max(np.pi * (disk.radius + 1) ** 2 / np.count_nonzero(view.core), 1.0)
+    contrast = core.level / max(float(view.profiles[0].level.max()), 1.0)
+    saturated = bool(full[view.core].any())
+    oversized = disk.radius > config.snowball_max_radius + PIXEL or area > config.snowball_max_area
     if (
         max(evidence, core.significance) < config.sigma_threshold
         or brightest < config.snowball_min_intensity
-        or typical > config.snowball_max_intensity
-        or not config.snowball_min_area <= area <= config.snowball_max_area
+        or area < config.snowball_min_area
+        # What fills a round core at once is a snowball, however large the core or bright the
+        # halo. Light that fills pixels ends less sharply.
+        or (contrast < LEAST_CONTRAST if saturated else oversized)
+        or (typical > config.snowball_max_intensity and not saturated)
     ):
         return None
-    contrast = core.level / max(float(view.profiles[0].level.max()), 1.0)
-    base, per_contrast, per_circularity = CONFIDENCE
-    score = base + per_contrast * np.log10(contrast) + per_circularity * disk.circularity
+    score = np.dot(CONFIDENCE, features(contrast, disk.circularity, disk.radius))
     confidence = float(special.expit(score))
     if confidence < least:
         return None
@@ -135,9 +143,26 @@ def judge(core: Core, view: View, scene: Scene, least: float) -> Event | None:
         "contrast": contrast,
         "trailed": _trailed(core, view),
         "cut_by_edge": disk.cut,
-        "saturated": bool(full[view.core].any()),
+        "saturated": saturated,
+        "oversized": oversized,
     }
     return _event(core.read, view, confidence, measured)
+
+
+def features(contrast: float, circularity: float, radius: float) -> list[float]:
+    """Return what the confidence rests on.
+
+    Parameters
+    ----------
+    contrast : float
+        Step of the core over that of the halo.
+    circularity : float
+        Of the core.
+    radius : float
+        Of the core [pixel].
+    """
+    larger = max(radius, PLAIN_RADIUS) / PLAIN_RADIUS
+    return [1.0, float(np.log10(contrast)), circularity, float(np.log10(larger))]
 
 
 def _shines(core: Core, view: View, ring: np.ndarray, scene: Scene) -> bool:

@@ -1,0 +1,138 @@
+"""Snowballs of every size and halo through the whole pipeline: one event, the right pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ohana import DetectorConfig, Predictor
+from ohana.catalog import Detection, read_catalogue
+from ohana.evaluate.confusion import overlaps
+from ohana.evaluate.tables import compare
+from ohana.simulate import SimulationConfig, simulate_to_fits
+
+FULL = 55000.0
+
+
+def settings(size: int, radius: float, ratio: float, decay: float, **changes: Any):
+    """Return settings of a snowball: core radius, halo over core, decay of the halo [pixel]."""
+    given: dict[str, Any] = {
+        "rows": size,
+        "cols": size,
+        "reads": 12,
+        "border": 0,
+        "outputs": 1,
+        "gain": 1.062,
+        "full_well": 59600.0,
+        "read_noise": 21.0,
+        "snowballs": 1,
+        "snowball_radius": (radius, radius),
+        "snowball_halo": (ratio, ratio),
+        "snowball_halo_length": (decay / radius, decay / radius),
+        "trail_fraction": 0.0,
+    }
+    return SimulationConfig(**given | changes)
+
+
+def look(
+    config: SimulationConfig, seed: int, folder: Path, **detector: Any
+) -> tuple[list[Detection], np.ndarray]:
+    """Simulate and predict; returns the events, and the overlap of each snowball's footprint."""
+    truth = simulate_to_fits(config, np.random.default_rng(seed), folder / "ramp.fits")
+    predictor = Predictor(config=DetectorConfig(**detector))
+    predictor.predict(folder / "ramp.fits", folder / "out", processed=False)
+    events = read_catalogue(folder / "out" / "detections.json")
+    return events, overlaps(truth, compare(truth, events, 5.0))
+
+
+def others(events: list[Detection], least: int) -> list[Detection]:
+    """Return what is no snowball and has so many pixels."""
+    return [e for e in events if e["type"] != "snowball" and e["spatial_extent"] >= least]
+
+
+@pytest.mark.parametrize("radius", [2.9, 3.1, 3.4])
+def test_rim_that_fills_up_after_the_landing_is_no_second_core(tmp_path, radius):
+    # The rim gains about a quarter of the full well in each of the next reads.
+    config = settings(80, radius, 0.06, 12.0, snowball_core=(1.2, 1.2), snowball_growth=0.24)
+    for seed in (0, 3, 5):
+        events, overlap = look(config, seed, tmp_path)
+        assert [event["type"] for event in events] == ["snowball"]
+        assert overlap == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("decay", [3.0, 30.0])
+@pytest.mark.parametrize("ratio", [0.02, 0.15])
+@pytest.mark.parametrize("radius", [5.0, 20.0, 60.0])
+def test_size_and_halo_as_specified(tmp_path, radius, ratio, decay):
+    events, overlap = look(settings(144, radius, ratio, decay), 4, tmp_path)
+    (ball,) = [event for event in events if event["type"] == "snowball"]
+    assert ball["confidence"] > (0.6 if radius < 10 else 0.95)
+    assert ball["core_radius"] == pytest.approx(radius, abs=0.8)
+    assert ball["oversized"] == (radius > 15)
+    assert overlap[0] > 0.9
+    assert not others(events, 4)
+
+
+def test_halo_that_covers_the_whole_array(tmp_path):
+    events, overlap = look(settings(192, 8.0, 0.15, 30.0), 1, tmp_path)
+    assert [event["type"] for event in events] == ["snowball"]
+    assert overlap[0] > 0.95
+
+
+def test_radius_200_cut_by_the_edge(tmp_path):
+    config = settings(320, 200.0, 0.05, 10.0, edge_fraction=1.0, snowball_afterglow=0.0)
+    # Seed 2: rows are nearly full from read 1 on, and little is left to tell their noise.
+    for seed in (2, 5):
+        events, overlap = look(config, seed, tmp_path)
+        (ball,) = [event for event in events if event["type"] == "snowball"]
+        assert ball["cut_by_edge"]
+        assert ball["oversized"]
+        assert ball["core_radius"] == pytest.approx(200, abs=2)
+        assert overlap[0] > 0.95
+
+
+def test_several_in_one_exposure(tmp_path):
+    config = settings(224, 18.0, 0.05, 8.0, snowballs=3, edge_fraction=0.5, reads=20)
+    events, overlap = look(config, 6, tmp_path)
+    assert sum(event["type"] == "snowball" for event in events) == 3
+    assert overlap.min() > 0.9
+    assert not others(events, 4)
+
+
+def test_landing_in_the_third_read_of_a_large_core(tmp_path):
+    # Two differences before the core is full tell next to nothing about noise.
+    events, overlap = look(settings(192, 40.0, 0.15, 30.0, reads=16), 126, tmp_path)
+    (ball,) = [event for event in events if event["type"] == "snowball"]
+    assert ball["first_frame"] == 3
+    assert overlap[0] > 0.95
+
+
+def lit(light: np.ndarray, read: int, folder: Path) -> list[Detection]:
+    """Return the events of a dark exposure with light that falls at one read (0: all of them)."""
+    rng = np.random.default_rng(7)
+    reads = np.arange(16)[:, None, None]
+    signal = np.minimum(np.where(reads >= read, light, 0) if read else light * reads, FULL)
+    cube = 9000 + rng.normal(0, 300, light.shape) + signal + rng.normal(0, 20, signal.shape)
+    np.save(folder / "ramp.npy", cube.clip(0, 65535).astype(np.uint16))
+    predictor = Predictor(config=DetectorConfig(gain=1.0, saturation=62000.0, border=0))
+    predictor.predict(folder / "ramp.npy", folder / "out", processed=False)
+    return read_catalogue(folder / "out" / "detections.json")
+
+
+def test_light_is_no_snowball(tmp_path):
+    row, col = np.indices((128, 128))
+    away = np.hypot(row - 60, col - 70)
+    round_spot = np.exp(-((away / 40) ** 2) / 2)
+    for light, read in (
+        (1.2 * FULL * round_spot, 8),  # a flash that fills a round part of the array
+        (3 * FULL * round_spot, 1),
+        (20000 * round_spot, 0),  # a lamp
+        (2 * FULL * (col < 60), 8),  # half of the array, or a rectangle
+        (2 * FULL * ((abs(row - 60) < 40) & (abs(col - 60) < 20)), 8),
+        (2 * FULL * (row + col < 50), 8),
+        (2 * FULL * np.ones(away.shape), 8),
+    ):
+        assert all(event["type"] != "snowball" for event in lit(light, read, tmp_path))
