@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from machine import describe
-from ohana.catalog import Detection, member_pixels, read_catalogue
+from ohana.classes import Label
 from ohana.config_file import load_config
+from ohana.detect.matching import Members
 from ohana.evaluate import measure_reliability
-from ohana.evaluate.match import Members
-from ohana.labels import Label
 from ohana.predictor import Predictor
+from ohana.results.catalogue import Detection, member_pixels, read_catalogue
 from ohana.simulate import preset, simulate_to_fits
 from ohana.simulate.truth import Truth
 

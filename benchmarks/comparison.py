@@ -23,7 +23,6 @@ import numpy as np
 
 from completeness import TELEGRAPH_READS, Kind, quiet, rays, telegraph
 from machine import describe
-from ohana.catalog import Detection, read_catalogue
 from ohana.config import DetectorConfig
 from ohana.config_file import load_config
 from ohana.evaluate.comparison import (
@@ -39,12 +38,13 @@ from ohana.evaluate.comparison import (
     plot_comparison,
     score,
 )
-from ohana.evaluate.peers import PEERS, Flagged, flag_ramp
+from ohana.evaluate.other_codes import PEERS, Flagged, flag_ramp
 from ohana.predictor import Predictor
+from ohana.rampfit.load import Source
 from ohana.read import open_exposure
-from ohana.refpix import fit_reference
+from ohana.refpix.fit import fit_reference
+from ohana.results.catalogue import Detection, read_catalogue
 from ohana.simulate import SimulationConfig, Truth, simulate_exposure, write_fits
-from ohana.walk import Source
 
 #: Threshold of all codes in the second table, and of ohana in both [sigma].
 THRESHOLD = DetectorConfig().sigma_threshold

@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 
 from ohana import Predictor
-from ohana.catalog import read_catalogue
-from ohana.differences import differences
 from ohana.evaluate import Bin, Evaluation, evaluate
+from ohana.rampfit.covariance import differences
+from ohana.results.catalogue import read_catalogue
 from ohana.simulate import SimulationConfig, preset, simulate_to_fits
-from ohana.simulate.sensitivity import step_errors
+from ohana.simulate.true_signal import step_errors
 
 #: Charge per pixel of path of the faint cosmic rays, in errors of a step at mid-ramp: puts
 #: the brightest pixel of a typical hit at an S/N of about 8.

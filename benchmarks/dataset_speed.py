@@ -15,9 +15,9 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from machine import describe
-from ohana.training.config import CreatorConfig
-from ohana.training.creator import DataSetCreator
-from ohana.unet.dataset import OhanaDataset
+from ohana.training.dataset import OhanaDataset
+from ohana.training_sets.config import CreatorConfig
+from ohana.training_sets.creator import DataSetCreator
 
 
 def megabytes_per_second(data: OhanaDataset, workers: int, batch: int, items: int) -> float:

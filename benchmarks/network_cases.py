@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ohana.differences import differences
+from ohana.rampfit.covariance import differences
 from ohana.simulate import SimulationConfig, exposure_rng
-from ohana.simulate.sensitivity import step_errors
+from ohana.simulate.true_signal import step_errors
 
 #: Random numbers of detectors in training sets are numbered from 0: these belong to none.
 STREAM = 2**32 - 3

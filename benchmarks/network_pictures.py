@@ -12,9 +12,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from network_tables import Records, binned, columns, complete_rows, equal_cuts, groups
+from ohana.classes import Label
 from ohana.evaluate import interval, measure_reliability
-from ohana.evaluate.panels import GREY, STYLES, name_of, with_errors
-from ohana.labels import Label
+from ohana.evaluate.truth.plots import GREY, STYLES, name_of, with_errors
 
 #: Bins of S/N.
 EDGES = np.array([1, 2, 3, 4, 5, 6, 8, 12, 20, 50])

@@ -28,20 +28,20 @@ from machine import describe
 from network_cases import Case, cases, exposures_of, is_faint
 from network_pictures import draw_completeness, draw_reliability
 from network_tables import Records, text_of
-from ohana.blocks import compile_kernels
-from ohana.catalog import catalogue
+from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.config_file import load_config
-from ohana.evaluate.confusion import overlaps
-from ohana.evaluate.tables import Compared, compare
-from ohana.files import replacing
-from ohana.labels import Label
+from ohana.detect.false_discovery import Population
+from ohana.detect.row_block import compile_kernels
+from ohana.evaluate.truth.pairs import Compared, compare
+from ohana.evaluate.truth.scores import overlaps
 from ohana.pipeline import Found, find_events
+from ohana.rampfit.load import Source
 from ohana.read import open_exposure
-from ohana.refpix import fit_reference
-from ohana.rules.population import Population
+from ohana.refpix.fit import fit_reference
+from ohana.results.catalogue import catalogue
 from ohana.simulate import Truth, simulate_to_fits
-from ohana.walk import Source
+from ohana.utils.files import replacing
 
 #: Settings by name: as they come, and without floors in DN or cuts in confidence.
 SETTINGS: dict[str, DetectorConfig] = {
@@ -172,7 +172,7 @@ def load(model: str) -> tuple[Any, str]:
     """Return a network and a hash of its weights; None and a word for ``none``."""
     if model == "none":
         return None, "none"
-    from ohana.unet.weights import load_network
+    from ohana.network.model_file import load_network
 
     network, code = load_network(model), hashlib.sha256()
     for name, tensor in sorted(network.model.state_dict().items()):

@@ -26,7 +26,7 @@ from machine import describe
 from whole_speed import simulate
 
 if TYPE_CHECKING:
-    from ohana.unet.weights import Network
+    from ohana.network.model_file import Network
 
 #: Added to the logit of the background of random networks.
 QUIET = 4.5
@@ -63,8 +63,8 @@ def network_of(task: Task) -> Network:
     """Return the network asked for."""
     import torch
 
-    from ohana.unet.model import UNet3D
-    from ohana.unet.weights import Network, load_network
+    from ohana.network.model_file import Network, load_network
+    from ohana.network.unet3d import UNet3D
 
     if task.model:
         return load_network(task.model)
@@ -87,13 +87,13 @@ def measure(task: Task) -> Speed:
     import torch
 
     from ohana.config import DetectorConfig
+    from ohana.network.device import prepare
+    from ohana.network.inference import look
+    from ohana.network.tiling import cut
     from ohana.pipeline import walk
+    from ohana.rampfit.load import Source
     from ohana.read import open_exposure
-    from ohana.refpix import fit_reference
-    from ohana.unet.backend import prepare
-    from ohana.unet.predict import look
-    from ohana.unet.windows import cut
-    from ohana.walk import Source
+    from ohana.refpix.fit import fit_reference
 
     def silent(stage: str, done: int, total: int) -> None:
         pass
@@ -130,11 +130,11 @@ def first_window(source, steps, maps, network, threads) -> tuple[float, float]: 
     """Return the rates of features and network alone, on the first window (the faster of two)."""
     import torch
 
-    from ohana.blocks import difference_model
-    from ohana.unet.backend import prepare, using_threads
-    from ohana.unet.features import network_input
-    from ohana.unet.predict import window_of
-    from ohana.unet.windows import cut
+    from ohana.network.device import prepare, using_threads
+    from ohana.network.inference import window_of
+    from ohana.network.inputs import network_input
+    from ohana.network.tiling import cut
+    from ohana.rampfit.covariance import difference_model
 
     engine, parts = prepare(network.model, "auto"), cut(source.ramp.shape, network.model)
     window = window_of(source, steps, maps, parts.rows[0], parts.cols[0])

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ohana.classes import Label
 from ohana.evaluate import interval, measure_reliability
-from ohana.labels import Label
 
 Records = list[dict[str, Any]]
 

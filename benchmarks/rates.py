@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from ohana import Label, Predictor, open_exposure
-from ohana.cli.common import columns
 from ohana.products import write_products
 from ohana.products.fit import fit_integration
 from ohana.products.write import integration_of
-from ohana.report.prediction import open_prediction
+from ohana.results.prediction import open_prediction
 from ohana.simulate import preset
 from ohana.simulate.exposure import draw_scene, read_out, truth_of
 from ohana.simulate.layouts import write_exposure
+from ohana.utils.formatting import columns
 
 #: No source of slopes but the rate: what bends or couples ramps is not what is asked here.
 PLAIN = {

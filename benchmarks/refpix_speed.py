@@ -15,10 +15,11 @@ from tempfile import gettempdir
 
 import numpy as np
 
-from ohana.border import border_strips, strips_of
 from ohana.config import DetectorConfig
 from ohana.ramp import Facts, Planes, Ramp
-from ohana.refpix import fit_reference, fit_strips, subtract
+from ohana.refpix.border import border_strips, strips_of
+from ohana.refpix.correction import subtract
+from ohana.refpix.fit import fit_reference, fit_strips
 
 BLOCK_ROWS = 16
 

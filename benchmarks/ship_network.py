@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ohana.files import replacing
-from ohana.unet.weights import PRETRAINED_FILE, Network, load_network, save_network
+from ohana.network.model_file import PRETRAINED_FILE, Network, load_network, save_network
+from ohana.utils.files import replacing
 
 FOLDER = Path(__file__).parents[1] / "src/ohana/unet/pretrained"
 

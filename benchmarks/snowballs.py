@@ -23,10 +23,10 @@ from scipy import optimize, special
 
 from machine import describe
 from ohana import DetectorConfig, Predictor
-from ohana.catalog import Detection, read_catalogue
+from ohana.classes import Label
+from ohana.detect.snowballs.classify import features
 from ohana.evaluate import evaluate
-from ohana.labels import Label
-from ohana.rules.snowballs import features
+from ohana.results.catalogue import Detection, read_catalogue
 from ohana.simulate import SimulationConfig, preset, simulate_to_fits
 from ohana.simulate.truth import Truth
 

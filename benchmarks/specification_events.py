@@ -23,10 +23,10 @@ import numpy as np
 
 from machine import describe
 from ohana import Predictor
-from ohana.catalog import read_catalogue
-from ohana.evaluate.confusion import overlaps
-from ohana.evaluate.tables import compare
-from ohana.labels import Label
+from ohana.classes import Label
+from ohana.evaluate.truth.pairs import compare
+from ohana.evaluate.truth.scores import overlaps
+from ohana.results.catalogue import read_catalogue
 from ohana.simulate import SimulationConfig, TrueEvent, preset, simulate_to_fits
 
 #: The specification's ranges; what has no unit there is electrons, DN or pixels as said.

@@ -31,15 +31,14 @@ from typing import NamedTuple
 import numpy as np
 
 from machine import describe
-from ohana.border import SATURATED
 from ohana.config import DetectorConfig
-from ohana.differences import differences
-from ohana.evaluate import peers
-from ohana.jumps import Ramps, scan
-from ohana.noise import Noise, measure
-from ohana.ramp import Facts, row_blocks
+from ohana.evaluate import other_codes as peers
+from ohana.ramp import SATURATED, Facts, row_blocks
+from ohana.rampfit.covariance import differences
+from ohana.rampfit.noise import Noise, measure
+from ohana.rampfit.scan import Ramps, scan
+from ohana.rampfit.step_search import find_steps
 from ohana.simulate import Simulated, preset, simulate_exposure
-from ohana.steps import find_steps
 
 #: Significance from which all detect [sigma].
 THRESHOLD = DetectorConfig().sigma_threshold

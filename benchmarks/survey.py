@@ -35,10 +35,10 @@ import psutil
 
 from machine import describe
 from ohana import DetectorConfig, Predictor
-from ohana.cluster import by_dask
+from ohana.batch.manifest import MANIFEST, Manifest, read_manifest
+from ohana.batch.run import Means, run_survey
 from ohana.simulate import preset, simulate_to_fits
-from ohana.survey.manifest import MANIFEST, Manifest, read_manifest
-from ohana.survey.run import Means, run_survey
+from ohana.utils.workers import by_dask
 
 COMMAND = [sys.executable, "-m", "ohana.cli.predict"]
 #: Files that differ from run to run: times, messages.

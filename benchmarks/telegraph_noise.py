@@ -22,16 +22,11 @@ from scipy.optimize import minimize
 
 from machine import describe
 from ohana.config import DetectorConfig
-from ohana.differences import differences
-from ohana.rules.levels import forward
-from ohana.rules.ramp_models import place, prepare
-from ohana.rules.telegraph_noise import (
-    CANDIDATE,
-    CONFIDENCE,
-    TelegraphFit,
-    fit_telegraph_noise,
-    screen,
-)
+from ohana.detect.telegraph.fit import CONFIDENCE, TelegraphFit, fit_telegraph_noise
+from ohana.detect.telegraph.hidden_markov import forward
+from ohana.detect.telegraph.models import place, prepare
+from ohana.detect.telegraph.screen import CANDIDATE, screen
+from ohana.rampfit.covariance import differences
 
 GAIN = 1.5
 NOISE_ERROR = 0.03

@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from ohana.config import DetectorConfig
 from ohana.config_file import preset_names
 from ohana.simulate import PRESETS, SimulationConfig
-from ohana.training.config import CreatorConfig
-from ohana.unet.train_config import TrainConfig
+from ohana.training.config import TrainConfig
+from ohana.training_sets.config import CreatorConfig
 
 ROOT = Path(__file__).parents[1]
 

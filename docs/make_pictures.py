@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ohana import ResultVisualizer
-from ohana.catalog import Detection
-from ohana.report.event_panel import telling_pixel
-from ohana.report.movie import palette_of
+from ohana.report.figures.event_panel import telling_pixel
+from ohana.report.figures.movie import palette_of
+from ohana.results.catalogue import Detection
 
 NO_DITHER = Image.Dither.NONE
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ohana.classes import Label
 from ohana.events import Event
-from ohana.labels import Label
-from ohana.unet.opinion import VOXEL_TYPES, Opinion, Voxels, join_voxels
+from ohana.network.probabilities import VOXEL_TYPES, Opinion, Voxels, join_voxels
 
 #: Fields of the catalogue that the rules give every event of a class.
 EXTRA = {

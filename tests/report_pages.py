@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ohana.report.prediction import Prediction, open_prediction
+from ohana.results.prediction import Prediction, open_prediction
 
 READS, HEIGHT, WIDTH = 24, 64, 80
 #: Row, column, read, step [DN], confidence, source of the cosmic rays, brightest first.

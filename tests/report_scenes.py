@@ -3,9 +3,10 @@
 import numpy as np
 
 from ohana import catalogue, paint_mask
+from ohana.classes import Label
 from ohana.events import Event
-from ohana.labels import Label
-from ohana.report.prediction import Maps, Prediction, prediction_of
+from ohana.results.prediction import Prediction, prediction_of
+from ohana.results.prediction_files import Maps
 
 READS, SIZE = 40, 64
 #: Row and column of the cosmic ray's strongest pixel, the telegraph noise, the snowball.

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ohana.blocks import analyse
 from ohana.config import DetectorConfig
-from ohana.differences import can_share, differences, read_variance
-from ohana.gls import fit_steps
-from ohana.jumps import SHARE_COST, Ramps, fit_at, scan, step_at
-from ohana.noise import measure
+from ohana.detect.row_block import analyse
+from ohana.detect.telegraph.screen import read_noise_terms
 from ohana.ramp import Block
-from ohana.rules.screen import read_noise_terms
-from ohana.steps import find_steps
+from ohana.rampfit.covariance import can_share, differences, read_variance
+from ohana.rampfit.gls import fit_steps
+from ohana.rampfit.noise import measure
+from ohana.rampfit.scan import SHARE_COST, Ramps, fit_at, scan, step_at
+from ohana.rampfit.step_search import find_steps
 
 #: Reads of some resultants, as a Roman exposure has them, and of groups of one size.
 UNEVEN = [[1], [2, 3], [4, 5, 6, 7], [8, 9, 10, 11], *([k, k + 1, k + 2] for k in range(12, 36, 4))]

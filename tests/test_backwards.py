@@ -5,17 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ohana.blocks import difference_model
+from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.evaluate.backwards import backward_source
-from ohana.evaluate.false_alarms import charged_pixels, count_false_alarms, poisson_interval
-from ohana.evaluate.pure_noise import noise_source
-from ohana.labels import Label
+from ohana.detect.false_discovery import Population
+from ohana.evaluate.injection.false_alarms import (
+    charged_pixels,
+    count_false_alarms,
+    poisson_interval,
+)
+from ohana.evaluate.injection.null_ramps import backward_source, noise_source
 from ohana.pipeline import find_events
 from ohana.ramp import Facts, Planes, Ramp, row_blocks
+from ohana.rampfit.covariance import difference_model
+from ohana.rampfit.load import Source, load_block
 from ohana.read import open_exposure
-from ohana.rules.population import Population
-from ohana.walk import Source, load_block
 
 SENSITIVE = DetectorConfig(cosmic_ray_min_intensity=0, cosmic_ray_min_step=0, border=0, gain=1.0)
 

@@ -12,19 +12,18 @@ from scipy import special
 pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from ohana.calibration import Calibration, Evidence, Logistic
+from ohana.classes import Label
 from ohana.config_file import load_settings
 from ohana.events import Event
-from ohana.labels import Label
+from ohana.network.calibration import Calibration, Evidence, Logistic
+from ohana.network.model_file import Network
+from ohana.network.unet3d import Architecture, UNet3D
 from ohana.simulate import SimulationConfig, simulate_exposure
 from ohana.simulate.truth import Truth
-from ohana.training.config import CreatorConfig
-from ohana.training.recipe import draw_values
-from ohana.training.tasks import SPLIT_STREAM
-from ohana.unet import calibrate as module
-from ohana.unet.calibrate import are_real, calibrate, collect, draw_exposures, fit_logistic
-from ohana.unet.model import Architecture, UNet3D
-from ohana.unet.weights import Network
+from ohana.training import calibrate as module
+from ohana.training.calibrate import are_real, calibrate, collect, draw_exposures, fit_logistic
+from ohana.training_sets.config import CreatorConfig, draw_values
+from ohana.training_sets.tasks import SPLIT_STREAM
 
 SMALL = CreatorConfig(
     image_shape=(48, 48),

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ohana.catalog import (
+from ohana.classes import Label
+from ohana.errors import OhanaError
+from ohana.events import Event
+from ohana.results.catalogue import (
     MAX_LISTED_PIXELS,
     catalogue,
     member_pixels,
     read_catalogue,
     write_catalogue,
 )
-from ohana.errors import OhanaError
-from ohana.events import Event
-from ohana.labels import Label
 
 
 def event(pixels, amplitude, label=Label.COSMIC_RAY, first_frame=3, **more):

@@ -11,19 +11,14 @@ from astropy.table import QTable
 from pyarrow import parquet
 from regions import Regions
 
-import ohana.catalogues.table
+import ohana.export.table
 from ohana import Predictor
-from ohana.catalogues.columns import COLUMNS, event_columns
-from ohana.catalogues.exposures import find_exposures
-from ohana.catalogues.formats import (
-    FORMATS,
-    remove_catalogues,
-    wanted_formats,
-    write_catalogues,
-)
-from ohana.catalogues.regions import regions_of, write_regions
-from ohana.catalogues.table import writing_parquet
 from ohana.errors import OhanaError
+from ohana.export.columns import COLUMNS, event_columns
+from ohana.export.exposure import find_exposures
+from ohana.export.formats import FORMATS, remove_catalogues, wanted_formats, write_catalogues
+from ohana.export.regions import regions_of, write_regions
+from ohana.export.table import writing_parquet
 from summaries import event, telegraph, write_results
 
 SNOWBALL = event(
@@ -135,7 +130,7 @@ def test_no_event(tmp_path):
 @pytest.mark.parametrize("rows", [1, 6, 100])
 def test_many_exposures_in_one_file(folder, tmp_path, monkeypatch, rows):
     """Whatever is written together, the order stays, and every exposure can be chosen."""
-    monkeypatch.setattr(ohana.catalogues.table, "GROUP", rows)
+    monkeypatch.setattr(ohana.export.table, "GROUP", rows)
     path, columns = tmp_path / "all.parquet", columns_of(folder)
     exposures, _ = find_exposures(folder)
     with writing_parquet(path, exposures, {}) as add:

@@ -6,14 +6,14 @@ import time
 
 import pytest
 
-from ohana.catalog import write_catalogue
-from ohana.cli.common import columns
 from ohana.cli.predict import main
 from ohana.cli.progress import show_progress
 from ohana.errors import OhanaError
 from ohana.events import Event
 from ohana.predictor import Predictor
+from ohana.results.catalogue import write_catalogue
 from ohana.simulate import Truth, preset
+from ohana.utils.formatting import columns
 
 
 class Outcome(str):

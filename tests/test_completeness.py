@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from ohana.evaluate.completeness import fit_completeness
+from ohana.evaluate.injection.completeness import fit_completeness
 
 
 def drawn(rng, count=300, middle=3.0, width=0.2, top=1.0):

@@ -5,11 +5,11 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from ohana.classes import Label
 from ohana.config import DetectorConfig
+from ohana.detect.cosmic_rays import charge_steps, find_cosmic_rays
+from ohana.detect.linking import link_steps
 from ohana.events import STEP_TYPES, PixelMaps, Steps
-from ohana.labels import Label
-from ohana.linking import link_steps
-from ohana.rules.cosmic_rays import charge_steps, find_cosmic_rays
 
 SHAPE = (20, 24)
 NOISE = 10.0

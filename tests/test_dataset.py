@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 
 from ohana import OhanaDataset
 from ohana.errors import OhanaError
-from ohana.training.labels import paint
-from ohana.training.store import load_reference
+from ohana.training_sets.labels import paint
+from ohana.training_sets.store import load_reference
 from training_sets import make, stored
 
 
@@ -140,5 +140,5 @@ def test_missing_torch_is_told():
     code = "import sys; sys.modules['torch'] = None; from ohana import OhanaDataset"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stderr.splitlines()[-1] == (
-        "ImportError: ohana.unet needs PyTorch: pip install 'ohana[unet]'"
+        "ImportError: ohana.network needs PyTorch: pip install 'ohana[unet]'"
     )

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from ohana.differences import differences
+from ohana.classes import Label
 from ohana.evaluate import evaluate, expected_false, pixel_confusion, truth_mask
-from ohana.evaluate.report import as_plain
-from ohana.gls import fit_steps
-from ohana.labels import Label
+from ohana.evaluate.truth.report import as_plain
+from ohana.rampfit.covariance import differences
+from ohana.rampfit.gls import fit_steps
 from ohana.simulate import SimulationConfig, TrueEvent, Truth
 
 CONFIG = SimulationConfig(reads=20, rows=40, cols=50, outputs=1, border=0)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ohana.detect.matching import Members
 from ohana.evaluate import interval, measure_reliability
 from ohana.evaluate.bins import FEW, adaptive_bins, count_bins, one_two_five, read_grid
-from ohana.evaluate.match import Members
 
 
 @pytest.mark.parametrize(

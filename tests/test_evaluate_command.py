@@ -11,13 +11,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from ohana import Predictor, Truth, evaluate_prediction, save_evaluation
-from ohana.catalog import read_catalogue
 from ohana.cli.evaluate import main
 from ohana.errors import OhanaError
-from ohana.evaluate import evaluate, plots
+from ohana.evaluate import evaluate
 from ohana.evaluate.comparison import flags_of
-from ohana.evaluate.plots import evaluation_figure
-from ohana.evaluate.report import as_plain
+from ohana.evaluate.truth import plots
+from ohana.evaluate.truth.plots import evaluation_figure
+from ohana.evaluate.truth.report import as_plain
+from ohana.results.catalogue import read_catalogue
 from ohana.simulate import SimulationConfig, preset, simulate_to_fits
 
 
@@ -344,7 +345,7 @@ def test_help_is_quick_and_shows_examples():
 
 @pytest.mark.parametrize("seed", [["--seed", "7"], []])
 def test_inject_hands_everything_on(monkeypatch, tmp_path, capsys, seed):
-    from ohana.evaluate import recovery
+    from ohana.evaluate.injection import recovery
 
     asked = []
 
@@ -386,7 +387,8 @@ def flag_as_ohana(made):
 
 
 def test_compare_with_another_code(made, tmp_path, plain_page, monkeypatch, capsys):
-    from ohana.evaluate import comparison, peers
+    from ohana.evaluate import comparison
+    from ohana.evaluate import other_codes as peers
 
     monkeypatch.setattr(comparison, "flag_ramp", flag_as_ohana(made))
     monkeypatch.setattr(peers, "find_spec", lambda name: True)
@@ -402,7 +404,7 @@ def test_compare_with_another_code(made, tmp_path, plain_page, monkeypatch, caps
 
 
 def test_compare_that_cannot_be(copy, capsys, monkeypatch):
-    from ohana.evaluate import peers
+    from ohana.evaluate import other_codes as peers
 
     exposure = ["--input", copy / "x.fits"]
     assert "wanted some of stcal, likelihood, got 'x'" in failure(

@@ -5,7 +5,7 @@ import pytest
 
 from ohana.config import DetectorConfig
 from ohana.read import open_exposure
-from ohana.read.full_level import MIN_PIXELS, full_level
+from ohana.read.saturation import MIN_PIXELS, full_level
 from ohana.simulate import preset, simulate_to_fits
 
 SHAPE, FULL, PEDESTAL = (64, 64), 50000.0, 10000.0

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ohana.differences import differences
-from ohana.gls import fit_steps
+from ohana.rampfit.covariance import differences
+from ohana.rampfit.gls import fit_steps
 
 
 def covariance(model, variance, shot):

@@ -11,28 +11,28 @@ import pytest
 import torch
 
 from ohana import pipeline
-from ohana.calibration import Calibration
-from ohana.catalog import catalogue, read_catalogue
+from ohana.batch.run import Means, run_survey
+from ohana.classes import Label
 from ohana.cli.predict import main
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.evaluate.recovery import InjectionSettings, inject_and_recover
+from ohana.evaluate.injection.draw_events import InjectionSettings
+from ohana.evaluate.injection.run import inject_and_recover
 from ohana.events import STEP_TYPES, Steps, join_steps
-from ohana.features import read_features
-from ohana.labels import Label
+from ohana.network.calibration import Calibration
+from ohana.network.events import find_landings, network_events
+from ohana.network.model_file import Network, save_network
+from ohana.network.probabilities import Voxels
+from ohana.network.unet3d import Architecture, UNet3D
 from ohana.pipeline import find_events, link_events, outside_snowballs, predict, walk
 from ohana.predictor import Predictor
+from ohana.rampfit.load import Source
 from ohana.read import open_exposure
-from ohana.refpix import fit_reference
-from ohana.run_record import read_run
+from ohana.refpix.fit import fit_reference
+from ohana.results.catalogue import catalogue, read_catalogue
+from ohana.results.maps import read_features
+from ohana.results.run_record import read_run
 from ohana.simulate import SimulationConfig, simulate_exposure, write_fits
-from ohana.survey.run import Means, run_survey
-from ohana.unet.events import network_events
-from ohana.unet.landings import find_landings
-from ohana.unet.model import Architecture, UNet3D
-from ohana.unet.opinion import Voxels
-from ohana.unet.weights import Network, save_network
-from ohana.walk import Source
 from opinions import opinion, opinion_of, voxels
 
 SCENE = SimulationConfig(
@@ -85,7 +85,7 @@ def says(monkeypatch):
             asked.append(maps)
             return said(maps) if callable(said) else said
 
-        monkeypatch.setattr("ohana.unet.predict.look", look)
+        monkeypatch.setattr("ohana.network.inference.look", look)
         return asked
 
     return set_opinion
@@ -407,7 +407,7 @@ def test_what_networks_need_is_told():
     assert result.returncode == 1
     assert result.stderr == (
         'error: model pretrained: wanted PyTorch and safetensors (pip install "ohana[unet]"), '
-        "got: ohana.unet needs PyTorch: pip install 'ohana[unet]'\n"
+        "got: ohana.network needs PyTorch: pip install 'ohana[unet]'\n"
     )
 
 

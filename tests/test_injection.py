@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.evaluate.inject import signal_of, with_events
-from ohana.labels import Label
+from ohana.evaluate.injection.planes import signal_of, with_events
 from ohana.read import open_exposure
 from ohana.simulate.truth import PixelSteps, TrueEvent
 

@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 import torch
 
+from ohana.classes import Label
 from ohana.cli.create_training import main
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.labels import Label
 from ohana.pipeline import predict
-from ohana.report.prediction import open_prediction
-from ohana.report.verdicts import Verdict
-from ohana.training.judged import judged_runs, store_judged
-from ohana.training.labels import IGNORE, is_partial, paint
-from ohana.training.stored import stored_source
-from ohana.unet.dataset import OhanaDataset
-from ohana.unet.loss import loss
-from ohana.unet.train import train
-from ohana.unet.train_config import TrainConfig
-from ohana.walk import load_block
+from ohana.rampfit.load import load_block
+from ohana.results.prediction import open_prediction
+from ohana.results.verdicts import Verdict
+from ohana.training.config import TrainConfig
+from ohana.training.dataset import OhanaDataset
+from ohana.training.learner import loss
+from ohana.training.train import train
+from ohana.training_sets.judged import judged_runs, store_judged
+from ohana.training_sets.labels import IGNORE, is_partial, paint
+from ohana.training_sets.store import stored_source
 from training_sets import make
 
 NONE, RAY, NOISE, BALL = Label

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ohana import DetectorConfig, Predictor
-from ohana.catalog import Detection, read_catalogue
-from ohana.evaluate.confusion import overlaps
-from ohana.evaluate.tables import compare
+from ohana.evaluate.truth.pairs import compare
+from ohana.evaluate.truth.scores import overlaps
+from ohana.results.catalogue import Detection, read_catalogue
 from ohana.simulate import SimulationConfig, simulate_to_fits
 
 FULL = 55000.0

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from ohana.detect.linking import MOST_READS, dating_error, link_steps
 from ohana.events import Steps
-from ohana.linking import MOST_READS, dating_error, link_steps
 
 SHAPE = (12, 15)
 

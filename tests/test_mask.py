@@ -5,9 +5,9 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from ohana.classes import Label
 from ohana.events import Event
-from ohana.labels import Label
-from ohana.mask import paint_mask
+from ohana.results.maps import paint_mask
 
 
 def event(label, pixels):

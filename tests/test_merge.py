@@ -9,16 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from ohana.calibration import Calibration, Evidence, Logistic, inputs, real_part, shifted
-from ohana.catalog import catalogue
+from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.labels import Label
-from ohana.merge import merge, real_parts
-from ohana.summary import tell_sources
-from ohana.unet.evidence import network_score
-from ohana.unet.opinion import FLOOR
-from ohana.union import combine
+from ohana.network.calibration import Calibration, Evidence, Logistic, inputs, real_part, shifted
+from ohana.network.combine import combine, merge, real_parts
+from ohana.network.probabilities import FLOOR, network_score
+from ohana.results.catalogue import catalogue
+from ohana.results.summary import tell_sources
 from opinions import event, opinion, opinion_on, ray, square, voxels
 
 NOISE = np.full((24, 24), 5.0)

@@ -7,15 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from ohana.blocks import analyse
+from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.differences import differences
+from ohana.detect.row_block import analyse
 from ohana.events import join_steps
-from ohana.jumps import Ramps, step_at
-from ohana.labels import Label
-from ohana.noise import measure
-from ohana.ramp import Block
-from ohana.unet.features import (
+from ohana.network.inputs import (
     CEILING,
     CHANNELS,
     FLICKER,
@@ -27,8 +23,13 @@ from ohana.unet.features import (
     USABLE,
     network_input,
 )
-from ohana.unet.loss import IGNORE, loss
-from ohana.unet.model import Architecture, UNet3D
+from ohana.network.unet3d import Architecture, UNet3D
+from ohana.ramp import Block
+from ohana.rampfit.covariance import differences
+from ohana.rampfit.noise import measure
+from ohana.rampfit.scan import Ramps, step_at
+from ohana.training.learner import loss
+from ohana.training_sets.labels import IGNORE
 
 READS, ROWS, COLS = 20, 16, 40
 NOISE = 8.0

@@ -6,25 +6,26 @@ import numpy as np
 import pytest
 import torch
 
-from ohana.blocks import difference_model
+from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.events import PixelMaps
-from ohana.jumps import Ramps, step_at
-from ohana.labels import Label
+from ohana.network import device as backend
+from ohana.network import inference as predict
+from ohana.network.inference import look
+from ohana.network.inputs import CHANNELS, OF_READS, USABLE, Seen, network_input
+from ohana.network.model_file import Network
+from ohana.network.probabilities import FLOOR, JOIN
+from ohana.network.tiling import Cut, cut, spans
+from ohana.network.unet3d import Architecture, UNet3D
 from ohana.pipeline import walk
 from ohana.ramp import Block
+from ohana.rampfit.covariance import difference_model
+from ohana.rampfit.load import Source, load_block
+from ohana.rampfit.scan import Ramps, step_at
 from ohana.read import open_exposure
-from ohana.refpix import fit_reference
+from ohana.refpix.fit import fit_reference
 from ohana.simulate import SimulationConfig, simulate_exposure, write_fits
-from ohana.unet import backend, predict
-from ohana.unet.features import CHANNELS, OF_READS, USABLE, Seen, network_input
-from ohana.unet.model import Architecture, UNet3D
-from ohana.unet.opinion import FLOOR, JOIN
-from ohana.unet.predict import look
-from ohana.unet.weights import Network
-from ohana.unet.windows import Cut, cut, spans
-from ohana.walk import Source, load_block
 
 #: Results are compared with those of the model as it is, which is float32.
 CONFIG = DetectorConfig(threads=1, network_precision="float32")

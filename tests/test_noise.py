@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ohana.differences import differences
-from ohana.noise import TILE_COLS, expected_yields, gaussian, measure, worth_of_prior
+from ohana.rampfit.covariance import differences
+from ohana.rampfit.noise import TILE_COLS, expected_yields, gaussian, measure, worth_of_prior
 
 ROWS, COLS = 16, 512
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from ohana.config import DetectorConfig
-from ohana.differences import differences
-from ohana.evaluate.peers import two_point
-from ohana.jumps import Ramps, scan
-from ohana.noise import Noise, measure
+from ohana.evaluate.other_codes import two_point
 from ohana.ramp import Facts
-from ohana.steps import find_steps
+from ohana.rampfit.covariance import differences
+from ohana.rampfit.noise import Noise, measure
+from ohana.rampfit.scan import Ramps, scan
+from ohana.rampfit.step_search import find_steps
 
 pytestmark = pytest.mark.oracle
 

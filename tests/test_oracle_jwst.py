@@ -9,9 +9,9 @@ import pytest
 from astropy.io import fits
 
 from ohana import Predictor, open_exposure, read_catalogue
-from ohana.labels import Label
+from ohana.classes import Label
 from ohana.products import write_products
-from ohana.report.prediction import open_prediction
+from ohana.results.prediction import open_prediction
 from ohana.simulate import preset
 from ohana.simulate.exposure import draw_scene, mean_rate, read_out, truth_of
 from ohana.simulate.layouts import write_exposure

@@ -6,10 +6,10 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from ohana.catalog import catalogue, read_catalogue
+from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.evaluate import peers
+from ohana.evaluate import other_codes as peers
 from ohana.evaluate.comparison import (
     SNR_BINS,
     allowed_false,
@@ -22,13 +22,13 @@ from ohana.evaluate.comparison import (
     plot_comparison,
     score,
 )
-from ohana.evaluate.peers import PEERS, Flagged, flag_ramp, wanted_peers
-from ohana.labels import Label
+from ohana.evaluate.other_codes import PEERS, Flagged, flag_ramp, wanted_peers
 from ohana.predictor import Predictor
+from ohana.rampfit.load import Source
 from ohana.read import open_exposure
-from ohana.refpix import fit_reference
+from ohana.refpix.fit import fit_reference
+from ohana.results.catalogue import catalogue, read_catalogue
 from ohana.simulate import SimulationConfig, TrueEvent, Truth, simulate_exposure, write_fits
-from ohana.walk import Source
 
 READS, SIZE, BORDER = 12, 40, 4
 CONFIG = SimulationConfig(reads=READS, rows=SIZE, cols=SIZE, border=BORDER, outputs=4, gain=2.0)

@@ -11,12 +11,12 @@ import pytest
 import tifffile
 from astropy.io import fits
 
-from ohana.catalog import member_pixels, read_catalogue
+from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.evaluate import evaluate
-from ohana.labels import Label
 from ohana.pipeline import predict
+from ohana.results.catalogue import member_pixels, read_catalogue
 from ohana.simulate import SimulationConfig, simulate_exposure, write_fits
 
 SMALL = SimulationConfig(

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
+from ohana.classes import Label
 from ohana.config_file import load_config
-from ohana.labels import Label
+from ohana.network.model_file import load_network
 from ohana.pipeline import find_events
+from ohana.rampfit.load import Source
 from ohana.read import open_exposure
 from ohana.simulate import SimulationConfig, simulate_to_fits
-from ohana.unet.calibrate import are_real
-from ohana.unet.weights import load_network
-from ohana.walk import Source
+from ohana.training.calibrate import are_real
 
 MOST_BYTES = 8e6
 
@@ -45,7 +45,7 @@ def tracks(tmp_path_factory):
 def test_it_is_small_calibrated_and_described(network):
     from importlib import resources
 
-    folder = resources.files("ohana.unet") / "pretrained"
+    folder = resources.files("ohana.network") / "pretrained"
     size = len((folder / "unet3d.safetensors").read_bytes())
     assert size < MOST_BYTES
     assert network.calibration is not None

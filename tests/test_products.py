@@ -10,9 +10,8 @@ import pytest
 from astropy.io import fits
 
 from ohana import DetectorConfig, OhanaError, Predictor, Truth, open_exposure
-from ohana.catalog import member_pixels
+from ohana.classes import Label
 from ohana.cli.predict import main
-from ohana.labels import Label
 from ohana.products import write_products
 from ohana.products.fit import fit_integration
 from ohana.products.flags import (
@@ -26,7 +25,8 @@ from ohana.products.flags import (
 )
 from ohana.products.write import integration_of
 from ohana.read.array import planes_of_array
-from ohana.report.prediction import open_prediction
+from ohana.results.catalogue import member_pixels
+from ohana.results.prediction import open_prediction
 from ohana.simulate import preset, simulate_to_fits
 from ohana.simulate.exposure import draw_scene, mean_rate, read_out, truth_of
 from ohana.simulate.layouts import write_exposure

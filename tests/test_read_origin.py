@@ -6,7 +6,7 @@ import pytest
 
 from ohana.ramp import Origin
 from ohana.read import open_exposure
-from ohana.read.origin import origin_of
+from ohana.read.detector import origin_of
 
 
 @pytest.mark.parametrize(

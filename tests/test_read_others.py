@@ -7,7 +7,8 @@ import tifffile
 
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.read import numpy_file, open_exposure, scratch
+from ohana.read import numpy_file, open_exposure
+from ohana.read import unpack as scratch
 
 CUBE = np.random.default_rng(5).integers(0, 65536, (7, 10, 12), dtype=np.uint16)
 

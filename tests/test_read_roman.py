@@ -6,9 +6,9 @@ import asdf
 import numpy as np
 import pytest
 
-from ohana.blocks import difference_model
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
+from ohana.rampfit.covariance import difference_model
 from ohana.read import open_exposure
 
 RNG = np.random.default_rng(8)

@@ -11,7 +11,7 @@ from ohana.errors import OhanaError
 from ohana.pipeline import predict
 from ohana.preprocess import Preprocessor
 from ohana.read import open_exposure
-from ohana.report.prediction import open_prediction
+from ohana.results.prediction import open_prediction
 
 
 def segment(path, integrations, first, number=1, of=2, last=None, seed=0):

@@ -7,8 +7,9 @@ from zarr.storage import ZipStore
 
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.processed import fingerprint
-from ohana.read import open_exposure, scratch
+from ohana.read import open_exposure
+from ohana.read import unpack as scratch
+from ohana.results.corrected_cube import fingerprint
 
 RNG = np.random.default_rng(9)
 CUBE = RNG.integers(0, 65536, (7, 40, 33), dtype=np.uint16)

@@ -6,17 +6,15 @@ from functools import cache
 import numpy as np
 import pytest
 
+from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.evaluate.completeness import fit_completeness
-from ohana.evaluate.recovery import (
-    InjectionSettings,
-    inject_and_recover,
-    recovery_table,
-    save_recovery,
-)
-from ohana.evaluate.site import regions_of
-from ohana.labels import Label
+from ohana.evaluate.injection.completeness import fit_completeness
+from ohana.evaluate.injection.draw_events import InjectionSettings
+from ohana.evaluate.injection.exposure_model import regions_of
+from ohana.evaluate.injection.report import save_recovery
+from ohana.evaluate.injection.run import inject_and_recover
+from ohana.evaluate.injection.table import recovery_table
 from ohana.read import open_exposure
 from ohana.simulate import SimulationConfig, simulate_exposure
 

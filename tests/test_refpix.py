@@ -6,19 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.fft import dct, idct
 
-from ohana.border import border_slices, border_strips, strips_of
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Facts, Planes, Ramp
-from ohana.refpix import (
-    NoReferencePixels,
-    ReferencePixelCorrector,
-    fit_reference,
-    fit_strips,
-    subtract,
-)
-from ohana.refpix_levels import MIN_ODD_EVEN, usable
-from ohana.refpix_rows import row_noise
+from ohana.refpix.border import border_slices, border_strips, strips_of
+from ohana.refpix.channels import MIN_ODD_EVEN, usable
+from ohana.refpix.correction import subtract
+from ohana.refpix.fit import NoReferencePixels, ReferencePixelCorrector, fit_reference, fit_strips
+from ohana.refpix.row_noise import row_noise
 
 BORDER = 4
 

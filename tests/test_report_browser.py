@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ohana.catalog import read_catalogue
-from ohana.report.page import write_report
-from ohana.report.verdicts import read_verdicts
+from ohana.report.page.build import write_report
+from ohana.results.catalogue import read_catalogue
+from ohana.results.verdicts import read_verdicts
 from report_pages import BALL, HEIGHT, RAYS, READS, RTN, WIDTH, small_prediction
 from test_report_page import many
 

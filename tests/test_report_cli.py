@@ -64,7 +64,7 @@ def test_largest_size(results, tmp_path, monkeypatch):
         path.write_text("page")
         return path
 
-    monkeypatch.setattr("ohana.report.page.write_report", write_report)
+    monkeypatch.setattr("ohana.report.page.build.write_report", write_report)
     assert main([str(results), "--max_size", "2.5"]) == 0
     assert main([str(results)]) == 0
     assert asked == [("dark", 2_500_000), ("dark", 15_000_000)]

@@ -8,11 +8,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from ohana import OhanaError, ResultVisualizer, catalogue
-from ohana.report import fits
-from ohana.report.canvas import new_figure
-from ohana.report.event_panel import telling_pixel
-from ohana.report.fits import fitted_ramp
-from ohana.report.style import STYLES, Stretch, stretch
+from ohana.classes import STYLES
+from ohana.report import fitted_ramp as fits
+from ohana.report.figures.canvas import new_figure
+from ohana.report.figures.event_panel import telling_pixel
+from ohana.report.fitted_ramp import fitted_ramp
+from ohana.report.stretch import Stretch, stretch
 from report_scenes import BALL, HIT, READS, SIZE, make_cube, make_events, make_prediction
 
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from ohana import catalogue
+from ohana.classes import Label
 from ohana.events import Event
-from ohana.labels import Label
-from ohana.report.fits import fitted_ramp
-from ohana.report.prediction import Maps, Prediction, prediction_of
-from ohana.report.profiles import growth, radial_profile, radii
+from ohana.report.fitted_ramp import fitted_ramp
+from ohana.report.snowball_profile import growth, radial_profile, radii
+from ohana.results.prediction import Prediction, prediction_of
+from ohana.results.prediction_files import Maps
 
 READS = 40
 

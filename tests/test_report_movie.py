@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ohana import OhanaError, ResultVisualizer
-from ohana.report import movie
+from ohana.report.figures import movie
 from report_scenes import FLICKER, HIT, READS, make_prediction
 
 

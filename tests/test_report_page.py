@@ -9,21 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ohana.classes import STYLES, Label
 from ohana.errors import OhanaError
-from ohana.labels import Label
-from ohana.report import fits
-from ohana.report.page import write_report
-from ohana.report.page_data import (
-    BLANK,
-    LIFT,
-    Scale,
-    changes,
-    noise_of,
-    pack,
-    pack_picture,
-    scale_for,
-)
-from ohana.report.page_events import (
+from ohana.report import fitted_ramp as fits
+from ohana.report.page.build import sections, write_report
+from ohana.report.page.events import (
     FEWEST_SAMPLES,
     MOST_SAMPLES,
     Fits,
@@ -33,10 +23,18 @@ from ohana.report.page_events import (
     most_telling,
     thin,
 )
-from ohana.report.page_run import sections
-from ohana.report.prediction import prediction_of
-from ohana.report.reads import StoredReads
-from ohana.report.style import STYLES
+from ohana.report.page.packing import (
+    BLANK,
+    LIFT,
+    Scale,
+    changes,
+    noise_of,
+    pack,
+    pack_picture,
+    scale_for,
+)
+from ohana.results.prediction import prediction_of
+from ohana.results.prediction_files import StoredReads
 from report_pages import RAYS, READS, RTN, entry, small_prediction
 
 

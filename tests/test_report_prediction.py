@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ohana import DetectorConfig, OhanaError, Predictor
-from ohana.report.prediction import open_prediction, prediction_of
+from ohana.results.prediction import open_prediction, prediction_of
 
 READS, SIZE = 14, 24
 

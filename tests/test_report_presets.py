@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from ohana import Predictor, ResultVisualizer
-from ohana.blocks import difference_model
 from ohana.products.write import integration_of
+from ohana.rampfit.covariance import difference_model
 from ohana.read import open_exposure
-from ohana.report.event_panel import telling_pixel
-from ohana.report.fits import fitted_ramp
-from ohana.report.page import write_report
+from ohana.report.figures.event_panel import telling_pixel
+from ohana.report.fitted_ramp import fitted_ramp
+from ohana.report.page.build import write_report
 from ohana.simulate import PRESETS, preset, simulate_to_fits
 
 #: Hits are many and bright, so that pixels fill up early too.

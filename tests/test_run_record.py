@@ -10,7 +10,8 @@ import ohana.pipeline
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.pipeline import predict
-from ohana.run_record import RUN, Stopwatch, input_of, read_run, write_run
+from ohana.results.run_record import RUN, input_of, read_run, write_run
+from ohana.utils.progress import Stopwatch
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_no_file(tmp_path):
 
 def test_stages_that_come_again_add_up(monkeypatch):
     now = iter([0.0, 1.0, 3.0, 7.0, 15.0])
-    monkeypatch.setattr("ohana.run_record.time.perf_counter", lambda: next(now))
+    monkeypatch.setattr("ohana.results.run_record.time.perf_counter", lambda: next(now))
     clock = Stopwatch()
     for stage in ("steps", "events", "steps"):
         clock(stage, 0, 1)
@@ -151,9 +152,9 @@ def test_stages_that_come_again_add_up(monkeypatch):
 
 def test_network_is_told_from_others():
     torch = pytest.importorskip("torch")
-    from ohana.calibration import Calibration
-    from ohana.unet.model import Architecture, UNet3D
-    from ohana.unet.weights import Network
+    from ohana.network.calibration import Calibration
+    from ohana.network.model_file import Network
+    from ohana.network.unet3d import Architecture, UNet3D
 
     torch.manual_seed(0)
     one, other = (Network(UNet3D(Architecture())) for _ in range(2))

@@ -4,18 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.labels import Label
+from ohana.network.inputs import CHANNELS, LEVEL, SIGNIFICANCE, STEP
 from ohana.pipeline import walk
-from ohana.training.store import split_path
-from ohana.training.stored import stored_source
-from ohana.unet import prepare as preparing
-from ohana.unet import samples as sampling
-from ohana.unet.features import CHANNELS, LEVEL, SIGNIFICANCE, STEP
-from ohana.unet.loss import IGNORE
-from ohana.unet.prepare import load_prepared, prepare
-from ohana.unet.samples import Batches, Samples, _flip_telegraph_noise, _turned, folder_of
+from ohana.training import rule_maps as preparing
+from ohana.training import samples as sampling
+from ohana.training.rule_maps import load_prepared, prepare
+from ohana.training.samples import Batches, Samples, _flip_telegraph_noise, _turned, folder_of
+from ohana.training_sets.labels import IGNORE
+from ohana.training_sets.store import split_path, stored_source
 from training_sets import make
 
 
@@ -128,7 +127,7 @@ def test_reads_without_a_step_do_not_count(made):
 
 def test_more_noise_hides_faint_events(made):
     """The same windows with twice the noise: fewer labels, and steps half as significant."""
-    from ohana.unet.samples import _open, cut_sample
+    from ohana.training.samples import _open, cut_sample
 
     folder, exposures = made
     exposure = _open(split_path(folder, "training"), exposures[0].name)

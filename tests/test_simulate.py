@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from ohana.differences import differences
-from ohana.gls import fit_steps
+from ohana.rampfit.covariance import differences
+from ohana.rampfit.gls import fit_steps
 from ohana.simulate import (
     SimulationConfig,
     preset,

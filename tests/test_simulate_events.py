@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 from scipy.optimize import minimize_scalar
 
-from ohana.labels import Label
+from ohana.classes import Label
 from ohana.simulate import SimulationConfig, preset, simulate_exposure
 from ohana.simulate.cosmic_rays import draw_cosmic_rays, draw_hit, points_along, spread
-from ohana.simulate.events import draw_frames, first_read, join_deposits
+from ohana.simulate.deposits import draw_frames, first_read, join_deposits
 from ohana.simulate.snowballs import draw_snowball, draw_snowballs
 from ohana.simulate.telegraph_noise import draw_flicker, draw_telegraph_noise, markov_states
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, poisson
 
-from ohana.differences import differences
+from ohana.rampfit.covariance import differences
 from ohana.simulate import PRESETS, SimulationConfig, exposure_rng, preset, simulate_exposure
 from ohana.simulate.electronics import Electronics
 from ohana.simulate.exposure import draw_scene, read_out

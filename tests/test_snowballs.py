@@ -9,21 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ohana.blocks import analyse, difference_model
+from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.cutout import Cutout, step_window
-from ohana.differences import differences
+from ohana.detect.linking import dating_error, link_steps
+from ohana.detect.row_block import analyse
+from ohana.detect.snowballs.classify import find_snowballs
+from ohana.detect.snowballs.cores import find_cores, fit_disks
+from ohana.detect.snowballs.halo import footprint, radial_profile, with_later
+from ohana.detect.snowballs.step_image import Cutout, step_window
 from ohana.events import Event, PixelMaps, Steps, join_steps
-from ohana.labels import Label
-from ohana.linking import dating_error, link_steps
-from ohana.noise import measure
 from ohana.ramp import Facts, Planes, Ramp
-from ohana.rules.cores import find_cores
-from ohana.rules.disks import fit_disks
-from ohana.rules.halo import footprint, radial_profile, with_later
-from ohana.rules.snowballs import find_snowballs
-from ohana.simulate.sensitivity import step_errors
-from ohana.walk import Source, load_block
+from ohana.rampfit.covariance import difference_model, differences
+from ohana.rampfit.load import Source, load_block
+from ohana.rampfit.noise import measure
+from ohana.simulate.true_signal import step_errors
 
 NOISE, FULL, HEIGHT, WIDTH, READS = 8.0, 50000.0, 64, 80, 24
 

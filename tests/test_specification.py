@@ -13,17 +13,16 @@ import torch
 import yaml
 from astropy.io import fits
 
-from ohana.catalog import member_pixels, read_catalogue
+from ohana.classes import Label, label_of
 from ohana.cli import create_training, predict, train
 from ohana.config_file import load_settings
-from ohana.labels import Label, label_of
-from ohana.training.config import CreatorConfig
-from ohana.training.store import split_path
-from ohana.training.stored import stored_source
-from ohana.unet import train_file
-from ohana.unet.train import _device
-from ohana.unet.train import train as train_network
-from ohana.unet.train_config import TrainConfig
+from ohana.results.catalogue import member_pixels, read_catalogue
+from ohana.training import settings_file as train_file
+from ohana.training.config import TrainConfig
+from ohana.training.train import _device
+from ohana.training.train import train as train_network
+from ohana.training_sets.config import CreatorConfig
+from ohana.training_sets.store import split_path, stored_source
 from training_sets import make
 
 ROOT = Path(__file__).parents[1]

@@ -3,11 +3,11 @@ import pytest
 from scipy import stats
 
 from ohana.config import DetectorConfig
-from ohana.curvature import filling_up
-from ohana.differences import differences
-from ohana.jumps import Ramps, scan, step_at
-from ohana.noise import measure
-from ohana.steps import find_steps
+from ohana.rampfit.covariance import differences
+from ohana.rampfit.noise import measure
+from ohana.rampfit.nonlinearity import filling_up
+from ohana.rampfit.scan import Ramps, scan, step_at
+from ohana.rampfit.step_search import find_steps
 
 CONFIG = DetectorConfig()
 

@@ -13,16 +13,14 @@ from astropy.table import QTable
 from pyarrow import parquet
 from scipy import stats
 
-from ohana.catalogues.columns import event_columns
-from ohana.catalogues.exposures import Detector, find_exposures, pixel_pitch
-from ohana.catalogues.rates import poisson_interval, rate_rows, spectrum_rows
-from ohana.catalogues.reference_mask import write_reference_mask
-from ohana.catalogues.repeats import chance_of, repeated_pixels
-from ohana.catalogues.summarise import summarize
-from ohana.catalogues.tally import Tally
-from ohana.catalogues.trends import trend
 from ohana.cli.summarize import main
 from ohana.errors import OhanaError
+from ohana.export.columns import event_columns
+from ohana.export.exposure import Detector, find_exposures, pixel_pitch
+from ohana.statistics.rates import poisson_interval, rate_rows, spectrum_rows, trend
+from ohana.statistics.repeats import chance_of, repeated_pixels, write_reference_mask
+from ohana.statistics.summarise import summarize
+from ohana.statistics.tally import Tally
 from summaries import event, telegraph, write_results
 
 #: 5600 pixels of 18 micron.
@@ -289,7 +287,7 @@ def night(tmp_path):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Leave out what takes most of the time."""
-    monkeypatch.setattr("ohana.catalogues.page.write_page", lambda survey, folder: [])
+    monkeypatch.setattr("ohana.statistics.page.write_page", lambda survey, folder: [])
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ import pytest
 from astropy.io import fits
 
 from ohana import Predictor
-from ohana.catalogues.rates import rate_rows
-from ohana.catalogues.summarise import summarize
-from ohana.labels import Label
+from ohana.classes import Label
 from ohana.simulate import preset
 from ohana.simulate.exposure import draw_scene, read_out, truth_of
 from ohana.simulate.layouts import write_exposure
 from ohana.simulate.telegraph_noise import draw_telegraph_noise, markov_states
+from ohana.statistics.rates import rate_rows
+from ohana.statistics.summarise import summarize
 
 EXPOSURES = 8
 CONFIG = preset(
@@ -53,7 +53,7 @@ def night(tmp_path_factory):
         truths.append(truth_of(scene))
         predictor.predict(path, folder / "out" / path.stem, processed=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ohana.catalogues.page.write_page", lambda survey, folder: [])
+        patch.setattr("ohana.statistics.page.write_page", lambda survey, folder: [])
         return summarize(folder / "out"), truths
 
 

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 
 from ohana import DetectorConfig, OhanaError, Predictor
+from ohana.batch import job as worker
+from ohana.batch import lock
+from ohana.batch.folders import Wanted
+from ohana.batch.inputs import Exposure, expand
+from ohana.batch.job import Job, find_in
+from ohana.batch.lock import LOCK, locked
+from ohana.batch.manifest import Manifest, read_manifest
+from ohana.batch.resources import memory_of, room
+from ohana.batch.run import Means, run_survey
 from ohana.cli.predict import main
-from ohana.report import page
-from ohana.report.prediction import open_prediction
-from ohana.survey import exposure as worker
-from ohana.survey import lock
-from ohana.survey.exposure import Job, find_in
-from ohana.survey.inputs import Exposure, expand
-from ohana.survey.lock import LOCK, locked
-from ohana.survey.manifest import Manifest, read_manifest
-from ohana.survey.results import Wanted
-from ohana.survey.run import Means, run_survey
-from ohana.survey.size import memory_of, room
+from ohana.report.page import build as page
+from ohana.results.prediction import open_prediction
 from surveys import results_of, write_exposures
 
 HERE = Means(workers=1)
@@ -228,7 +228,7 @@ def test_page_that_fails_costs_no_results(night, tmp_path, monkeypatch, caplog, 
     ("kind", "broken"),
     [
         ("products", "ohana.products.write_products"),
-        ("catalogues", "ohana.catalogues.formats.write_catalogues"),
+        ("catalogues", "ohana.export.formats.write_catalogues"),
     ],
 )
 def test_results_are_published_before_anything_is_made_of_them(copy, monkeypatch, kind, broken):
@@ -285,7 +285,7 @@ def test_interrupted_moves_leave_nothing_that_looks_complete(copy, monkeypatch):
             moves.append(target)
         replace(source, target)
 
-    monkeypatch.setattr("ohana.survey.results.os.replace", stop)
+    monkeypatch.setattr("ohana.batch.folders.os.replace", stop)
     for stop.after in range(4):
         moves.clear()
         with pytest.raises(KeyboardInterrupt):
@@ -420,7 +420,7 @@ def test_lock_of_another_host_holds(tmp_path):
 
 def test_manifest_is_written_at_times_only(tmp_path, monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr("ohana.survey.manifest.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("ohana.batch.manifest.time.monotonic", lambda: clock[0])
     manifest = Manifest(tmp_path)
     manifest.save()
     manifest.entries["dark"] = {"status": "done"}
@@ -446,9 +446,9 @@ def test_what_is_no_manifest_is_refused(tmp_path, text, got):
 def test_processes_suit_cores_memory_and_exposures(night, monkeypatch):
     paths = sorted((night / "night").iterdir())
     free = 64e9
-    monkeypatch.setattr("ohana.survey.size.CPU_COUNT", 16)
+    monkeypatch.setattr("ohana.batch.resources.CPU_COUNT", 16)
     monkeypatch.setattr(
-        "ohana.survey.size.psutil.virtual_memory", lambda: type("M", (), {"available": free})
+        "ohana.batch.resources.psutil.virtual_memory", lambda: type("M", (), {"available": free})
     )
     config = DetectorConfig()
     assert room(paths, config, False, None) == (4, 4)

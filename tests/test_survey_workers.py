@@ -11,9 +11,9 @@ import time
 import distributed
 import pytest
 
-from ohana.cluster import by_dask
+from ohana.batch.run import Means, run_survey
 from ohana.errors import OhanaError
-from ohana.survey.run import Means, run_survey
+from ohana.utils.workers import by_dask
 from surveys import results_of, twice_or_end, write_exposures
 
 BROKEN = [3, 7]
@@ -107,7 +107,7 @@ def test_workers_of_a_scheduler_do_the_same(night, tmp_path):
 
 
 def test_scheduler_that_does_not_answer(night, tmp_path, monkeypatch):
-    monkeypatch.setattr("ohana.cluster.SCHEDULER_TIMEOUT", 0.3)
+    monkeypatch.setattr("ohana.utils.workers.SCHEDULER_TIMEOUT", 0.3)
     with pytest.raises(OhanaError, match="scheduler tcp://127.0.0.1:1: cannot connect"):
         run_survey(
             [night / "night/dark_00.npy"], tmp_path, means=Means(scheduler="tcp://127.0.0.1:1")

@@ -6,17 +6,11 @@ import numpy as np
 import pytest
 
 from ohana.config import DetectorConfig
-from ohana.differences import differences
-from ohana.rules.levels import backward, forward, viterbi
-from ohana.rules.ramp_models import place, prepare
-from ohana.rules.telegraph_noise import (
-    CANDIDATE,
-    MIN_READS,
-    confidence_of,
-    fit_telegraph_noise,
-    screen,
-)
-from ohana.rules.whitening import best_upward_step, find_steps, remove
+from ohana.detect.telegraph.fit import MIN_READS, confidence_of, fit_telegraph_noise
+from ohana.detect.telegraph.hidden_markov import backward, forward, viterbi
+from ohana.detect.telegraph.models import best_upward_step, find_steps, place, prepare, remove
+from ohana.detect.telegraph.screen import CANDIDATE, screen
+from ohana.rampfit.covariance import differences
 
 NOISE = 5.0
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from ohana.blocks import analyse
+from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.differences import differences
+from ohana.detect.row_block import analyse
 from ohana.events import Event
-from ohana.labels import Label
-from ohana.noise import measure
 from ohana.pipeline import outside_snowballs
 from ohana.ramp import Block
+from ohana.rampfit.covariance import differences
+from ohana.rampfit.noise import measure
 
 READS, ROWS, COLS, NOISE = 60, 16, 128, 8.0
 PLACES = [(8, col) for col in range(4, 124, 6)]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ohana.events import Steps
-from ohana.temporal import temporal_features
+from ohana.rampfit.temporal import temporal_features
 
 
 def features(ramps, stop):

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import ohana.log_file
+import ohana.utils.log_file
+from ohana.classes import Label
 from ohana.cli import progress
-from ohana.cli.outcome import outcome, show_summary
 from ohana.cli.predict import main
 from ohana.cli.progress import show_progress
+from ohana.cli.tables import outcome, show_summary
 from ohana.errors import OhanaError
-from ohana.labels import Label
-from ohana.log_file import LOG, writing_log
 from ohana.ramp import Facts
-from ohana.summary import ClassSummary, Summary
+from ohana.results.summary import ClassSummary, Summary
+from ohana.utils.log_file import LOG, writing_log
 
 SUMMARY = Summary(
     source=Path("night/dark.fits"),
@@ -216,7 +216,7 @@ def test_what_went_wrong_is_in_the_log(tmp_path, capsys):
 
 
 def test_the_log_says_how_a_run_was_cut_off(tmp_path):
-    log = ohana.log_file.log
+    log = ohana.utils.log_file.log
     before = log.level, log.handlers[:]
     with pytest.raises(KeyboardInterrupt), writing_log(tmp_path):
         raise KeyboardInterrupt
@@ -235,8 +235,8 @@ def test_a_full_disk_does_not_end_the_run(tmp_path, capsys, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with writing_log(tmp_path):
-        handler = ohana.log_file.log.handlers[-1]
+        handler = ohana.utils.log_file.log.handlers[-1]
         monkeypatch.setattr(handler, "flush", full)
-        ohana.log_file.log.info("lost")
+        ohana.utils.log_file.log.info("lost")
         monkeypatch.undo()
     assert capsys.readouterr().err == ""

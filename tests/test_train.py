@@ -8,21 +8,20 @@ import pytest
 import torch
 import zarr
 
-from ohana.calibration import Calibration
 from ohana.errors import OhanaError
-from ohana.training.creator import DataSetCreator
-from ohana.training.store import split_path
-from ohana.unet import learner, memory, recorder
-from ohana.unet.history import HISTORY, PLOT, best_row, scores
-from ohana.unet.loss import IGNORE
-from ohana.unet.model import Architecture
-from ohana.unet.recorder import CHECKPOINT, MODEL
-from ohana.unet.samples import Batches
-from ohana.unet.split import split_exposures
-from ohana.unet.train import train
-from ohana.unet.train_config import TrainConfig
-from ohana.unet.train_data import Dealt, TrainingData
-from ohana.unet.weights import load_network
+from ohana.network.calibration import Calibration
+from ohana.network.model_file import load_network
+from ohana.network.unet3d import Architecture
+from ohana.training import batch_size as memory
+from ohana.training import learner, recorder
+from ohana.training.config import TrainConfig
+from ohana.training.data_module import Dealt, TrainingData, split_exposures
+from ohana.training.recorder import CHECKPOINT, HISTORY, MODEL, PLOT, best_row, scores
+from ohana.training.samples import Batches
+from ohana.training.train import train
+from ohana.training_sets.creator import DataSetCreator
+from ohana.training_sets.labels import IGNORE
+from ohana.training_sets.store import split_path
 from training_sets import make, tiny
 
 #: So small that an epoch takes a moment.
@@ -279,7 +278,7 @@ class TestEnd:
         assert load_network(tmp_path / MODEL).facts["scores"]["epoch"] == 1
 
     def test_calibration_goes_with_the_network(self, sets, tmp_path, monkeypatch):
-        import ohana.unet.calibrate as module
+        import ohana.training.calibrate as module
 
         asked = []
 
@@ -368,12 +367,14 @@ class TestData:
         dealt.set_epoch(3)
         whole = list(dealt)
         assert [epoch for epoch, _ in whole] == [3] * 4
-        monkeypatch.setattr("ohana.unet.train_data.distributed.is_initialized", lambda: True)
-        monkeypatch.setattr("ohana.unet.train_data.distributed.get_world_size", lambda: 3)
+        monkeypatch.setattr("ohana.training.data_module.distributed.is_initialized", lambda: True)
+        monkeypatch.setattr("ohana.training.data_module.distributed.get_world_size", lambda: 3)
         for fixed, shares in ((False, (1, 1, 1)), (True, (2, 1, 1))):
             parts = []
             for rank in range(3):
-                monkeypatch.setattr("ohana.unet.train_data.distributed.get_rank", lambda r=rank: r)
+                monkeypatch.setattr(
+                    "ohana.training.data_module.distributed.get_rank", lambda r=rank: r
+                )
                 own = Dealt(Batches(dealt.batches.samples, 2), fixed)
                 parts.append(list(own))
                 assert len(own) == len(parts[-1]) == shares[rank]
@@ -412,7 +413,7 @@ class TestData:
         for exposure in made:
             path = tmp_path / "set" / "training.zarr" / exposure.name / "labels"
             shutil.rmtree(path)
-        from ohana.unet.samples import _kept
+        from ohana.training.samples import _kept
 
         _kept.clear()
         changes = {"epochs": 2, "workers": workers, "resume": True}

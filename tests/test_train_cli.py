@@ -12,12 +12,11 @@ import pytest
 from ohana.cli import train as command
 from ohana.cli.train import main
 from ohana.errors import OhanaError
-from ohana.training.creator import DataSetCreator
-from ohana.unet.history import HISTORY, PLOT
-from ohana.unet.recorder import CHECKPOINT, MODEL
-from ohana.unet.train_config import TrainConfig
-from ohana.unet.train_file import load_training
-from ohana.unet.weights import load_network
+from ohana.network.model_file import load_network
+from ohana.training.config import TrainConfig
+from ohana.training.recorder import CHECKPOINT, HISTORY, MODEL, PLOT
+from ohana.training.settings_file import load_training
+from ohana.training_sets.creator import DataSetCreator
 from training_sets import tiny
 
 SMALL = {

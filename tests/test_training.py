@@ -16,21 +16,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ohana.classes import Label
 from ohana.errors import OhanaError
-from ohana.labels import Label
-from ohana.reference import subtract
-from ohana.refpix import ReferencePixelCorrector
+from ohana.refpix.correction import subtract
+from ohana.refpix.fit import ReferencePixelCorrector
 from ohana.simulate import exposure_rng, simulate_exposure
 from ohana.simulate.truth import TrueEvent, Truth
-from ohana.training import claims, creator, disk, exposure, store
-from ohana.training.claims import UNFINISHED, claim, publish
-from ohana.training.codec import decode, encode
-from ohana.training.creator import DataSetCreator
-from ohana.training.labels import paint, runs_of
-from ohana.training.patches import patch_corners
-from ohana.training.recipe import draw_values, simulation_config
-from ohana.training.store import load_reference
-from ohana.training.tasks import tasks
+from ohana.training_sets import claims, creator, exposure, store
+from ohana.training_sets import creator as disk
+from ohana.training_sets.claims import UNFINISHED, claim, publish
+from ohana.training_sets.codec import decode, encode
+from ohana.training_sets.config import draw_values, simulation_config
+from ohana.training_sets.creator import DataSetCreator
+from ohana.training_sets.labels import paint, runs_of
+from ohana.training_sets.store import load_reference, patch_corners
+from ohana.training_sets.tasks import tasks
 from training_sets import make, stored, tiny
 
 
@@ -292,7 +292,7 @@ def test_workers_of_a_scheduler_make_the_same(tmp_path):
 
 
 def test_scheduler_that_does_not_answer(tmp_path, monkeypatch):
-    monkeypatch.setattr("ohana.cluster.SCHEDULER_TIMEOUT", 0.3)
+    monkeypatch.setattr("ohana.utils.workers.SCHEDULER_TIMEOUT", 0.3)
     with pytest.raises(OhanaError, match="scheduler tcp://127.0.0.1:1: cannot connect"):
         DataSetCreator(tiny(tmp_path)).create(0, 0, scheduler="tcp://127.0.0.1:1")
 

@@ -12,7 +12,7 @@ import pytest
 from ohana.cli.create_training import main
 from ohana.cli.progress import _lines
 from ohana.errors import OhanaError
-from ohana.training import exposure
+from ohana.training_sets import exposure
 from training_sets import tiny
 
 

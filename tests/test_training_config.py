@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ohana.classes import Label
 from ohana.config_file import load_settings, parse_settings
 from ohana.errors import OhanaError
-from ohana.labels import Label
-from ohana.training.config import CreatorConfig
-from ohana.training.recipe import draw_values, simulation_config
-from ohana.training.tasks import tasks
+from ohana.training_sets.config import CreatorConfig, draw_values, simulation_config
+from ohana.training_sets.tasks import tasks
 from training_sets import QUIET, make, stored, tiny
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -19,7 +18,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 @pytest.fixture(autouse=True)
 def plenty_of_room(monkeypatch):
     """Estimating the room takes longer than making these sets."""
-    monkeypatch.setattr("ohana.training.creator.check_room", lambda config, exposures: "")
+    monkeypatch.setattr("ohana.training_sets.creator.check_room", lambda config, exposures: "")
 
 
 NO_EVENTS = {"num_exposure_events": 0, "num_baseline_exposures": 1}

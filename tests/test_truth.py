@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ohana.differences import differences
+from ohana.classes import Label
 from ohana.errors import OhanaError
-from ohana.labels import Label
+from ohana.rampfit.covariance import differences
 from ohana.simulate import SimulationConfig, TrueEvent, Truth, simulate_exposure
-from ohana.simulate.sensitivity import path_chi2, step_errors
+from ohana.simulate.true_signal import path_chi2, step_errors
 from ohana.simulate.truth import PixelSteps
 
 SMALL = {"reads": 20, "rows": 64, "cols": 96, "outputs": 4}

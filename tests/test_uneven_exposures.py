@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from ohana import read_catalogue
-from ohana.blocks import difference_model
+from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.evaluate.drawing import InjectionSettings
-from ohana.evaluate.folder import evaluate_prediction
-from ohana.evaluate.inject import with_events
-from ohana.evaluate.recovery import inject_and_recover
-from ohana.labels import Label
+from ohana.evaluate.injection.draw_events import InjectionSettings
+from ohana.evaluate.injection.planes import with_events
+from ohana.evaluate.injection.run import inject_and_recover
+from ohana.evaluate.truth.folder import evaluate_prediction
 from ohana.pipeline import predict
+from ohana.rampfit.covariance import difference_model
 from ohana.read import open_exposure
 from ohana.simulate import SimulationConfig, simulate_exposure, simulate_to_fits
 from ohana.simulate.layouts.roman import read_pattern
@@ -124,7 +124,7 @@ def test_noise_and_charge_have_the_covariance_of_the_model():
     assert config.collecting_time == 9
     cube = simulate_exposure(config, np.random.default_rng(5)).cube[:, 4:-4, 4:-4]
     d = np.diff(cube.reshape(4, -1).astype(float), axis=0)
-    from ohana.differences import differences
+    from ohana.rampfit.covariance import differences
 
     model = differences(config.read_times, 1.0, config.averaged)
     wanted = np.diag(400 * model.read + 60 * model.shot)

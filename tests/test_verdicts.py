@@ -6,13 +6,13 @@ import json
 import numpy as np
 import pytest
 
+from ohana.classes import Label
 from ohana.cli.evaluate import main
 from ohana.errors import OhanaError
 from ohana.evaluate.review import review, save_review
-from ohana.labels import Label
 from ohana.predictor import Predictor
-from ohana.report.verdicts import Verdict, read_verdicts
-from ohana.run_record import RUN
+from ohana.results.run_record import RUN
+from ohana.results.verdicts import Verdict, read_verdicts
 
 RAY, NOISE, BALL = list(Label)[1:]
 #: Row, column and read of cosmic rays.

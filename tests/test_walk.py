@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ohana.blocks import analyse
 from ohana.config import DetectorConfig
-from ohana.differences import differences
-from ohana.noise import measure
+from ohana.detect.row_block import analyse
 from ohana.ramp import Block, Facts, Planes, Ramp, row_blocks
-from ohana.walk import Corrected, Source, load_block
+from ohana.rampfit.covariance import differences
+from ohana.rampfit.load import Corrected, Source, load_block
+from ohana.rampfit.noise import measure
 
 READS, ROWS, COLS = 10, 40, 24
 FULL = 1000.0

@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ohana.calibration import Calibration, Logistic
 from ohana.errors import OhanaError
-from ohana.unet import weights
-from ohana.unet.features import CHANNELS
-from ohana.unet.model import Architecture, UNet3D
-from ohana.unet.weights import Network, load_network, save_network
+from ohana.network import model_file as weights
+from ohana.network.calibration import Calibration, Logistic
+from ohana.network.inputs import CHANNELS
+from ohana.network.model_file import Network, load_network, save_network
+from ohana.network.unet3d import Architecture, UNet3D
 
 FACTS = {"window": [64, 64, 64], "training": "0a1b", "scores": {"f1": 0.5}, "card": "A card."}
 CALIBRATION = Calibration(snowball=Logistic(base=-0.5, score=0.75))

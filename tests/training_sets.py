@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import zarr
 
-from ohana.training.config import CreatorConfig
-from ohana.training.creator import DataSetCreator
-from ohana.training.labels import Runs
-from ohana.training.store import load_labels, split_path
+from ohana.training_sets.config import CreatorConfig
+from ohana.training_sets.creator import DataSetCreator
+from ohana.training_sets.labels import Runs
+from ohana.training_sets.store import load_labels, split_path
 
 #: No noise but the white one, no odd pixels: what is measured is what was asked for.
 QUIET = {

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from ohana.labels import Label
+from ohana.classes import Label
 
 
 def setting(default: Any, stage: str, unit: str, description: str, **limits: Any) -> Any:

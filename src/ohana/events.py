@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ohana.labels import Label
+from ohana.classes import Label
 
 
 class Steps(NamedTuple):
@@ -86,13 +86,13 @@ class PixelMaps:
     best_step, best_significance, best_read : ndarray
         Most significant upward step: amplitude [DN], significance [sigma], read (-1: none).
     flicker : ndarray of float32
-        How unsteady the ramp is without its hits, 0 for a quiet one: see `ohana.rules.screen`.
+        How unsteady the ramp is without its hits, 0 for a quiet one: see `ohana.detect.telegraph.screen`.
     first_usable, stop : ndarray of int32
         First read that can be used, and first saturated read (T where there is none).
     first_appearance, persistence_count, transition_count : ndarray of int32
-        See `ohana.temporal`.
+        See `ohana.rampfit.temporal`.
     max_intensity, intensity_variance : ndarray of float32
-        See `ohana.temporal` [DN, DN^2].
+        See `ohana.rampfit.temporal` [DN, DN^2].
     """
 
     rate: np.ndarray

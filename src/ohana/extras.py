@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ohana.errors import told
-from ohana.log_file import FILE_ONLY
+from ohana.utils.log_file import FILE_ONLY
 
 if TYPE_CHECKING:
-    from ohana.pipeline import Progress
+    from ohana.utils.progress import Progress
 
 log = logging.getLogger("ohana")
 
@@ -59,21 +59,21 @@ def make_extras(
 
 
 def _catalogues(folder: Path, into: Path, wanted: Sequence[str], tell: Progress) -> list[Path]:
-    from ohana.catalogues.formats import write_catalogues
+    from ohana.export.formats import write_catalogues
 
     return write_catalogues(folder, wanted, into)
 
 
 def _products(folder: Path, into: Path, wanted: bool, tell: Progress) -> list[Path]:
     from ohana.products import write_products
-    from ohana.report.prediction import open_prediction
+    from ohana.results.prediction import open_prediction
 
     return write_products(open_prediction(folder), into, tell)
 
 
 def _report(folder: Path, into: Path, wanted: bool, tell: Progress) -> list[Path]:
-    from ohana.report.page import write_report  # bokeh: only when wanted
-    from ohana.report.prediction import open_prediction
+    from ohana.report.page.build import write_report  # bokeh: only when wanted
+    from ohana.results.prediction import open_prediction
 
     tell("report", 0, 1)
     # The page of earlier results must not pass for that of these.

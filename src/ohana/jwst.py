@@ -15,13 +15,13 @@ from typing import Any, Union, get_args, get_origin
 import numpy as np
 
 from ohana import __version__
+from ohana.arrays import Anomalies, find_in_ramp
 from ohana.config import DetectorConfig
-from ohana.find import Anomalies, find_in_ramp
 from ohana.predictor import load_model
 from ohana.products.flags import group_flags, pixel_flags
 from ohana.ramp import Ramp
 from ohana.read.array import planes_of_array
-from ohana.read.facts import Found, gather, read_times
+from ohana.read.detector import Found, gather, read_times
 from ohana.read.jwst import DO_NOT_USE, defaults
 
 try:
@@ -97,7 +97,7 @@ class OhanaStep(Step):
     Attributes
     ----------
     events : list of dict
-        The catalogue of the last exposure, see `ohana.catalog.Detection`; the model that is
+        The catalogue of the last exposure, see `ohana.results.catalogue.Detection`; the model that is
         returned has it as ``ohana.events``. With ``save_results`` it is also written beside the
         product, with the ending ``.json``.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
@@ -12,35 +11,34 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ohana.blocks import BlockResult, analyse_block, compile_kernels, difference_model
-from ohana.border import border_mask
-from ohana.calibration import LEAST_READS, Calibration
-from ohana.catalog import write_catalogue
+from ohana.classes import Label
 from ohana.config import DetectorConfig
+from ohana.detect.cosmic_rays import charge_steps, find_cosmic_rays, wing_steps
+from ohana.detect.false_discovery import Population
+from ohana.detect.linking import dating_error, link_steps
+from ohana.detect.row_block import BlockResult, analyse_block, compile_kernels
+from ohana.detect.snowballs.classify import find_snowballs
+from ohana.detect.telegraph.fit import MIN_READS
 from ohana.events import Event, PixelMaps, Steps, join_steps
-from ohana.files import make_folder
-from ohana.labels import Label
-from ohana.linking import dating_error, link_steps
-from ohana.mask import paint_mask, write_mask
-from ohana.outputs import corrected_source, files_of, outputs_of, write_maps, writing_cube
-from ohana.processed import Processed
+from ohana.network.calibration import LEAST_READS, Calibration
 from ohana.ramp import Ramp, row_blocks
+from ohana.rampfit.covariance import difference_model
+from ohana.rampfit.load import Source
 from ohana.read import open_exposure
-from ohana.rules.cosmic_rays import charge_steps, find_cosmic_rays, wing_steps
-from ohana.rules.population import Population
-from ohana.rules.snowballs import find_snowballs
-from ohana.rules.telegraph_noise import MIN_READS
-from ohana.run_record import Part, Stopwatch, remove_run, run_record, write_run
-from ohana.summary import Summary, medians, summarise, tell_sources
-from ohana.walk import Source
+from ohana.refpix.border import border_mask
+from ohana.results.catalogue import write_catalogue
+from ohana.results.corrected_cube import Processed
+from ohana.results.maps import paint_mask, write_mask
+from ohana.results.outputs import corrected_source, files_of, outputs_of, write_maps, writing_cube
+from ohana.results.run_record import Part, remove_run, run_record, write_run
+from ohana.results.summary import Summary, medians, summarise, tell_sources
+from ohana.utils.files import make_folder
+from ohana.utils.progress import Progress, Stopwatch
 
 if TYPE_CHECKING:
-    from ohana.unet.weights import Network
+    from ohana.network.model_file import Network
 
 log = logging.getLogger("ohana")
-
-#: Called with the name of a stage, the parts done and the parts in all.
-Progress = Callable[[str, int, int], None]
 
 
 class Found(NamedTuple):
@@ -203,10 +201,9 @@ def add_network(
     How many of the candidates for cosmic rays are real becomes part of ``population``, unless
     that is known.
     """
-    from ohana.merge import merge, real_parts  # torch: only with a network
-    from ohana.unet.events import network_events
-    from ohana.unet.predict import look
-    from ohana.union import combine
+    from ohana.network.combine import combine, merge, real_parts  # torch: only with a network
+    from ohana.network.events import network_events
+    from ohana.network.inference import look
 
     noise, calibration = walked[2].noise, network.calibration or Calibration()
     opinion = look(*walked, network, config, progress)

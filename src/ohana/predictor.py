@@ -14,9 +14,9 @@ from ohana.errors import OhanaError
 from ohana.extras import make_extras
 
 if TYPE_CHECKING:
-    from ohana.cli.progress import Progress
-    from ohana.summary import Summary
-    from ohana.unet.weights import Network
+    from ohana.network.model_file import Network
+    from ohana.results.summary import Summary
+    from ohana.utils.progress import Progress
 
 log = logging.getLogger("ohana")
 
@@ -101,7 +101,7 @@ class Predictor:
         Results are complete before catalogues, products and page are made of them. One of these
         that fails is a warning, and the reason is in ``Summary.failed``.
         """
-        from ohana.catalogues.formats import remove_catalogues
+        from ohana.export.formats import remove_catalogues
         from ohana.pipeline import predict  # compiled kernels: only when there is work
 
         remove_catalogues(Path(output_dir))
@@ -128,7 +128,7 @@ def with_precision(config: DetectorConfig) -> DetectorConfig:
     OhanaError
         The device does not multiply in the precision of the settings.
     """
-    from ohana.unet.backend import running_on  # torch: only with a network
+    from ohana.network.device import running_on  # torch: only with a network
 
     precision = running_on(config.network_precision).precision
     return config.model_copy(update={"network_precision": precision})
@@ -143,7 +143,7 @@ def load_model(path: str | Path) -> Network:
         The file is no model of this package, or what networks need is not installed.
     """
     try:
-        from ohana.unet.weights import load_network
+        from ohana.network.model_file import load_network
     except ImportError as error:
         raise OhanaError(
             f'model {path}: wanted PyTorch and safetensors (pip install "ohana[unet]"), '

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ohana.config import DetectorConfig
-from ohana.processed import writing_processed
 from ohana.ramp import Ramp, row_blocks
+from ohana.rampfit.load import Source, load_block
 from ohana.read import open_exposure
 from ohana.read.integrations import pick_integration
-from ohana.refpix import fit_reference
-from ohana.walk import Source, load_block
+from ohana.refpix.fit import fit_reference
+from ohana.results.corrected_cube import writing_processed
 
 
 class Preprocessor:

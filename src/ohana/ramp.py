@@ -16,6 +16,8 @@ from ohana.errors import OhanaError
 #: Row blocks start at multiples of this, so that statistics pooled over tiles do not
 #: depend on how an exposure is cut into blocks.
 TILE_ROWS = 16
+#: Bits of the flags of a read (JWST and Roman) that rule it out.
+DO_NOT_USE, SATURATED = 1, 2
 
 
 @njit(nogil=True, cache=True)

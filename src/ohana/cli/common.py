@@ -7,16 +7,15 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 
 from ohana import __version__
 from ohana.cli.progress import console
 from ohana.errors import OhanaError, told
-from ohana.log_file import FILE_ONLY
+from ohana.utils.log_file import FILE_ONLY
 
 log = logging.getLogger("ohana")
-
 #: Exit codes; argparse itself ends with 2 for wrong usage.
 OK, FAILED, INTERRUPTED = 0, 1, 130
 
@@ -146,21 +145,22 @@ def whole(text: str) -> int:
     return int(text)
 
 
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Align a table with its headings in the first row; numbers to the right.
-
-    Examples
-    --------
-    >>> print(columns([("class", "found"), ("snowball", "6"), ("cosmic ray", "247")]))
-    class       found
-    snowball        6
-    cosmic ray    247
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
+def add_catalogues(options: Parser, what: str) -> None:
+    """Add the option for catalogues in other formats."""
+    options.add_argument(
+        "--catalogues",
+        type=formats,
+        default=[],
+        metavar="FORMATS",
+        help=f"{what}, in some of the formats ecsv,parquet,regions",
     )
+
+
+def formats(text: str) -> list[str]:
+    """Read names of formats from the command line."""
+    from ohana.export.formats import wanted_formats
+
+    try:
+        return wanted_formats(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -95,7 +95,7 @@ def wrong_usage(arguments: argparse.Namespace) -> str | None:
 
 
 def _store_judged(arguments: argparse.Namespace) -> int:
-    from ohana.training.judged import store_judged
+    from ohana.training_sets.judged import store_judged
 
     for path in store_judged(arguments.prediction, arguments.verdicts, arguments.output):
         print(path)
@@ -104,8 +104,8 @@ def _store_judged(arguments: argparse.Namespace) -> int:
 
 def _create(arguments: argparse.Namespace) -> int:
     from ohana.config_file import load_settings
-    from ohana.training.config import CreatorConfig
-    from ohana.training.creator import DataSetCreator
+    from ohana.training_sets.config import CreatorConfig
+    from ohana.training_sets.creator import DataSetCreator
 
     config = load_settings(arguments.config, CreatorConfig)
     changes = {"seed": arguments.seed, "workers": arguments.workers}

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ohana.catalog import read_catalogue
-from ohana.cli.common import columns
-from ohana.cli.progress import Progress
-from ohana.cli.scores import score_table
+from ohana.cli.tables import score_table
 from ohana.evaluate import evaluate
-from ohana.files import make_folder
 from ohana.predictor import Predictor
+from ohana.results.catalogue import read_catalogue
+from ohana.results.summary import Summary
 from ohana.simulate import preset, simulate_to_fits
-from ohana.summary import Summary
+from ohana.utils.files import make_folder
+from ohana.utils.formatting import columns
+from ohana.utils.progress import Progress
 
 SEED = 20240229
 

@@ -153,9 +153,9 @@ def wrong_usage(arguments: argparse.Namespace) -> str | None:
 
 
 def _against_truth(arguments: argparse.Namespace) -> int:
-    from ohana.cli.scores import confusion_table, quality_table, score_table
+    from ohana.cli.tables import confusion_table, quality_table, score_table
     from ohana.evaluate import evaluate_prediction, save_evaluation
-    from ohana.evaluate.peers import wanted_peers
+    from ohana.evaluate.other_codes import wanted_peers
 
     names = wanted_peers(arguments.compare) if arguments.compare else []
     folder = Path(arguments.prediction)
@@ -173,7 +173,7 @@ def _against_truth(arguments: argparse.Namespace) -> int:
 
 def _judged(arguments: argparse.Namespace) -> int:
     from ohana.evaluate.review import review, review_tables, save_review
-    from ohana.report.verdicts import read_verdicts
+    from ohana.results.verdicts import read_verdicts
 
     folder = Path(arguments.prediction)
     result = review(*read_verdicts(arguments.verdicts, folder))
@@ -197,11 +197,10 @@ def _warn_of_strangers(found: Evaluation) -> None:
 
 def _compared(arguments: argparse.Namespace, names: list[str], output: Path) -> None:
     """Run other codes on the same exposure."""
-    from ohana.cli.common import columns
     from ohana.config_file import load_config
-    from ohana.evaluate.comparison import comparison_table
-    from ohana.evaluate.comparison_report import compare_exposure, save_comparison
+    from ohana.evaluate.comparison import compare_exposure, comparison_table, save_comparison
     from ohana.simulate.truth import Truth
+    from ohana.utils.formatting import columns
 
     config = load_config(arguments.config)
     if arguments.threshold is not None:
@@ -217,12 +216,10 @@ def _compared(arguments: argparse.Namespace, names: list[str], output: Path) -> 
 def _injected(arguments: argparse.Namespace) -> int:
     import numpy as np
 
-    from ohana.evaluate.recovery import (
-        InjectionSettings,
-        inject_and_recover,
-        recovery_table,
-        save_recovery,
-    )
+    from ohana.evaluate.injection.draw_events import InjectionSettings
+    from ohana.evaluate.injection.report import save_recovery
+    from ohana.evaluate.injection.run import inject_and_recover
+    from ohana.evaluate.injection.table import recovery_table
     from ohana.predictor import Predictor
 
     predictor = Predictor(arguments.model, arguments.config)

@@ -11,25 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ohana import __version__
-from ohana.cli.common import FAILED, OK, Parser, positive, report_error, run
-from ohana.cli.formats import add_catalogues
-from ohana.cli.outcome import show_summary
+from ohana.cli.common import FAILED, OK, Parser, add_catalogues, positive, report_error, run
 from ohana.cli.progress import show_progress
-from ohana.cli.survey import add_survey, is_survey, predict_many
-from ohana.log_file import FILE_ONLY, writing_log
+from ohana.cli.tables import show_summary
+from ohana.utils.log_file import FILE_ONLY, writing_log
 
 if TYPE_CHECKING:
     from ohana.predictor import Predictor
-    from ohana.summary import Summary
+    from ohana.results.summary import Summary
+
+if TYPE_CHECKING:
+    from ohana.predictor import Predictor
 
 log = logging.getLogger("ohana")
-
 DESCRIPTION = """\
 Find cosmic rays, telegraph noise and snowballs in raw up-the-ramp exposures.
 
 Input is FITS (a cube, one read per extension, JWST _uncal and _ramp, HST WFC3/IR _raw and _ima;
 also .fits.gz), ASDF of Roman, Zarr, HDF5, .npy, or a folder of numbered TIFF frames."""
-
 EPILOG = """\
 Several exposures, or a pattern in quotes, are worked on by several processes. Each has its own
 sub-folder of the output folder, and manifest.json tells what became of each. What is there as
@@ -197,3 +196,52 @@ def _settings(arguments: argparse.Namespace):
 
 if __name__ == "__main__":
     raise SystemExit(main())
+
+
+def add_survey(options: Parser) -> None:
+    """Add the options for many exposures."""
+    group = options.add_argument_group("many exposures")
+    group.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="processes (default: as many as cores and memory suit)",
+    )
+    group.add_argument(
+        "--scheduler", metavar="ADDRESS", help="dask scheduler of a cluster: tcp://HOST:PORT"
+    )
+    group.add_argument(
+        "--redo", action="store_true", help="also exposures whose results are there as wanted"
+    )
+
+
+def is_survey(arguments: argparse.Namespace) -> bool:
+    """Tell whether each exposure has a folder of its own, with a manifest of all."""
+    if len(arguments.input) > 1 or arguments.workers or arguments.scheduler:
+        return True
+    from ohana.batch.inputs import is_pattern
+
+    return is_pattern(arguments.input[0])
+
+
+def predict_many(
+    predictor: Predictor, output: Path, options: dict[str, Any], arguments: argparse.Namespace
+) -> int:
+    """Find the events of many exposures; returns the exit code."""
+    from ohana.batch.run import Means, run_survey
+
+    means = Means(arguments.workers, arguments.scheduler, arguments.redo)
+    with writing_log(output), show_progress(arguments.quiet, unit="exposures") as progress:
+        survey = run_survey(arguments.input, output, predictor, options, means, progress)
+        log.log(FILE_ONLY, str(survey))
+    print(survey, flush=True)
+    if survey.failed:
+        log.error(
+            f"{len(survey.failed)} of {survey.exposures} exposures failed: run again for these"
+        )
+    if survey.incomplete:
+        log.warning(
+            f"{len(survey.incomplete)} of {survey.exposures} exposures have results, but not all "
+            "that was to be made of them: run again for these"
+        )
+    return FAILED if survey.failed or survey.incomplete else OK

@@ -5,22 +5,20 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
+
+from ohana.utils.progress import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
 log = logging.getLogger("ohana")
-
 #: Time between lines about a stage that goes on [s].
 LINE_EVERY = 30.0
-
-#: Called with the name of a stage, the parts done and the parts in all.
-Progress = Callable[[str, int, int], None]
 
 
 @cache

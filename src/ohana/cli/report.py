@@ -91,8 +91,8 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _one_report(folder: Path, arguments: argparse.Namespace) -> Path:
     from ohana.extras import REPORT
-    from ohana.report.page import write_report
-    from ohana.report.prediction import open_prediction
+    from ohana.report.page.build import write_report
+    from ohana.results.prediction import open_prediction
 
     path = Path(arguments.output or folder / REPORT)
     with show_progress(arguments.quiet) as progress:

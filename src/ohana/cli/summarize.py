@@ -7,8 +7,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from ohana.cli.common import FAILED, OK, Parser, positive, report_error, run
-from ohana.cli.formats import add_catalogues
+from ohana.cli.common import FAILED, OK, Parser, add_catalogues, positive, report_error, run
 from ohana.cli.progress import show_progress
 
 log = logging.getLogger("ohana")
@@ -82,8 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _summarize(arguments: argparse.Namespace) -> int:
-    from ohana.catalogues.summarise import summarize
-    from ohana.catalogues.summary_text import summary_text
+    from ohana.statistics.summarise import summarize
+    from ohana.statistics.summary import summary_text
 
     with show_progress(arguments.quiet) as progress:
         survey = summarize(
@@ -106,7 +105,7 @@ def _summarize(arguments: argparse.Namespace) -> int:
 
 def _converted(folder: Path, arguments: argparse.Namespace) -> bool:
     """Write the catalogue of one exposure in other formats; tells whether that went well."""
-    from ohana.catalogues.formats import write_catalogues
+    from ohana.export.formats import write_catalogues
 
     try:
         write_catalogues(folder, arguments.catalogues)

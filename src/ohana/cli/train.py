@@ -13,7 +13,7 @@ from ohana.cli.progress import show_progress
 from ohana.errors import OhanaError
 
 if TYPE_CHECKING:
-    from ohana.unet.train_config import TrainConfig
+    from ohana.training.config import TrainConfig
 
 DESCRIPTION = """\
 Train the 3-D U-Net on what ohana-create-training has made. Part of the exposures is set aside;
@@ -115,14 +115,14 @@ def _train(arguments: argparse.Namespace) -> int:
     missing = [name for name in ("torch", "lightning", "safetensors") if find_spec(name) is None]
     if missing:
         raise OhanaError(f'ohana-train needs {missing[0]}: pip install "ohana[train]"')
-    from ohana.unet.train_file import load_training
+    from ohana.training.settings_file import load_training
 
     given = {name: getattr(arguments, name) for name in SETTINGS}
     changes = {name: value for name, value in given.items() if value is not None}
     config = _changed(load_training(arguments.config), changes)
 
-    from ohana.unet.history import best_row
-    from ohana.unet.train import speaks_for_all, train
+    from ohana.training.recorder import best_row
+    from ohana.training.train import speaks_for_all, train
 
     with show_progress(arguments.quiet) as progress:
         history = train(

@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ohana.catalog import Detection
-from ohana.cli.common import columns
-from ohana.evaluate.bins import interval
-from ohana.evaluate.reliability import Reliability, measure_reliability
-from ohana.files import make_folder, replacing
-from ohana.labels import Label, label_of
-from ohana.plain import plain
-from ohana.report.verdicts import Verdict
+from ohana.classes import Label, label_of
+from ohana.evaluate.bins import Reliability, interval, measure_reliability
+from ohana.results.catalogue import Detection
+from ohana.results.verdicts import Verdict
+from ohana.utils.files import make_folder, replacing
+from ohana.utils.formatting import columns, plain
 
 #: Name of the file with the results.
 REVIEW = "review.json"
@@ -79,7 +77,7 @@ def review(verdicts: Sequence[Verdict], detections: Sequence[Detection]) -> Revi
     Parameters
     ----------
     verdicts : sequence of Verdict
-        See `ohana.report.verdicts.read_verdicts`.
+        See `ohana.results.verdicts.read_verdicts`.
     detections : sequence of dict
         The catalogue they are on.
     """

@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.config import DetectorConfig
-from ohana.differences import Differences, can_share
-from ohana.gls import fit_line
 from ohana.products.flags import Jumps, join_jumps
-from ohana.products.integration import Integration, Part, Plan, load_part, plan_of, ramps_of, within
-from ohana.products.left_out import flag_filling, leave_out
+from ohana.products.ramps import Integration, Part, Plan, load_part, plan_of, ramps_of, within
 from ohana.ramp import row_blocks
+from ohana.rampfit.covariance import Differences, can_share
+from ohana.rampfit.gls import fit_line
+from ohana.rampfit.step_search import leave_out
 
 #: Columns fitted at a time: 450 reads of 16 rows take 50 MB.
 COLUMNS = 128
@@ -50,7 +50,7 @@ def fit_integration(
     """Fit all ramps of an integration with its events left out, row block by row block.
 
     Differences between reads that hold a step are left out of a straight ramp fitted by
-    generalised least squares, which is the same as fitting every step too (`ohana.gls`): every
+    generalised least squares, which is the same as fitting every step too (`ohana.rampfit.gls`): every
     significant one of the ramp itself, in pixels of cosmic rays the read that these are dated to,
     and in those of snowballs some reads more. Levels of telegraph noise are subtracted first.
 
@@ -130,3 +130,22 @@ def _fit(part: Part, left_out: np.ndarray, model: Differences) -> tuple[np.ndarr
         )
         rate[cols], error[cols] = slope.reshape(variance.shape), sigma.reshape(variance.shape)
     return rate, error
+
+
+def flag_filling(flagged: np.ndarray, full: np.ndarray, sharing: np.ndarray) -> None:
+    """Flag the read before one that a step has filled up, where it can have a part of it.
+
+    Parameters
+    ----------
+    flagged : ndarray of bool, shape (T, R, W)
+        Reads that begin with a step, changed in place.
+    full : ndarray of int, shape (R, W)
+        First saturated read, T where there is none.
+    sharing : ndarray of bool, shape (T,)
+        Reads that can share a step with the next one, `ohana.rampfit.covariance.can_share`.
+    """
+    reads = len(flagged)
+    row, col = np.nonzero((full > 1) & (full < reads))
+    last = full[row, col]
+    filled = flagged[last, row, col] & sharing[last - 1]
+    flagged[last[filled] - 1, row[filled], col[filled]] = True

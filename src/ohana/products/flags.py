@@ -13,10 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from ohana.border import DO_NOT_USE, SATURATED
-from ohana.catalog import Detection, member_pixels
-from ohana.labels import Label
-from ohana.ramp import Planes
+from ohana.classes import Label
+from ohana.ramp import DO_NOT_USE, SATURATED, Planes
+from ohana.results.catalogue import Detection, member_pixels
 
 JUMP_DET = 4
 TELEGRAPH = 1 << 15

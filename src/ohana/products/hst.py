@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ohana.catalog import Detection
 from ohana.products.fit import Fitted
-from ohana.products.fits_out import copy_unit, write_image, writing_again
+from ohana.products.fits_file import copy_unit, write_image, writing_again
 from ohana.products.flags import TELEGRAPH, pixel_flags
 from ohana.read.fits_images import FitsFile
 from ohana.read.hst import SATURATED
+from ohana.results.catalogue import Detection
 
 #: Further data quality bits of HST: WFC3 Data Handbook, table 3.3.
 UNSTABLE, COSMIC_RAY = 32, 8192

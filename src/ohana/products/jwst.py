@@ -12,12 +12,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from astropy.io import fits
 
-from ohana.catalog import Detection
 from ohana.products.fit import Fitted
-from ohana.products.fits_out import copy_unit, write_image, writing_again
+from ohana.products.fits_file import copy_unit, write_image, writing_again
 from ohana.products.flags import group_flags, pixel_flags
 from ohana.ramp import Ramp
 from ohana.read.fits_images import FitsFile, planes_of
+from ohana.results.catalogue import Detection
 
 #: Extensions that are made anew.
 FLAGS = ("PIXELDQ", "GROUPDQ")

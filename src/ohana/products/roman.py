@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ohana.catalog import Detection
-from ohana.files import replacing
 from ohana.products.fit import Fitted
-from ohana.products.fits_out import origin
+from ohana.products.fits_file import origin
 from ohana.products.flags import group_flags, pixel_flags
 from ohana.ramp import Ramp
-from ohana.read.scratch import Scratch
+from ohana.read.unpack import Scratch
+from ohana.results.catalogue import Detection
+from ohana.utils.files import replacing
 
 
 def write_flags(

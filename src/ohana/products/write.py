@@ -8,30 +8,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.labels import Label
 from ohana.products import hst as hst_form
 from ohana.products import jwst as jwst_form
 from ohana.products import roman as roman_form
-from ohana.products.fit import Fitted, Integration, fit_integration
-from ohana.products.fits_out import ascii_text, origin, write_image, write_primary, writing
+from ohana.products.fit import Fitted, fit_integration
+from ohana.products.fits_file import ascii_text, origin, write_image, write_primary, writing
 from ohana.products.flags import pixel_flags
+from ohana.products.ramps import Integration
 from ohana.ramp import Ramp
 from ohana.read import hst as hst_input
 from ohana.read import jwst as jwst_input
 from ohana.read import open_exposure
 from ohana.read.fits import form_of
 from ohana.read.fits_images import scan
-from ohana.read.scratch import unpack_gzip
-from ohana.run_record import input_of
+from ohana.read.unpack import unpack_gzip
+from ohana.results.run_record import input_of
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from ohana.pipeline import Progress
     from ohana.read.fits_images import FitsFile
-    from ohana.report.prediction import Prediction
+    from ohana.results.prediction import Prediction
+    from ohana.utils.progress import Progress
 
 #: Endings of the files.
 PRODUCTS, FLAGGED = "_products.fits", "_flagged.fits"

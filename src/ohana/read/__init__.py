@@ -11,7 +11,7 @@ import numpy as np
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Ramp, row_blocks
-from ohana.read.full_level import with_full_level
+from ohana.read.saturation import with_full_level
 
 __all__ = ["open_exposure"]
 

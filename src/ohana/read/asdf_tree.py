@@ -20,7 +20,7 @@ import numpy as np
 
 from ohana.errors import OhanaError
 from ohana.ramp import Planes
-from ohana.read.scratch import COPY_BYTES, Scratch, unpack
+from ohana.read.unpack import COPY_BYTES, Scratch, unpack
 
 #: Of an ASDF block: its first bytes, what follows them (size of the header), and the header.
 BLOCK_MAGIC = b"\xd3BLK"

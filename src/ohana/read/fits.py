@@ -10,9 +10,9 @@ from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Ramp
 from ohana.read import fits_cube, hst, jwst
-from ohana.read.facts import number, text
+from ohana.read.detector import number, text
 from ohana.read.fits_images import FitsFile, scan
-from ohana.read.scratch import unpack_gzip
+from ohana.read.unpack import unpack_gzip
 
 
 def read_fits(path: Path, config: DetectorConfig) -> list[Ramp]:

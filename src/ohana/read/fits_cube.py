@@ -9,7 +9,7 @@ from pathlib import Path
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Ramp
-from ohana.read.facts import Found
+from ohana.read.detector import Found
 from ohana.read.fits_images import FitsFile, Image, planes_of
 from ohana.read.integrations import ramps_of
 

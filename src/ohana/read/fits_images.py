@@ -12,8 +12,8 @@ from astropy.io import fits
 
 from ohana.errors import OhanaError
 from ohana.ramp import Planes
-from ohana.read.facts import number, text
-from ohana.read.scratch import Scratch, spool
+from ohana.read.detector import number, text
+from ohana.read.unpack import Scratch, spool
 
 #: Headers and data of FITS files are padded to multiples of this.
 BLOCK = 2880

@@ -13,7 +13,7 @@ from ohana.errors import OhanaError
 from ohana.ramp import Planes, Ramp
 from ohana.read.integrations import ramps_of, require_reads
 from ohana.read.named_array import attributes, pick_array, require_cube
-from ohana.read.scratch import Scratch, chunk_blocks, spool
+from ohana.read.unpack import Scratch, chunk_blocks, spool
 
 
 def read_hdf5(path: Path, config: DetectorConfig) -> list[Ramp]:

@@ -14,10 +14,10 @@ import numpy as np
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Facts, Planes, Ramp
-from ohana.read.facts import Found, gather, number, text
+from ohana.read.detector import Found, gather, number, text
 from ohana.read.fits_images import FitsFile, Image, planes_of
 from ohana.read.integrations import exposure_name, require_reads
-from ohana.read.scratch import spool
+from ohana.read.unpack import spool
 
 #: Data quality bits of HST.
 DECODING_ERROR, FILLED, DEAD, BAD_REFERENCE, SATURATED = 1, 2, 4, 128, 256

@@ -11,7 +11,7 @@ from typing import Any
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Planes, Ramp
-from ohana.read.facts import Found, gather, read_times
+from ohana.read.detector import Found, gather, read_times
 
 #: A step needs two differences to be told from the slope.
 MIN_READS = 3
@@ -60,7 +60,7 @@ def ramps_of(
     counts : sequence of int
         (T,) or (N, T): reads, or integrations and reads.
     headers, config, default
-        See `ohana.read.facts.gather`.
+        See `ohana.read.detector.gather`.
     scratch : object, optional
         Kept by the ramps.
     notes : sequence of str

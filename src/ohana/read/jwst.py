@@ -11,7 +11,7 @@ import numpy as np
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Planes, Ramp
-from ohana.read.facts import Found, number, text
+from ohana.read.detector import Found, number, text
 from ohana.read.fits_cube import not_a_ramp
 from ohana.read.fits_images import FitsFile, Image, planes_of
 from ohana.read.integrations import ramps_of

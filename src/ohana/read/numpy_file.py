@@ -13,7 +13,7 @@ from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Planes, Ramp
 from ohana.read.integrations import ramps_of, require_reads
-from ohana.read.scratch import spool
+from ohana.read.unpack import spool
 
 #: Bytes of an array in Fortran order that are put in order at a time.
 BLOCK_BYTES = 1 << 28

@@ -17,7 +17,7 @@ from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Planes, Ramp
 from ohana.read.asdf_tree import find, is_array, load_tree, planes_of
-from ohana.read.facts import Found
+from ohana.read.detector import Found
 from ohana.read.fits_cube import not_a_ramp
 from ohana.read.integrations import ramps_of, require_reads
 

@@ -15,7 +15,7 @@ from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Ramp
 from ohana.read.integrations import ramps_of, require_reads
-from ohana.read.scratch import spool
+from ohana.read.unpack import spool
 
 ENDINGS = (".tif", ".tiff")
 

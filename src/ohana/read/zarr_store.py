@@ -12,7 +12,7 @@ from ohana.errors import OhanaError
 from ohana.ramp import Ramp
 from ohana.read.integrations import ramps_of, require_reads
 from ohana.read.named_array import attributes, pick_array, require_cube
-from ohana.read.scratch import chunk_blocks, spool
+from ohana.read.unpack import chunk_blocks, spool
 
 #: Any of these makes a folder a zarr store (version 3, and version 2).
 MARKS = ("zarr.json", ".zarray", ".zgroup")

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ohana.catalog import Detection
-from ohana.labels import label_of
-from ohana.report.canvas import new_figure, save_figure
-from ohana.report.event_panel import event_figure
-from ohana.report.event_plots import draw_ramp
-from ohana.report.full_frame import draw_full_frame
-from ohana.report.gallery import gallery_figure, pick_events
-from ohana.report.movie import write_movie
-from ohana.report.prediction import Prediction, open_prediction, prediction_of
-from ohana.report.summary_page import summary_figure
+from ohana.classes import label_of
+from ohana.report.figures.canvas import new_figure, save_figure
+from ohana.report.figures.event_panel import draw_ramp, event_figure
+from ohana.report.figures.full_frame import draw_full_frame
+from ohana.report.figures.gallery import gallery_figure, pick_events
+from ohana.report.figures.movie import write_movie
+from ohana.report.figures.summary_page import summary_figure
+from ohana.results.catalogue import Detection
+from ohana.results.prediction import Prediction, open_prediction, prediction_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +43,7 @@ class ResultVisualizer:
 
     Attributes
     ----------
-    prediction : `ohana.report.prediction.Prediction`
+    prediction : `ohana.results.prediction.Prediction`
         What is drawn.
 
     Examples

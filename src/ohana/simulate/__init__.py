@@ -1,10 +1,10 @@
 """Simulated exposures with known truth."""
 
 from ohana.simulate.config import SimulationConfig
-from ohana.simulate.exposure import Simulated, simulate_exposure, simulate_to_fits
+from ohana.simulate.exposure import exposure_rng, simulate_exposure, simulate_to_fits
 from ohana.simulate.layouts import write_exposure, write_fits
 from ohana.simulate.presets import PRESETS, preset
-from ohana.simulate.seeds import exposure_rng
+from ohana.simulate.scene import Simulated
 from ohana.simulate.truth import TrueEvent, Truth
 
 __all__ = [

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import erf
 
-from ohana.labels import Label
+from ohana.classes import Label
 from ohana.simulate.config import SimulationConfig
+from ohana.simulate.deposits import Deposits, Source, draw_count, draw_frames
 from ohana.simulate.detector import log_uniform
-from ohana.simulate.events import Deposits, Source, draw_count, draw_frames
 
 #: Thickness of the sensitive layer [pixel]: path through it of a particle that goes straight down.
 THICKNESS = 0.4

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,59 +14,17 @@ import numpy as np
 
 from ohana.simulate.config import SimulationConfig
 from ohana.simulate.cosmic_rays import draw_cosmic_rays
-from ohana.simulate.detector import Pixels, couple, draw_pixels, hold
+from ohana.simulate.deposits import Deposits, Source, join_deposits
+from ohana.simulate.detector import couple, draw_pixels, hold
 from ohana.simulate.electronics import Electronics, digitise
-from ohana.simulate.events import Deposits, Source, join_deposits
 from ohana.simulate.layouts import write_exposure
 from ohana.simulate.layouts.orientation import file_shape, to_file, to_file_pixels
-from ohana.simulate.light import Light, ShotNoise, draw_light
+from ohana.simulate.light import ShotNoise, draw_light
+from ohana.simulate.scene import Scene, Simulated
 from ohana.simulate.snowballs import draw_snowballs
-from ohana.simulate.telegraph_noise import Flicker, draw_telegraph_noise
+from ohana.simulate.telegraph_noise import draw_telegraph_noise
+from ohana.simulate.true_signal import Ramps, true_events
 from ohana.simulate.truth import TrueEvent, Truth
-from ohana.simulate.visible import Ramps, true_events
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Everything that is decided before the first read, in the orientation of the read-out.
-
-    ``stop`` (H, W) is filled while the scene is read out: the first read above the
-    saturation level, T where there is none, 0 in stuck pixels.
-    """
-
-    config: SimulationConfig
-    light: Light
-    pixels: Pixels
-    hits: list[Source]
-    flickers: list[Flicker]
-    stop: np.ndarray
-    noise_seed: np.random.Generator
-
-
-@dataclass(frozen=True)
-class Simulated:
-    """An exposure and its truth, in the orientation of a file.
-
-    Attributes
-    ----------
-    cube : ndarray of uint16, shape (T, H, W)
-        Raw reads [DN].
-    truth : Truth
-        What is in it.
-    config : SimulationConfig
-        How it was made.
-    rate, noise : ndarray of float32, shape (H, W)
-        Mean charge rate [e-/s], 0 in the border, and white noise of one frame [e-].
-    stop : ndarray of int32, shape (H, W)
-        First saturated read, T where there is none; 0 in stuck pixels.
-    """
-
-    cube: np.ndarray
-    truth: Truth
-    config: SimulationConfig
-    rate: np.ndarray
-    noise: np.ndarray
-    stop: np.ndarray
 
 
 def simulate_exposure(config: SimulationConfig, rng: np.random.Generator) -> Simulated:
@@ -250,3 +208,25 @@ def _turned(event: TrueEvent, config: SimulationConfig) -> TrueEvent:
         facts["center"] = [float(value) for value in to_file_pixels(down, right, config)]
     repeated = event.repeated._replace(row=row, col=col)
     return replace(event, rows=rows, cols=cols, repeated=repeated, facts=facts)
+
+
+def exposure_rng(seed: int, detector: int, index: int, k: int) -> np.random.Generator:
+    """Return the source of random numbers of one exposure.
+
+    It depends on these four numbers alone, not on the order in which exposures are made or on
+    who makes them, and no two are alike (`numpy.random.SeedSequence`).
+
+    Parameters
+    ----------
+    seed : int
+        Of the whole set, not negative.
+    detector, index, k : int
+        Which detector, which index of the set, which exposure of these; not negative.
+
+    Examples
+    --------
+    >>> exposure_rng(1, 0, 0, 3).integers(9, size=8) - exposure_rng(1, 0, 0, 3).integers(9, size=8)
+    array([0, 0, 0, 0, 0, 0, 0, 0])
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(detector, index, k))
+    return np.random.Generator(np.random.SFC64(sequence))

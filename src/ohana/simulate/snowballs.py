@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ohana.labels import Label
+from ohana.classes import Label
 from ohana.simulate.config import SimulationConfig
 from ohana.simulate.cosmic_rays import points_along, spread
+from ohana.simulate.deposits import Deposits, Source, draw_count, draw_frames, first_read
 from ohana.simulate.detector import log_uniform, stamp
-from ohana.simulate.events import Deposits, Source, draw_count, draw_frames, first_read
 
 #: Charge below which the halo is not followed [e-].
 FAINTEST = 0.3

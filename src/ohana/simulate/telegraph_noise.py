@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ohana.simulate.config import SimulationConfig
+from ohana.simulate.deposits import draw_count
 from ohana.simulate.detector import log_uniform
-from ohana.simulate.events import draw_count
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import ValidationError
 
+from ohana.classes import Label, label_of
 from ohana.errors import OhanaError
-from ohana.files import replacing
-from ohana.labels import Label, label_of
 from ohana.simulate.config import SimulationConfig
+from ohana.utils.files import replacing
 
 #: A pixel belongs to an event's footprint where its charge exceeds this many errors of a step.
 FOOTPRINT_SIGMA = 3.0

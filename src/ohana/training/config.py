@@ -1,4 +1,4 @@
-"""Settings of a training set: how many exposures, what is in them, how they are stored."""
+"""Settings of a training: which exposures, how long, how fast, on what."""
 
 from __future__ import annotations
 
@@ -10,207 +10,141 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ohana.config import setting
-from ohana.simulate.presets import PRESETS
-from ohana.training.checks import complaints
+from ohana.network.unet3d import Architecture
 
-#: Numbers must be written as numbers: neither text nor true or false.
-Number = Annotated[float, Field(strict=True, ge=0)]
-Count = Annotated[int, Field(strict=True, ge=0)]
-#: Height or width that 16 bits can count.
-Length = Annotated[int, Field(strict=True, ge=8, le=65535)]
-Size = tuple[Length, Length]
-Part = Annotated[float, Field(strict=True, ge=0, le=1)]
-Gain = Annotated[float, Field(strict=True, gt=0)]
-Range = tuple[Number, Number]
-CountRange = tuple[Count, Count]
-PartRange = tuple[Part, Part]
+Count = Annotated[int, Field(strict=True, ge=1)]
 
-#: Settings that change where and how fast a training set is made, never what is in it.
-NO_EFFECT_ON_RESULTS = {"output_dir", "workers"}
+#: Settings that change where, how fast and how long a network is trained, not how it learns.
+#: A run that goes on may have others than it began with.
+MAY_CHANGE = {"data", "output_dir", "epochs", "patience", "workers", "device", "num_nodes"}
 
 
-class CreatorConfig(BaseModel):
-    """Settings of `DataSetCreator`, all optional; unknown names and wrong values are refused.
-
-    Amplitudes are electrons. Ranges are [low, high]; where nothing else is said, one value is
-    drawn for each exposure, uniformly.
+class TrainConfig(BaseModel):
+    """Settings of `ohana.training.train.train`, all optional; unknown names and values are refused.
 
     Examples
     --------
-    >>> CreatorConfig(gain_library=[1.5, 2.0]).gain_library
-    {'detector_0': 1.5, 'detector_1': 2.0}
+    >>> TrainConfig(data="training_data_small").data
+    ('training_data_small',)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    output_dir: str = setting(
-        "./data/processed", "store", "", "Folder of the training set", min_length=1, strict=True
-    )
-    image_shape: Size = setting(
-        (2048, 2048), "store", "px", "Height and width of an exposure, reference border included"
-    )
-    num_frames: Annotated[int, Field(strict=True, ge=2, le=65535)] = setting(
-        450, "store", "reads", "Reads of an exposure"
-    )
-    patch_size: Size = setting(
-        (256, 256),
-        "store",
-        "px",
-        "Height and width of the patches that an exposure is cut into, or one number for both",
-    )
-    overlap: Count = setting(
-        32, "store", "px", "Rows or columns that neighbouring patches share at least"
-    )
-    window: Annotated[int, Field(strict=True, ge=1)] = setting(
-        32, "store", "reads", "Reads that are stored, and later read, in one piece"
-    )
-    test_fraction: Annotated[float, Field(strict=True, ge=0, lt=1)] = setting(
-        0.1, "store", "", "Part of the exposures that is set aside and never trained on"
-    )
-
-    num_exposure_events: Count = setting(
-        1, "exposures", "", "Exposures with events, for each detector and index"
-    )
-    num_baseline_exposures: Count = setting(
-        1, "exposures", "", "Exposures without events, for each detector and index"
-    )
-    injection_type: Literal["cosmic_ray", "snowball", "rtn", "all"] = setting(
-        "all", "exposures", "", "Class of the events"
-    )
-    num_classes: Literal[2, 4] = setting(
-        4, "exposures", "", "4: background and three kinds of event; 2: background and event"
-    )
-    cosmic_ray_per_exp_range: CountRange = setting(
-        (100, 4000), "exposures", "", "Cosmic rays in an exposure"
-    )
-    snowballs_per_exp_range: CountRange = setting(
-        (0, 3), "exposures", "", "Snowballs in an exposure"
-    )
-    rtn_per_exp_range: CountRange = setting(
-        (100, 1500), "exposures", "", "Pixels with telegraph noise in an exposure"
-    )
-
-    gain_library: dict[str, Gain] = setting(
-        {"18220_SCA": 1.062, "18248_SCA": 1.021},
-        "detector",
-        "e-/DN",
-        "Gain of each detector: a list, or names and gains",
+    data: tuple[str, ...] = setting(
+        ("./data/processed",),
+        "data",
+        "",
+        "Folder of a training set, or a list of them",
         min_length=1,
     )
-    exp_time: Annotated[float, Field(strict=True, gt=0)] = setting(
-        45000.0, "detector", "s", "Exposure time; reads are exp_time / num_frames apart"
+    val_split: Annotated[float, Field(strict=True, gt=0, lt=1)] = setting(
+        0.2, "data", "", "Part of the exposures to judge the network by; it never learns from them"
     )
-    saturation_dn: Annotated[float, Field(strict=True, gt=0, le=65535)] = setting(
-        65535.0, "detector", "DN", "Raw value of a full pixel"
+    window: Annotated[int, Field(strict=True, ge=4)] = setting(
+        64, "data", "reads", "Reads of a sample; a shorter ramp gives all it has, and more pixels"
     )
-    dark_current_range: Range = setting((0.01, 0.02), "detector", "e-/s", "Dark current of a pixel")
-    read_noise_range: Range = setting(
-        (15.0, 25.0), "detector", "e-", "White noise of one read, RMS over time"
+    crop: Annotated[int, Field(strict=True, ge=8)] = setting(
+        64, "data", "px", "Height and width of a sample; a smaller array is taken whole"
     )
-    gaussian_noise_range: Range = setting(
-        (0.5, 10.0), "detector", "e-", "Further white noise of one read, added in quadrature"
+    samples_per_epoch: Count = setting(1000, "data", "", "Samples to learn from in an epoch")
+    validation_samples: Count = setting(
+        200, "data", "", "Samples to judge the network by, the same after every epoch"
     )
-    border: Count = setting(4, "detector", "px", "Width of the reference-pixel border, 0 for none")
-    outputs: Annotated[int, Field(strict=True, ge=1)] = setting(
-        32, "detector", "", "Read-out channels side by side"
-    )
-    sky_range: Range = setting((0.0, 0.0), "scene", "e-/s", "Sky background in a pixel")
-    stars_range: CountRange = setting((0, 0), "scene", "", "Stars in an exposure")
-    preset: str = setting("dark", "scene", "", "Settings of the simulator to start from")
-    simulation: dict[str, Any] = setting(
-        {}, "scene", "", "Other settings of the simulator, on top of the preset"
-    )
-
-    cosmic_ray_charge_range: Range = setting(
-        (200.0, 6000.0), "cosmic rays", "e-", "Charge of a hit, drawn for each, log-uniform"
-    )
-    rtn_offset_range: Range = setting(
-        (30.0, 300.0),
-        "telegraph noise",
-        "e-",
-        "Distance of the extreme levels, drawn for each pixel, log-uniform",
-    )
-    rtn_period_range: Range = setting(
-        (20.0, 200.0),
-        "telegraph noise",
-        "reads",
-        "Mean time of one cycle, drawn for each pixel, log-uniform",
-    )
-    rtn_duty_fraction_range: PartRange = setting(
-        (0.1, 0.9), "telegraph noise", "", "Mean part of a cycle spent high, drawn for each pixel"
-    )
-    snowball_radius_range: Range = setting(
-        (5.0, 200.0), "snowballs", "px", "Radius of the saturated core, drawn for each snowball"
-    )
-    snowball_halo_amplitude_ratio_range: PartRange = setting(
-        (0.02, 0.15),
-        "snowballs",
+    augment: bool = setting(
+        True,
+        "data",
         "",
-        "Halo at the rim of the core / level of the core, drawn for each snowball, log-uniform",
-    )
-    snowball_halo_decay_scale_range: Range | None = setting(
-        (3.0, 30.0),
-        "snowballs",
-        "px",
-        "Length over which the halo falls by a factor e, drawn for each snowball; "
-        "null: `snowball_halo_length` of the simulator, in core radii",
+        "Flip and transpose samples, turn telegraph noise upside down, add noise",
+        strict=True,
     )
 
-    seed: Count = setting(0, "running", "", "Of all random numbers")
-    workers: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = setting(
-        None, "running", "", "Processes; as many as there are cores if absent"
+    widths: Annotated[tuple[Count, ...], Field(min_length=1)] = setting(
+        Architecture().widths, "network", "", "Channels of each level, from fine to coarse"
+    )
+    strides: tuple[tuple[Count, Count, Count], ...] = setting(
+        Architecture().strides,
+        "network",
+        "",
+        "Reads, rows and columns that each level after the first makes one of",
     )
 
-    @field_validator("*", mode="before")
+    epochs: Count = setting(20, "learning", "", "Times that `samples_per_epoch` are learnt from")
+    batch_size: Count = setting(2, "learning", "", "Samples of a step, on each device")
+    lr: Annotated[float, Field(strict=True, gt=0, le=1)] = setting(
+        1e-4, "learning", "", "Learning rate; it rises to this and falls to zero as a cosine"
+    )
+    weight_decay: Annotated[float, Field(strict=True, ge=0, lt=1)] = setting(
+        0.01, "learning", "", "Weight decay of AdamW"
+    )
+    ema_decay: Annotated[float, Field(strict=True, ge=0, lt=1)] = setting(
+        0.999,
+        "learning",
+        "",
+        "How much of the average of the weights a step keeps; that average is judged and saved",
+    )
+    patience: Count = setting(
+        10, "learning", "epochs", "Training ends after so many epochs without a better score"
+    )
+    seed: Annotated[int, Field(strict=True, ge=0)] = setting(
+        0, "learning", "", "Of the split, the samples and the first weights"
+    )
+
+    output_dir: str = setting(
+        "./trained_models", "running", "", "Folder for the network and its history", min_length=1
+    )
+    device: str = setting(
+        "auto", "running", "", "auto, cpu, cuda for all GPUs, cuda:0 or cuda:0,2 for some"
+    )
+    precision: Literal["auto", "32", "bf16-mixed", "16-mixed"] = setting(
+        "auto", "running", "", "Arithmetic; auto is bf16-mixed on a GPU that has it, 32 on a CPU"
+    )
+    num_nodes: Count = setting(1, "running", "", "Machines that train together")
+    workers: Annotated[int, Field(strict=True, ge=0, le=1024)] = setting(
+        2, "running", "", "Processes that prepare samples, on each device; 0: none of their own"
+    )
+
+    @field_validator("data", mode="before")
     @classmethod
-    def _pairs(cls, value: Any, info: Any) -> Any:
-        """Say what a range wants in the words of a settings file."""
-        name = info.field_name
-        if name == "patch_size" and type(value) is int:
-            return value, value
-        if name == "snowball_halo_decay_scale_range" and value is None:
-            return None
-        limits = name.endswith("_range")
-        pair = limits or name in ("image_shape", "patch_size")
-        if pair and (not isinstance(value, list | tuple) or len(value) != 2):
-            single = " or one number" if name == "patch_size" else ""
-            wanted = "[low, high]" if limits else f"[height, width]{single}"
-            raise ValueError(f"wanted a pair {wanted}")
-        return value
+    def _one_or_more(cls, value: Any) -> Any:
+        """Take the name of one folder for a list of one, and each folder once."""
+        folders = (value,) if isinstance(value, str) else value
+        if not isinstance(folders, list | tuple) or not all(isinstance(f, str) for f in folders):
+            raise ValueError("wanted the name of a folder, or a list of names")
+        return tuple(dict.fromkeys(folders))
 
-    @field_validator("gain_library", mode="before")
+    @field_validator("precision", mode="before")
     @classmethod
-    def _named(cls, value: Any) -> Any:
-        """Name the detectors of a plain list of gains."""
-        if isinstance(value, list | tuple):
-            return {f"detector_{i}": gain for i, gain in enumerate(value)}
-        if not isinstance(value, dict):
-            raise ValueError("wanted a list of gains, or names and gains of detectors")
-        odd = [name for name in value if not re.fullmatch(r"[A-Za-z0-9][\w-]*", str(name))]
-        if odd:
-            raise ValueError(f"wanted detector names of letters, digits, - and _, not {odd[0]!r}")
-        return {str(name): gain for name, gain in value.items()}
+    def _as_text(cls, value: Any) -> Any:
+        return str(value) if value == 32 and not isinstance(value, bool) else value
 
-    @field_validator("preset")
+    @field_validator("device")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in PRESETS:
-            raise ValueError(f"wanted one of {', '.join(PRESETS)}")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+(,\d+)*)?", value):
+            raise ValueError("wanted auto, cpu, cuda, cuda:0, or cuda:0,2")
         return value
 
     @model_validator(mode="after")
-    def _fits_together(self) -> CreatorConfig:
-        """Check what must agree, and report all that does not."""
-        wrong = complaints(self)
-        if wrong:
-            raise ValueError("; ".join(wrong))
+    def _fits_together(self) -> TrainConfig:
+        if len(self.strides) != len(self.widths) - 1:
+            raise ValueError(
+                f"strides: wanted one fewer than widths ({len(self.widths) - 1}), "
+                f"got {len(self.strides)}"
+            )
         return self
 
-    def fingerprint(self) -> str:
-        """Return a hash of the settings that decide what is in a training set."""
-        text = json.dumps(self.contents(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    def architecture(self, classes: int) -> Architecture:
+        """Return the size of the network."""
+        return Architecture(classes=classes, widths=self.widths, strides=self.strides)
 
-    def contents(self) -> dict[str, Any]:
-        """Return the settings that decide what is in a training set, as plain values."""
-        return self.model_dump(mode="json", exclude=NO_EFFECT_ON_RESULTS)
+    def learning(self) -> dict[str, Any]:
+        """Return the settings that decide how the network learns, as plain values."""
+        return self.model_dump(mode="json", exclude=MAY_CHANGE)
+
+    def decisive(self) -> dict[str, Any]:
+        """Return the settings that decide what network comes out of which exposures."""
+        return self.learning() | {"epochs": self.epochs, "patience": self.patience}
+
+    def fingerprint(self) -> str:
+        """Return a hash of the settings that decide what network comes out."""
+        return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()[:16]

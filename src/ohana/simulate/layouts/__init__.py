@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ohana.files import replacing
 from ohana.simulate.config import SimulationConfig
 from ohana.simulate.layouts import cube, jwst, roman, wfc3
 from ohana.simulate.layouts.orientation import file_shape
+from ohana.utils.files import replacing
 
 if TYPE_CHECKING:
-    from ohana.simulate.exposure import Simulated
+    from ohana.simulate.scene import Simulated
 
 LAYOUTS = {"cube": cube, "jwst": jwst, "roman": roman, "wfc3": wfc3}
 

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ohana.simulate.config import SimulationConfig
-from ohana.simulate.layouts.blocks import PRIMARY, UNSIGNED, axes, header, write_cube
+from ohana.simulate.layouts.fits_blocks import PRIMARY, UNSIGNED, axes, header, write_cube
 from ohana.simulate.layouts.orientation import file_shape
 
 #: Settings that the layout can tell, where it cannot tell all.

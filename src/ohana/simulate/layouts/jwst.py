@@ -12,7 +12,7 @@ import numpy as np
 
 from ohana.read.jwst import BORDER, FULL_FRAME, FULL_FRAME_H2RG
 from ohana.simulate.config import SimulationConfig
-from ohana.simulate.layouts.blocks import (
+from ohana.simulate.layouts.fits_blocks import (
     EXTENSION,
     NO_TABLE,
     PRIMARY,

@@ -13,7 +13,7 @@ import numpy as np
 
 from ohana.read.hst import AMPLIFIERS, WFC3_BORDER
 from ohana.simulate.config import SimulationConfig
-from ohana.simulate.layouts.blocks import (
+from ohana.simulate.layouts.fits_blocks import (
     EXTENSION,
     NO_TABLE,
     PRIMARY,

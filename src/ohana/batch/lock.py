@@ -1,0 +1,134 @@
+"""One run for one output folder at a time, on whatever machines its runs and workers are."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ohana.errors import OhanaError
+from ohana.utils.files import process_name
+
+#: Name of the lock.
+LOCK = ".ohana-lock.json"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[str]:
+    """Keep other runs out of a folder until the block ends.
+
+    The lock is a file that names its process, and is made by a link, so that it holds on shared
+    file systems too. One that a process of this host left behind when it died is taken over;
+    whether one on another host lives cannot be known here.
+
+    Parameters
+    ----------
+    folder : Path
+        For results.
+
+    Yields
+    ------
+    str
+        The text of the lock, by which workers see that their run goes on (see `is_held`).
+
+    Raises
+    ------
+    OhanaError
+        Another run writes there, or the lock cannot be made.
+    """
+    path = folder / LOCK
+    text = json.dumps(_holder())
+    own = path.with_name(f".{process_name()}-lock")
+    try:
+        own.write_text(text)
+        while not _made(own, path):
+            _clear(path)
+    except OSError as error:
+        raise OhanaError(f"{path}: cannot make this lock: {error.strerror or error}") from error
+    finally:
+        own.unlink(missing_ok=True)
+    try:
+        yield text
+    finally:
+        if is_held(folder, text):
+            path.unlink(missing_ok=True)
+
+
+def is_held(folder: Path, text: str) -> bool:
+    """Tell whether the lock of a folder is still the one with this text."""
+    try:
+        return (folder / LOCK).read_text() == text
+    except OSError:
+        return False
+
+
+def _holder() -> dict[str, Any]:
+    """Describe this process so that no later one of the same number is taken for it."""
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "begun": psutil.Process().create_time(),
+        "since": datetime.now(UTC).isoformat(),
+    }
+
+
+def _made(own: Path, path: Path) -> bool:
+    try:
+        os.link(own, path)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _clear(path: Path) -> None:
+    """Remove the lock of a process that is no more; raises if there may be one."""
+    try:
+        file = path.open()
+    except FileNotFoundError:  # just released
+        return
+    with file:
+        with suppress(OSError):  # a file system without such locks
+            # Of several that find the same old lock one removes it, the others look again.
+            fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            if os.fstat(file.fileno()).st_ino != path.stat().st_ino:
+                return
+        except FileNotFoundError:
+            return
+        _refuse_living(path, file.read())
+        path.unlink(missing_ok=True)
+
+
+def _refuse_living(path: Path, text: str) -> None:
+    try:
+        holder = json.loads(text)
+        host, pid, since = holder["host"], int(holder["pid"]), str(holder["since"])[:19]
+        begun = float(holder["begun"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise OhanaError(f"{path}: wanted the lock of a run, got {error}: remove it") from None
+    here = host == socket.gethostname()
+    if here and not _lives(pid, begun):
+        return
+    hint = "" if here else f"; if that one is no more, remove {path.name} there"
+    raise OhanaError(
+        f"{path.parent}: another run writes to this folder: process {pid} on {host}, "
+        f"since {since} UTC{hint}"
+    )
+
+
+def _lives(pid: int, begun: float) -> bool:
+    """Tell whether a process lives; a later one of the same number began at another time."""
+    try:
+        return abs(psutil.Process(pid).create_time() - begun) < 2
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True

@@ -1,0 +1,256 @@
+"""A run over many exposures: lock, what is there already, workers, manifest."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ohana.batch.folders import Wanted, is_current, remove_unfinished
+from ohana.batch.inputs import Exposure, expand
+from ohana.batch.job import Job, entry_of, find_in, network_of
+from ohana.batch.lock import locked
+from ohana.batch.manifest import DONE, FAILED, MANIFEST, WAITING, Entry, Manifest, read_manifest
+from ohana.errors import told
+from ohana.predictor import Predictor
+from ohana.results.corrected_cube import input_fingerprint
+from ohana.results.run_record import read_run
+from ohana.utils.files import make_folder
+from ohana.utils.progress import Progress
+
+log = logging.getLogger("ohana")
+#: Inputs compared with earlier runs at a time: this waits for disks, not for processors.
+READERS = 16
+
+
+class Means(NamedTuple):
+    """Who does the work of a run.
+
+    Attributes
+    ----------
+    workers : int, optional
+        Processes on this machine; as many as its cores, its memory and the exposures suit if
+        absent. One is the calling process itself.
+    scheduler : str, optional
+        Address of a dask scheduler whose workers do it instead; they must see the inputs and
+        the output folder under the same names.
+    redo : bool
+        Begin anew also where results are there already.
+    """
+
+    workers: int | None = None
+    scheduler: str | None = None
+    redo: bool = False
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Outcome of a run over many exposures; ``str()`` gives a line.
+
+    Attributes
+    ----------
+    output : Path
+        Folder with a folder for each exposure, and the manifest.
+    done, current : int
+        Exposures done now, and those whose results were there as wanted.
+    failed : dict
+        Name of an exposure -> what went wrong.
+    incomplete : dict
+        Name of an exposure with results -> what could not be made of them: kind -> reason.
+    seconds : float
+        Duration.
+    """
+
+    output: Path
+    done: int
+    current: int
+    failed: dict[str, str]
+    incomplete: dict[str, dict[str, str]]
+    seconds: float
+
+    @property
+    def exposures(self) -> int:
+        """Number of all."""
+        return self.done + self.current + len(self.failed)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.output}: {self.done} exposures done, {self.current} there before, "
+            f"{len(self.failed)} failed, in {self.seconds:.1f} s; see {self.output / MANIFEST}"
+        )
+
+
+def run_survey(
+    inputs: Sequence[str | Path],
+    output_dir: str | Path,
+    predictor: Predictor | None = None,
+    options: Mapping[str, Any] | None = None,
+    means: Means | None = None,
+    progress: Progress | None = None,
+) -> Survey:
+    """Find the events of many exposures, each into a folder of its own.
+
+    Exposures whose results are there already stay as they are, if input, settings, network and
+    version are the same; so a run that was interrupted goes on where it was. One that fails
+    does not stop the others.
+
+    Parameters
+    ----------
+    inputs : sequence of str or Path
+        Files, folders of TIFF frames, or patterns such as ``night/*.fits``.
+    output_dir : str or Path
+        For the folders of the exposures and the manifest.
+    predictor : Predictor, optional
+        Settings and network; the default settings and rules alone if absent.
+    options : mapping, optional
+        Arguments of `Predictor.predict` for all of them, such as ``{"processed": False}``.
+    means : Means, optional
+        Who does the work.
+    progress : callable, optional
+        Called with the name of a stage, the parts done and the parts in all.
+
+    Raises
+    ------
+    OhanaError
+        A pattern matches nothing, two inputs have one name, another run writes to the folder,
+        or the scheduler does not answer. What is wrong with an exposure is part of the result.
+
+    Notes
+    -----
+    With more than one worker, processes are started: a script must then keep its calls under
+    ``if __name__ == "__main__":``.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> np.save(folder / "dark.npy", np.random.default_rng(1).normal(9e3, 9, (5, 16, 16)))
+    >>> (folder / "broken.npy").touch()
+    >>> survey = run_survey([folder / "*.npy"], folder / "out", means=Means(workers=1))
+    >>> survey.done, list(survey.failed)
+    (1, ['broken'])
+    """
+    start, means = time.perf_counter(), means or Means()
+    exposures, predictor = expand(inputs), predictor or Predictor()
+    wanted = Wanted(predictor.config, network_of(predictor), dict(options or {}))
+    output = make_folder(Path(output_dir)).resolve()
+    with locked(output) as lock:
+        remove_unfinished(output)
+        manifest = Manifest(output, read_manifest(output).entries)
+        entries = _compare(exposures, output, wanted, means.redo)
+        manifest.entries |= entries
+        manifest.save()
+        current = sum(entry["status"] == DONE for entry in entries.values())
+        log.info(f"{len(exposures)} exposures, {current} of them there already")
+        job = Job(output, _seen_anywhere(predictor.model_path), wanted, lock, not means.redo)
+        missing = [item for item in exposures if entries[item.name]["status"] == WAITING]
+        state = "interrupted"
+        try:
+            with closing(_results(job, missing, predictor, means)) as results:
+                _note(results, manifest, len(missing), progress)
+            state = "finished"
+        finally:
+            remove_unfinished(output)
+            manifest.save(state)
+    entries = {exposure.name: manifest.entries[exposure.name] for exposure in exposures}
+    failed = {n: entry["error"] for n, entry in entries.items() if entry["status"] == FAILED}
+    incomplete = {n: entry["failed"] for n, entry in entries.items() if "failed" in entry}
+    done = len(exposures) - current - len(failed)
+    seconds = time.perf_counter() - start
+    return Survey(Path(output_dir), done, current, failed, incomplete, seconds)
+
+
+def _compare(
+    exposures: Sequence[Exposure], output: Path, wanted: Wanted, redo: bool
+) -> dict[str, Entry]:
+    """Return what is known of each exposure before the work: done, waiting, or not readable."""
+    same = {
+        "config": wanted.config.fingerprint(),
+        "network": wanted.network,
+        "ohana": wanted.version,
+        "options": wanted.options,
+    }
+
+    def compare(exposure: Exposure) -> Entry:
+        entry: Entry = {"input": str(exposure.path), "fingerprint": None, **same}
+        folder = output / exposure.name
+        try:
+            entry["fingerprint"] = input_fingerprint(exposure.path)
+        except OSError as error:
+            reason = f"{exposure.path}: cannot be read: {error.strerror or error}"
+            return entry | {"status": FAILED, "error": reason}
+        if not redo and is_current(folder, entry["fingerprint"], wanted):
+            return entry | entry_of(read_run(folder))
+        return entry | {"status": WAITING}
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return dict(zip((e.name for e in exposures), pool.map(compare, exposures), strict=True))
+
+
+def _seen_anywhere(model: str | Path | None) -> str | None:
+    """Return the name of a model file for processes that run in another folder."""
+    if model is None:
+        return None
+    from ohana.network.model_file import PRETRAINED  # torch: only with a network
+
+    return PRETRAINED if str(model) == PRETRAINED else str(Path(model).absolute())
+
+
+def _results(
+    job: Job, missing: Sequence[Exposure], predictor: Predictor, means: Means
+) -> Generator[tuple[Exposure, Entry | Exception], None, None]:
+    """Yield exposures in the order in which they are done, and what became of each."""
+    workers, config = 1, predictor.config
+    if missing and means.scheduler is None and means.workers != 1:
+        from ohana.batch.resources import room
+
+        paths = [exposure.path for exposure in missing]
+        workers, threads = room(paths, config, predictor.network is not None, means.workers)
+        config = config.model_copy(update={"threads": threads})
+    if means.scheduler is None and workers == 1:
+        for exposure in missing:
+            yield exposure, find_in(job, exposure, predictor)
+    elif missing:
+        from ohana.utils.workers import by_dask
+
+        log.info(f"{workers} workers" if means.scheduler is None else means.scheduler)
+        there = replace(job, wanted=job.wanted._replace(config=config))
+        yield from by_dask(partial(find_in, there), missing, means.scheduler, workers)
+
+
+def _note(
+    results: Iterator[tuple[Exposure, Entry | Exception]],
+    manifest: Manifest,
+    total: int,
+    progress: Progress | None,
+) -> None:
+    """Write down and tell what becomes of each exposure."""
+    tell = progress or (lambda stage, done, total: None)
+    tell("exposures", 0, total)
+    for number, (exposure, result) in enumerate(results, 1):
+        if isinstance(result, Exception):  # of its worker: its own are told by its entry
+            result = {"status": FAILED, "error": _lost(result)}
+        entry = manifest.entries[exposure.name] | result
+        manifest.entries[exposure.name] = entry
+        manifest.save_now_and_then()
+        if entry["status"] == FAILED:
+            log.error(f"{exposure.name}: {entry['error']}")
+        else:
+            found = ", ".join(f"{count} {label}" for label, count in entry["events"].items())
+            log.debug(f"{exposure.name}: {found} in {entry['seconds']:.1f} s on {entry['host']}")
+        for kind, reason in entry.get("failed", {}).items():
+            log.warning(f"{exposure.name}: no {kind}: {reason}")
+        tell("exposures", number, total)
+
+
+def _lost(error: Exception) -> str:
+    """Say what has become of an exposure that its worker could not tell about."""
+    if type(error).__name__ == "KilledWorker":  # the library is slow to import
+        return "its workers ended, one after another: killed, or out of memory"
+    return told(error)

@@ -1,0 +1,134 @@
+"""Scores as tables for the terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ohana.classes import Label
+from ohana.evaluate import ClassScore, Evaluation, interval
+from ohana.utils.formatting import columns
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from ohana.results.summary import Summary
+
+LEGEND = """\
+detectable: stands out of the noise; found, complete: of these
+real: belongs to an injected event"""
+QUALITY_LEGEND = """\
+complete, pure: with 68 % intervals; other: belongs to an event of another class alone
+dated: first read right to one read, of bright ones; IoU: median overlap of footprints
+calibration: mean distance of confidence from the part that is real (by chance alone)"""
+
+
+def score_table(found: Evaluation) -> str:
+    """Compare what was found with what was put in, one class on each line."""
+    heading = ("class", "injected", "detectable", "found", "complete", "detections", "real")
+    return f"{columns([heading, *map(_score_row, found.classes)])}\n{LEGEND}"
+
+
+def _score_row(score: ClassScore) -> tuple[str, ...]:
+    counts = (score.injected, score.detectable, score.found)
+    complete = f"{score.completeness:.1%}" if score.detectable else "-"
+    return (_name(score.label), *map(str, counts), complete, str(score.detected), str(score.real))
+
+
+def quality_table(found: Evaluation) -> str:
+    """Show how good the detections are, one class on each line."""
+    heading = ("class", "complete", "pure", "false", "other", "split", "merged")
+    more = ("dated", "IoU", "calibration")
+    rows = [heading + more, *map(_quality_row, found.classes)]
+    return f"{columns(rows)}\n{QUALITY_LEGEND}"
+
+
+def _quality_row(score: ClassScore) -> tuple[str, ...]:
+    dated, trust = score.dating.within_one, score.reliability
+    counts = (score.false, score.other, score.split, score.merged)
+    return (
+        _name(score.label),
+        percent_range(score.found, score.detectable),
+        percent_range(score.real, score.detected),
+        *map(str, counts),
+        f"{dated.fraction:.1%}" if dated.count and score.label != Label.TELEGRAPH_NOISE else "-",
+        f"{np.median(score.overlaps):.2f}" if score.overlaps else "-",
+        f"{trust.error:.3f} ({trust.chance:.3f})" if trust.bins else "-",
+    )
+
+
+def percent_range(found: int, count: int) -> str:
+    """Return a fraction in percent with its interval, a dash where nothing was counted.
+
+    Examples
+    --------
+    >>> percent_range(3, 3)
+    '100% (75-100)'
+    """
+    if not count:
+        return "-"
+    low, high = interval(found, count)
+    return f"{found / count:.0%} ({100 * low:.0f}-{100 * high:.0f})"
+
+
+def confusion_table(found: Evaluation) -> str:
+    """Show what true events are taken for, one true class on each line."""
+    names = [_name(label) for label in list(Label)[1:]]
+    rows = [("true \\ detected as", *names, "missed")]
+    for label, counts in zip(Label, found.event_confusion, strict=True):
+        first = "nothing (false)" if label == Label.BACKGROUND else _name(label)
+        missed = "" if label == Label.BACKGROUND else str(counts[0])
+        rows.append((first, *map(str, counts[1:]), missed))
+    return columns(rows)
+
+
+def _name(label: Label) -> str:
+    return label.key.replace("_", " ")
+
+
+def show_summary(summary: Summary) -> None:
+    """Print the outcome: with a table on a terminal, plain aligned lines otherwise."""
+    if not sys.stdout.isatty():
+        print(summary, flush=True)
+        return
+    from rich.console import Console
+
+    Console(highlight=False).print(outcome(summary), crop=False)
+
+
+def outcome(summary: Summary) -> Group:
+    """Lay the outcome of a run out for a terminal."""
+    from rich import box
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.style import Style
+    from rich.table import Table
+    from rich.text import Text
+
+    from ohana.classes import STYLES
+    from ohana.results.summary import class_rows
+
+    (first, *headings), *rows = class_rows(summary.classes)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first)
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for item, (name, *numbers) in zip(summary.classes, rows, strict=True):
+        # Most terminals are dark.
+        look = Style(color=STYLES[item.label.key].dark, bold=True)
+        table.add_row(Text(name, look), *numbers, style="" if item.events else "dim")
+    title, *facts = summary.heading()
+    return Group(
+        Text(title, "bold"),
+        *(Text(line, "dim") for line in facts),
+        *(
+            Padding(Text.assemble(("note: ", "yellow"), notice), (0, 0, 0, 2))
+            for notice in summary.notices
+        ),
+        table,
+        # Long paths stay whole, to be copied.
+        *(Text(f"  {path}", "cyan", no_wrap=True, overflow="ignore") for path in summary.files),
+        Text(f"{summary.seconds:.1f} s", "bold"),
+    )

@@ -1,0 +1,230 @@
+"""Cosmic rays: upward steps that stay, linked over neighbouring pixels in the same read."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from ohana.classes import Label
+from ohana.config import DetectorConfig
+from ohana.detect.false_discovery import Population, event_confidence, measure_population
+from ohana.detect.linking import MOST_READS
+from ohana.events import Event, PixelMaps, Steps
+
+#: A fall of at least this fraction of a rise means that the rise was not charge.
+FALL = 0.5
+#: Pixels around the footprint of a snowball (or this part of the width of its halo, if more), and
+#: reads after it, in which steps up to so many times the threshold are its halo and what it
+#: releases later.
+WING = 4
+WING_PART = 0.3
+WING_READS = 16
+WING_FACTOR = 2.0
+
+
+def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
+    """Tell steps that charge can have made.
+
+    Parameters
+    ----------
+    steps : Steps
+        n steps of the whole array.
+    border : ndarray of bool, shape (H, W)
+        Reference pixels.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        Upward, in a pixel that sees light and does not fall back.
+    """
+    up = steps.amplitude > 0
+    fall = np.zeros(border.shape, np.float32)
+    np.maximum.at(fall, (steps.row[~up], steps.col[~up]), -steps.amplitude[~up])
+    stays = fall[steps.row, steps.col] < FALL * steps.amplitude
+    return up & stays & ~border[steps.row, steps.col]
+
+
+def wing_steps(
+    steps: Steps, snowballs: list[Event], shape: tuple[int, int], config: DetectorConfig
+) -> np.ndarray:
+    """Tell faint steps just outside the footprint of a snowball that belong to its halo.
+
+    Parameters
+    ----------
+    steps : Steps
+        n upward steps.
+    snowballs : list of Event
+        Snowballs found.
+    shape : tuple of int
+        (H, W).
+    config : DetectorConfig
+        ``sigma_threshold`` acts here.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    wing = np.zeros(len(steps.row), bool)
+    faint = steps.significance < WING_FACTOR * config.sigma_threshold
+    for ball in snowballs:
+        inside = np.zeros(shape, bool)
+        inside[ball.rows, ball.cols] = True
+        halo, core = (float(ball.extra[f"{name}_radius"]) for name in ("halo", "core"))  # type: ignore[arg-type]
+        reach = int(max(WING, WING_PART * (halo - core)))
+        top, bottom = max(ball.rows.min() - reach, 0), ball.rows.max() + reach + 1
+        left, right = max(ball.cols.min() - reach, 0), ball.cols.max() + reach + 1
+        near = np.flatnonzero(
+            (steps.row >= top) & (steps.row < bottom) & (steps.col >= left) & (steps.col < right)
+        )
+        away = ndimage.distance_transform_edt(~inside[top:bottom, left:right])
+        close = away[steps.row[near] - top, steps.col[near] - left] <= reach
+        since = steps.read[near] - ball.first_frame
+        wing[near] |= close & faint[near] & (since >= -MOST_READS) & (since <= WING_READS)
+    return wing
+
+
+def find_cosmic_rays(
+    steps: Steps,
+    group: np.ndarray,
+    maps: PixelMaps,
+    config: DetectorConfig,
+    population: Population | None = None,
+) -> tuple[list[Event], Population]:
+    """Make cosmic rays of linked steps.
+
+    Parameters
+    ----------
+    steps : Steps
+        n upward steps of the whole array.
+    group : ndarray of int, shape (n,)
+        The event each belongs to, see `ohana.detect.linking`.
+    maps : PixelMaps
+        Per-pixel results.
+    config : DetectorConfig
+        The fields of the stages "steps", "events" and "cosmic rays" act here.
+    population : Population, optional
+        What confidences rest on; measured from these very steps if absent.
+
+    Returns
+    -------
+    events : list of Event
+        Those of more than ``cosmic_ray_max_spatial_extent`` pixels are flagged ``extended``.
+    population : Population
+        As given or measured.
+    """
+    bright = steps.amplitude >= config.cosmic_ray_min_step
+    # A jump into saturation without a rate before it is no evidence on its own.
+    bright &= steps.significance >= config.sigma_threshold
+    steps, group = steps.select(bright), group[bright]
+    steps, group = _join_neighbours(steps, group, maps, config)
+    order = np.lexsort((steps.read, -steps.amplitude, group))
+    steps, group = once_per_pixel(steps.select(order), group[order], maps.stop.shape)
+    start = np.flatnonzero(np.diff(group, prepend=-1))
+    size = np.diff(start, append=len(group))
+    significance = steps.significance[:0]
+    if len(group):
+        significance = np.maximum.reduceat(steps.significance, start)
+    if population is None:
+        population = measure_population(significance, size, maps.best_significance, config)
+    confidence = event_confidence(significance, size, population)
+    keep = steps.amplitude[start] >= config.cosmic_ray_min_intensity
+    keep &= (size >= config.min_anomaly_pixels) & (confidence >= config.min_confidence)
+    first_frame = dominant_read(steps, group, start)
+    events = [
+        ray_event(Steps(*(column[first:last] for column in steps)), int(read), float(sure), config)
+        for first, last, read, sure in zip(
+            start[keep], (start + size)[keep], first_frame[keep], confidence[keep], strict=True
+        )
+    ]
+    return events, population
+
+
+def once_per_pixel(
+    steps: Steps, group: np.ndarray, shape: tuple[int, int]
+) -> tuple[Steps, np.ndarray]:
+    """Keep the first step of each pixel in each group; groups must be sorted and stay so."""
+    pixel = np.ravel_multi_index((steps.row, steps.col), shape)
+    order = np.lexsort((pixel, group))
+    repeated = (np.diff(group[order], prepend=-1) == 0) & (np.diff(pixel[order], prepend=-1) == 0)
+    keep = np.ones(len(group), bool)
+    # The sort is stable: of equal entries the first comes first.
+    keep[order[repeated]] = False
+    return steps.select(keep), group[keep]
+
+
+def dominant_read(steps: Steps, group: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Return the read that most of the significance of each group speaks for.
+
+    Parameters
+    ----------
+    steps : Steps
+        n steps.
+    group : ndarray of int, shape (n,)
+        Ascending.
+    start : ndarray of int
+        First step of each group.
+    """
+    weight = np.minimum(steps.significance.astype(np.float64), 1e3) ** 2
+    order = np.lexsort((steps.read, group))
+    vote = np.flatnonzero(
+        (np.diff(group[order], prepend=-1) != 0) | (np.diff(steps.read[order], prepend=-1) != 0)
+    )
+    total, of_group = np.add.reduceat(weight[order], vote), group[order][vote]
+    best = np.lexsort((-total, of_group))
+    first = np.flatnonzero(np.diff(of_group[best], prepend=-1))
+    assert len(first) == len(start)
+    return steps.read[order][vote][best][first]
+
+
+def _join_neighbours(
+    steps: Steps, group: np.ndarray, maps: PixelMaps, config: DetectorConfig
+) -> tuple[Steps, np.ndarray]:
+    """Add fainter pixels beside a member whose own best step is in the same read."""
+    height, width = maps.stop.shape
+    taken = np.zeros((height, width), bool)
+    taken[steps.row, steps.col] = True
+    candidate = maps.best_significance >= config.neighbour_threshold
+    candidate &= (maps.best_significance < config.sigma_threshold) & ~taken
+    candidate &= maps.best_step >= config.cosmic_ray_min_step
+    added, groups = [], []
+    for dr, dc in [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c]:
+        row, col = steps.row + dr, steps.col + dc
+        inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
+        at = np.flatnonzero(inside)
+        same = candidate[row[at], col[at]]
+        same &= np.abs(maps.best_read[row[at], col[at]] - steps.read[at]) <= 1
+        # Each pixel joins one event only, the first that asks.
+        _, once = np.unique(row[at[same]] * width + col[at[same]], return_index=True)
+        at = at[same][once]
+        row, col = row[at], col[at]
+        candidate[row, col] = False
+        amplitude, sigma = maps.best_step[row, col], maps.best_significance[row, col]
+        flags = np.zeros(len(at), bool), np.ones(len(at), np.float32)
+        read = maps.best_read[row, col]
+        added.append(Steps(row, col, read, amplitude, amplitude / sigma, sigma, *flags))
+        groups.append(group[at])
+    joined = Steps(*(np.concatenate(parts) for parts in zip(steps, *added, strict=True)))
+    return joined, np.concatenate([group, *groups])
+
+
+def ray_event(steps: Steps, first_frame: int, confidence: float, config: DetectorConfig) -> Event:
+    """Make one event of its steps, the strongest first."""
+    fit = float(steps.fit[0])
+    extra: dict[str, object] = {
+        "step_amplitude": float(steps.amplitude.sum()),
+        "step_error": float(np.sqrt(np.square(steps.error, dtype=np.float64).sum())),
+        "fit_quality": None if np.isnan(fit) else 1 / max(fit, 1.0),
+        "saturated": bool(steps.saturating.any()),
+        "extended": len(steps.row) > config.cosmic_ray_max_spatial_extent,
+    }
+    return Event(
+        Label.COSMIC_RAY,
+        steps.row,
+        steps.col,
+        steps.read,
+        steps.amplitude,
+        steps.significance,
+        first_frame,
+        confidence,
+        extra=extra,
+    )

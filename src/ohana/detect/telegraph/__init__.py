@@ -1,0 +1,1 @@
+"""Telegraph noise: pixels that jump between two or three levels."""

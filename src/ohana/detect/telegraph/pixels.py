@@ -1,0 +1,150 @@
+"""Telegraph noise of a row block: from candidates to events, and what is left in their ramps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ohana.classes import Label
+from ohana.config import DetectorConfig
+from ohana.detect.telegraph.fit import TelegraphFit, fit_telegraph_noise
+from ohana.detect.telegraph.screen import CANDIDATE, NOISE_ERROR, screen
+from ohana.events import Event, Steps, join_steps
+from ohana.rampfit.covariance import Differences
+from ohana.rampfit.noise import Noise
+from ohana.rampfit.scan import Ramps, scan
+from ohana.rampfit.step_search import find_steps
+
+#: A pixel whose variance exceeds that of its neighbours by so many times their own spread may
+#: flicker fast: it is screened with their noise.
+NOISY = 3.0
+#: Measures of the level model that go to the catalogue.
+CATALOGUED = (
+    "n_levels",
+    "transitions",
+    "low",
+    "high",
+    "amplitude",
+    "dwell_low",
+    "dwell_high",
+    "frequency",
+    "fit_quality",
+    "chi2_gain",
+)
+
+
+def find_telegraph_noise(
+    ramps: Ramps,
+    noise: Noise,
+    steps: Steps,
+    model: Differences,
+    gain: float,
+    config: DetectorConfig,
+) -> tuple[np.ndarray, TelegraphFit, np.ndarray]:
+    """Find the ramps of a block that jump between levels.
+
+    Parameters
+    ----------
+    ramps : Ramps
+        n ramps.
+    noise : Noise
+        Arrays of shape (n,).
+    steps : Steps
+        Their steps; ``col`` is the index of the ramp. A fall makes a ramp a candidate.
+    model : Differences
+        Covariance coefficients.
+    gain : float
+        [e-/DN]
+    config : DetectorConfig
+        Fields ``rtn_*``.
+
+    Returns
+    -------
+    index : ndarray of int, shape (m,)
+        Ramps with telegraph noise.
+    fit : TelegraphFit
+        Their level models.
+    flicker : ndarray of float32, shape (n,)
+        How unsteady each ramp is without its hits, from `ohana.detect.telegraph.screen.screen`.
+    """
+    typical, spread = np.sqrt(noise.typical), _spread(noise)
+    scale = np.log(np.maximum(np.nan_to_num(ramps.variance / noise.typical, nan=1.0), 1e-6))
+    noisy = scale > NOISY * 2 * spread
+    sigma = np.where(noisy, typical, np.sqrt(ramps.variance))
+    flicker = screen(ramps.data, ramps.stop, sigma, noise.rate, model, gain)
+    # Hits make a ramp look unsteady: look again without them.
+    hit = np.intersect1d(np.flatnonzero(flicker > CANDIDATE), steps.col)
+    some = ramps.select(hit)
+    rest = some.data - _risen(steps, hit, len(ramps.data))
+    flicker[hit] = screen(rest, some.stop, sigma[hit], noise.rate[hit], model, gain)
+    candidate = flicker > CANDIDATE
+    candidate[steps.col[steps.amplitude < 0]] = True
+    index = np.flatnonzero(candidate & np.isfinite(typical))
+    some = ramps.select(index)
+    # Flicker raises a pixel's own scatter: levels are tried with the noise of the neighbours.
+    rate = some.shot * gain * np.exp(-scale[index])
+    fit = fit_telegraph_noise(
+        some.data, some.stop, typical[index], rate, model, gain, config, spread
+    )
+    columns = (values[..., fit.accepted] for values in fit)
+    return index[fit.accepted], TelegraphFit(*columns), flicker
+
+
+def _spread(noise: Noise) -> float:
+    """Relative spread of the noise of pixels, as far as it is known."""
+    worth = float(np.min(noise.worth))
+    return float(np.hypot(NOISE_ERROR, np.sqrt(0.5 / worth)))
+
+
+def _risen(steps: Steps, index: np.ndarray, reads: int) -> np.ndarray:
+    """Sum of the steps of some ramps up to each read (T, m) [DN]."""
+    own = steps.select(np.isin(steps.col, index))
+    rise = np.zeros((reads, len(index)), np.float32)
+    np.add.at(rise, (own.read, np.searchsorted(index, own.col)), own.amplitude)
+    return np.cumsum(rise, axis=0, out=rise)
+
+
+def without_levels(
+    ramps: Ramps,
+    dof: np.ndarray,
+    index: np.ndarray,
+    fit: TelegraphFit,
+    model: Differences,
+    config: DetectorConfig,
+    steps: Steps,
+) -> Steps:
+    """Replace the steps of telegraph-noise ramps by those that their levels do not explain.
+
+    A hit in such a pixel must clearly be larger than the levels are apart, and than that and any
+    fall that is left together: a level the model missed is no hit.
+    """
+    rest = ramps.select(index)
+    rest = rest._replace(data=rest.data - fit.model)
+    left, _ = find_steps(rest, dof[index], scan(rest, model), model, config)
+    down = left.amplitude < 0
+    fall = np.zeros(len(index), np.float32)
+    np.maximum.at(fall, left.col[down], -left.amplitude[down])
+    above = left.amplitude - (fit.amplitude + fall)[left.col]
+    left = left.select(above > config.sigma_threshold * left.error)
+    left = left._replace(col=index[left.col].astype(np.int32))
+    return join_steps([steps.select(~np.isin(steps.col, index)), left])
+
+
+def telegraph_events(index: np.ndarray, fit: TelegraphFit, cols: int) -> list[Event]:
+    """Make an event of each pixel of a block that is ``cols`` wide."""
+    events = []
+    for i, pixel in enumerate(index):
+        row, col = divmod(int(pixel), cols)
+        events.append(
+            Event(
+                Label.TELEGRAPH_NOISE,
+                np.array([row], np.int32),
+                np.array([col], np.int32),
+                np.array([-1], np.int32),
+                fit.amplitude[i : i + 1],
+                fit.significance[i : i + 1],
+                None,
+                float(fit.confidence[i]),
+                extra={name: getattr(fit, name)[i].item() for name in CATALOGUED},
+            )
+        )
+    return events

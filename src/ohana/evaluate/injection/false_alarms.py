@@ -1,0 +1,210 @@
+"""False alarms of an exposure: what is found in its ramps backwards, and in pure noise like its."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy import ndimage, stats
+
+from ohana.classes import Label
+from ohana.config import DetectorConfig
+from ohana.evaluate.injection.null_ramps import backward_source, noise_source
+from ohana.events import Event, PixelMaps
+from ohana.pipeline import Found, find_events
+from ohana.rampfit.load import Source
+from ohana.refpix.border import border_mask
+from ohana.utils.progress import Progress
+
+if TYPE_CHECKING:
+    from ohana.network.model_file import Network
+
+#: Classes that are charge: these are false in a ramp that runs backwards.
+CHARGE = (Label.COSMIC_RAY, Label.SNOWBALL)
+#: Significances at which the best steps of pixels are counted [sigma].
+THRESHOLDS = np.round(np.arange(3.0, 12.01, 0.25), 2)
+#: Confidence of the intervals of counts.
+LEVEL = 0.95
+
+
+class Estimate(NamedTuple):
+    """A value with its interval at 95 %; NaN where it is not known."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Alarms(NamedTuple):
+    """Detections of one class forwards, backwards and in pure noise.
+
+    Attributes
+    ----------
+    label : Label
+        The class.
+    forward : int
+        Detections in the exposure.
+    backward : int
+        Detections backwards, in the pixels that count.
+    noise : int
+        Detections in noise of the same rates and read noise, in all usable pixels.
+    rate, noise_rate : Estimate
+        Detections backwards, and in pure noise, per million pixels.
+    purity : Estimate
+        Part of the detections forwards that backward ones do not account for; NaN for
+        telegraph noise, where it has no meaning, and without detections.
+    """
+
+    label: Label
+    forward: int
+    backward: int
+    noise: int
+    rate: Estimate
+    noise_rate: Estimate
+    purity: Estimate
+
+
+@dataclass(frozen=True)
+class FalseAlarms:
+    """What is found backwards.
+
+    Attributes
+    ----------
+    usable, counted : int
+        Pixels that can be judged; those of them in which no charge was found forwards, nor
+        next to them.
+    alarms : list of Alarms
+        In the order cosmic ray, telegraph noise, snowball.
+    significances, amplitudes : list of float
+        Of every false cosmic ray and snowball [sigma, DN].
+    thresholds : ndarray, shape (n,)
+        Significances [sigma].
+    forward, backward, noise : ndarray, shape (n,)
+        Pixels per million whose best upward step exceeds each threshold: of all usable ones
+        forwards and in pure noise, of those that count backwards.
+    """
+
+    usable: int
+    counted: int
+    alarms: list[Alarms]
+    significances: list[float]
+    amplitudes: list[float]
+    thresholds: np.ndarray
+    forward: np.ndarray
+    backward: np.ndarray
+    noise: np.ndarray
+
+
+def count_false_alarms(
+    source: Source,
+    found: Found,
+    config: DetectorConfig,
+    seed: int,
+    progress: Progress,
+    network: Network | None = None,
+) -> FalseAlarms:
+    """Look for events in an exposure backwards, and in pure noise, by the stages of forwards.
+
+    Parameters
+    ----------
+    source : Source
+        The exposure.
+    found : Found
+        What was found in it.
+    config : DetectorConfig
+        Settings.
+    seed : int
+        Of the noise.
+    progress : callable
+        Called with the name of a stage, the parts done and the parts in all.
+    network : Network, optional
+        Looks for events besides the rules, as it did in ``found``.
+    """
+    # What noise can pass for depends on how many real events there are: as many as forwards.
+    backward, noise = (
+        find_events(ramps, config, _named(progress, what), None, found.population, network)
+        for ramps, what in (
+            (backward_source(source, found.maps), "backwards"),
+            (noise_source(source, found.maps, seed), "pure noise"),
+        )
+    )
+    usable = np.isfinite(found.maps.noise) & np.isfinite(found.maps.rate)
+    usable &= ~border_mask(source.ramp)
+    counted = usable & ~charged_pixels(found.events, usable.shape)
+    events = (
+        found.events,
+        [event for event in backward.events if counted[strongest_pixel(event)]],
+        noise.events,
+    )
+    pixels = int(usable.sum()), int(counted.sum())
+    kinds = (Label.COSMIC_RAY, Label.TELEGRAPH_NOISE, Label.SNOWBALL)
+    charge = [event for event in events[1] if event.label in CHARGE]
+    return FalseAlarms(
+        *pixels,
+        [
+            _alarms(label, [sum(e.label == label for e in some) for some in events], *pixels)
+            for label in kinds
+        ],
+        [float(event.significance.max()) for event in charge],
+        [float(event.amplitude.max()) for event in charge],
+        THRESHOLDS,
+        _tail(found.maps, usable),
+        _tail(backward.maps, counted),
+        _tail(noise.maps, usable),
+    )
+
+
+def _named(progress: Progress, what: str) -> Progress:
+    """Say what is looked at."""
+    return lambda stage, done, total: progress(f"{stage} ({what})", done, total)
+
+
+def charged_pixels(events: list[Event], shape: tuple[int, int]) -> np.ndarray:
+    """Tell the pixels of cosmic rays and snowballs, and those next to them."""
+    charged = np.zeros(shape, bool)
+    for event in events:
+        if event.label in CHARGE:
+            charged[event.rows, event.cols] = True
+    return ndimage.binary_dilation(charged, np.ones((3, 3), bool))
+
+
+def strongest_pixel(event: Event) -> tuple[int, int]:
+    """Return row and column of the pixel with the largest step."""
+    peak = int(np.nanargmax(event.amplitude))
+    return int(event.rows[peak]), int(event.cols[peak])
+
+
+def _alarms(label: Label, counts: list[int], usable: int, counted: int) -> Alarms:
+    forward, backward, noise = counts
+    purity = Estimate(np.nan, np.nan, np.nan)
+    rate = poisson_interval(backward, counted / 1e6)
+    if forward and label in CHARGE:
+        share = usable / 1e6 / forward
+        purity = Estimate(*(max(1 - x * share, 0.0) for x in (rate.value, rate.high, rate.low)))
+    return Alarms(
+        label, forward, backward, noise, rate, poisson_interval(noise, usable / 1e6), purity
+    )
+
+
+def poisson_interval(count: int, exposure: float) -> Estimate:
+    """Return a Poisson rate and its central interval (Garwood 1936, Biometrika 28, 437).
+
+    Examples
+    --------
+    >>> [round(x, 3) for x in poisson_interval(0, 2.0)]  # 3.689 / 2: two-sided
+    [0.0, 0.0, 1.844]
+    """
+    if not exposure:
+        return Estimate(np.nan, np.nan, np.nan)
+    tail = (1 - LEVEL) / 2
+    low = stats.chi2.ppf(tail, 2 * count) / 2 if count else 0.0
+    high = stats.chi2.isf(tail, 2 * count + 2) / 2
+    return Estimate(count / exposure, float(low) / exposure, float(high) / exposure)
+
+
+def _tail(maps: PixelMaps, counted: np.ndarray) -> np.ndarray:
+    """Count pixels per million whose best upward step exceeds each of `THRESHOLDS`."""
+    best = np.sort(maps.best_significance[counted])
+    above = len(best) - np.searchsorted(best, THRESHOLDS)
+    return 1e6 * above / max(len(best), 1)

@@ -1,0 +1,90 @@
+"""Injection and recovery: what would be found in an exposure, measured in this very exposure.
+
+Events of known charge are added to its reads, the stages of ``ohana-predict`` run again, and what
+they find is compared with what was added. What they find in the ramps read backwards, and in pure
+noise of the same rates, tells how much is false (`ohana.evaluate.false_alarms`).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ohana.classes import Label
+from ohana.evaluate.injection.completeness import Completeness
+from ohana.evaluate.injection.draw_events import InjectionSettings
+from ohana.evaluate.injection.exposure_model import Regions
+from ohana.evaluate.injection.false_alarms import FalseAlarms
+from ohana.evaluate.injection.report import save_recovery
+from ohana.evaluate.injection.run import inject_and_recover
+from ohana.evaluate.injection.scoring import Changes, Injected
+from ohana.evaluate.injection.table import recovery_table
+from ohana.ramp import Facts
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = [
+    "InjectionSettings",
+    "Recovery",
+    "inject_and_recover",
+    "recovery_table",
+    "save_recovery",
+]
+log = logging.getLogger("ohana")
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """Outcome of `inject_and_recover`.
+
+    Attributes
+    ----------
+    source : Path
+        The exposure.
+    shape : tuple of int
+        (T, H, W).
+    facts : Facts
+        What was taken for the detector.
+    settings : InjectionSettings
+        What was added.
+    regions : Regions
+        Outputs or parts of the array.
+    events : list of Injected
+        Every added event.
+    by_charge, by_snr : dict
+        Completeness of each class.
+    by_region : dict
+        Of each class, against charge, for each region.
+    by_part : dict
+        Of each class, against charge, for each part of the ramp.
+    changes : Changes
+        What became of the detections of the exposure itself.
+    false_alarms : FalseAlarms or None
+        What is found backwards and in pure noise; None if it was not asked for.
+    notices : tuple of str
+        What the user should know.
+    seconds : float
+        Duration.
+    """
+
+    source: Path
+    shape: tuple[int, int, int]
+    facts: Facts
+    settings: InjectionSettings
+    regions: Regions
+    events: list[Injected]
+    by_charge: dict[Label, Completeness]
+    by_snr: dict[Label, Completeness]
+    by_region: dict[Label, list[Completeness]]
+    by_part: dict[Label, dict[str, Completeness]]
+    changes: Changes
+    false_alarms: FalseAlarms | None
+    notices: tuple[str, ...]
+    seconds: float
+
+    def of(self, label: Label) -> list[Injected]:
+        """Return the events of one class."""
+        return [event for event in self.events if event.label == label]

@@ -1,0 +1,153 @@
+"""FIXME docstring."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ohana.classes import Label
+from ohana.config import DetectorConfig
+from ohana.detect.row_block import compile_kernels
+from ohana.detect.telegraph.fit import MIN_READS
+from ohana.evaluate.injection.completeness import Completeness, fit_completeness
+from ohana.evaluate.injection.draw_events import InjectionSettings, draw_wanted, place_events
+from ohana.evaluate.injection.exposure_model import Regions, survey
+from ohana.evaluate.injection.false_alarms import count_false_alarms
+from ohana.evaluate.injection.planes import with_events
+from ohana.evaluate.injection.recovery import Recovery, log
+from ohana.evaluate.injection.scoring import PARTS, Changes, Injected, judge_round
+from ohana.pipeline import find_events
+from ohana.rampfit.load import Source
+from ohana.read import open_exposure
+from ohana.read.integrations import pick_integration
+from ohana.refpix.fit import fit_reference
+from ohana.results.catalogue import write_catalogue
+from ohana.utils.files import make_folder
+from ohana.utils.progress import Progress
+
+if TYPE_CHECKING:
+    from ohana.network.model_file import Network
+
+#: Name of the stage of adding and finding events.
+ADDED = "added events"
+
+
+def inject_and_recover(
+    path: str | Path,
+    output_dir: str | Path,
+    config: DetectorConfig,
+    settings: InjectionSettings,
+    rng: np.random.Generator,
+    progress: Progress | None = None,
+    network: Network | None = None,
+) -> Recovery:
+    """Measure completeness and false alarms of an exposure in the exposure itself.
+
+    Parameters
+    ----------
+    path : str or Path
+        The exposure, which is only read.
+    output_dir : str or Path
+        Gets ``detections.json``, the catalogue of the exposure as it is.
+    config : DetectorConfig
+        Settings of the detection.
+    settings : InjectionSettings
+        What to add.
+    rng : numpy.random.Generator
+        Source of all that is drawn; results depend on nothing else.
+    progress : callable, optional
+        Called with the name of a stage, the parts done and the parts in all.
+    network : Network, optional
+        Looks for events besides the rules.
+
+    Raises
+    ------
+    OhanaError
+        The input is no ramp, has no usable pixels, or has no room for so many events.
+    """
+    start, tell = time.perf_counter(), progress or (lambda stage, done, total: None)
+    ramp = pick_integration(open_exposure(path, config), settings.integration)
+    make_folder(Path(output_dir))
+    compile_kernels(log)
+    reference, notice = fit_reference(ramp, config)
+    source = Source(ramp, reference)
+    original = find_events(source, config, tell, network=network)
+    write_catalogue(Path(output_dir) / "detections.json", original.events)
+    site = survey(ramp, original)
+    drawing, placing, noise = rng.spawn(3)
+    wanted = draw_wanted(site, settings, config, drawing)
+    events: list[Injected] = []
+    changes = Changes(0, 0, 0, 0)
+    for number, placed in enumerate(place_events(site, wanted, settings, placing), 1):
+        added = Source(with_events(ramp, [each.event for each in placed]), reference)
+        # Each event is judged as if it were alone: by the population of the exposure as it is.
+        told = _share(tell, len(events), len(placed), len(wanted))
+        found = find_events(added, config, told, None, original.population, network)
+        some, change = judge_round(site, placed, original.events, found.events)
+        events += [event._replace(round=number) for event in some]
+        changes = Changes(*(a + b for a, b in zip(changes, change, strict=True)))
+        tell(ADDED, len(events), len(wanted))
+    alarms = None
+    if settings.backwards:
+        seed = int(noise.integers(2**63))
+        alarms = count_false_alarms(source, original, config, seed, tell, network)
+    notices = [*ramp.notes, notice]
+    if ramp.shape[0] < MIN_READS:
+        notices.append(f"telegraph noise: needs {MIN_READS} reads, none added")
+    return Recovery(
+        Path(path),
+        ramp.shape,
+        ramp.facts,
+        settings,
+        site.regions,
+        events,
+        *_curves(events, site.regions),
+        changes,
+        alarms,
+        tuple(notices),
+        time.perf_counter() - start,
+    )
+
+
+def _share(tell: Progress, done: int, some: int, total: int) -> Progress:
+    """Count the pixel-reads of one round as parts of all events to be added."""
+
+    def report(stage: str, searched: int, of: int) -> None:
+        if stage == "steps":
+            tell(ADDED, min(done + some * searched // of, total - 1), total)
+
+    return report
+
+
+def _curves(
+    events: list[Injected], regions: Regions
+) -> tuple[
+    dict[Label, Completeness],
+    dict[Label, Completeness],
+    dict[Label, list[Completeness]],
+    dict[Label, dict[str, Completeness]],
+]:
+    """Fit completeness against charge and S/N: of all, by region and by part of the ramp."""
+    charge, snr, region, part = {}, {}, {}, {}
+    for label in sorted({event.label for event in events}):
+        mine = [event for event in events if event.label == label]
+        charge[label] = _fit(mine, "charge")
+        snr[label] = _fit([event for event in mine if event.snr > 0], "snr")
+        region[label] = [
+            _fit([event for event in mine if event.region == k], "charge")
+            for k in range(len(regions))
+        ]
+        part[label] = {
+            name: _fit([event for event in mine if event.part == name], "charge")
+            for name in PARTS
+            if label != Label.TELEGRAPH_NOISE
+        }
+    return charge, snr, region, part
+
+
+def _fit(events: list[Injected], quantity: str) -> Completeness:
+    values = np.array([getattr(event, quantity) for event in events], float)
+    return fit_completeness(values, np.array([event.found for event in events], bool))

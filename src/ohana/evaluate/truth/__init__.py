@@ -1,0 +1,1 @@
+"""Comparison of detections with the known truth of a simulated exposure."""

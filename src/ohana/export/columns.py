@@ -1,0 +1,183 @@
+"""The columns of a catalogue as a table: one row for each event, one type and unit a column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ohana.classes import Label
+from ohana.errors import OhanaError
+from ohana.export.exposure import Exposure
+from ohana.results.catalogue import Detection
+
+#: Events as columns: masked where a value is not known or not of the class.
+Columns = dict[str, np.ma.MaskedArray]
+
+
+class Column(NamedTuple):
+    """A column: ``kind`` is ``str``, ``int``, ``float`` or ``bool``, ``unit`` as astropy's."""
+
+    name: str
+    kind: type
+    unit: str
+    description: str
+
+
+#: Of the exposure.
+EXPOSURE_COLUMNS = (
+    Column("exposure", str, "", "Name of the exposure"),
+    Column("detector", str, "", "Telescope, instrument, detector, size of the array"),
+    Column("mjd", float, "d", "Begin of the exposure, modified Julian date (UTC)"),
+)
+#: Of every event.
+EVENT_COLUMNS = (
+    Column("integration", int, "", "Integration of the exposure, from 0"),
+    Column("type", str, "", "cosmic_ray, telegraph_noise or snowball"),
+    Column("row", int, "", "Row of the strongest pixel, from 0"),
+    Column("col", int, "", "Column of the strongest pixel, from 0"),
+    Column("centroid_row", float, "pix", "Mean row, weighted with the amplitudes, from 0"),
+    Column("centroid_col", float, "pix", "Mean column, weighted with the amplitudes, from 0"),
+    Column("first_frame", int, "", "First read that contains the event, from 0"),
+    Column("time", float, "s", "Mean time of that read since the reset"),
+    Column("mean_intensity", float, "DN", "Mean step over the pixels, above the ramp"),
+    Column("max_intensity", float, "DN", "Step of the strongest pixel, above the ramp"),
+    Column(
+        "charge",
+        float,
+        "electron",
+        "Of cosmic rays and snowballs: steps of all pixels, where the gain is known",
+    ),
+    Column("spatial_extent", int, "", "Number of pixels"),
+    Column("confidence", float, "", "Probability to be real and of this class"),
+    Column("significance", float, "", "Of the most significant pixel, in sigma"),
+    Column("source", str, "", "Found by: rules, unet or both"),
+    Column("row_start", int, "", "First row of the bounding box"),
+    Column("col_start", int, "", "First column of the bounding box"),
+    Column("row_stop", int, "", "Row behind the last one"),
+    Column("col_stop", int, "", "Column behind the last one"),
+)
+#: Of single classes, by the names of their fields in the catalogue.
+CLASS_COLUMNS = (
+    Column("saturated", bool, "", "Pixels reached saturation: intensities are lower limits"),
+    Column("fit_quality", float, "", "How well the model fits, up to 1"),
+    Column("step_amplitude", float, "DN", "Cosmic rays: step summed over the pixels"),
+    Column("step_error", float, "DN", "Cosmic rays: standard error of that sum"),
+    Column("extended", bool, "", "Cosmic rays: larger than cosmic_ray_max_spatial_extent"),
+    Column("n_levels", int, "", "Telegraph noise: number of levels"),
+    Column("transitions", int, "", "Telegraph noise: changes of level"),
+    Column("low", float, "DN", "Telegraph noise: lowest level"),
+    Column("high", float, "DN", "Telegraph noise: highest level"),
+    Column("amplitude", float, "DN", "Telegraph noise: distance of these levels"),
+    Column("dwell_low", float, "", "Telegraph noise: mean stay in the lowest level, in reads"),
+    Column("dwell_high", float, "", "Telegraph noise: mean stay in the highest level, in reads"),
+    Column("frequency", float, "", "Telegraph noise: transitions / 2 / reads, in cycles per read"),
+    Column("chi2_gain", float, "", "Telegraph noise: chi-squared that the levels take off"),
+    Column("core_radius", float, "pix", "Snowballs: radius of the core"),
+    Column("halo_radius", float, "pix", "Snowballs: radius at which the halo is lost in the noise"),
+    Column("circularity", float, "", "Snowballs: part of core and disk that both share"),
+    Column("growth", float, "pix", "Snowballs: growth of the core radius per read"),
+    Column("halo_level", float, "DN", "Snowballs: mean step of the brightest ring of the halo"),
+    Column("halo_significance", float, "", "Snowballs: of that ring, in sigma"),
+    Column("contrast", float, "", "Snowballs: core over halo"),
+    Column("trailed", bool, "", "Snowballs: a trail leaves the core"),
+    Column("cut_by_edge", bool, "", "Snowballs: the edge of the array cuts the core"),
+    Column("oversized", bool, "", "Snowballs: larger than the limits, with a saturated core"),
+    Column("rules_confidence", float, "", "With a network: confidence of the rules alone"),
+    Column("network_score", float, "", "With a network: its score"),
+)  # fmt: skip
+COLUMNS = EXPOSURE_COLUMNS + EVENT_COLUMNS + CLASS_COLUMNS
+
+_DTYPES = {str: object, int: np.int64, float: np.float64, bool: np.bool_}
+
+
+def event_columns(events: Sequence[Detection], exposure: Exposure) -> Columns:
+    """Lay the events of an exposure out in columns.
+
+    What is a list in the catalogue, as the pixels of an event, has no column.
+
+    Parameters
+    ----------
+    events : sequence of dict
+        See `ohana.results.catalogue.Detection`.
+    exposure : Exposure
+        That they were found in.
+
+    Raises
+    ------
+    OhanaError
+        An event is later than the last read.
+    """
+    derived = _of_exposure(exposure, len(events)) | _places(events) | _measures(events, exposure)
+    present = set().union(*events)
+    columns: Columns = {}
+    for name, kind, _, _ in COLUMNS:
+        if name in derived:
+            columns[name] = derived[name]
+        elif name in present:
+            columns[name] = masked([event.get(name) for event in events], kind)
+        else:
+            columns[name] = np.ma.masked_all(len(events), _DTYPES[kind])
+    return columns
+
+
+def _of_exposure(exposure: Exposure, number: int) -> Columns:
+    """Repeat what is known of an exposure for each of its events."""
+    values: dict[str, Any] = {
+        "exposure": exposure.name,
+        "detector": exposure.detector.label,
+        "mjd": exposure.mjd,
+    }
+    kinds = {column.name: column.kind for column in EXPOSURE_COLUMNS}
+    return {name: masked([value] * number, kinds[name]) for name, value in values.items()}
+
+
+def _places(events: Sequence[Detection]) -> Columns:
+    """Return the numbers of the fields that are lists, each as a column."""
+    lists = {
+        "position": ("row", "col"),
+        "centroid": ("centroid_row", "centroid_col"),
+        "bbox": ("row_start", "col_start", "row_stop", "col_stop"),
+    }
+    columns: Columns = {}
+    for field, names in lists.items():
+        values = np.array([event[field] for event in events])  # type: ignore[literal-required]
+        values = values.reshape(-1, len(names))
+        columns |= dict(zip(names, np.ma.asarray(values.T), strict=True))
+    return columns
+
+
+def _measures(events: Sequence[Detection], exposure: Exposure) -> Columns:
+    """Return what follows from other fields: time and charge."""
+    frame = masked([event["first_frame"] for event in events], int)
+    late, reads = int(frame.max()) if frame.count() else 0, len(exposure.times)
+    if late >= reads:
+        wanted = f"wanted one of {reads} reads, got {late}"
+        raise OhanaError(f"{exposure.folder}: first_frame: {wanted}")
+    times = np.ma.MaskedArray(exposure.times[frame.filled(0)], np.ma.getmaskarray(frame))
+    mean = masked([event["mean_intensity"] for event in events], float)
+    size = np.array([event["spatial_extent"] for event in events], int)
+    no_charge = np.array([event["type"] == Label.TELEGRAPH_NOISE.key for event in events], bool)
+    charge = np.ma.round(mean * size * (exposure.gain or np.nan), 3)
+    unknown = np.ma.getmaskarray(mean) | no_charge | (exposure.gain is None)
+    return {"time": times, "charge": np.ma.MaskedArray(charge.data, unknown)}
+
+
+def masked(values: Sequence[Any], kind: type) -> np.ma.MaskedArray:
+    """Return values of one kind; None and NaN are masked.
+
+    Examples
+    --------
+    >>> masked([3, None], int)
+    masked_array(data=[3, --],
+                 mask=[False,  True],
+           fill_value=999999)
+    """
+    if kind is str:
+        unknown = np.array([value is None for value in values], bool)
+        return np.ma.MaskedArray(np.array(values, object), unknown)
+    # None becomes NaN; whole numbers of a catalogue are exact in double precision.
+    numbers = np.array(values, np.float64)
+    unknown = np.isnan(numbers)
+    return np.ma.MaskedArray(np.where(unknown, 0, numbers).astype(_DTYPES[kind]), unknown)

@@ -1,0 +1,331 @@
+"""What the network sees as events: cosmic rays, snowballs and telegraph noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage, special
+
+from ohana.classes import Label
+from ohana.config import DetectorConfig
+from ohana.detect.cosmic_rays import (
+    charge_steps,
+    dominant_read,
+    once_per_pixel,
+    ray_event,
+    wing_steps,
+)
+from ohana.detect.linking import dating_error, link_steps
+from ohana.detect.snowballs.classify import judge
+from ohana.detect.snowballs.cores import (
+    EIGHT,
+    GROWTH_READS,
+    MARGIN,
+    PIXEL,
+    SAME,
+    Core,
+    Disk,
+    bright_steps,
+    fit_disks,
+)
+from ohana.detect.snowballs.halo import Scene, look_at
+from ohana.detect.telegraph.fit import TelegraphFit, fit_telegraph_noise, within_limits
+from ohana.detect.telegraph.pixels import telegraph_events
+from ohana.events import Event, PixelMaps, Steps, join_steps
+from ohana.network.probabilities import JOIN, SEEN, Opinion, Voxels, any_of, odds_of_groups
+from ohana.rampfit.covariance import difference_model
+from ohana.rampfit.load import Source, load_block
+from ohana.rampfit.nonlinearity import CURVED_READS, CURVED_SIGNAL, NOT_LINEAR
+from ohana.refpix.border import border_mask
+from ohana.results.maps import paint_mask
+
+#: Probability from which on telegraph noise that the rules do not accept is looked at again: a
+#: model of levels fits much, if it is allowed to.
+SURE = 0.7
+
+
+def network_events(
+    opinion: Opinion,
+    rules: list[Event],
+    source: Source,
+    steps: Steps,
+    maps: PixelMaps,
+    config: DetectorConfig,
+) -> list[Event]:
+    """Make events of what the network sees.
+
+    Snowballs and telegraph noise that the rules have found are not described a second time;
+    cosmic rays are, since the network may see more of them.
+
+    Parameters
+    ----------
+    opinion : Opinion
+        What the network says.
+    rules : list of Event
+        What the rules have found.
+    source : Source
+        Ramp and correction, for a second look at candidates.
+    steps : Steps
+        All steps of the whole array, from the same walk as the maps.
+    maps : PixelMaps
+        Per-pixel results.
+    config : DetectorConfig
+        All limits but those of confidence act here, and that of significance on telegraph noise
+        alone.
+
+    Returns
+    -------
+    list of Event
+        With source ``unet``. Telegraph noise has the confidence of the fit of levels, which is
+        that of the rules; what to make of it and of the network's is for `ohana.network.combine` to say.
+    """
+    charge = steps.select(charge_steps(steps, border_mask(source.ramp)))
+    balls = [event for event in rules if event.label == Label.SNOWBALL]
+    new_balls = _snowballs(opinion, balls, source, charge, maps, config)
+    flickers = np.zeros(maps.stop.shape, bool)
+    for event in rules:
+        if event.label == Label.TELEGRAPH_NOISE:
+            flickers[event.rows, event.cols] = True
+    covered = flickers | (paint_mask(balls + new_balls, maps.stop.shape) > 0)
+    telegraph = _telegraph_noise(opinion, covered, source, maps, config)
+    flickers |= opinion.telegraph >= SEEN[Label.TELEGRAPH_NOISE]
+    steep = _may_bend(opinion.voxels, maps, difference_model(source.ramp).dt)
+    voxels = _possible(opinion.voxels.select(~steep), balls + new_balls, flickers, maps, config)
+    rays = _cosmic_rays(voxels, steps, border_mask(source.ramp), maps, config)
+    return [replace(event, source="unet") for event in [*new_balls, *telegraph, *rays]]
+
+
+def _snowballs(
+    opinion: Opinion,
+    known: list[Event],
+    source: Source,
+    charge: Steps,
+    maps: PixelMaps,
+    config: DetectorConfig,
+) -> list[Event]:
+    """Describe snowballs that the rules do not know as the rules describe theirs."""
+    shape = maps.stop.shape
+    landings = find_landings(opinion.voxels, shape, config)
+    landings = [landing for landing in landings if not is_known(landing, known, shape)]
+    if not landings:
+        return []
+    dead = ~np.isfinite(maps.noise) | border_mask(source.ramp)
+    group = link_steps(charge, dating_error(charge, maps.noise), shape)
+    model, stop = difference_model(source.ramp), np.where(dead, -1, maps.stop)
+    scene = Scene(source, charge, group, maps, model, stop, config)
+    cores = [core for core in (core_of(landing, scene) for landing in landings) if core]
+    others = cores + [core_of_event(ball) for ball in known]
+    found = (
+        judge(core, look_at(core, [o for o in others if o is not core], scene), scene, 0.0)
+        for core in cores
+    )
+    return [event for event in found if event is not None]
+
+
+def _telegraph_noise(
+    opinion: Opinion, covered: np.ndarray, source: Source, maps: PixelMaps, config: DetectorConfig
+) -> list[Event]:
+    """Fit levels to the pixels that are not known or covered yet, one row after another."""
+    pixels = np.flatnonzero((opinion.telegraph >= SURE) & ~covered)
+    rows, cols = np.divmod(pixels, covered.shape[1])
+    if not len(pixels):
+        return []
+    ramps = np.concatenate([_ramps(source, row, cols[rows == row]) for row in np.unique(rows)], 1)
+    noise, typical, shot = (
+        values.ravel()[pixels].astype(float)
+        for values in (maps.noise, maps.neighbour_noise, maps.shot)
+    )
+    gain = source.ramp.facts.gain
+    # As the rules do it: flicker raises a pixel's own scatter, from which its rate is told.
+    rate = shot * gain * (typical / noise) ** 2
+    stop, model = maps.stop.ravel()[pixels], difference_model(source.ramp)
+    fit = fit_telegraph_noise(ramps, stop, typical, rate, model, gain, config)
+    good = within_limits(fit, config)
+    fit = TelegraphFit(*(values[..., good] for values in fit))
+    return telegraph_events(pixels[good], fit, covered.shape[1])
+
+
+def _ramps(source: Source, row: int, cols: np.ndarray) -> np.ndarray:
+    """Read some pixels of a row, corrected (T, n) [DN]."""
+    window = slice(row, row + 1), slice(int(cols.min()), int(cols.max()) + 1)
+    block, _ = load_block(source, *window)
+    return block.data[:, 0, cols - cols.min()]
+
+
+def _possible(
+    voxels: Voxels,
+    balls: list[Event],
+    flickers: np.ndarray,
+    maps: PixelMaps,
+    config: DetectorConfig,
+) -> Voxels:
+    """Pick the voxels that may be of cosmic rays: not of snowballs, their wings, or levels.
+
+    A hit in a pixel that flickers is for the rules to find, who know how far its levels are apart.
+    """
+    some = voxels.select((voxels.ray >= JOIN) & (voxels.amplitude >= config.cosmic_ray_min_step))
+    some = some.select(~flickers[some.row, some.col])
+    for ball in balls:
+        inside = np.zeros(maps.stop.shape, bool)
+        inside[ball.rows, ball.cols] = True
+        since = some.read - ball.reads[0]
+        grows = (since >= -SAME) & (since <= GROWTH_READS)
+        # A hit on top of it is for the rules to find, who know the shape of the snowball.
+        some = some.select(~(grows & inside[some.row, some.col]))
+    return some.select(~wing_steps(_as_steps(some, maps), balls, maps.stop.shape, config))
+
+
+def _may_bend(voxels: Voxels, maps: PixelMaps, dt: np.ndarray) -> np.ndarray:
+    """Tell voxels of bright ramps of few reads that may be their curve, as the rules do.
+
+    ``dt`` (T-1,) is the time from each read to the next.
+    """
+    rate = np.abs(maps.rate[voxels.row, voxels.col])
+    used = np.maximum(maps.stop[voxels.row, voxels.col] - 1, 0)
+    signal = rate * np.append(0.0, np.cumsum(dt))[used]
+    few = (used < CURVED_READS) & (signal > CURVED_SIGNAL) & (voxels.read <= used)
+    return few & (voxels.amplitude < NOT_LINEAR * rate * dt[voxels.read - 1])
+
+
+def _as_steps(voxels: Voxels, maps: PixelMaps) -> Steps:
+    """Return voxels as steps; how well their ramps fit is not known."""
+    measured = voxels.amplitude, voxels.error, voxels.significance
+    saturating = voxels.read == maps.stop[voxels.row, voxels.col]
+    fit = np.full(len(saturating), np.nan, np.float32)
+    return Steps(voxels.row, voxels.col, voxels.read, *measured, saturating, fit)
+
+
+def _cosmic_rays(
+    voxels: Voxels, steps: Steps, border: np.ndarray, maps: PixelMaps, config: DetectorConfig
+) -> list[Event]:
+    """Link voxels to cosmic rays whose pixels together are likely enough."""
+    shape, found = maps.stop.shape, _as_steps(voxels, maps)
+    falls = steps.select(steps.amplitude < 0)
+    stays = charge_steps(join_steps([falls, found]), border)[len(falls.row) :]
+    found, chance = found.select(stays), voxels.ray[stays].astype(float)
+    if not len(chance):
+        return []
+    group = link_steps(found, dating_error(found, maps.noise), shape)
+    pixel = np.ravel_multi_index((found.row, found.col), shape)
+    # A faint step leaves its date open: its probability is spread over some reads.
+    member, place = np.unique(group * maps.stop.size + pixel, return_inverse=True)
+    of_group = member // maps.stop.size
+    odds = odds_of_groups(any_of(chance, place, len(member)), of_group, group.max() + 1)
+    order = np.lexsort((found.read, -chance, group))
+    found, group = once_per_pixel(found.select(order), group[order], shape)
+    order = np.lexsort((found.col, found.row, -found.amplitude, group))
+    found, group = found.select(order), group[order]
+    start = np.flatnonzero(np.diff(group, prepend=-1))
+    size = np.diff(start, append=len(group))
+    least = SEEN[Label.COSMIC_RAY]
+    keep = odds >= least / (1 - least)
+    keep &= found.amplitude[start] >= config.cosmic_ray_min_intensity
+    keep &= size >= config.min_anomaly_pixels
+    sure, first_frame = special.expit(np.log(odds[keep])), dominant_read(found, group, start)[keep]
+    return [
+        ray_event(found.select(np.arange(first, last)), int(read), float(one), config)
+        for first, last, read, one in zip(
+            start[keep], (start + size)[keep], first_frame, sure, strict=True
+        )
+    ]
+
+
+class Landing(NamedTuple):
+    """Pixels in which the network sees the charge of one snowball begin, and the read."""
+
+    read: int
+    rows: np.ndarray
+    cols: np.ndarray
+
+
+def find_landings(voxels: Voxels, shape: tuple[int, int], config: DetectorConfig) -> list[Landing]:
+    """Group the voxels of snowballs by where and when they begin.
+
+    What follows in the same pixels, while the charge grows, belongs to the voxels before.
+
+    Parameters
+    ----------
+    voxels : Voxels
+        What the network says.
+    shape : tuple of int
+        (H, W).
+    config : DetectorConfig
+        ``snowball_min_radius`` acts here: a landing has at least the pixels of such a core.
+    """
+    some = voxels.select(voxels.ball >= SEEN[Label.SNOWBALL])
+    pixel = np.ravel_multi_index((some.row, some.col), shape)
+    order = np.lexsort((some.read, pixel))
+    pixel, read = pixel[order], some.read[order]
+    begins = (np.diff(pixel, prepend=-1) != 0) | (np.diff(read, prepend=-1) > SAME)
+    first = some.select(order[begins])
+    group = _linked(first, shape)
+    least = np.pi * (config.snowball_min_radius - PIXEL) ** 2
+    landings = []
+    for number in np.flatnonzero(np.bincount(group) >= least):
+        mine = first.select(group == number)
+        reads, count = np.unique(mine.read, return_counts=True)
+        landings.append(Landing(int(reads[count.argmax()]), mine.row, mine.col))
+    return landings
+
+
+def _linked(voxels: Voxels, shape: tuple[int, int]) -> np.ndarray:
+    steps = Steps(voxels.row, voxels.col, voxels.read, *[voxels.ball] * 5)
+    return link_steps(steps, np.ones(len(voxels.row), int), shape)
+
+
+def is_known(landing: Landing, balls: list[Event], shape: tuple[int, int]) -> bool:
+    """Tell whether most pixels of a landing lie in snowballs that have landed or still grow."""
+    inside = np.zeros(shape, bool)
+    for ball in balls:
+        if -SAME <= landing.read - ball.reads[0] <= GROWTH_READS:
+            inside[ball.rows, ball.cols] = True
+    return bool(np.mean(inside[landing.rows, landing.cols]) > 0.5)
+
+
+def core_of(landing: Landing, scene: Scene) -> Core | None:
+    """Find the core of a landing: its brightest steps, if they fit a disk within the limits."""
+    here = np.zeros(scene.stop.shape, bool)
+    here[landing.rows, landing.cols] = True
+    steps = scene.steps
+    at = np.flatnonzero(here[steps.row, steps.col] & (np.abs(steps.read - landing.read) <= SAME))
+    at = at[bright_steps(steps.select(at))]
+    if not len(at):
+        return None
+    bright = steps.select(at)
+    reads, count = np.unique(bright.read, return_counts=True)
+    read = int(reads[count.argmax()])
+    disk = _disk(bright, scene.stop, read)
+    least, most = scene.config.snowball_min_radius, scene.config.snowball_max_radius
+    if not least - PIXEL <= disk.radius <= most + PIXEL:
+        return None
+    return Core(
+        read,
+        int(np.bincount(scene.group[at]).argmax()),
+        disk,
+        float(np.median(bright.amplitude)),
+        float(np.median(bright.significance)),
+    )
+
+
+def _disk(bright: Steps, stop: np.ndarray, read: int) -> Disk:
+    """Fit a disk to the largest connected part of bright pixels."""
+    top, left = max(bright.row.min() - MARGIN, 0), max(bright.col.min() - MARGIN, 0)
+    window = np.s_[top : bright.row.max() + MARGIN + 1, left : bright.col.max() + MARGIN + 1]
+    inside = np.zeros(stop[window].shape, bool)
+    inside[bright.row - top, bright.col - left] = True
+    parts, _ = ndimage.label(inside, EIGHT)
+    inside = parts == np.bincount(parts[inside]).argmax()
+    return fit_disks(inside, (stop[window] >= read) | inside)[0].moved(top, left)
+
+
+def core_of_event(ball: Event) -> Core:
+    """Return the core of a snowball of the rules, as its catalogue fields tell it."""
+    radius, circularity = (
+        float(ball.extra[name])  # type: ignore[arg-type]
+        for name in ("core_radius", "circularity")
+    )
+    disk = Disk(float(ball.rows.mean()), float(ball.cols.mean()), radius, circularity, False)
+    peak = float(np.nanmax(ball.amplitude))
+    return Core(int(ball.reads[0]), -1, disk, peak, float(np.nanmax(ball.significance)))

@@ -1,0 +1,196 @@
+"""The network over a whole exposure: window by window, in memory that does not grow with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import product
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ohana.classes import Label
+from ohana.config import DetectorConfig
+from ohana.errors import OhanaError
+from ohana.events import PixelMaps, Steps
+from ohana.network.calibration import LEAST_READS
+from ohana.network.device import Engine, keeping_memory, prepare, using_threads
+from ohana.network.inputs import USABLE, Seen, network_input
+from ohana.network.model_file import Network
+from ohana.network.probabilities import FLOOR, Opinion, Voxels, join_voxels
+from ohana.network.step_fits import Picked, measure_voxels
+from ohana.network.tiling import Span, cut
+from ohana.network.unet3d import FOLD
+from ohana.ramp import Block
+from ohana.rampfit.covariance import Differences, difference_model
+from ohana.rampfit.load import Source, load_block
+
+if TYPE_CHECKING:
+    from ohana.utils.progress import Progress
+
+#: Voxels whose logits are worked out together: few, or memory is claimed anew every time.
+PIECE = 1_000_000
+
+
+class Window(NamedTuple):
+    """All reads of some rows and columns, with what is known of them.
+
+    ``rows`` and ``cols`` say what is kept; ``block``, ``steps`` and ``maps`` are those of the
+    whole with all around, and rows and columns of ``steps`` count from its corner.
+    """
+
+    rows: Span
+    cols: Span
+    block: Block
+    steps: Steps
+    maps: PixelMaps
+
+
+@torch.inference_mode()
+def look(
+    source: Source,
+    steps: Steps,
+    maps: PixelMaps,
+    network: Network,
+    config: DetectorConfig,
+    progress: Progress,
+) -> Opinion:
+    """Ask the network about all pixels and reads of an integration.
+
+    Parameters
+    ----------
+    source : Source
+        Ramp and its correction.
+    steps : Steps
+        Known steps of the whole array.
+    maps : PixelMaps
+        Per-pixel results of the whole array, from the same walk.
+    network : Network
+        From `ohana.network.model_file.load_network`.
+    config : DetectorConfig
+        ``threads`` and ``network_precision`` count here.
+    progress : callable
+        Called with ``"network"``, the windows done and the windows in all.
+
+    Returns
+    -------
+    Opinion
+        Empty if there are fewer reads than a network can look at (`LEAST_READS`).
+
+    Raises
+    ------
+    OhanaError
+        If the network does not tell the types of events apart, the device does not multiply in the
+        precision of the settings, or the file cannot be read.
+
+    Notes
+    -----
+    Windows carry as much around them as the network can see, and begin at multiples of its
+    stride: where they are cut changes nothing.
+    """
+    classes, telegraph = network.model.architecture.classes, np.zeros(maps.stop.shape, np.float32)
+    if classes != len(Label):
+        raise OhanaError(
+            f"model: wanted a network of {len(Label)} classes, background included, "
+            f"got one of {classes}, which cannot say what an event is"
+        )
+    if source.ramp.shape[0] < LEAST_READS:
+        return Opinion(join_voxels([]), telegraph)
+    engine = prepare(network.model, config.network_precision)
+    model = difference_model(source.ramp)
+    parts, voxels = cut(source.ramp.shape, network.model), []
+    windows, pixel_reads = len(parts.rows) * len(parts.cols), math.prod(source.ramp.shape)
+    progress("network", 0, pixel_reads)
+    with using_threads(config.threads), keeping_memory():
+        for rows, cols in product(parts.rows, parts.cols):
+            # Nothing of a window is kept while the next one is read.
+            level, found = _look_at(
+                window_of(source, steps, maps, rows, cols), model, engine, parts.times, config
+            )
+            telegraph[rows.kept, cols.kept] = level
+            voxels.append(found)
+            progress("network", pixel_reads * len(voxels) // windows, pixel_reads)
+    return Opinion(join_voxels(voxels), telegraph)
+
+
+def _look_at(
+    window: Window, model: Differences, engine: Engine, times: list[Span], config: DetectorConfig
+) -> tuple[np.ndarray, Voxels]:
+    """Return the mean probability of telegraph noise, and where hits are seen, in a window."""
+    known = (window.block, window.maps, window.steps, model)
+    picked, level = _ask(engine, network_input(*known, config.threads), window, times)
+    return level, _moved(measure_voxels(picked, *known), window)
+
+
+def window_of(source: Source, steps: Steps, maps: PixelMaps, rows: Span, cols: Span) -> Window:
+    """Read a window."""
+    at = (rows.whole, cols.whole)
+    # Which neighbours a block has decides where its ramps end: the maps had all.
+    block = load_block(source, *at)[0]._replace(stop=maps.stop[at])
+    return Window(rows, cols, block, steps.within(*at), maps.cut(*at))
+
+
+def _moved(voxels: Voxels, window: Window) -> Voxels:
+    """Count rows and columns from those of the array instead of the corner of the window."""
+    row = voxels.row + np.int32(window.rows.whole.start)
+    return voxels._replace(row=row, col=voxels.col + np.int32(window.cols.whole.start))
+
+
+def _ask(
+    engine: Engine, seen: Seen, window: Window, times: list[Span]
+) -> tuple[Picked, np.ndarray]:
+    """Return where a hit is seen, and the mean probability of telegraph noise, of what is kept."""
+    rows, cols = window.rows.inside, window.cols.inside
+    usable = seen.reads[USABLE, :, rows, cols] > 0
+    total = torch.zeros(usable.shape[1:], device=engine.device)
+    places, chances = [], []
+    for reads, logits in _logits(engine, seen, window, times):
+        chance = torch.softmax(logits.float(), 0)
+        known = torch.from_numpy(usable[reads]).to(engine.device)
+        total += torch.where(known, chance[Label.TELEGRAPH_NOISE], 0.0).sum(0)
+        hit = chance[[Label.COSMIC_RAY, Label.SNOWBALL]]
+        place = torch.nonzero(hit.amax(0) >= FLOOR, as_tuple=True)
+        chances.append(hit[:, place[0], place[1], place[2]].cpu().numpy())
+        read, row, col = (index.cpu().numpy() for index in place)
+        places.append((read + reads.start, row, col))
+    read, row, col = map(np.concatenate, zip(*places, strict=True))
+    row, col = row + rows.start, col + cols.start
+    # A rise into saturation cannot be used like others, yet it may well be a hit.
+    stop = window.block.stop[row, col]
+    state = seen.reads[USABLE, read, row, col]
+    keep = (read > 0) & ((state > 0) | ((read == stop) & (state < 0)))
+    ray, ball = np.concatenate(chances, 1)[:, keep]
+    telegraph = total.cpu().numpy() / np.maximum(usable.sum(0), 1)
+    return ((read[keep], row[keep], col[keep]), (ray, ball)), telegraph
+
+
+def _logits(
+    engine: Engine, seen: Seen, window: Window, times: list[Span]
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield some reads after the other, and the logits (classes, t, r, c) of what is kept."""
+    rows, kept_rows = _around(window.rows.inside, FOLD[1])
+    cols, kept_cols = _around(window.cols.inside, FOLD[2])
+    area = (rows.stop - rows.start) * (cols.stop - cols.start) * math.prod(FOLD)
+    few = max(PIECE // area, 1) * FOLD[0]
+    for time in times:
+        x = engine.input(seen, time.whole)
+        deep = engine.model.deep(x)
+        for start in range(time.kept.start, time.kept.stop, few):
+            reads = slice(start, min(start + few, time.kept.stop))
+            first = (start - time.whole.start) // FOLD[0]
+            cells = slice(first, first + few // FOLD[0]), rows, cols
+            voxels = [slice(c.start * n, c.stop * n) for c, n in zip(cells, FOLD, strict=True)]
+            logits = engine.model.classes(x[:, :, *voxels], deep[:, :, *cells])[0]
+            yield reads, logits[:, : reads.stop - start, kept_rows, kept_cols]
+
+
+def _around(part: slice, step: int) -> tuple[slice, slice]:
+    """Return the cells of the folded grid in and next to a part of an axis, and where it is there.
+
+    Logits need the pixels next to theirs. At the end of the array there may be no such cell.
+    """
+    first = max(part.start // step - 1, 0)
+    start, stop = part.start - first * step, part.stop - first * step
+    return slice(first, -(-part.stop // step) + 1), slice(start, stop)

@@ -1,0 +1,231 @@
+"""What the network sees of a ramp: every pixel in units of its own noise.
+
+Gain, pedestal, read noise and rate drop out, so one network serves every detector. What needs
+all reads of a pixel is in the channels already, so the network itself can look at few reads.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from ohana.events import PixelMaps, Steps
+from ohana.ramp import Block
+from ohana.rampfit.covariance import Differences, can_share
+from ohana.rampfit.gls import DATA, LEAST_SINGLE, PIVOT, ROWS
+from ohana.rampfit.scan_kernels import CHUNK, fit_chunk
+
+#: Names of the channels, in their order.
+CHANNELS = (
+    "step",  # from the read before, less the rate, in its own noise
+    "significance",  # of that step by all reads, other known steps left out
+    "level",  # of the ramp above its mean, less the rate, in its noise
+    "usable",  # 1 where the step can be used, 0 where it is not known, -1 once saturated
+    "flicker",  # how unsteady the ramp is, see ohana.detect.telegraph.screen
+    "noisy",  # logarithm of the noise over that of the pixels around
+    "poisson",  # share of shot noise in the variance of a step
+)
+STEP, SIGNIFICANCE, LEVEL, USABLE, FLICKER, NOISY, POISSON = range(len(CHANNELS))
+#: The first ones differ from read to read, the others belong to the pixel.
+OF_READS = 4
+
+#: Noise of 1 stays 1, and nothing exceeds this, however bright.
+CEILING = 8.0
+#: Ratios of noise, as logarithms, are cut off here; flicker counts in units of a few sigma.
+MOST_NOISY = 2.0
+FLICKER_UNIT = 3.0
+#: With so many degrees of freedom the noise is as good as known.
+FEW = 1e3
+
+
+class Seen(NamedTuple):
+    """What the network sees of a window: channels of reads (4, T, R, W), of pixels (3, R, W)."""
+
+    reads: np.ndarray
+    pixels: np.ndarray
+
+    def whole(self) -> np.ndarray:
+        """Return all channels (C, T, R, W), those of pixels the same in every read."""
+        own = np.broadcast_to(self.pixels[:, None], (len(self.pixels), *self.reads.shape[1:]))
+        return np.concatenate([self.reads, own])
+
+
+def network_input(
+    block: Block, maps: PixelMaps, steps: Steps, model: Differences, threads: int | None = None
+) -> Seen:
+    """Describe the ramps of a window to the network.
+
+    Parameters
+    ----------
+    block : Block
+        Reads (T, R, W) [DN] and where ramps end, from `ohana.rampfit.load.load_block`.
+    maps : PixelMaps
+        Per-pixel results for the window.
+    steps : Steps
+        Known steps; ``row`` and ``col`` count from the corner of the window.
+    model : Differences
+        Covariance coefficients.
+    threads : int, optional
+        As many as there are cores if absent.
+
+    Returns
+    -------
+    Seen
+        One of `CHANNELS` after the other, float32. Entry f of the first is about the step from
+        read f - 1 to f; there is none to read 0.
+
+    Notes
+    -----
+    Significances are limited smoothly to `CEILING`: ``x / sqrt(1 + (x / CEILING)**2)``.
+    """
+    reads, rows, cols = block.data.shape
+    known = np.isfinite(maps.noise) & (maps.noise > 0)
+    out = np.zeros((OF_READS, reads, rows, cols), np.float32)
+    left_out = np.zeros((reads, rows, cols), np.bool_)
+    left_out[steps.read, steps.row, steps.col] = True
+    both = can_share(model)[steps.read]
+    left_out[steps.read[both] + 1, steps.row[both], steps.col[both]] = True
+    given = np.zeros((3, rows, cols), np.float32)
+    given[0] = np.where(known, maps.noise, 1.0) ** 2
+    given[1] = np.where(known, maps.shot, 0.0)
+    given[2] = np.nan_to_num(maps.rate)
+    stop = np.where(known, block.stop, 0).astype(np.int32)
+    single = Differences(*(values.astype(np.float32) for values in model))
+    dof = np.clip(maps.dof, 0.5, 1e6).astype(np.float32)
+
+    def fill(row: int) -> None:
+        own = (block.data[:, row], stop[row], left_out[:, row], given[:, row], dof[row])
+        _fill(*own, single, LEAST_SINGLE, out[:, :, row])
+
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        list(pool.map(fill, range(rows)))
+    _mark_steps(out, steps)
+    _mark_usable(out[USABLE], block.stop, known)
+    shot = given[1] * np.float32(np.mean(model.shot))
+    poisson = shot / (shot + given[0] * np.float32(np.mean(model.read)))
+    flicker = _limited(np.where(known, maps.flicker, 0.0) / FLICKER_UNIT)
+    return Seen(out, np.stack([flicker, _log_ratio(maps, known), poisson]).astype(np.float32))
+
+
+def _limited(x: np.ndarray) -> np.ndarray:
+    return x / np.sqrt(1.0 + (x / CEILING) ** 2)
+
+
+def _mark_steps(out: np.ndarray, steps: Steps) -> None:
+    """Enter the significance of the steps that were left out to see the others."""
+    limited = _limited(steps.significance.astype(np.float64))
+    out[SIGNIFICANCE, steps.read, steps.row, steps.col] = limited
+
+
+def _mark_usable(usable: np.ndarray, stop: np.ndarray, known: np.ndarray) -> None:
+    reads = np.arange(len(usable))[:, None, None]
+    usable[(reads >= stop) & known] = -1.0
+
+
+def _log_ratio(maps: PixelMaps, known: np.ndarray) -> np.ndarray:
+    around = np.where(known & (maps.neighbour_noise > 0), maps.neighbour_noise, 1.0)
+    ratio = np.where(known, maps.noise, 1.0) / np.where(known, around, 1.0)
+    return np.clip(np.log(ratio), -MOST_NOISY, MOST_NOISY)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _fill(data, stop, left_out, given, dof, model, least, out):
+    """Fill the channels (C, T, n) that differ from read to read, ``CHUNK`` pixels at a time."""
+    reads, n = data.shape
+    chunk = min(CHUNK, n)
+    work = np.empty((ROWS, reads, chunk), np.float32)
+    sums, fit = np.empty((6, chunk), np.float32), np.empty((6, chunk), np.float32)
+    for first in range(0, n, chunk):
+        start = min(first, n - chunk)
+        part = slice(start, start + chunk)
+        own = given[:, part]
+        nothing, nowhere = np.empty(0, np.float32), np.empty(0, np.bool_)
+        fit_chunk(
+            data[:, part],
+            stop[part],
+            left_out[:, part],
+            own,
+            nothing,
+            model,
+            least,
+            nowhere,
+            work,
+            sums,
+            fit,
+        )
+        _significances(work, dof[part], out[SIGNIFICANCE, :, part])
+        _steps(data[:, part], stop[part], own, model, out[:, :, part])
+        _levels(data[:, part], stop[part], own, model, out[LEVEL, :, part])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _significances(work, dof, out):
+    """Significance of the step at every read."""
+    ceiling, one, zero = np.float32(1.0 / CEILING**2), np.float32(1.0), np.float32(0.0)
+    few = dof.min() < FEW
+    for f in range(1, work.shape[1]):
+        score, information, line = work[DATA, f], work[PIVOT, f], out[f]
+        for i in range(score.size):
+            known = information[i] > zero
+            line[i] = score[i] / np.sqrt(information[i]) if known else zero
+        if few:
+            for i in range(score.size):
+                # Wallace (1959), as in ohana.rampfit.noise.gaussian.
+                power = line[i] * line[i] / dof[i]
+                shrunk = np.sqrt(np.log1p(power) / power) if power > zero else one
+                line[i] *= shrunk
+        for i in range(score.size):
+            line[i] /= np.sqrt(one + line[i] * line[i] * ceiling)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _steps(data, stop, given, model, out):
+    """Step from the read before, and whether there is one."""
+    ceiling, one, zero = np.float32(1.0 / CEILING**2), np.float32(1.0), np.float32(0.0)
+    variance, shot, rate = given
+    for f in range(1, data.shape[0]):
+        now, before, dt = data[f], data[f - 1], model.dt[f - 1]
+        read, poisson = model.read[f - 1], model.shot[f - 1]
+        line, usable = out[STEP, f], out[USABLE, f]
+        for i in range(now.size):
+            step = now[i] - before[i] - rate[i] * dt
+            x = step / np.sqrt(variance[i] * read + shot[i] * poisson)
+            good = x - x == zero and f < stop[i]
+            line[i] = x / np.sqrt(one + x * x * ceiling) if good else zero
+            usable[i] = one if good else zero
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _levels(data, stop, given, model, out):
+    """Level of the ramp above its mean, its rate taken off.
+
+    Its noise is that of a read, and of a Brownian bridge of its shot noise, whose mean variance
+    is a sixth of that of the whole path.
+    """
+    ceiling, one, zero = np.float32(1.0 / CEILING**2), np.float32(1.0), np.float32(0.0)
+    reads, n = data.shape
+    time = np.zeros(reads, np.float32)
+    for f in range(1, reads):
+        time[f] = time[f - 1] + model.dt[f - 1]
+    rate, total, count = given[2], np.zeros(n, np.float32), np.zeros(n, np.float32)
+    for f in range(reads):
+        now = data[f]
+        for i in range(n):
+            x = now[i] - rate[i] * time[f]
+            good = x - x == zero and f < stop[i]
+            total[i] += x if good else zero
+            count[i] += one if good else zero
+    for i in range(n):
+        total[i] = total[i] / max(count[i], one)
+        span = time[max(min(stop[i], reads) - 1, 0)]
+        count[i] = one / np.sqrt(given[0, i] + given[1, i] * span / np.float32(6.0))
+    for f in range(reads):
+        now, line = data[f], out[f]
+        for i in range(n):
+            x = (now[i] - rate[i] * time[f] - total[i]) * count[i]
+            good = x - x == zero and f < stop[i]
+            line[i] = x / np.sqrt(one + x * x * ceiling) if good else zero

@@ -1,0 +1,284 @@
+"""Model files: a network and all that prediction needs to know of it, as data only."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from dataclasses import dataclass, field, fields
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as safetensors_bytes
+
+from ohana.classes import Label
+from ohana.errors import OhanaError
+from ohana.network.calibration import Calibration
+from ohana.network.inputs import CHANNELS
+from ohana.network.unet3d import Architecture, UNet3D
+from ohana.utils.files import replacing
+
+#: What the file says it is, and the version of its layout.
+FORMAT, VERSION = "ohana.UNet3D", 1
+#: Name under which the network inside the package goes, and its file there.
+PRETRAINED = "pretrained"
+PRETRAINED_FILE = "unet3d.safetensors"
+#: Bounds on what a file may ask for, far beyond any sensible network: without them a damaged or
+#: hostile file could take all memory before its weights are looked at.
+MOST_VALUES, MOST_WIDTH, MOST_WEIGHTS = 16, 1024, 50_000_000
+#: What kinds of classes a network of so many of them tells apart, by their ids.
+CLASSES = {4: [label.key for label in Label], 2: [Label.BACKGROUND.key, "event"]}
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network ready to predict.
+
+    Attributes
+    ----------
+    model : UNet3D
+        In evaluation mode, float32, on the CPU.
+    calibration : Calibration, optional
+        What turns its opinions and those of the rules into confidences, if that was fitted.
+    facts : dict
+        Plain values that go with it: ``architecture``, ``channels`` (names of the inputs),
+        ``classes`` (name of each id), ``versions``; as far as known ``window`` (reads, rows and
+        columns it was trained on), ``training`` (hash of the settings), ``scores``, ``card``.
+    """
+
+    model: UNet3D
+    calibration: Calibration | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def fingerprint(self) -> str:
+        """Return a hash of all that can change results: weights, shape, calibration."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(repr((self.model.architecture, self.calibration)).encode())
+        for name, weights in self.model.state_dict().items():
+            digest.update(name.encode() + weights.numpy(force=True).tobytes())
+        return digest.hexdigest()
+
+
+def save_network(path: str | Path, network: Network) -> None:
+    """Write a network to a ``.pth`` (torch) or ``.safetensors`` file, which hold the same.
+
+    Raises
+    ------
+    OhanaError
+        If the file cannot be written.
+    ValueError
+        If the name ends otherwise, or a fact is no plain finite value.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
+    >>> save_network(path, Network(UNet3D(Architecture()), facts={"card": "untrained"}))
+    >>> load_network(path).facts["card"]
+    'untrained'
+    """
+    path, model = Path(path), network.model
+    if path.suffix not in (".pth", ".safetensors"):
+        raise ValueError(f"path: wanted a name that ends in .pth or .safetensors, got {path.name}")
+    architecture = model.architecture.as_dict()
+    derived = {
+        "format": FORMAT,
+        "version": VERSION,
+        "architecture": architecture,
+        "channels": list(CHANNELS),
+        "classes": CLASSES[architecture["classes"]],
+        "versions": {"ohana": version("ohana"), "torch": torch.__version__},
+        "calibration": network.calibration and network.calibration.as_dict(),
+    }
+    facts = _plain(network.facts | derived)
+    tensors = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+    if path.suffix == ".safetensors":
+        content = safetensors_bytes(tensors, {"ohana": json.dumps(facts)})
+    else:
+        buffer = io.BytesIO()
+        torch.save(facts | {"state_dict": tensors}, buffer)
+        content = buffer.getvalue()
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def load_network(path: str | Path) -> Network:
+    """Read a model file, or the network inside the package.
+
+    Nothing in the file is ever executed.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.pth`` or ``.safetensors`` file, or ``"pretrained"``.
+
+    Raises
+    ------
+    OhanaError
+        If it is no model of this package, damaged, or made for other inputs or classes.
+    """
+    path = _pretrained() if str(path) == PRETRAINED else Path(path)
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        _refuse(path, "a model file", error.strerror or str(error))
+    read = _read_safetensors if path.suffix == ".safetensors" else _read_torch
+    facts, tensors = read(path)
+    _check_facts(path, facts)
+    model = _build(path, facts["architecture"], tensors)
+    classes = facts["classes"]
+    if classes != CLASSES.get(model.architecture.classes):
+        _refuse(path, f"the classes {_names(CLASSES[4])}", _names(classes))
+    return Network(model, _calibration(path, facts.pop("calibration", None)), facts)
+
+
+def _calibration(path: Path, values: Any) -> Calibration | None:
+    try:
+        return None if values is None else Calibration.from_dict(values)
+    except OhanaError as error:
+        raise OhanaError(f"{path}: {error}") from error
+
+
+def _pretrained() -> Path:
+    """Return the file of the network inside the package."""
+    path = Path(str(resources.files("ohana.network") / PRETRAINED / PRETRAINED_FILE))
+    if not path.is_file():
+        raise OhanaError(
+            f"{PRETRAINED}: this installation holds no trained network: wanted {path}; "
+            "give a file that ohana-train has written instead"
+        )
+    return path
+
+
+def _refuse(path: Path, wanted: str, got: str) -> NoReturn:
+    raise OhanaError(f"{path}: wanted {wanted}, got {' '.join(str(got).split())}")
+
+
+def _names(values: Any) -> str:
+    """Return a list of names in few words, whatever it is."""
+    text = ", ".join(map(str, values)) if isinstance(values, list) else repr(values)
+    return text if len(text) <= 200 else f"{text[:200]} ..."
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return facts as JSON gives them back, so that both kinds of file hold the same."""
+    try:
+        return json.loads(json.dumps(facts, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"facts: wanted plain finite values, got {error}") from error
+
+
+def _read_torch(path: Path) -> tuple[dict[str, Any], Tensors]:
+    """Read a file of torch without executing anything that it may hold."""
+    model = "a model that ohana-train has written"
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # foreign bytes can make an unpickler raise anything
+        foreign = re.search(r"GLOBAL (\S+)|unrecognized function|Unsupported class", str(error))
+        what = foreign and f"a pickle with other things than weights ({foreign[1] or 'objects'})"
+        _refuse(path, model, what or "a file that is damaged, cut short or of another kind")
+    if isinstance(stored, dict) and "pytorch-lightning_version" in stored:
+        beside = "a checkpoint of Lightning: the model is in best_model_unet3d.pth"
+        _refuse(path, model, beside)
+    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+        _refuse(path, model, "a torch file with other content")
+    tensors = stored.pop("state_dict", None)
+    if not isinstance(tensors, dict):
+        _refuse(path, "weights under 'state_dict'", type(tensors).__name__)
+    try:
+        return _plain(stored), tensors
+    except ValueError as error:
+        _refuse(path, "plain values beside the weights", str(error.__cause__))
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Any], Tensors]:
+    """Read a safetensors file."""
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get("ohana")
+            if text is None:
+                _refuse(path, "a model of ohana", "a safetensors file with other content")
+            return json.loads(text), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        _refuse(path, "a safetensors file", f"one that is damaged or cut short ({error})")
+
+
+def _check_facts(path: Path, facts: Any) -> None:
+    """Refuse what was not written for the inputs of this version of the package."""
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        _refuse(path, "a model of ohana", "a safetensors file with other content")
+    if facts.get("version") != VERSION:
+        _refuse(path, f"a model file of version {VERSION}", repr(facts.get("version")))
+    if facts.get("channels") != list(CHANNELS):
+        _refuse(
+            path, f"a network of the inputs {_names(list(CHANNELS))}", _names(facts.get("channels"))
+        )
+    missing = [name for name in ("architecture", "classes") if name not in facts]
+    if missing:
+        _refuse(path, f"the entry {missing[0]}", "a model file without it")
+
+
+def _build(path: Path, values: Any, tensors: Tensors) -> UNet3D:
+    """Build the network that a file describes, and give it the weights of the file."""
+    names = [field.name for field in fields(Architecture)]
+    if not isinstance(values, dict) or sorted(values) != sorted(names):
+        got = _names(list(values)) if isinstance(values, dict) else type(values).__name__
+        _refuse(path, f"an architecture of {_names(names)}", got)
+    for name, value in values.items():
+        if not _sensible(value):
+            _refuse(path, f"a sensible architecture, {name} up to {MOST_WIDTH}", _names([value]))
+    try:
+        architecture = Architecture(**{name: _tuples(value) for name, value in values.items()})
+        with torch.device("meta"):
+            empty = UNet3D(architecture)
+        weights = sum(value.numel() for value in empty.state_dict().values())
+        if weights > MOST_WEIGHTS:
+            _refuse(path, f"a network of at most {MOST_WEIGHTS} weights", str(weights))
+        model = UNet3D(architecture)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
+        _refuse(path, "an architecture that can be built", str(error))
+    _check_tensors(path, model.state_dict(), tensors)
+    model.load_state_dict(tensors)
+    return model.eval().requires_grad_(False)
+
+
+def _sensible(value: Any, depth: int = 0) -> bool:
+    """Tell whether a value of an architecture is a name, a small number, or a few of them."""
+    if isinstance(value, list):
+        few = len(value) <= MOST_VALUES and depth < 2
+        return few and all(_sensible(item, depth + 1) for item in value)
+    if isinstance(value, str):
+        return len(value) <= 64
+    if isinstance(value, bool) or value is None:
+        return True
+    return isinstance(value, int | float) and isinstance(value, int) <= value <= MOST_WIDTH
+
+
+def _tuples(value: Any) -> Any:
+    """Return lists as the tuples they were before JSON."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _check_tensors(path: Path, wanted: Tensors, tensors: Tensors) -> None:
+    """Refuse weights that are missing, too many, of another shape or kind, or not finite."""
+    for name in [*wanted, *tensors]:
+        value = tensors.get(name)
+        if name not in tensors:
+            _refuse(path, f"the weights {name}", "a file without them")
+        if name not in wanted:
+            _refuse(path, "only weights of the network described", f"{name} too")
+        if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+            _refuse(path, f"{name} as a plain tensor", type(value).__name__)
+        if value.shape != wanted[name].shape:
+            _refuse(path, f"{name} of shape {tuple(wanted[name].shape)}", f"{tuple(value.shape)}")
+        if value.is_floating_point() != wanted[name].is_floating_point() or value.is_complex():
+            _refuse(path, f"{name} as {wanted[name].dtype}", str(value.dtype))
+        if not torch.isfinite(value).all():
+            _refuse(path, f"finite weights in {name}", "NaN or infinite ones")

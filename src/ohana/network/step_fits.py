@@ -1,0 +1,101 @@
+"""Steps of the pixels and reads that the network has picked, measured on their ramps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ohana.events import PixelMaps, Steps
+from ohana.network.probabilities import JOIN, Voxels
+from ohana.ramp import Block
+from ohana.rampfit.covariance import Differences
+from ohana.rampfit.noise import gaussian
+from ohana.rampfit.scan import Ramps, step_at
+
+#: Where something is seen (read, row, column), and the probabilities of a ray and a snowball.
+Picked = tuple[tuple[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+#: Ramps worked on together: bounds the memory needed.
+BATCH = 2048
+
+
+def measure_voxels(
+    picked: Picked, block: Block, maps: PixelMaps, steps: Steps, model: Differences
+) -> Voxels:
+    """Fit a step at each pixel and read that may be hit, other known steps of the pixel left free.
+
+    Parameters
+    ----------
+    picked : tuple
+        Arrays of shape (n,): (read, row, column) and (ray, ball). Rows and columns, here and
+        in ``steps``, count from the corner of the window.
+    block : Block
+        Reads of the window.
+    maps : PixelMaps
+        Per-pixel results for the window.
+    steps : Steps
+        Known steps. One that is picked is not measured again: its values are taken over.
+    model : Differences
+        Covariance coefficients.
+
+    Returns
+    -------
+    Voxels
+        In the order given.
+    """
+    (read, row, col), chances = picked
+    amplitude, error = np.zeros(len(read)), np.full(len(read), np.inf)
+    width = block.stop.shape[1]
+    pixel = row.astype(np.int64) * width + col
+    pixel_of_step = steps.row.astype(np.int64) * width + steps.col
+    order = np.argsort(pixel_of_step, kind="stable")
+    sorted_steps = pixel_of_step[order], steps.read[order]
+    likely = np.flatnonzero(chances[0] >= JOIN)
+    for start in range(0, len(likely), BATCH):
+        part = likely[start : start + BATCH]
+        ramps = _ramps(row[part], col[part], block, maps)
+        _leave_out(ramps.left_out, pixel[part], *sorted_steps)
+        at = read[part]
+        ramps.left_out[at, np.arange(len(at))] = False
+        amplitude[part], error[part] = step_at(ramps, model, at)
+    significance = gaussian(amplitude / error, maps.dof[row, col])
+    voxels = Voxels(
+        *(values.astype(np.int32) for values in (row, col, read)),
+        *(values.astype(np.float32) for values in (*chances, amplitude, error, significance)),
+    )
+    return _taken_over(voxels, steps, block.data.shape)
+
+
+def _ramps(row: np.ndarray, col: np.ndarray, block: Block, maps: PixelMaps) -> Ramps:
+    """Return the ramps of some pixels, nothing left out yet."""
+    noise = maps.noise[row, col].astype(np.float64)
+    known = np.isfinite(noise) & (noise > 0)
+    return Ramps(
+        np.ascontiguousarray(block.data[:, row, col]),
+        np.where(known, block.stop[row, col], 0).astype(np.int32),
+        np.where(known, noise, 1.0) ** 2,
+        np.where(known, maps.shot[row, col], 0.0),
+        left_out=np.zeros((len(block.data), len(row)), np.bool_),
+    )
+
+
+def _leave_out(
+    left_out: np.ndarray, pixel: np.ndarray, pixel_of_step: np.ndarray, read_of_step: np.ndarray
+) -> None:
+    """Mark the known steps, sorted by their pixel, of each of some pixels, in place."""
+    first, end = (np.searchsorted(pixel_of_step, pixel, side) for side in ("left", "right"))
+    count = end - first
+    ramp = np.repeat(np.arange(len(pixel)), count)
+    which = np.arange(len(ramp)) - np.repeat(np.cumsum(count) - count - first, count)
+    left_out[read_of_step[which], ramp] = True
+
+
+def _taken_over(voxels: Voxels, steps: Steps, shape: tuple[int, ...]) -> Voxels:
+    """Give voxels that are known steps the values of these, among them rises into saturation."""
+    one, other = (
+        np.ravel_multi_index((places.read, places.row, places.col), shape)
+        for places in (voxels, steps)
+    )
+    _, mine, theirs = np.intersect1d(one, other, return_indices=True)
+    for name in ("amplitude", "error", "significance"):
+        getattr(voxels, name)[mine] = getattr(steps, name)[theirs]
+    return voxels

@@ -1,0 +1,212 @@
+"""`UNet3D`: class probabilities of every pixel in every read, from windows in space and time."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import ceil, prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ohana.classes import Label
+from ohana.network.calibration import LEAST_READS
+from ohana.network.inputs import CHANNELS
+
+Triple = tuple[int, int, int]
+
+#: Log-odds of background before anything is learned: events are rare.
+USUALLY = 5.0
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Size of a network, in plain values.
+
+    Attributes
+    ----------
+    channels, classes : int
+        Of its input and output.
+    widths : tuple of int
+        Channels inside, level by level; the first level has half the resolution of the input.
+    strides : tuple of (int, int, int)
+        From each level to the next, along reads, rows and columns.
+    detail : int
+        Channels at the full resolution.
+    """
+
+    channels: int = len(CHANNELS)
+    classes: int = len(Label)
+    widths: tuple[int, ...] = (24, 48)
+    strides: tuple[Triple, ...] = ((2, 2, 2),)
+    detail: int = 8
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.detail, *self.widths, 1) < 1 or self.classes < 2:
+            raise ValueError(
+                "architecture: wanted channels, widths and detail >= 1 and classes >= 2, "
+                f"got {self}"
+            )
+        if not self.widths:
+            raise ValueError("widths: wanted at least one level, got none")
+        if len(self.strides) != len(self.widths) - 1:
+            raise ValueError(
+                f"strides: wanted one fewer than widths ({len(self.widths) - 1}), "
+                f"got {len(self.strides)}"
+            )
+        if any(len(s) != 3 or min(s) < 1 for s in self.strides):
+            raise ValueError(f"strides: wanted triples of numbers >= 1, got {self.strides}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, from which ``Architecture(**values)`` makes an equal one."""
+        return asdict(self)
+
+
+#: The first level sees so many voxels as one, in each direction.
+FOLD: Triple = (2, 2, 2)
+
+
+class UNet3D(nn.Module):
+    """A 3-D U-Net that says of every pixel in every read which class of event it shows.
+
+    The first convolution folds 2 x 2 x 2 voxels into the channels of one, another unfolds them
+    in the end: on a processor, few voxels of many channels take a fraction of the time of many
+    voxels of few. In between, each level has one convolution on the way down and one on the way
+    up; what the way down saw is added on the way up (Chaurasia & Culurciello 2017,
+    arXiv:1707.03718). To what is unfolded is added what a pixel and its neighbours show in the
+    read itself, and both decide together.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Its size.
+
+    Examples
+    --------
+    >>> net = UNet3D(Architecture(widths=(4, 8), strides=((2, 2, 2),)))
+    >>> net(torch.zeros(1, 7, 5, 9, 11)).shape
+    torch.Size([1, 4, 5, 9, 11])
+    """
+
+    def __init__(self, architecture: Architecture | None = None) -> None:
+        super().__init__()
+        self.architecture = architecture or Architecture()
+        widths, strides = self.architecture.widths, self.architecture.strides
+        self.fold = _block(nn.Conv3d(self.architecture.channels, widths[0], FOLD, FOLD))
+        self.down, self.shrink = nn.ModuleList(), nn.ModuleList()
+        self.grow, self.up = nn.ModuleList(), nn.ModuleList()
+        for level, width in enumerate(widths):
+            self.down.append(_block(nn.Conv3d(width, width, 3, padding=1)))
+            if level < len(strides):
+                below, stride = widths[level + 1], strides[level]
+                self.shrink.append(_block(nn.Conv3d(width, below, stride, stride)))
+                self.grow.append(nn.ConvTranspose3d(below, width, stride, stride))
+                self.up.append(_block(nn.Conv3d(width, width, 3, padding=1)))
+        detail, classes = self.architecture.detail, self.architecture.classes
+        self.unfold = nn.ConvTranspose3d(widths[0], detail, FOLD, FOLD)
+        self.look = nn.Conv3d(self.architecture.channels, detail, (1, 3, 3), padding=(0, 1, 1))
+        self.decide = nn.Conv3d(detail, classes, 1)
+        nn.init.constant_(self.decide.bias[Label.BACKGROUND], USUALLY)  # type: ignore[index]
+
+    @property
+    def stride(self) -> Triple:
+        """Voxels along reads, rows and columns in which the network's grid repeats."""
+        steps = (FOLD, *self.architecture.strides)
+        return prod(s[0] for s in steps), prod(s[1] for s in steps), prod(s[2] for s in steps)
+
+    @property
+    def context(self) -> Triple:
+        """How far away an output voxel can see, rounded up to `stride`.
+
+        Windows whose corners are multiples of the stride and that have so much more on each
+        side give the same result as the whole.
+        """
+        reach = [self._reach(axis) for axis in range(3)]
+        t, y, x = (ceil(far / step) * step for far, step in zip(reach, self.stride, strict=True))
+        return t, y, x
+
+    def _reach(self, axis: int) -> int:
+        """Return how many voxels before the first of a cell of the grid can matter to it."""
+        reach, scale = 0, FOLD[axis]
+        scales = [scale]
+        for stride in self.architecture.strides:
+            scale *= stride[axis]
+            scales.append(scale)
+        # Down and up, each convolution sees one neighbour; coarser cells begin further out.
+        low = 0
+        for cell in [*scales, *scales[-2::-1]]:
+            low = -(-reach // cell) * cell
+            reach = low + cell
+        return reach
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (N, classes, T, H, W) of an input (N, channels, T, H, W)."""
+        if x.ndim != 5 or x.shape[1] != self.architecture.channels or x.shape[2] < LEAST_READS:
+            raise ValueError(
+                f"x: wanted (N, {self.architecture.channels}, T >= {LEAST_READS}, H, W), "
+                f"got {tuple(x.shape)}"
+            )
+        size = x.shape[2:]
+        missing = [-n % step for n, step in zip(size, self.stride, strict=True)]
+        if any(missing):
+            # Nothing is usable in what is added.
+            t, y, z = missing
+            x = functional.pad(x, (0, z, 0, y, 0, t))
+        x = x.contiguous(memory_format=torch.channels_last_3d)
+        return self.classes(x, self.deep(x))[:, :, : size[0], : size[1], : size[2]]
+
+    def deep(self, x: Tensor) -> Tensor:
+        """Return what is seen around each voxel (N, widths[0], T/2, H/2, W/2).
+
+        Of an input (N, channels, T, H, W) whose sides are multiples of `stride`.
+        """
+        x = self.fold(x)
+        seen = []
+        for down, shrink in zip(self.down, self.shrink, strict=False):
+            x = down(x)
+            seen.append(x)
+            x = shrink(x)
+        x = self.down[-1](x)
+        for grow, up in zip(reversed(self.grow), reversed(self.up), strict=True):
+            x = up(grow(x).add_(seen.pop()))
+        return x
+
+    def classes(self, x: Tensor, deep: Tensor) -> Tensor:
+        """Return logits (N, classes, T, H, W) of an input and what is `deep` in it.
+
+        Each read by itself: of a part of the reads, as of all, at a fraction of the memory.
+        """
+        n, _, t, h, w = x.shape
+        detail = self.architecture.detail
+        # Both biases at once; 2-D convolutions of reads take half the time of a flat 3-D one.
+        bias = self.look.bias + self.unfold.bias  # type: ignore[operator]
+        reads = x.transpose(1, 2).flatten(0, 1)
+        near = functional.conv2d(reads, self.look.weight[:, :, 0], bias, padding=1)
+        near = near.permute(0, 2, 3, 1).reshape(n, t // 2, 2, h // 2, 2, w // 2, 2, detail)
+        # What a transposed convolution does, in one product of matrices.
+        unfold = self.unfold.weight.permute(0, 2, 3, 4, 1).flatten(1)
+        far = (deep.permute(0, 2, 3, 4, 1) @ unfold).unflatten(-1, (*FOLD, detail))
+        near = functional.relu_(near.add_(far.permute(0, 1, 4, 2, 5, 3, 6, 7)))
+        near = near.reshape(n * t, h, w, detail).permute(0, 3, 1, 2)
+        logits = functional.conv2d(near, self.decide.weight[:, :, 0], self.decide.bias)
+        return logits.unflatten(0, (n, t)).transpose(1, 2)
+
+    def fused(self) -> UNet3D:
+        """Return a copy for inference with the normalisations folded into the convolutions."""
+        copy = UNet3D(self.architecture).eval()
+        copy.load_state_dict(self.state_dict())
+        for module in copy.modules():
+            if isinstance(module, nn.Sequential):
+                convolution, norm = module[0], module[1]
+                assert isinstance(convolution, nn.Conv3d)
+                assert isinstance(norm, nn.BatchNorm3d)
+                module[0] = torch.nn.utils.fusion.fuse_conv_bn_eval(convolution, norm)
+                module[1] = nn.Identity()
+        return copy
+
+
+def _block(convolution: nn.Conv3d) -> nn.Sequential:
+    return nn.Sequential(
+        convolution, nn.BatchNorm3d(convolution.out_channels), nn.ReLU(inplace=True)
+    )

@@ -1,0 +1,310 @@
+"""Generalised least squares for one step at every read of a ramp, many ramps at once.
+
+The model of the first differences of a ramp is ``rate * dt (+ curvature) + step at one read``,
+with the tridiagonal covariance of `ohana.rampfit.covariance`. Forward elimination and back
+substitution give the best linear estimate of the step at each read, everything else free, in
+a time linear in the number of reads (Brandt 2024, PASP 136, 045005).
+
+Charge that arrives between the frames averaged into a read shows in two differences. Steps in two
+neighbouring differences at once need one thing more than both scores and informations: how much
+the two estimates have in common, which substitution gives as well (`substitute`, ``sharing``).
+
+A difference that is NaN is left out, exactly: deleting a row of a tridiagonal covariance
+decouples its neighbours. That serves masked reads, and it also serves steps already found,
+since a free amplitude in one difference carries the same information as no difference.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from ohana.rampfit.covariance import Differences
+
+
+class Fit(NamedTuple):
+    """Fit of straight (or curved) ramps and of one further step at every read.
+
+    Attributes
+    ----------
+    rate, rate_error : ndarray, shape (n,)
+        Rate without any further step, in units of data per frame time; NaN without data.
+    chi2 : ndarray, shape (n,)
+        Chi-squared without any further step.
+    used : ndarray, shape (n,)
+        Differences used.
+    score, information : ndarray, shape (T - 1, n)
+        The step from read f to f + 1 is ``score / information``, its standard error
+        ``information ** -0.5`` and its significance ``score * information ** -0.5``;
+        ``information`` is zero where no step can be told from the rest.
+    between : ndarray, shape (T - 1, n)
+        Element (f, f + 1) of the matrix whose diagonal is ``information``: with both steps free
+        they are the solution of these 2 x 2 equations. The last row is zero.
+    """
+
+    rate: np.ndarray
+    rate_error: np.ndarray
+    chi2: np.ndarray
+    used: np.ndarray
+    score: np.ndarray
+    information: np.ndarray
+    between: np.ndarray
+
+
+#: Rows of the working array (ROWS, T, n); index 0 along T stands before the first difference.
+DIFFERENCE, USED, PIVOT, RATIO, DATA, RATE, CURVE = range(7)
+ROWS = 7
+
+#: See `substitute`; far above the rounding errors of either type.
+LEAST = np.array([1e-9])
+LEAST_SINGLE = np.array([1e-5], np.float32)
+
+# The loops over ramps are kept short on purpose: each touches few arrays, which is what lets
+# the compiler use vector instructions. All arrays of a call have one type, float64 or float32.
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def eliminate(variance, shot, curved, model, work):
+    """Forward elimination of the covariance in the differences and in the free columns.
+
+    Parameters
+    ----------
+    variance, shot : ndarray, shape (n,)
+        Read variance of one frame and Poisson variance per frame time.
+    curved : ndarray, shape (n,)
+        1 where a curvature of the ramp is free, else 0; empty if it is nowhere.
+    model : Differences
+        Covariance coefficients.
+    work : ndarray of float64, shape (ROWS, T, n)
+        Rows ``DIFFERENCE`` (0 where unusable) and ``USED`` (0 or 1) are given, the rest is
+        filled: inverse pivots, ratios of elimination, and the reduced data, dt and curvature.
+    """
+    work[PIVOT:, 0] = 0.0
+    count, n = work.shape[1] - 1, work.shape[2]
+    for f in range(count):
+        read, poisson, dt = model.read[f], model.shot[f], model.dt[f]
+        # Before the first difference stands a pivot of zero, whatever is read here.
+        read_off, shot_off = model.read_next[max(f - 1, 0)], model.shot_next[max(f - 1, 0)]
+        used, ratio, before = work[USED, f + 1], work[RATIO, f + 1], work[PIVOT, f]
+        pivot = work[PIVOT, f + 1]
+        for i in range(n):
+            off = variance[i] * read_off + shot[i] * shot_off
+            share = off * before[i]
+            ratio[i] = share * used[i]
+            pivot[i] = used[i] / (variance[i] * read + shot[i] * poisson - off * share)
+        value, now, last = work[DIFFERENCE, f + 1], work[DATA, f + 1], work[DATA, f]
+        for i in range(n):
+            now[i] = value[i] - ratio[i] * last[i]
+        now, last = work[RATE, f + 1], work[RATE, f]
+        for i in range(n):
+            now[i] = dt - ratio[i] * last[i]
+        if curved.size:
+            bend = dt * (f - 0.5 * (count - 1)) / count
+            now, last = work[CURVE, f + 1], work[CURVE, f]
+            for i in range(n):
+                now[i] = curved[i] * bend - ratio[i] * last[i]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def dot(work, first, second, out):
+    """Inner product of two reduced rows under the inverse covariance, for each ramp."""
+    out[:] = 0.0
+    for f in range(1, work.shape[1]):
+        pivot, a, b = work[PIVOT, f], work[first, f], work[second, f]
+        for i in range(out.size):
+            out[i] += a[i] * b[i] * pivot[i]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def solve_free(work, curved, sums, fit):
+    """Solve for rate and curvature of each ramp.
+
+    ``fit`` (6, n) receives rate, curvature, chi-squared and the inverse of the 2 x 2 normal
+    matrix (rate-rate, rate-curvature, curvature-curvature); ``sums`` is scratch (6, n).
+    A column that the data do not determine gets a zero coefficient.
+    """
+    sums[3:] = 0.0
+    dot(work, RATE, RATE, sums[0])
+    dot(work, RATE, DATA, sums[1])
+    dot(work, DATA, DATA, sums[2])
+    if curved.size:
+        dot(work, RATE, CURVE, sums[3])
+        dot(work, CURVE, CURVE, sums[4])
+        dot(work, CURVE, DATA, sums[5])
+    for i in range(sums.shape[1]):
+        bb, bd, dd, bc, cc, cd = sums[:, i]
+        det = bb * cc - bc * bc
+        if det > 1e-12 * bb * cc:
+            inv_bb, inv_bc, inv_cc = cc / det, -bc / det, bb / det
+        else:
+            inv_bb, inv_bc, inv_cc = (1.0 / bb if bb > 0 else 0.0), 0.0, 0.0
+        fit[0, i] = inv_bb * bd + inv_bc * cd
+        fit[1, i] = inv_bc * bd + inv_cc * cd
+        fit[2, i] = dd - fit[0, i] * bd - fit[1, i] * cd
+        fit[3, i], fit[4, i], fit[5, i] = inv_bb, inv_bc, inv_cc
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def relate(work, curved, fit, f):
+    """Turn the ratio of elimination of step f + 1 into what it has in common with step f."""
+    common, after, share = work[RATIO, f + 1], work[PIVOT, f + 1], fit[3]
+    rate, next_rate = work[RATE, f], work[RATE, f + 1]
+    for i in range(common.size):
+        common[i] = -common[i] * after[i] - rate[i] * next_rate[i] * share[i]
+    if curved.size:
+        curve, next_curve, cross, own = work[CURVE, f], work[CURVE, f + 1], fit[4], fit[5]
+        for i in range(common.size):
+            common[i] -= (rate[i] * next_curve[i] + curve[i] * next_rate[i]) * cross[i]
+            common[i] -= curve[i] * next_curve[i] * own[i]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def substitute(work, curved, fit, least, sharing):
+    """Back substitution: leaves the score in row ``DATA``, the information in row ``PIVOT``.
+
+    ``least`` (1,) is the fraction of the information about a step, all else known, that must be
+    left with all else free. ``sharing`` (T,) tells the reads f for which what steps f and f + 1
+    have in common is left in row ``RATIO`` of f + 1; it may be empty.
+    """
+    last, n = work.shape[1] - 1, work.shape[2]
+    none = work.dtype.type(0)
+    for f in range(last, 0, -1):
+        pivot = work[PIVOT, f]
+        for row in range(DATA, CURVE + 1 if curved.size else CURVE):
+            now = work[row, f]
+            for i in range(n):
+                now[i] *= pivot[i]
+            if f < last:
+                ratio, after = work[RATIO, f + 1], work[row, f + 1]
+                for i in range(n):
+                    now[i] -= ratio[i] * after[i]
+        if f < last:
+            ratio, after = work[RATIO, f + 1], work[PIVOT, f + 1]
+            for i in range(n):
+                pivot[i] += ratio[i] * ratio[i] * after[i]
+    for f in range(1, last + 1):
+        score, rate, information = work[DATA, f], work[RATE, f], work[PIVOT, f]
+        slope, share = fit[0], fit[3]
+        if sharing.size and sharing[f] and f < last:
+            relate(work, curved, fit, f)
+        for i in range(n):
+            score[i] -= rate[i] * slope[i]
+        if curved.size:
+            curve, bend, cross, own = work[CURVE, f], fit[1], fit[4], fit[5]
+            for i in range(n):
+                score[i] -= curve[i] * bend[i]
+                rate[i] = rate[i] * (rate[i] * share[i] + 2.0 * curve[i] * cross[i])
+                rate[i] += curve[i] * curve[i] * own[i]
+        else:
+            for i in range(n):
+                rate[i] *= rate[i] * share[i]
+        for i in range(n):
+            left = information[i] - rate[i]
+            information[i] = left if left > least[0] * information[i] else none
+
+
+def fit_steps(
+    d: np.ndarray,
+    variance: np.ndarray,
+    shot: np.ndarray,
+    model: Differences,
+    curved: np.ndarray | None = None,
+) -> Fit:
+    """Fit ramps, and a step at every read of each, by generalised least squares.
+
+    Parameters
+    ----------
+    d : ndarray, shape (T - 1, n)
+        First differences of n ramps, NaN where unusable.
+    variance : ndarray, shape (n,)
+        Read-noise variance of one frame, in units of ``d**2``.
+    shot : ndarray, shape (n,)
+        Poisson variance per frame time (rate / gain), in the same units.
+    model : Differences
+        Coefficients of the covariance.
+    curved : ndarray of bool, shape (n,), optional
+        Where a quadratic term of the ramp is free too.
+
+    Returns
+    -------
+    Fit
+
+    Examples
+    --------
+    A noiseless ramp of one unit per read with a step of 10 from read 2 to read 3:
+
+    >>> import numpy as np
+    >>> from ohana.rampfit.covariance import differences
+    >>> d = np.array([[1.0], [1.0], [11.0], [1.0], [1.0]])
+    >>> fit = fit_steps(d, np.ones(1), np.zeros(1), differences(np.arange(6.0)))
+    >>> float((fit.score / fit.information)[2, 0].round(6))
+    10.0
+    """
+    work, fit, curve = _solved(d, variance, shot, model, curved)
+    count, n = d.shape
+    substitute(work, curve, fit, LEAST, np.arange(count + 1) > 0)
+    used = work[USED, 1:].sum(axis=0)
+    rate, error = _known(fit, used)
+    between = np.zeros((count, n))
+    between[:-1] = work[RATIO, 2:]
+    return Fit(rate, error, fit[2], used.astype(int), work[DATA, 1:], work[PIVOT, 1:], between)
+
+
+def fit_line(
+    d: np.ndarray, variance: np.ndarray, shot: np.ndarray, model: Differences
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit ramps alone, by generalised least squares.
+
+    Parameters
+    ----------
+    d, variance, shot, model
+        As for `fit_steps`. A difference that holds a step is left out by NaN.
+
+    Returns
+    -------
+    rate, error : ndarray, shape (n,)
+        In units of data per frame time; NaN where no difference is left.
+
+    Examples
+    --------
+    The second ramp has a step that is left out:
+
+    >>> import numpy as np
+    >>> from ohana.rampfit.covariance import differences
+    >>> d = np.array([[1.0, 1.0], [1.0, np.nan], [1.0, 1.0]])
+    >>> rate, error = fit_line(d, np.ones(2), np.zeros(2), differences(np.arange(4.0)))
+    >>> rate.round(6), error.round(3)
+    (array([1., 1.]), array([0.447, 1.   ]))
+    """
+    work, fit, _ = _solved(d, variance, shot, model, None)
+    return _known(fit, work[USED, 1:].sum(axis=0))
+
+
+def _solved(
+    d: np.ndarray,
+    variance: np.ndarray,
+    shot: np.ndarray,
+    model: Differences,
+    curved: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eliminate, and solve for what is free without a step: working array, solution, ``curved``."""
+    count, n = d.shape
+    if len(model.dt) != count:
+        raise ValueError(f"model: wanted {count} differences, got {len(model.dt)}")
+    curve = np.empty(0) if curved is None else np.asarray(curved, np.float64)
+    work = np.empty((ROWS, count + 1, n))
+    used = np.isfinite(d)
+    work[DIFFERENCE, 1:] = np.where(used, d, 0.0)
+    work[USED, 1:] = used
+    fit = np.empty((6, n))
+    eliminate(np.asarray(variance, np.float64), np.asarray(shot, np.float64), curve, model, work)
+    solve_free(work, curve, np.empty((6, n)), fit)
+    return work, fit, curve
+
+
+def _known(fit: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rate and error of a solution, NaN without data."""
+    known = used > 0
+    return np.where(known, fit[0], np.nan), np.where(known, np.sqrt(fit[3]), np.nan)

@@ -1,0 +1,208 @@
+"""Stage 4: significance of a step at every read of every pixel; several steps per ramp."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ohana.rampfit.covariance import Differences, can_share
+from ohana.rampfit.gls import LEAST, LEAST_SINGLE
+from ohana.rampfit.scan_kernels import scan_kernel
+
+#: What a step that two differences share must explain beyond what one in a single difference
+#: would [chi-squared]: it has one more parameter, and with this it is no more frequent by chance.
+SHARE_COST = np.array([2.0])
+SHARE_COST_SINGLE = np.array([2.0], np.float32)
+
+
+class Scan(NamedTuple):
+    """Fit and most significant steps of each ramp, arrays of shape (n,).
+
+    Attributes
+    ----------
+    rate : ndarray
+        [DN per frame time]
+    chi2, used : ndarray
+        Chi-squared without any step, and differences used.
+    up_sigma, up_step, up_read : ndarray
+        Most significant upward step: in its standard errors, amplitude [DN], and read (-1 where
+        no step can be told).
+    down_sigma, down_step, down_read : ndarray
+        The same for the downward step; sigma and amplitude are negative.
+    up_shared, down_shared : ndarray
+        1 where the next read has a part of the step, 0 elsewhere: see `can_share`. The amplitude
+        is that of both parts.
+    """
+
+    rate: np.ndarray
+    chi2: np.ndarray
+    used: np.ndarray
+    up_sigma: np.ndarray
+    up_step: np.ndarray
+    up_read: np.ndarray
+    down_sigma: np.ndarray
+    down_step: np.ndarray
+    down_read: np.ndarray
+    up_shared: np.ndarray
+    down_shared: np.ndarray
+
+
+class Ramps(NamedTuple):
+    """Ramps to fit.
+
+    Attributes
+    ----------
+    data : ndarray, shape (T, n)
+        [DN], NaN where a read must not be used.
+    stop : ndarray of int, shape (n,)
+        First saturated read; T where none is.
+    variance, shot : ndarray, shape (n,)
+        Read variance of one frame, and Poisson variance per frame time [DN^2].
+    left_out : ndarray of bool, shape (T, n), optional
+        Differences to leave out, at the index of their later read: a free step each.
+    curved : ndarray of bool, shape (n,), optional
+        Ramps with a free curvature.
+    guess : ndarray, shape (n,), optional
+        Rates to start from [DN per frame time]; needed for fits in single precision only.
+    """
+
+    data: np.ndarray
+    stop: np.ndarray
+    variance: np.ndarray
+    shot: np.ndarray
+    left_out: np.ndarray = np.empty((0, 0), np.bool_)
+    curved: np.ndarray = np.empty(0)
+    guess: np.ndarray = np.empty(0)
+
+    def select(self, index: np.ndarray) -> Ramps:
+        """Return some of the ramps."""
+        return Ramps(
+            np.ascontiguousarray(self.data[:, index]),
+            self.stop[index],
+            self.variance[index],
+            self.shot[index],
+            np.ascontiguousarray(self.left_out[:, index]) if self.left_out.size else self.left_out,
+            self.curved[index] if self.curved.size else self.curved,
+            self.guess[index] if self.guess.size else self.guess,
+        )
+
+
+def _run(
+    ramps: Ramps,
+    model: Differences,
+    rows: int,
+    precision: type = np.float64,
+    at: np.ndarray | None = None,
+    shared: np.ndarray | None = None,
+) -> np.ndarray:
+    """Run `scan_kernel` with all its arrays in one precision."""
+    n = ramps.data.shape[1]
+    out: np.ndarray = np.zeros((rows, n), precision)
+    given: np.ndarray = np.zeros((3, n), precision)
+    given[0], given[1] = ramps.variance, ramps.shot
+    if ramps.guess.size:
+        given[2] = np.nan_to_num(ramps.guess)
+    stop = np.ascontiguousarray(ramps.stop)
+    curved: np.ndarray = ramps.curved.astype(precision)
+    single = precision is np.float32
+    sharing = can_share(model)
+    settings = (
+        LEAST_SINGLE if single else LEAST,
+        SHARE_COST_SINGLE if single else SHARE_COST,
+        sharing if sharing.any() else sharing[:0],
+    )
+    model = Differences(*(values.astype(precision) for values in model))
+    at = np.empty(0, np.int64) if at is None else np.ascontiguousarray(at, np.int64)
+    both = np.empty(0, np.bool_) if shared is None else np.ascontiguousarray(shared, np.bool_)
+    if n:
+        scan_kernel(ramps.data, stop, ramps.left_out, given, curved, model, settings, at, both, out)
+    return out
+
+
+def scan(ramps: Ramps, model: Differences, quick: bool = False) -> Scan:
+    """Find the most significant upward and downward step of each ramp.
+
+    Parameters
+    ----------
+    ramps : Ramps
+        n ramps.
+    model : Differences
+        Covariance coefficients.
+    quick : bool
+        Work in single precision, good to about 1e-3 in significance if ``ramps.guess`` is good.
+
+    Notes
+    -----
+    Where reads average frames, a step is tried in each difference, and also in two neighbours
+    at once, with any part of it in either: a hit comes at any time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ohana.rampfit.covariance import differences
+    >>> data = np.array([[0.0], [1.0], [2.0], [13.0], [14.0], [15.0]], np.float32)
+    >>> ramps = Ramps(data, np.array([6]), np.ones(1), np.zeros(1))
+    >>> found = scan(ramps, differences(np.arange(6.0)))
+    >>> int(found.up_read[0]), float(found.up_step[0].round(6))
+    (3, 10.0)
+
+    A hit in the middle of the frames of read 2:
+
+    >>> data = np.array([[0.0], [1.0], [7.0], [13.0], [14.0], [15.0]], np.float32)
+    >>> ramps = Ramps(data, np.array([6]), np.ones(1), np.zeros(1))
+    >>> found = scan(ramps, differences(np.arange(6.0), nframes=4))
+    >>> int(found.up_read[0]), int(found.up_shared[0]), float(found.up_step[0].round(6))
+    (2, 1, 10.0)
+    """
+    out = _run(ramps, model, len(Scan._fields), np.float32 if quick else np.float64)
+    return Scan(*out.astype(np.float64))
+
+
+def fit_at(
+    ramps: Ramps, model: Differences, at: np.ndarray, shared: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fit a step at one given read of each ramp, and say how significant it is.
+
+    Parameters
+    ----------
+    ramps, model, at, shared
+        See `step_at`.
+
+    Returns
+    -------
+    amplitude, error : ndarray, shape (n,)
+        See `step_at`.
+    sigma : ndarray, shape (n,)
+        Significance with the sign of the amplitude, as in `Scan`: the amplitude over its error
+        in a single difference, the root of the chi-squared explained in two.
+    """
+    score, information, power = _run(ramps, model, 3, at=at, shared=shared)
+    known = information > 0
+    safe = np.where(known, information, 1.0)
+    amplitude, error = np.where(known, score / safe, 0.0), np.where(known, safe**-0.5, np.inf)
+    return amplitude, error, np.copysign(np.sqrt(np.abs(power)), power)
+
+
+def step_at(
+    ramps: Ramps, model: Differences, at: np.ndarray, shared: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit a step at one given read of each ramp.
+
+    Parameters
+    ----------
+    ramps : Ramps
+        n ramps.
+    model : Differences
+        Covariance coefficients.
+    at : ndarray of int, shape (n,)
+        First read that contains the step, 1 to T - 1.
+    shared : ndarray of bool, shape (n,), optional
+        Where the next read may have a part of the step; only for reads that can share one.
+
+    Returns
+    -------
+    amplitude, error : ndarray, shape (n,)
+        [DN]; 0 and infinity where the step cannot be told from the rest of the ramp.
+    """
+    return fit_at(ramps, model, at, shared)[:2]

@@ -1,0 +1,177 @@
+"""Compiled loops of stage 4: a step at every read of ramps, many of them at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from ohana.rampfit.gls import (
+    DATA,
+    DIFFERENCE,
+    PIVOT,
+    RATE,
+    RATIO,
+    ROWS,
+    USED,
+    eliminate,
+    solve_free,
+    substitute,
+)
+
+#: Pixels worked on together: wide enough for vector instructions, small enough for the cache.
+CHUNK = 128
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def fit_chunk(data, stop, left_out, given, curved, model, least, sharing, work, sums, fit):
+    """Fit (T, n) reads with a step at every read: differences, elimination, substitution.
+
+    No difference is used from read ``stop`` on, nor any that ``left_out`` (T, n) marks at its
+    later read; ``left_out`` may be empty, and so may ``curved``. ``given`` (3, n) is read
+    variance, Poisson variance, and a rate to count differences from, which saves digits.
+    ``sharing`` is that of `ohana.rampfit.gls.substitute`.
+    """
+    n, guess = data.shape[1], given[2]
+    none, one = work.dtype.type(0), work.dtype.type(1)
+    for f in range(1, data.shape[0]):
+        value, used, now, before = work[DIFFERENCE, f], work[USED, f], data[f], data[f - 1]
+        dt = model.dt[f - 1]
+        for i in range(n):
+            # Reads are float32 and close to each other: their difference is nearly exact.
+            step = now[i] - before[i] - guess[i] * dt
+            good = step - step == 0.0 and f < stop[i]
+            value[i] = step if good else none
+            used[i] = one if good else none
+        if left_out.size:
+            for i in range(n):
+                if left_out[f, i]:
+                    value[i] = none
+                    used[i] = none
+    eliminate(given[0], given[1], curved, model, work)
+    solve_free(work, curved, sums, fit)
+    substitute(work, curved, fit, least, sharing)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def share_step(work, f, i, cost):
+    """Fit a step to the differences f and f + 1 of one ramp: amplitude, information and power.
+
+    Power is the chi-squared that it explains, less ``cost``, with the sign of the step. The
+    information is zero where its two parts cannot be told, and the power where they disagree.
+    """
+    none = work.dtype.type(0)
+    first, second = work[DATA, f, i], work[DATA, f + 1, i]
+    own, after, common = work[PIVOT, f, i], work[PIVOT, f + 1, i], work[RATIO, f + 1, i]
+    det = own * after - common * common
+    if not det > work.dtype.type(1e-5) * own * after:
+        return none, none, none
+    now, later = (after * first - common * second) / det, (own * second - common * first) / det
+    power = now * first + later * second - cost
+    agree = now * later > none and power > none
+    sign = work.dtype.type(1) if now > none else work.dtype.type(-1)
+    information = det / (own + after - (common + common))
+    return now + later, information, sign * power if agree else none
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def keep_best(power, at, up, up_read, down, down_read):
+    """Note where a step at ``at`` has more power than the best so far, upward and downward."""
+    for i in range(power.size):
+        up_read[i] = at if power[i] > up[i] else up_read[i]
+        up[i] = max(power[i], up[i])
+    for i in range(power.size):
+        down_read[i] = at if power[i] < down[i] else down_read[i]
+        down[i] = min(power[i], down[i])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def pick(work, fit, guess, sharing, cost, out):
+    """Reduce scores and information over the reads; fills ``out`` (11, n), rows as in `Scan`."""
+    reads, n = work.shape[1], work.shape[2]
+    none, half = work.dtype.type(0), work.dtype.type(0.5)
+    count, up, up_read = out[2], out[3], out[5]
+    down, down_read = out[6], out[8]
+    out[2:] = 0.0
+    up_read[:] = -1.0
+    down_read[:] = -1.0
+    for f in range(1, reads):
+        score, information, power = work[DATA, f], work[PIVOT, f], work[RATE, f]
+        for i in range(n):
+            known = information[i] > none
+            power[i] = score[i] * abs(score[i]) / information[i] if known else none
+        at = work.dtype.type(f)
+        keep_best(power, at, up, up_read, down, down_read)
+        if sharing.size and sharing[f]:
+            for i in range(n):
+                power[i] = share_step(work, f, i, cost[0])[2]
+            # Half a read later, until the end, stands for a step that the next read shares.
+            keep_best(power, at + half, up, up_read, down, down_read)
+        used = work[USED, f]
+        for i in range(n):
+            count[i] += used[i]
+    for i in range(n):
+        out[0, i] = guess[i] + fit[0, i] if count[i] > 0 else np.nan
+        out[1, i] = fit[2, i]
+        up[i], down[i] = np.sqrt(up[i]), -np.sqrt(-down[i])
+        for row, step, shared in ((5, 4, 9), (8, 7, 10)):
+            f = int(out[row, i])
+            if f > 0 and out[row, i] > f:
+                out[row, i], out[shared, i] = f, 1.0
+                out[step, i] = share_step(work, f, i, cost[0])[0]
+            elif f > 0:
+                out[step, i] = work[DATA, f, i] / work[PIVOT, f, i]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def take(work, at, shared, cost, out):
+    """Take score, information and power of one step of each ramp; fills ``out`` (3, n)."""
+    none = work.dtype.type(0)
+    for i in range(at.size):
+        score, information = work[DATA, at[i], i], work[PIVOT, at[i], i]
+        power = score * abs(score) / information if information > none else none
+        if shared.size and shared[i]:
+            amplitude, both, together = share_step(work, at[i], i, cost[0])
+            if both > none:
+                score, information, power = amplitude * both, both, together
+        out[0, i], out[1, i], out[2, i] = score, information, power
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def scan_kernel(data, stop, left_out, given, curved, model, settings, at, shared, out):
+    """Scan ramps (T, n), ``CHUNK`` at a time.
+
+    ``settings`` are what must be left of the information (see `ohana.rampfit.gls.substitute`), the cost
+    of a shared step, and the reads that can share one, or none. ``out`` (11, n) receives the
+    rows of `ohana.rampfit.scan.Scan`; if ``at`` (n,) is not empty, ``out`` (3, n) receives score,
+    information and power of the step at read ``at`` instead, shared with the next where
+    ``shared`` (n,) tells.
+    """
+    reads, n = data.shape
+    least, cost, sharing = settings
+    chunk = min(CHUNK, n)
+    work = np.empty((ROWS, reads, chunk), least.dtype)
+    sums, fit = np.empty((6, chunk), least.dtype), np.empty((6, chunk), least.dtype)
+    for first in range(0, n, chunk):
+        # The last chunk overlaps the one before instead of being narrower.
+        start = min(first, n - chunk)
+        part = slice(start, start + chunk)
+        bend = curved[part] if curved.size else curved
+        without = left_out[:, part] if left_out.size else left_out
+        fit_chunk(
+            data[:, part],
+            stop[part],
+            without,
+            given[:, part],
+            bend,
+            model,
+            least,
+            sharing,
+            work,
+            sums,
+            fit,
+        )
+        if at.size:
+            both = shared[part] if shared.size else shared
+            take(work, at[part], both, cost, out[:, part])
+        else:
+            pick(work, fit, given[2, part], sharing, cost, out[:, part])

@@ -1,0 +1,308 @@
+"""One event: its pixels before and after, and the ramp of one with what was fitted to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ohana.classes import STYLES, Label
+from ohana.report.figures.canvas import (
+    add_colour_bar,
+    new_figure,
+    outline,
+    say_nothing,
+    show_image,
+    show_mask,
+    whole_ticks,
+)
+from ohana.report.fitted_ramp import Drawn, fit_to_draw
+from ohana.report.snowball_profile import Growth, Profile, growth, radial_profile, radii
+from ohana.report.stretch import FAINT, INK, MODEL, stretch
+from ohana.results.catalogue import Detection, member_pixels
+from ohana.results.prediction import Prediction
+
+#: Least distance of an event from the edge of its cut-out [pixel].
+MARGIN = 6
+#: What is told of an event: field, name, digits, unit.
+NUMBERS = (
+    ("significance", "significance", ".1f", "sigma"),
+    ("confidence", "confidence", ".2f", ""),
+    ("step_amplitude", "charge", ".0f", "DN"),
+    ("max_intensity", "brightest pixel", ".0f", "DN"),
+    ("spatial_extent", "extent", "d", "px"),
+    ("transitions", "transitions", "d", ""),
+    ("dwell_low", "dwell low", ".1f", "reads"),
+    ("dwell_high", "dwell high", ".1f", "reads"),
+    ("core_radius", "core radius", ".1f", "px"),
+    ("halo_radius", "halo radius", ".1f", "px"),
+    ("growth", "growth", ".3f", "px/read"),
+)
+#: A ramp that rises by so many times what is to be seen in it is drawn less its slope.
+STEEP = 3.0
+
+
+class Views(NamedTuple):
+    """Cut-outs of an event [DN] with what they are; ``corner`` is their first row and column."""
+
+    before: np.ndarray
+    after: np.ndarray
+    names: tuple[str, str]
+    corner: tuple[int, int]
+    window: tuple[slice, slice]
+
+
+def event_figure(
+    prediction: Prediction, event: Detection, number: int | None, radius: int | None
+) -> Figure:
+    """Draw an event on a page of its own.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        The exposure.
+    event : dict
+        Entry of its catalogue.
+    number : int, optional
+        Its place in the catalogue, for the title.
+    radius : int, optional
+        Half the side of the cut-outs [pixel]; follows from the event if absent.
+    """
+    figure = new_figure(12.5, 7.0)
+    figure.suptitle(title_of(event, number), x=0.01, ha="left", weight="bold", fontsize=12)
+    parts: Any = figure.subfigures(3, 1, height_ratios=(3.0, 0.22, 3.2))
+    upper, numbers, lower = parts
+    numbers.text(0.01, 0.5, numbers_of(event), va="center", fontsize=10)
+    _draw_views(upper, prediction, event, views_of(prediction, event, radius))
+    y, x = telling_pixel(event)
+    if event["type"] == Label.SNOWBALL.key and event["first_frame"]:
+        ramp, profile, grown = lower.subplots(1, 3, width_ratios=(1.25, 1, 1))
+        draw_ramp(ramp, prediction, event, y, x)
+        draw_profile(profile, radial_profile(prediction, event), event)
+        draw_growth(grown, growth(prediction, event), event)
+    else:
+        ramp, rest = lower.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        draw_ramp(ramp, prediction, event, y, x)
+        ramp.set_xlabel("")
+        draw_residuals(rest, prediction, event, y, x)
+    return figure
+
+
+def title_of(event: Detection, number: int | None) -> str:
+    """Say what and where an event is."""
+    row, col = event["position"]
+    parts = [STYLES[event["type"]].name, f"row {row}, column {col}"]
+    if number is not None:
+        parts[0] += f" {number}"
+    if event["first_frame"] is not None:
+        parts.append(f"first read {event['first_frame']}")
+    if event["integration"]:
+        parts.append(f"integration {event['integration']}")
+    return "  ·  ".join(parts)
+
+
+def numbers_of(event: Detection) -> str:
+    """Say the numbers of an event in one line."""
+    fields: Mapping[str, Any] = event
+    parts = [
+        f"{name} {fields[key]:{digits}} {unit}".rstrip()
+        for key, name, digits, unit in NUMBERS
+        if fields.get(key) is not None
+    ]
+    return "   ".join([*parts, f"found by {event['source']}"])
+
+
+def telling_pixel(event: Detection) -> tuple[int, int]:
+    """Choose the pixel whose ramp is shown: the strongest; of a snowball one in its halo.
+
+    Examples
+    --------
+    >>> telling_pixel({"type": "cosmic_ray", "position": [3, 8]})
+    (3, 8)
+    """
+    row, col = event["position"]
+    if event["type"] != Label.SNOWBALL.key:
+        return row, col
+    rows, cols = member_pixels(event)
+    away = np.hypot(rows - event["centroid"][0], cols - event["centroid"][1])
+    core, halo = radii(event)
+    pick = int(np.argmin(np.abs(away - (core + 0.35 * (halo - core)))))
+    return int(rows[pick]), int(cols[pick])
+
+
+def views_of(prediction: Prediction, event: Detection, radius: int | None) -> Views:
+    """Cut out an event before and after its first read; telegraph noise low and high."""
+    top, left, bottom, right = event["bbox"]
+    middle = (top + bottom - 1) // 2, (left + right - 1) // 2
+    reach = radius or MARGIN + max(bottom - top, right - left) // 2
+    rows, cols = (
+        slice(max(at - reach, 0), min(at + reach + 1, size))
+        for at, size in zip(middle, prediction.shape[1:], strict=True)
+    )
+    frame, integration = event["first_frame"], event["integration"]
+    if frame:
+        pair = prediction.cube(slice(frame - 1, frame + 1), rows, cols, integration)
+        names = f"before: read {frame - 1}", f"after: read {frame}"
+    else:
+        everything = prediction.cube(slice(None), rows, cols, integration)
+        high = _high_reads(prediction, event)
+        pair = np.stack([everything[~high].mean(0), everything[high].mean(0)])
+        names = f"low: mean of {(~high).sum()} reads", f"high: mean of {high.sum()} reads"
+    return Views(pair[0], pair[1], names, (rows.start, cols.start), (rows, cols))
+
+
+def _high_reads(prediction: Prediction, event: Detection) -> np.ndarray:
+    """Tell the reads in which a pixel is above the middle of its levels (the last one at least)."""
+    fit = fit_to_draw(prediction, event, *event["position"]).fit
+    levels = np.nan_to_num(fit - slope_of(fit) * np.arange(len(fit)), nan=-np.inf)
+    known = levels[np.isfinite(levels)]
+    high = levels > (known.min() + known.max()) / 2 if len(known) else np.zeros(len(fit), bool)
+    if high.all() or not high.any():
+        high = np.arange(len(fit)) == len(fit) - 1
+    return high
+
+
+def _draw_views(figure: Any, prediction: Prediction, event: Detection, views: Views) -> None:
+    """Draw the cut-outs: before, after, difference, and what was found in all of the window."""
+    panels = figure.subplots(1, 4, sharex=True, sharey=True)
+    both = stretch(np.stack([views.before, views.after]))
+    change = views.after - views.before
+    own = stretch(change)
+    for axes, image, bent, title in (
+        (panels[0], views.before, both, views.names[0]),
+        (panels[1], views.after, both, views.names[1]),
+        (panels[2], change, own, "difference"),
+        (panels[3], change, own, "mask of all events"),
+    ):
+        shown = show_image(axes, image, views.corner, bent)
+        if axes in panels[1:3]:
+            add_colour_bar(shown, bent, "[DN]", shrink=0.92, aspect=25, pad=0.02)
+        axes.set_title(title, fontsize=10)
+        whole_ticks(axes.xaxis, 4)
+        whole_ticks(axes.yaxis, 5)
+    show_mask(panels[3], prediction.mask[views.window], views.corner, alpha=0.75)
+    for axes in panels[2:]:
+        outline(axes, event, color=STYLES[event["type"]].dark, linewidth=1.2)
+    y, x = telling_pixel(event)
+    for axes in panels:
+        axes.plot(x, y, marker="+", color="#F0E442", markersize=7, markeredgewidth=1.2)
+        axes.label_outer()
+
+
+def slope_of(fit: np.ndarray) -> float:
+    """Return the typical rise of a fitted ramp from read to read [DN]; 0 if nothing is fitted."""
+    rises = np.diff(fit)
+    rises = rises[np.isfinite(rises)]
+    return float(np.median(rises)) if len(rises) else 0.0
+
+
+def shown_ramp(
+    prediction: Prediction, event: Detection, y: int, x: int
+) -> tuple[np.ndarray, Drawn, float]:
+    """Return ramp and fit of a pixel, less a slope that would hide what is to be seen, and that.
+
+    Such a ramp ends where it saturates; one that the event itself saturates stays as it is.
+    """
+    ramp, drawn = prediction.ramp(y, x, event["integration"]), fit_to_draw(prediction, event, y, x)
+    fit = drawn.fit
+    stop, slope = prediction.stop(y, x, event["integration"]), slope_of(fit)
+    line = slope * np.arange(len(ramp))
+    known = (fit - line)[np.isfinite(fit)]
+    if not slope or (event["first_frame"] or 0) >= stop:
+        return ramp, drawn, 0.0
+    if abs(slope) * stop <= STEEP * np.ptp(known):
+        return ramp, drawn, 0.0
+    ramp = np.where(np.arange(len(ramp)) < stop, ramp - line, np.nan)
+    return ramp, drawn._replace(fit=fit - line), slope
+
+
+def draw_ramp(axes: Axes, prediction: Prediction, event: Detection, y: int, x: int) -> None:
+    """Draw the ramp of a pixel with the fit, less the slope where that would hide the rest."""
+    ramp, drawn, slope = shown_ramp(prediction, event, y, x)
+    reads, stop = np.arange(len(ramp)), prediction.stop(y, x, event["integration"])
+    label = f"signal less {slope:.4g} DN per read [DN]" if slope else "signal [DN]"
+    colour, small = STYLES[event["type"]].light, 5 if len(ramp) < 120 else 3
+    good = reads < stop
+    axes.plot(reads[good], ramp[good], "o", color=INK, markersize=small - 1, label="reads")
+    if not good.all() and not slope:
+        axes.plot(
+            reads[~good], ramp[~good], "o", color=FAINT, markersize=small - 1,
+            markerfacecolor="none", label="saturated",
+        )  # fmt: skip
+    if drawn.reason:
+        say_nothing(axes, f"no fit: {drawn.reason}")
+    axes.plot(reads, drawn.fit, color=MODEL, linewidth=1.5, label="fit")
+    if event["first_frame"] is not None:
+        axes.axvline(event["first_frame"] - 0.5, color=colour, linewidth=1.2, linestyle="--")
+    axes.set(xlabel="read", ylabel=label, xlim=(-0.02 * len(ramp) - 0.5, 1.02 * len(ramp) - 0.5))
+    whole_ticks(axes.xaxis)
+    axes.set_title(f"pixel at row {y}, column {x} (+)", fontsize=10, loc="left")
+    axes.legend(
+        fontsize=8.5, frameon=False, ncol=3, loc="lower right", bbox_to_anchor=(1.02, 0.97),
+        columnspacing=1.0, handletextpad=0.4, handlelength=1.4,
+    )  # fmt: skip
+    axes.grid(alpha=0.25)
+
+
+def draw_residuals(axes: Axes, prediction: Prediction, event: Detection, y: int, x: int) -> None:
+    """Draw what the fit leaves, over the noise of a read."""
+    rest = prediction.ramp(y, x, event["integration"]) - fit_to_draw(prediction, event, y, x).fit
+    maps = prediction.features[event["integration"]]
+    if "noise" in maps and np.isfinite(maps["noise"][y, x]):
+        noise = float(maps["noise"][y, x])
+        axes.axhspan(-noise, noise, color=FAINT, alpha=0.2, linewidth=0)
+    if np.isfinite(rest).any():
+        axes.plot(np.arange(len(rest)), rest, ".", color=INK, markersize=4)
+    else:
+        say_nothing(axes, "no read that can be fitted")
+    axes.axhline(0, color=MODEL, linewidth=1)
+    axes.set(xlabel="read", ylabel="reads - fit\n[DN]")
+    axes.grid(alpha=0.25)
+
+
+def draw_profile(axes: Axes, profile: Profile, event: Detection) -> None:
+    """Draw the radial profile of a snowball when it landed, and later."""
+    frame, colour = event["first_frame"], STYLES[event["type"]].light
+    looks: tuple[tuple[np.ndarray, str, dict[str, Any]], ...] = (
+        (profile.landed, f"read {frame}", {"color": colour, "marker": "o"}),
+        (profile.later, f"read {profile.last}", {"color": FAINT, "marker": "s"}),
+    )
+    for values, label, style in looks:
+        axes.plot(profile.distance, values, label=label, markersize=3.5, linewidth=1, **style)
+    axes.plot(
+        profile.distance[profile.saturated], profile.landed[profile.saturated], "o",
+        markersize=6, markerfacecolor="none", color=INK, label="saturated", linestyle="none",
+    )  # fmt: skip
+    core, halo = radii(event)
+    for radius, name in ((core, "core"), (halo, "halo")):
+        axes.axvline(radius, color=FAINT, linewidth=1, linestyle=":")
+        axes.text(
+            radius, 0.97, f" {name}", color=FAINT, va="top", fontsize=9,
+            transform=axes.get_xaxis_transform(),
+        )  # fmt: skip
+    bright = np.nanmax(profile.landed, initial=1.0)
+    axes.set_yscale("symlog", linthresh=10, linscale=0.5)
+    axes.set_ylim(min(0.0, float(np.nanmin(profile.landed, initial=0.0))), 3 * bright)
+    axes.set(xlabel="distance from the centroid [pixel]", ylabel="step, median of ring [DN]")
+    axes.set_title("radial profile", fontsize=10)
+    axes.legend(fontsize=9, frameon=False)
+    axes.grid(alpha=0.25)
+
+
+def draw_growth(axes: Axes, grown: Growth, event: Detection) -> None:
+    """Draw the radius of a core and the mean signal of its halo over the reads."""
+    colour = STYLES[event["type"]].light
+    axes.plot(grown.read, grown.radius, "o-", color=colour, markersize=3.5, linewidth=1)
+    axes.set(xlabel="read", ylabel="radius of the core [pixel]")
+    axes.set_ylim(0, max(1.25 * grown.radius.max(), 1.0))
+    axes.yaxis.label.set_color(colour)
+    other = axes.twinx()
+    other.plot(grown.read, grown.halo, "s-", color=FAINT, markersize=3, linewidth=1)
+    other.set_ylabel("mean signal of the halo [DN]", color=FAINT)
+    top = np.nanmax(grown.halo, initial=1.0)
+    other.set_ylim(min(0.0, float(np.nanmin(grown.halo, initial=0.0))), 1.25 * top)
+    axes.set_title("growth", fontsize=10)
+    axes.grid(alpha=0.25)

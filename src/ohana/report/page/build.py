@@ -1,0 +1,304 @@
+"""The interactive report: one HTML file that needs nothing else, not even a network."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import ohana
+from ohana.classes import STYLES
+from ohana.config import DetectorConfig
+from ohana.errors import OhanaError
+from ohana.report.page.events import Chosen, Fits, Packed, choose, gather, pack_events
+from ohana.report.page.packing import Picture, pack_bytes, pack_json, pack_picture
+from ohana.report.page.plots import plots
+from ohana.report.stretch import MODEL, stretch
+from ohana.results.catalogue import Detection
+from ohana.results.prediction import Prediction
+from ohana.results.prediction_files import DETECTIONS
+from ohana.results.summary import FACTS
+from ohana.utils.files import replacing
+
+log = logging.getLogger("ohana")
+#: Maps of the frame in the page as far as there is room: name, title, unit.
+PICTURES = (
+    ("rate", "count rate", "DN/frame"),
+    ("best_step", "largest step", "DN"),
+    ("best_significance", "its significance", "sigma"),
+    ("noise", "read noise", "DN"),
+)
+#: Part of the page that maps of the frame take at least and at most, if they need it.
+PICTURES_SHARE = (0.25, 0.5)
+#: Bytes for which each event, and for which the scripts come before further maps.
+EVENT_ROOM, SCRIPT_ROOM = 2000, 1_500_000
+#: Scripts of the page, in the order in which they build on each other.
+SCRIPTS = ("data", "frame", "event", "times", "table", "review", "theme", "keys", "main")
+Rows = list[list[str]]
+#: Parts of ``run.json`` that are shown as they are, and their titles.
+SECTIONS = {"seconds": "Seconds", "versions": "Versions", "machine": "Machine"}
+
+
+class Block(NamedTuple):
+    """Packed data of the page with the id under which its scripts find them."""
+
+    name: str
+    text: str
+
+
+def write_report(prediction: Prediction, path: str | Path, max_bytes: int = 15_000_000) -> Path:
+    """Write what was found in an exposure as one HTML file to look at, sort out and correct.
+
+    The page holds the whole frame, the catalogue, the complete ramp of the strongest pixel of
+    each event, to 0.05 percent of its range or better, with the fitted model, and the reads
+    around it: as many as there is room for. If there are too many events, each class keeps its
+    most significant ones, and the page says how many it left out.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        See `ohana.results.prediction.open_prediction`.
+    path : str or Path
+        The HTML file.
+    max_bytes : int
+        Largest size of the file.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    OhanaError
+        The file cannot be written, or is too small for the frame alone.
+    ModuleNotFoundError
+        bokeh is not installed.
+    """
+    path = Path(path)
+    pictures, blocks = _frame_blocks(prediction, max_bytes)
+    facts = _facts(prediction, pictures)
+    empty = _page(prediction, facts, blocks, pack_events(prediction, iter(())))
+    budget = max_bytes - len(empty.encode())
+    if budget < 0:
+        raise OhanaError(f"{path}: wanted at most {max_bytes} bytes, the frame alone needs more")
+    chosen, fits = Chosen(np.empty(0, int), 0), Fits(prediction)
+    if prediction.events:
+        chosen = choose(prediction, budget, fits)
+    while True:
+        events = pack_events(prediction, gather(prediction, *chosen, fits))
+        text = _page(prediction, facts | _left_out(prediction.events, chosen), blocks, events)
+        if len(text.encode()) <= max_bytes or not chosen.events.size:
+            break
+        chosen = chosen.leaner(prediction)
+    with replacing(path) as temporary:
+        temporary.write_text(text, "utf-8")
+    _tell_missing(prediction, fits)
+    return path
+
+
+def _tell_missing(prediction: Prediction, fits: Fits) -> None:
+    """Say which events are shown without a fit."""
+    missing = fits.missing()
+    if missing:
+        place, reason = next(iter(missing.items()))
+        event = prediction.events[place]
+        name, (row, col) = STYLES[event["type"]].name, event["position"]
+        first = f"event {place} ({name} at row {row}, column {col})"
+        count = f"{len(missing)} of {len(prediction.events)} events"
+        log.warning(f"{prediction.name}: {count} shown without a fit, first {first}: {reason}")
+
+
+def _frame_blocks(prediction: Prediction, max_bytes: int) -> tuple[list[dict], list[Block]]:
+    """Pack the maps of the frame that there is room for; also returns what is known of them."""
+    blocks = [Block("mask", pack_bytes(np.ascontiguousarray(prediction.mask).tobytes()))]
+    described: list[dict[str, Any]] = []
+    least, most = (share * max_bytes for share in PICTURES_SHARE)
+    spare = max_bytes - SCRIPT_ROOM - EVENT_ROOM * len(prediction.events)
+    left = min(max(least, spare), most)
+    for name, title, unit in PICTURES:
+        if name not in prediction.maps:
+            continue
+        image = prediction.maps[name]
+        picture = pack_picture(image, left)
+        if picture is None:
+            continue
+        what = title if len(prediction.reads) == 1 else f"{title}, integration 0"
+        described.append({"name": name, "title": what, "unit": unit} | _scaling(picture, image))
+        blocks.append(Block(f"map-{name}", picture.packed))
+        left -= len(picture.packed)
+    return described, blocks
+
+
+def _scaling(picture: Picture, image: np.ndarray) -> dict[str, Any]:
+    """Return how the codes of a picture become values, and how they are shown at first."""
+    scaling = picture._asdict()
+    del scaling["packed"]
+    return scaling | {"stretch": stretch(image)}
+
+
+def _facts(prediction: Prediction, pictures: list[dict]) -> dict[str, Any]:
+    """Return what the page knows besides the events."""
+    found: Counter[str] = Counter(event["type"] for event in prediction.events)
+    return {
+        "name": prediction.name,
+        "version": ohana.__version__,
+        "shape": prediction.shape,
+        "integrations": len(prediction.reads),
+        "pictures": pictures,
+        "detections": _digest(prediction),
+        "model": MODEL,
+        "sections": sections(prediction),
+        "classes": [
+            {"key": key, "id": i, "found": found[key]} | style._asdict()
+            for i, (key, style) in enumerate(STYLES.items(), 1)
+        ],
+        "total": len(prediction.events),
+    }
+
+
+def _digest(prediction: Prediction) -> str | None:
+    """Return the SHA-256 of the catalogue's file, which ties verdicts to it."""
+    if prediction.folder is None:
+        return None
+    return hashlib.sha256((prediction.folder / DETECTIONS).read_bytes()).hexdigest()
+
+
+def _left_out(events: list[Detection], chosen: Chosen) -> dict[str, Any]:
+    """Count the events of each class that are not in the page, and say from where on."""
+    kept = set(chosen.events.tolist())
+    missing = [event for i, event in enumerate(events) if i not in kept]
+    number: Counter[str] = Counter(event["type"] for event in missing)
+    highest: dict[str, float] = {}
+    for event in missing:
+        kind, value = event["type"], event["significance"] or 0.0
+        highest[kind] = max(highest.get(kind, 0.0), value)
+    rows = [{"type": kind, "number": number[kind], "below": highest[kind]} for kind in number]
+    return {"left_out": rows}
+
+
+def _page(
+    prediction: Prediction, facts: dict[str, Any], blocks: list[Block], events: Packed
+) -> str:
+    """Put the page together."""
+    blocks = [
+        Block("facts", pack_json(facts)),
+        *(Block(name, text) for name, text in events._asdict().items()),
+        *blocks,
+    ]
+    items = json.dumps(plots(prediction.shape), separators=(",", ":"))
+    parts = {
+        "title": html.escape(prediction.name),
+        "style": _asset("page.css"),
+        "bokeh": _bokeh_script(),
+        "data": "\n".join(
+            f'<script type="text/plain" id="{name}">{text}</script>' for name, text in blocks
+        ),
+        # The only place where something could end the script before its time.
+        "plots": items.replace("</", "<\\/"),
+        "script": "\n".join(_asset(f"{name}.js") for name in SCRIPTS),
+    }
+    page = _asset("page.html")
+    for name, part in parts.items():
+        page = page.replace(f"<!-- {name} -->", part)
+    return page
+
+
+def _asset(name: str) -> str:
+    return (files("ohana.report") / "web" / name).read_text("utf-8")
+
+
+def _bokeh_script() -> str:
+    """Return bokeh's own script; of its parts the page needs the smallest alone."""
+    from bokeh.resources import Resources
+
+    return "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)
+
+
+def sections(prediction: Prediction) -> list[dict[str, Any]]:
+    """Return title and rows of each section: what the user should know first, defaults last.
+
+    What the run record lacks is left out.
+    """
+    run = prediction.run
+    changed, default = _settings(run.get("config") or {})
+    shown = [
+        ("Run", _about(prediction)),
+        ("Settings that differ from the defaults", changed),
+        ("Detector", _detector(run.get("facts") or {})),
+        *((title, _rows(run.get(name) or {})) for name, title in SECTIONS.items()),
+        ("Files", [[name, f"{size / 1e6:.3g} MB"] for name, size in _sizes(run)]),
+    ]
+    listed: list[dict[str, Any]] = [{"title": title, "rows": rows} for title, rows in shown if rows]
+    if default:
+        listed.append({"title": "Settings by default", "rows": default, "folded": True})
+    return listed
+
+
+def _about(prediction: Prediction) -> Rows:
+    """Say what was looked at, when, and what the run had to tell."""
+    run, (reads, height, width) = prediction.run, prediction.shape
+    rows: Rows = [["exposure", prediction.name]]
+    if isinstance(run.get("input"), Mapping):
+        rows.append(["input", _text(run["input"].get("path"))])
+    several = f", {len(prediction.reads)} integrations" if len(prediction.reads) > 1 else ""
+    rows.append(["size", f"{reads} reads of {height} x {width}{several}"])
+    if run.get("started"):
+        rows.append(["started", _text(run["started"])])
+    rows.append(["network", _text(run.get("network") or "none, by rules alone")] if run else [])
+    rows += [["notice", _text(notice)] for notice in run.get("notices", ())]
+    if not run:
+        rows.append(["record", "none: this prediction has no run.json"])
+    return [row for row in rows if row]
+
+
+def _detector(facts: Mapping[str, Any]) -> Rows:
+    """Return what was taken for the detector, with units and from where."""
+    units, sources = dict(FACTS), facts.get("sources") or {}
+    rows: Rows = []
+    for name, value in facts.items():
+        if isinstance(value, Mapping) or value is None:
+            continue
+        source = f" ({sources[name]})" if name in sources else ""
+        rows.append([name.replace("_", " "), f"{_text(value)} {units.get(name, '')}{source}"])
+    return rows
+
+
+def _sizes(run: Mapping[str, Any]) -> list[tuple[str, float]]:
+    return list(run["files"].items()) if isinstance(run.get("files"), Mapping) else []
+
+
+def _rows(values: Mapping[str, Any]) -> Rows:
+    return [[str(name), _text(value)] for name, value in values.items()]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return ", ".join(map(_text, value)) or "-"
+    return str(value)
+
+
+def _settings(config: Mapping[str, Any]) -> tuple[Rows, Rows]:
+    """Return the settings that differ from the defaults, and the others."""
+    defaults = DetectorConfig().model_dump(mode="json")
+    changed = [
+        [name, f"{_text(value)} (default {_text(defaults.get(name))})"]
+        for name, value in config.items()
+        if value != defaults.get(name)
+    ]
+    same = {name: value for name, value in config.items() if value == defaults.get(name)}
+    return changed or ([["", "none"]] if config else []), _rows(same)

@@ -1,0 +1,91 @@
+"""The files of one integration: its corrected cube, used again where that can be, and its maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import NamedTuple
+
+from ohana.config import DetectorConfig
+from ohana.events import PixelMaps
+from ohana.ramp import Ramp
+from ohana.rampfit.load import Corrected, Source
+from ohana.refpix.fit import fit_reference
+from ohana.results.corrected_cube import (
+    Processed,
+    fingerprint,
+    mark_of,
+    open_processed,
+    writing_processed,
+)
+from ohana.results.maps import read_features, write_features
+from ohana.results.run_record import RUN, Part
+
+
+class Outputs(NamedTuple):
+    """A ramp, the files of its results, and what identifies its corrected cube."""
+
+    ramp: Ramp
+    cube: Path
+    features: Path
+    made_of: str
+
+    @property
+    def cube_shape(self) -> tuple[int, int, int]:
+        """(T - 1, H, W): read 0 is zero and not stored."""
+        reads, height, width = self.ramp.shape
+        return reads - 1, height, width
+
+
+def outputs_of(ramp: Ramp, stem: Path, config: DetectorConfig) -> Outputs:
+    """Name the files of a ramp, whose names begin with ``stem``."""
+    return Outputs(
+        ramp,
+        stem.with_name(f"{stem.name}_processed.npy"),
+        stem.with_name(f"{stem.name}_temporal.npz"),
+        fingerprint(ramp, config),
+    )
+
+
+def corrected_source(
+    outputs: Outputs, config: DetectorConfig, progress: Callable[[str, int, int], None]
+) -> tuple[Source, str]:
+    """Give the ramp with its correction, or as corrected before; and a notice for the user."""
+    source = _reused(outputs)
+    if source is not None:
+        return source, f"{outputs.cube.name}: used again"
+    progress("reference", 0, 1)
+    reference, notice = fit_reference(outputs.ramp, config)
+    progress("reference", 1, 1)
+    return Source(outputs.ramp, reference), notice
+
+
+def _reused(outputs: Outputs) -> Source | None:
+    """Give the corrected cube of an earlier run, if its input and settings were the same."""
+    cube = outputs.cube
+    planes = open_processed(cube, outputs.cube_shape) if cube.exists() else None
+    features = read_features(outputs.features) if planes else None
+    if planes is None or features is None or features[1] != mark_of(cube, outputs.made_of):
+        return None
+    maps = features[0]
+    return Source(outputs.ramp, None, Corrected(planes, maps["first_usable"], maps["stop"]))
+
+
+def writing_cube(outputs: Outputs, wanted: bool) -> AbstractContextManager[Processed | None]:
+    """Give the place for the corrected cube, or None if it is not to be written."""
+    return writing_processed(outputs.cube, outputs.cube_shape) if wanted else nullcontext()
+
+
+def write_maps(outputs: Outputs, maps: PixelMaps, with_cube: bool) -> Part:
+    """Write the per-pixel maps, and tie the corrected cube to them if it is theirs."""
+    cube, made_of = outputs.cube, outputs.made_of
+    mark = mark_of(cube, made_of) if with_cube else made_of
+    write_features(outputs.features, maps, mark, outputs.ramp.facts.frame_time)
+    return Part(outputs.ramp, outputs.features, cube if with_cube else None)
+
+
+def files_of(folder: Path, parts: Sequence[Part]) -> tuple[Path, ...]:
+    """Return the files of a run."""
+    every = [file for part in parts for file in (part.features, part.processed) if file]
+    return (*every, *(folder / name for name in ("prediction_mask.npy", "detections.json", RUN)))

@@ -1,0 +1,180 @@
+"""Sum up what was found in many exposures: one file for each thing that can be asked of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ohana.errors import OhanaError
+from ohana.export.columns import event_columns
+from ohana.export.exposure import Exposure, Skipped, find_exposures
+from ohana.export.table import rows_table, write_ecsv, writing_parquet
+from ohana.results.catalogue import read_catalogue
+from ohana.results.prediction_files import DETECTIONS
+from ohana.statistics.rates import (
+    RATES,
+    exposure_columns,
+    exposure_rows,
+    rate_rows,
+    spectrum_columns,
+    spectrum_rows,
+)
+from ohana.statistics.repeats import PIXELS, repeated_pixels, write_reference_mask
+from ohana.statistics.summary import Survey
+from ohana.statistics.tally import SPECTRA, Tally
+from ohana.utils.files import make_folder
+from ohana.utils.progress import Progress
+
+#: Names of the files that are about all detectors.
+EVENTS, EXPOSURES_FILE, RATES_FILE, PAGE = (
+    "events.parquet",
+    "exposures.ecsv",
+    "rates.ecsv",
+    "summary.html",
+)
+#: Names of those about one detector.
+OF_DETECTOR = re.compile(
+    r".+_\d+x\d+(_from_row_\d+_column_\d+)?"
+    r"_(trends\.png|spectra\.png|telegraph\.png|telegraph_pixels\.ecsv|telegraph_mask\.fits)"
+)
+
+
+def summarize(
+    root: str | Path,
+    output: str | Path | None = None,
+    *,
+    pitch: float | None = None,
+    least: int | None = None,
+    progress: Progress | None = None,
+) -> Survey:
+    """Sum up the predictions below a folder, one exposure in memory at a time.
+
+    Written are all events as one Parquet file, tables of exposures, rates and spectra; for each
+    detector the list of pixels with repeated telegraph noise, a reference mask of these and
+    pictures; and a page with all of it. Each file is replaced as a whole, so that a run can be
+    repeated whenever there are more exposures.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder with the results of ``ohana-predict`` in it, at any depth.
+    output : str or Path, optional
+        Folder for the files; ``summary`` in ``root`` if absent.
+    pitch : float, optional
+        Width of a pixel [micron]; by instrument and size of the array if absent.
+    least : int, optional
+        Exposures in which a pixel must show telegraph noise to be listed.
+    progress : callable, optional
+        Called with the name of a stage, the parts done and the parts in all.
+
+    Raises
+    ------
+    OhanaError
+        There are no whole results, or a file cannot be written.
+    """
+    root, tell = Path(root), progress or (lambda stage, done, total: None)
+    tell("looking for results", 0, 1)
+    exposures, skipped = find_exposures(root, pitch)
+    tell("looking for results", 1, 1)
+    if not exposures:
+        first = f"; {skipped[0].folder}: {skipped[0].reason}" if skipped else ""
+        raise OhanaError(f"{root}: wanted results of ohana-predict, got none that are whole{first}")
+    folder = make_folder(Path(output) if output else root / "summary")
+    survey = Survey(root, skipped=skipped)
+    survey.tallies = _tally_all(folder / EVENTS, exposures, survey, tell)
+    if not survey.tallies:
+        raise OhanaError(f"{root}: not one catalogue could be read")
+    survey.repeats = [repeated_pixels(tally, least) for tally in survey.tallies]
+    survey.notices = list(_notices(survey))
+    survey.files += [folder / EVENTS, *_write_tables(survey, folder)]
+    tell("pictures", 0, 1)
+    from ohana.statistics.page import write_page  # matplotlib
+
+    survey.files += write_page(survey, folder)
+    _remove_leftovers(folder, survey.files)
+    tell("pictures", 1, 1)
+    return survey
+
+
+def _tally_all(
+    path: Path, exposures: list[Exposure], survey: Survey, tell: Progress
+) -> list[Tally]:
+    """Read one catalogue after another into the tallies and the table of all events."""
+    tallies: dict[tuple, Tally] = {}
+    meta = {"content": "events of many exposures", "exposures": len(exposures)}
+    with writing_parquet(path, exposures, meta) as add:
+        for number, exposure in enumerate(exposures):
+            tell("catalogues", number, len(exposures))
+            try:
+                events = read_catalogue(exposure.folder / DETECTIONS)
+                columns = event_columns(events, exposure)
+            except OhanaError as error:
+                survey.skipped.append(Skipped(exposure.folder, str(error)))
+                continue
+            tallies.setdefault(exposure.detector, Tally(exposure.detector)).add(exposure, columns)
+            add(columns)
+    tell("catalogues", len(exposures), len(exposures))
+    return [tallies[detector] for detector in sorted(tallies)]
+
+
+def _notices(survey: Survey) -> Iterator[str]:
+    """Say what makes numbers hard to compare, or is missing."""
+    if survey.skipped:
+        number = len(survey.skipped)
+        yield f"left out: {number} of all folders, whose results are not whole or are there twice"
+    ways = {exposure.found_by for exposure in survey.exposures}
+    if len(ways) > 1:
+        yield f"exposures were searched in {len(ways)} ways (version, settings, network): " + (
+            "rates may differ for that alone; see found_by in exposures.ecsv"
+        )
+    for tally, repeats in zip(survey.tallies, survey.repeats, strict=True):
+        name, number = tally.detector.label, len(tally.exposures)
+        timeless = sum(not exposure.start for exposure in tally.exposures)
+        if timeless:
+            yield f"{name}: {timeless} of {number} exposures have no time: ordered by name"
+        guessed = sum(exposure.gain is None for exposure in tally.exposures)
+        if guessed:
+            yield f"{name}: {guessed} of {number} exposures have no known gain: not in the charges"
+        if repeats is None:
+            yield f"{name}: repeated telegraph noise needs two exposures that were searched for it"
+
+
+def _remove_leftovers(folder: Path, files: list[Path]) -> None:
+    """Remove what an earlier summary has of detectors that are no longer there."""
+    for path in folder.iterdir():
+        if OF_DETECTOR.fullmatch(path.name) and path not in files:
+            path.unlink(missing_ok=True)
+
+
+def _write_tables(survey: Survey, folder: Path) -> list[Path]:
+    """Write all tables and masks."""
+    tallies = survey.tallies
+    tables = {
+        EXPOSURES_FILE: (
+            exposure_columns(),
+            [row for tally in tallies for row in exposure_rows(tally, survey.root)],
+        ),
+        RATES_FILE: (RATES, [row for tally in tallies for row in rate_rows(tally)]),
+    }
+    for column in SPECTRA:
+        rows = [row for tally in tallies for row in spectrum_rows(tally, column)]
+        tables[f"spectrum_{column}.ecsv"] = spectrum_columns(column), rows
+    files = [
+        write_ecsv(folder / name, rows_table(rows, spec, {}))
+        for name, (spec, rows) in tables.items()
+    ]
+    for tally, repeats in zip(tallies, survey.repeats, strict=True):
+        if repeats is None:
+            continue
+        stem = tally.detector.stem
+        meta = {
+            "detector": tally.detector.label,
+            "seen_in_at_least": repeats.least,
+            "expected_by_chance": repeats.by_chance,
+        }
+        table = rows_table(repeats.pixels, PIXELS, meta)
+        files.append(write_ecsv(folder / f"{stem}_telegraph_pixels.ecsv", table))
+        mask = folder / f"{stem}_telegraph_mask.fits"
+        files.append(write_reference_mask(mask, repeats, tally.exposures))
+    return files

@@ -1,0 +1,152 @@
+"""The summary in words and cells, for the terminal and the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ohana.export.exposure import Exposure, Skipped
+from ohana.statistics.rates import (
+    rate_rows,
+)
+from ohana.statistics.repeats import Repeats
+from ohana.statistics.tally import Tally
+from ohana.utils.formatting import columns
+
+RATES_HEAD = (
+    "class",
+    "events",
+    "expected real",
+    "per cm2 s",
+    "from to",
+    "per Mpix",
+    "from to",
+    "% hit in 1000 s",
+    "chance if constant",
+    "change per cm2 s d",
+)
+PIXELS_HEAD = (
+    "row, column",
+    "seen",
+    "of",
+    "levels apart [DN]",
+    "scatter",
+    "dwell low [s]",
+    "scatter",
+    "dwell high [s]",
+    "scatter",
+)
+NOTHING = "-"
+
+
+def _cell(value: float | None, form: str) -> str:
+    if value is None or value != value:
+        return NOTHING
+    return format(value, ".0f" if abs(value) >= 1000 else form)
+
+
+def _range(row: dict[str, Any], name: str) -> str:
+    if row.get(name) is None:
+        return NOTHING
+    return f"{_cell(row[f'{name}_low'], '.4g')} to {_cell(row[f'{name}_high'], '.4g')}"
+
+
+def rate_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """Return the cells of a class under `RATES_HEAD`."""
+    slope = row.get("slope")
+    known = slope is not None and slope == slope
+    return (
+        row["type"].replace("_", " "),
+        f"{row['events']}",
+        f"{row['expected_real']:.1f}",
+        _cell(row.get("rate"), ".4g"),
+        _range(row, "rate"),
+        _cell(row["per_mpix"], ".4g"),
+        _range(row, "per_mpix"),
+        _cell(row.get("hit_per_1000_s"), ".3g"),
+        _cell(row.get("chance"), ".2g"),
+        f"{slope:.2g} +- {row['slope_error']:.2g}" if known else NOTHING,
+    )
+
+
+def pixel_cells(pixel: dict[str, Any]) -> tuple[str, ...]:
+    """Return the cells of a pixel under `PIXELS_HEAD`."""
+    names = ("amplitude", "dwell_low", "dwell_high")
+    measured = [
+        _cell(pixel.get(f"{name}{what}"), ".1f") for name in names for what in ("", "_spread")
+    ]
+    place = f"{pixel['row']}, {pixel['col']}"
+    return (place, f"{pixel['seen']}", f"{pixel['searched']}", *measured)
+
+
+def time_span(tally: Tally) -> str:
+    """Say which exposures there are of a detector."""
+    exposures = tally.exposures
+    number, seconds = len(exposures), sum(exposure.live_time for exposure in exposures)
+    area = sum(exposure.area_time for exposure in exposures) / seconds
+    starts = sorted(exposure.start[:16] for exposure in exposures if exposure.start)
+    span = f", {starts[0]} to {starts[-1]} UTC" if starts else ", times not known"
+    pitches = sorted({exposure.pitch for exposure in exposures})
+    pitch = ", ".join(f"{value:g}" for value in pitches)
+    return (
+        f"{number} exposure{'s' * (number != 1)}{span}; {seconds:.0f} s on {area:.4g} cm2 "
+        f"(pixels of {pitch} micron, reference border left out)"
+    )
+
+
+def repeated(repeats: Repeats) -> str:
+    """Say how many pixels show telegraph noise again and again."""
+    number = len(repeats.pixels)
+    return (
+        f"{number} pixel{'s' * (number != 1)} in {repeats.least} or more of "
+        f"{repeats.searched} exposures, {repeats.by_chance:.2g} by chance"
+    )
+
+
+def summary_text(survey: Survey) -> str:
+    """Return the summary as lines for a terminal: detectors, rates, repeated pixels, notes."""
+    lines = []
+    for tally, repeats in zip(survey.tallies, survey.repeats, strict=True):
+        lines += [tally.detector.label, f"  {time_span(tally)}"]
+        cells = [RATES_HEAD[:7], *(rate_cells(row)[:7] for row in rate_rows(tally))]
+        lines += [columns(cells)]
+        if repeats is not None:
+            lines.append(f"  telegraph noise again and again: {repeated(repeats)}")
+        lines.append("")
+    lines += [f"  note: {notice}" for notice in survey.notices]
+    lines += [f"  {path}" for path in survey.files]
+    return "\n".join(lines)
+
+
+@dataclass
+class Survey:
+    """What many exposures add up to.
+
+    Attributes
+    ----------
+    root : Path
+        Folder that they are below.
+    tallies : list of Tally
+        One for each detector.
+    repeats : list of Repeats or None
+        For each detector its pixels that show telegraph noise again and again.
+    skipped : list of Skipped
+        Folders that were left out.
+    notices : list of str
+        What the user should know.
+    files : list of Path
+        What was written.
+    """
+
+    root: Path
+    tallies: list[Tally] = field(default_factory=list)
+    repeats: list[Repeats | None] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+
+    @property
+    def exposures(self) -> list[Exposure]:
+        """All exposures, detector by detector."""
+        return [exposure for tally in self.tallies for exposure in tally.exposures]

@@ -1,0 +1,223 @@
+"""How sure rules and network together can be, learned from exposures simulated for it.
+
+Exposures are drawn from the recipes of the training sets with random numbers of their own, and
+searched as in prediction; what of it is real is known from their truth.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from scipy import optimize, special
+
+from ohana.classes import MASK_PRIORITY, Label
+from ohana.config import DetectorConfig
+from ohana.config_file import load_config
+from ohana.detect.matching import Members
+from ohana.evaluate.truth.limits import date_tolerance
+from ohana.evaluate.truth.pairs import gather_truth
+from ohana.events import Event
+from ohana.network.calibration import Calibration, Evidence, Logistic, inputs
+from ohana.network.model_file import Network
+from ohana.pipeline import find_events
+from ohana.rampfit.load import Source
+from ohana.read import open_exposure
+from ohana.refpix.fit import fit_reference
+from ohana.simulate import SimulationConfig, Truth, exposure_rng, simulate_to_fits
+from ohana.training_sets.config import CreatorConfig, draw_values, simulation_config
+
+log = logging.getLogger("ohana")
+
+#: Random streams are numbered by detector: this one belongs to none, nor to the split of the set.
+STREAM = 2**32 - 2
+#: Pixels times reads that are simulated in all, some two minutes on two cores, and most
+#: exposures of one recipe.
+VOXELS = 1.5e8
+MOST_EXPOSURES = 10
+#: Larger arrays are made so large, with as many events less: a few outputs tell enough.
+LARGEST = 256
+#: Most events of a class that are taken from one exposure, evenly from all: one that is full of
+#: something odd must not speak for all others.
+MOST_OF_ONE = 60
+#: How firmly weights are held at those of `Logistic`, in events: without any they stay.
+RIDGE = 1.0
+
+#: What the events of some exposures show, and which are real, for each class.
+Sample = dict[Label, tuple[Evidence, np.ndarray]]
+
+
+def calibrate(network: Network, creators: Sequence[CreatorConfig], seed: int) -> Calibration:
+    """Fit the probability that an event is real to what both say of simulated events.
+
+    Parameters
+    ----------
+    network : Network
+        From `ohana.network.model_file.load_network`, or just trained.
+    creators : sequence of CreatorConfig
+        Recipes of the training sets.
+    seed : int
+        Of the exposures; none is one of a training set.
+
+    Returns
+    -------
+    Calibration
+        Classes of which little was seen stay near the weights that nothing was fitted to.
+    """
+    settings = load_config("sensitive").model_copy(
+        update={"rtn_min_confidence": 0.0, "snowball_min_confidence": 0.0}
+    )
+    samples: list[Sample] = []
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "exposure.fits"
+        for config, rng in draw_exposures(creators, seed):
+            truth = simulate_to_fits(config, rng, path)
+            events = _search(path, network, settings)
+            samples.append(_thinned(collect(events, are_real(truth, events))))
+    sample = _joined(samples)
+    for label, (_, good) in sample.items():
+        log.info(f"{label.key}: {good.sum()} real and {(~good).sum()} false events")
+    models = {label.key: fit_logistic(*sample[label]) for label in sample}
+    evidence, real = sample[Label.COSMIC_RAY]
+    known = np.isfinite(evidence.rules)
+    return Calibration(known=_part(real[known]), faint=_part(real[~known]), **models)
+
+
+def _part(real: np.ndarray) -> float:
+    """Return which part of some candidates is real; a half of none."""
+    return float((real.sum() + 1.0) / (len(real) + 2.0))
+
+
+def draw_exposures(
+    creators: Sequence[CreatorConfig], seed: int
+) -> Iterator[tuple[SimulationConfig, np.random.Generator]]:
+    """Yield settings and random numbers of exposures, about as many voxels of each recipe.
+
+    Every recipe has at least one; events are left out as often as in its training set, but not
+    in the first.
+    """
+    for number, creator in enumerate(map(_smaller, creators)):
+        voxels = creator.num_frames * float(np.prod(creator.image_shape))
+        count = int(np.clip(VOXELS / len(creators) / voxels, 1, MOST_EXPOSURES))
+        with_events, without = creator.num_exposure_events, creator.num_baseline_exposures
+        for k in range(count):
+            draws, scene = exposure_rng(seed, STREAM, number, k).spawn(2)
+            baseline = k > 0 and draws.random() < without / (with_events + without)
+            gain = float(draws.choice(list(creator.gain_library.values())))
+            values = draw_values(creator, baseline, draws)
+            yield simulation_config(creator, gain, values), scene
+
+
+def _smaller(creator: CreatorConfig) -> CreatorConfig:
+    """Cut a recipe to an array of at most `LARGEST` pixels a side, as full as the whole."""
+    height, width = creator.image_shape
+    shape = min(height, LARGEST), min(width, LARGEST // creator.outputs * creator.outputs)
+    if not shape[1]:
+        shape = shape[0], width
+    share = np.prod(shape) / (height * width)
+    fewer = {
+        name: tuple(int(np.ceil(n * share)) for n in getattr(creator, name))
+        for name in (
+            "cosmic_ray_per_exp_range",
+            "snowballs_per_exp_range",
+            "rtn_per_exp_range",
+            "stars_range",
+        )
+    }
+    return creator.model_copy(update={"image_shape": shape, **fewer})
+
+
+def _search(path: Path, network: Network, settings: DetectorConfig) -> list[Event]:
+    """Find the events of an exposure by rules and network, however unsure."""
+    ramp = open_exposure(path, settings)[0]
+    source = Source(ramp, fit_reference(ramp, settings)[0])
+    return find_events(source, settings, lambda *_: None, network=network).events
+
+
+def are_real(truth: Truth, events: Sequence[Event]) -> np.ndarray:
+    """Tell which events are those of the truth, by pixels, time and class, bool (n,)."""
+    found = Members.gather([(e.rows, e.cols, e.first_frame) for e in events], truth.shape[2])
+    brightest = np.array([event.charge.max(initial=0) for event in truth.events])
+    true, mine, _ = gather_truth(truth).matches(found, date_tolerance(truth, brightest))
+    of_truth = np.array([event.label for event in truth.events], int)
+    labels = np.array([event.label for event in events], int)
+    real = np.zeros(len(events), bool)
+    real[mine[of_truth[true] == labels[mine]]] = True
+    return real
+
+
+def collect(events: Sequence[Event], real: np.ndarray) -> Sample:
+    """Return the evidence for merged events of each class, and which of them are real."""
+    labels = np.array([event.label for event in events], int)
+    known = [event.extra.get("rules_confidence") for event in events]
+    evidence = Evidence(
+        np.array([np.nan if value is None else value for value in known], float),
+        np.array([event.extra.get("network_score", 0.0) for event in events], float),
+        np.array([event.source != "rules" for event in events], bool),
+        np.array([len(event.rows) for event in events], int),
+    )
+    return {
+        label: (Evidence(*(column[labels == label] for column in evidence)), real[labels == label])
+        for label in MASK_PRIORITY
+    }
+
+
+def _thinned(sample: Sample) -> Sample:
+    """Take at most `MOST_OF_ONE` events of each class, evenly from all."""
+    thin: Sample = {}
+    for label, (evidence, real) in sample.items():
+        count = min(len(real), MOST_OF_ONE)
+        some = np.arange(count) * len(real) // max(count, 1)
+        thin[label] = Evidence(*(column[some] for column in evidence)), real[some]
+    return thin
+
+
+def _joined(samples: list[Sample]) -> Sample:
+    """Put the events of all exposures together."""
+    joined: Sample = {}
+    for label in MASK_PRIORITY:
+        parts = [sample[label] for sample in samples]
+        columns = zip(*(evidence for evidence, _ in parts), strict=True)
+        real = np.concatenate([good for _, good in parts])
+        joined[label] = Evidence(*map(np.concatenate, columns)), real
+    return joined
+
+
+def fit_logistic(evidence: Evidence, real: np.ndarray) -> Logistic:
+    """Fit a logistic model by penalised likelihood.
+
+    The penalty holds the weights at those that nothing was fitted to, as strongly as `RIDGE`
+    events would: of few events little is learned, and a class in which all are real, or none,
+    gets no infinite weight. More confidence of the rules or the network never counts against
+    an event.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of n events of one class.
+    real : ndarray of bool, shape (n,)
+        Which of them are real.
+
+    Examples
+    --------
+    >>> nothing = Evidence(*(np.empty(0) for _ in range(4)))
+    >>> fit_logistic(nothing, np.empty(0, bool)) == Logistic()
+    True
+    """
+    x, start = inputs(evidence), np.array(astuple(Logistic()))
+    sign = np.where(real, 1.0, -1.0)
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        margin = sign * (x @ weights)
+        off = weights - start
+        value = -special.log_expit(margin).sum() + RIDGE / 2 * off @ off
+        return float(value), RIDGE * off - x.T @ (sign * special.expit(-margin))
+
+    rising = Logistic.__dataclass_fields__
+    limits = [(0.0 if name.startswith(("rules", "score")) else None, None) for name in rising]
+    best = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=limits)
+    return Logistic(*map(float, best.x))

@@ -1,0 +1,90 @@
+"""What is in an output folder already, and whether a training may go on with it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ohana.errors import OhanaError
+from ohana.training.recorder import CHECKPOINT, FORMAT, HISTORY, MODEL, OURS, PLOT
+
+log = logging.getLogger("ohana")
+
+
+def begin(folder: Path, marks: dict[str, Any], resume: bool, overwrite: bool) -> Path | None:
+    """Return the checkpoint to go on from, None to start from the beginning.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder.
+    marks : dict
+        Plain values that say which training this is.
+    resume : bool
+        Go on with what is there.
+    overwrite : bool
+        Remove what is there.
+
+    Raises
+    ------
+    OhanaError
+        The folder holds a network and neither was asked for, or the checkpoint is damaged or
+        that of another training.
+    """
+    checkpoint = folder / CHECKPOINT
+    there = [name for name in (MODEL, CHECKPOINT, HISTORY, PLOT) if (folder / name).exists()]
+    if resume and checkpoint.exists():
+        _compare(checkpoint, marks)
+        return checkpoint
+    if resume and not there:
+        log.info(f"{folder}: no {CHECKPOINT} to go on from: training starts from the beginning")
+    elif resume:
+        raise OhanaError(f"{folder}: wanted {CHECKPOINT} to go on from, got {there[0]} without it")
+    elif there and not overwrite:
+        raise OhanaError(
+            f"{folder}: holds another training ({there[0]}): --resume goes on with it, "
+            "--overwrite replaces it, or choose another output_dir"
+        )
+    for name in there:
+        (folder / name).unlink(missing_ok=True)
+    return None
+
+
+def _compare(checkpoint: Path, marks: dict[str, Any]) -> None:
+    """Refuse a checkpoint that this training cannot go on from."""
+    before = _read(checkpoint)
+    settings, now = before.pop("settings"), marks["settings"]
+    differ = [name for name in sorted(settings | now) if settings.get(name) != now.get(name)]
+    if differ:
+        what = "; ".join(
+            f"{name} was {json.dumps(settings.get(name))}, now {json.dumps(now.get(name))}"
+            for name in differ
+        )
+        raise OhanaError(
+            f"{checkpoint}: wanted the settings that training began with, got others ({what})"
+        )
+    if before["exposures"] != marks["exposures"]:
+        raise OhanaError(
+            f"{checkpoint}: wanted the exposures that training began with, got others: the "
+            "training set has changed"
+        )
+
+
+def _read(checkpoint: Path) -> dict[str, Any]:
+    """Return the marks of a checkpoint; nothing that it may hold is executed."""
+    try:
+        stored = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        marks = dict(stored[OURS])
+        found = marks.pop("format"), set(marks)
+    except Exception as error:  # foreign bytes can make an unpickler raise anything
+        raise OhanaError(
+            f"{checkpoint}: wanted a checkpoint that ohana-train has written, got another file, "
+            f"or one that is damaged ({type(error).__name__})"
+        ) from None
+    if found != (FORMAT, {"settings", "exposures"}):
+        raise OhanaError(f"{checkpoint}: wanted a checkpoint of format {FORMAT}, got {found[0]!r}")
+    return marks

@@ -1,0 +1,280 @@
+"""The samples that a network learns from and those it is judged by, as Lightning takes them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import zarr
+from lightning.pytorch import LightningDataModule
+from torch import Tensor, distributed
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+
+from ohana.errors import OhanaError
+from ohana.training.config import TrainConfig
+from ohana.training.dataset import OhanaDataset
+from ohana.training.rule_maps import prepare
+from ohana.training.samples import Batches, Folder, Samples, folder_of
+from ohana.training_sets.store import split_path
+from ohana.utils.progress import Progress
+
+#: Epoch and items of a batch.
+Drawn = tuple[int, list[int]]
+log = logging.getLogger("ohana")
+
+
+class BatchesOfEpochs(Dataset):
+    """Whole batches of samples.
+
+    Each is asked for together with its epoch, so that the processes that prepare them can stay
+    from one epoch to the next.
+    """
+
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+
+    def __getitem__(self, drawn: Drawn) -> list[Tensor]:
+        epoch, items = drawn
+        self.samples.set_epoch(epoch)
+        try:
+            return default_collate([self.samples[item] for item in items])
+        except (KeyError, OSError) as error:
+            store = self.samples.folders[self.samples.folder_of(items[0])].store
+            raise OhanaError(f"{store}: incomplete exposure: cannot read {error}") from error
+
+
+class Dealt(Sampler[Drawn]):
+    """The batches of an epoch, dealt out to the processes that train together.
+
+    Parameters
+    ----------
+    batches : Batches
+        Of all processes.
+    fixed : bool
+        The same in every epoch. Else each process has equally many, as training wants it.
+    """
+
+    def __init__(self, batches: Batches, fixed: bool) -> None:
+        self.batches, self.fixed = batches, fixed
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go on to an epoch; Lightning calls this."""
+        if not self.fixed:
+            self.batches.samples.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self._own())
+
+    def __iter__(self) -> Iterator[Drawn]:
+        every, epoch = list(self.batches), self.batches.samples.epoch
+        return iter([(epoch, every[i]) for i in self._own()])
+
+    def _own(self) -> range:
+        together = distributed.is_available() and distributed.is_initialized()
+        rank, of = (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
+        count = len(self.batches)
+        return range(rank, count if self.fixed else count // of * of, of)
+
+
+class TrainingData(LightningDataModule):
+    """Exposures of training sets, split into those to learn from and those to be judged by.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Settings.
+    progress : callable, optional
+        Called with the name of a stage, its parts done and those in all.
+
+    Attributes
+    ----------
+    training, validation : list of Part
+        Exposures.
+    classes : int
+        Of the labels, background included.
+
+    Raises
+    ------
+    OhanaError
+        A training set is missing, incomplete or does not go with the others.
+    """
+
+    def __init__(self, config: TrainConfig, progress: Progress | None = None) -> None:
+        super().__init__()
+        # All machines see the same folders, so one looks for all.
+        self.prepare_data_per_node = False
+        self.config, self.progress = config, progress
+        folders = [Path(folder) for folder in config.data]
+        self.training, self.validation = split_exposures(folders, config.val_split, config.seed)
+        classes = {folder: OhanaDataset(folder).num_classes for folder in folders}
+        self.classes = classes[folders[0]]
+        for folder, number in classes.items():
+            if number != self.classes:
+                raise OhanaError(
+                    f"{folder}: wanted labels of {self.classes} classes, as in {folders[0]}, "
+                    f"got {number}"
+                )
+
+    def names(self) -> dict[str, list[list[str]]]:
+        """Return the names of the exposures of each side, set by set."""
+        sides = {"training": self.training, "validation": self.validation}
+        return {side: [part.names for part in parts] for side, parts in sides.items()}
+
+    def prepare_data(self) -> None:
+        """Let the rules look at the exposures; Lightning calls this in one process only."""
+        names: dict[Path, list[str]] = {}
+        for part in self.training + self.validation:
+            names[part.folder] = names.get(part.folder, []) + part.names
+        total, before = sum(map(len, names.values())), 0
+        for folder, own in names.items():
+
+            def told(done: int, _: int, before: int = before) -> None:
+                if self.progress is not None:
+                    self.progress("rules look at the exposures", before + done, total)
+
+            prepare(split_path(folder, "training"), own, self.config.workers or 1, told)
+            before += len(own)
+
+    def train_dataloader(self) -> DataLoader:
+        """Return the batches to learn from."""
+        samples = self._learnt()
+        if self.trainer is not None:
+            # Lightning begins to draw before it tells the epoch, which need not be the first.
+            done: Any = self.trainer.fit_loop.epoch_progress.current
+            samples.set_epoch(done.processed)
+        return self._loader(samples, False)
+
+    def steps(self) -> int:
+        """Return the steps of the whole training, for each of the processes."""
+        return self.config.epochs * len(
+            Dealt(Batches(self._learnt(), self.config.batch_size), False)
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        """Return the batches to be judged by."""
+        return self._loader(self._samples(self.validation, self.config.validation_samples), True)
+
+    def one(self) -> Tensor:
+        """Return the input of one sample."""
+        return self._learnt()[0][0]
+
+    def _learnt(self) -> Samples:
+        return self._samples(self.training, self.config.samples_per_epoch)
+
+    def _samples(self, parts: list[Part], count: int) -> Samples:
+        config = self.config
+        return Samples(
+            [_folder(part) for part in parts],
+            count,
+            crop=config.crop,
+            window=config.window,
+            seed=config.seed,
+            augment=config.augment and parts is self.training,
+        )
+
+    def _loader(self, samples: Samples, fixed: bool) -> DataLoader:
+        workers = self.config.workers
+        return DataLoader(
+            BatchesOfEpochs(samples),
+            batch_size=None,
+            sampler=Dealt(Batches(samples, self.config.batch_size), fixed),
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+def _folder(part: Part) -> Folder:
+    try:
+        return folder_of(part.folder, part.names)
+    except (KeyError, OSError, ValueError) as error:
+        raise OhanaError(f"{part.folder}: incomplete training set: {error}") from error
+
+
+class Part(NamedTuple):
+    """Some exposures of one training set."""
+
+    folder: Path
+    names: list[str]
+
+
+def split_exposures(folders: list[Path], part: float, seed: int) -> tuple[list[Part], list[Part]]:
+    """Set some exposures of each training set aside.
+
+    Those with and those without events are split apart, so that both are on both sides wherever
+    there are two of them. Of one with and one without, the former is learned from.
+
+    Parameters
+    ----------
+    folders : list of Path
+        Training sets.
+    part : float
+        Of the exposures, to be set aside.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    training, validation : list of Part
+        Exposures to learn from and those set aside; folders without any are left out.
+
+    Raises
+    ------
+    OhanaError
+        A training set is missing or incomplete, or there is only one exposure.
+    """
+    sets = [_groups(folder) for folder in folders]
+    groups = [group for kinds in sets for group in kinds.values()]
+    if all(len(group) < 2 for group in groups):
+        # No set can spare one, so they are drawn from all sets together.
+        alike = [[one for kinds in sets for one in kinds.get(empty, [])] for empty in (False, True)]
+        groups = [group for group in alike if group]
+    if sum(map(len, groups)) < 2:
+        raise OhanaError(
+            f"{folders[0]}: wanted at least 2 exposures, to learn from and to be judged by, got 1"
+        )
+    aside = [_count(len(group), part) for group in groups]
+    if not any(aside):
+        log.warning(
+            "only one exposure with events and one without: the network learns from the former "
+            "and is judged by the latter, which says little: further indices make more"
+        )
+        aside = [0, 1]
+    rng = np.random.default_rng(seed)
+    training: dict[Path, list[str]] = {}
+    validation: dict[Path, list[str]] = {}
+    for group, count in zip(groups, aside, strict=True):
+        for place, which in enumerate(rng.permutation(len(group))):
+            folder, name = group[which]
+            side = validation if place < count else training
+            side.setdefault(folder, []).append(name)
+    return _parts(training), _parts(validation)
+
+
+def _groups(folder: Path) -> dict[bool, list[tuple[Path, str]]]:
+    """Return the exposures (folder, name) of a set by whether they have no events."""
+    groups: dict[bool, list[tuple[Path, str]]] = {}
+    for name in OhanaDataset(folder).names:
+        baseline = _is_baseline(split_path(folder, "training") / name)
+        groups.setdefault(baseline, []).append((folder, name))
+    return groups
+
+
+def _is_baseline(exposure: Path) -> bool:
+    try:
+        return bool(zarr.open_group(exposure, mode="r").attrs["baseline"])
+    except (KeyError, OSError, ValueError) as error:
+        raise OhanaError(f"{exposure}: incomplete exposure: {error}") from error
+
+
+def _count(exposures: int, part: float) -> int:
+    """Return how many of some exposures to set aside: one at least, but not all."""
+    return min(max(round(part * exposures), 1), exposures - 1)
+
+
+def _parts(names: dict[Path, list[str]]) -> list[Part]:
+    return [Part(folder, sorted(own)) for folder, own in names.items()]

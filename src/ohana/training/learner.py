@@ -1,0 +1,159 @@
+"""How the network learns: steps, learning rate, averaged weights, and counts to judge it by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
+from torch.nn import functional
+
+from ohana.classes import Label
+from ohana.network.unet3d import UNet3D
+from ohana.training.config import TrainConfig
+from ohana.training_sets.labels import IGNORE
+
+#: Part of all steps in which the learning rate rises, and the steps it takes at most.
+WARM_UP, LONGEST_WARM_UP = 0.05, 1000
+#: How much a voxel of each class counts. A cosmic ray is a few voxels, telegraph noise all reads
+#: of a pixel, a snowball thousands of voxels; what is learned of one is worth about as much.
+WEIGHTS = {
+    Label.BACKGROUND: 1.0,
+    Label.COSMIC_RAY: 6.0,
+    Label.TELEGRAPH_NOISE: 1.0,
+    Label.SNOWBALL: 1.0,
+}
+
+
+class Tally:
+    """Loss and confusion of the voxels seen since it was emptied."""
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        self.empty()
+
+    def empty(self) -> None:
+        """Begin again."""
+        self.sums: Tensor = torch.zeros(self.classes**2 + 2, dtype=torch.float64)
+
+    def add(self, logits: Tensor, y: Tensor, value: Tensor) -> None:
+        """Count the voxels of a batch and its loss."""
+        counts = y != IGNORE
+        pairs = y[counts].long() * self.classes + logits.detach().argmax(1)[counts]
+        table = torch.bincount(pairs, minlength=self.classes**2).double()
+        samples = value.new_tensor([len(y)]).double()
+        self.sums = self.sums.to(table.device)
+        self.sums += torch.cat([table, value.detach().double() * samples, samples])
+
+    def result(self, reduce: Callable[..., Tensor]) -> tuple[np.ndarray, float]:
+        """Return the confusion (C, C) and the mean loss, over all processes."""
+        sums = reduce(self.sums, reduce_op="sum").cpu().numpy()
+        confusion = sums[:-2].astype(np.int64).reshape(self.classes, self.classes)
+        return confusion, float(sums[-2] / max(sums[-1], 1.0))
+
+
+class Learner(LightningModule):
+    """The network as Lightning trains it.
+
+    Parameters
+    ----------
+    model : UNet3D
+        To be trained.
+    config : TrainConfig
+        Settings.
+    """
+
+    def __init__(self, model: UNet3D, config: TrainConfig) -> None:
+        super().__init__()
+        plain: Any = model  # torch's type hints do not know this way to call it
+        self.model: UNet3D = plain.to(memory_format=torch.channels_last_3d)
+        self.config = config
+        classes = model.architecture.classes
+        self.learnt, self.judged = Tally(classes), Tally(classes)
+
+    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Return the loss of a batch to learn from."""
+        return self._step(batch, self.learnt)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
+        """Count a batch to judge by."""
+        self._step(batch, self.judged)
+
+    def _step(self, batch: tuple[Tensor, Tensor], tally: Tally) -> Tensor:
+        x, y = batch
+        logits = self.model(x.contiguous(memory_format=torch.channels_last_3d))
+        value = loss(logits, y)
+        tally.add(logits, y, value)
+        return value
+
+    def configure_optimizers(self):
+        """Return AdamW, and a learning rate that rises at first and then falls as a cosine."""
+        optimizer = torch.optim.AdamW(
+            self.parameters(), lr=self.config.lr, weight_decay=self.config.weight_decay
+        )
+        # Lightning's own estimate would begin to draw samples before it knows the epoch.
+        steps = self.trainer.datamodule.steps()  # type: ignore[attr-defined]
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+def rate(step: int, steps: int) -> float:
+    """Return the learning rate of a step of so many, as a part of the highest.
+
+    Examples
+    --------
+    >>> [round(rate(step, 200), 2) for step in (0, 4, 9, 10, 105, 200)]
+    [0.1, 0.5, 1.0, 1.0, 0.5, 0.0]
+    """
+    warm_up = max(min(round(WARM_UP * steps), LONGEST_WARM_UP), 1)
+    if step < warm_up:
+        return (step + 1) / warm_up
+    done = (step - warm_up) / max(steps - warm_up, 1)
+    return (1 + math.cos(math.pi * min(done, 1.0))) / 2
+
+
+def averaging(decay: float) -> WeightAveraging:
+    """Return what keeps an exponential moving average of the weights, to be judged and kept.
+
+    Over the first steps it is shorter, so that the random weights of the beginning are soon
+    forgotten.
+    """
+
+    def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        kept = torch.clamp((1 + torch.as_tensor(count)) / (10 + torch.as_tensor(count)), max=decay)
+        return current + kept * (averaged - current)
+
+    return WeightAveraging(avg_fn=average)
+
+
+def loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the weighted cross-entropy, per voxel that counts.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (N, classes, T, H, W)
+        From `ohana.network.unet3d.UNet3D`.
+    labels : Tensor of uint8 or int64, shape (N, T, H, W)
+        Classes; `IGNORE` does not count, and if that is all, the loss is 0.
+
+    Examples
+    --------
+    >>> labels = torch.tensor([[[[0, 1, IGNORE]]]])
+    >>> sure = 20.0 * functional.one_hot(labels % 254, 4).movedim(-1, 1)
+    >>> bool(loss(sure.float(), labels) < 1e-6), round(float(loss(0 * sure.float(), labels)), 4)
+    (True, 1.3863)
+    """
+    weight = torch.tensor([WEIGHTS[Label(k)] for k in range(logits.shape[1])], device=logits.device)
+    if not (labels != IGNORE).any():
+        return 0.0 * logits.float().sum()  # the mean of nothing would be NaN
+    return functional.cross_entropy(
+        logits.float(), labels.long(), weight, ignore_index=IGNORE, reduction="mean"
+    )

@@ -1,0 +1,116 @@
+"""What the rules know of the exposures of a training set, found once and kept beside it.
+
+The network sees every ramp through the rules' maps and steps. Finding these takes longer than
+training on them once, so they are kept: a few bytes per pixel, next to the reads.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import fields
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ohana import __version__
+from ohana.config import DetectorConfig
+from ohana.errors import OhanaError
+from ohana.events import PixelMaps, Steps
+from ohana.utils.files import replacing
+
+#: Stages whose settings steps and maps depend on.
+STAGES = ("reading", "detector", "reference", "steps", "telegraph noise")
+#: Changes when what is kept changes.
+VERSION = f"1 {__version__} {DetectorConfig().fingerprint(STAGES)}"
+
+#: Called with exposures done and exposures in all.
+Told = Callable[[int, int], None]
+
+
+class Prepared(NamedTuple):
+    """Steps and per-pixel maps of a whole exposure."""
+
+    steps: Steps
+    maps: PixelMaps
+
+
+def prepare(store: Path, names: list[str], workers: int | None = None, told: Told | None = None):
+    """Look at exposures with the rules, unless that was done before.
+
+    Parameters
+    ----------
+    store : Path
+        Such as ``training.zarr``.
+    names : list of str
+        Exposures in it.
+    workers : int, optional
+        Processes; as many as there are cores if absent.
+    told : callable, optional
+        Called with exposures done and exposures in all.
+
+    Raises
+    ------
+    OhanaError
+        An exposure is not complete.
+    """
+    left = [name for name in names if not _is_kept(_place(store, name))]
+    done = len(names) - len(left)
+    if told:
+        told(done, len(names))
+    if not left:
+        return
+    processes = min(workers or os.cpu_count() or 1, len(left))
+    with ExitStack() as stack:
+        each: Any = map
+        if processes > 1:
+            # Forked processes would inherit the threads of torch and zarr.
+            pool = ProcessPoolExecutor(processes, get_context("spawn"))
+            each = stack.enter_context(pool).map
+        for _ in each(_prepare, [store] * len(left), left):
+            done += 1
+            if told:
+                told(done, len(names))
+
+
+def load_prepared(store: Path, name: str) -> Prepared:
+    """Return what `prepare` has kept of an exposure."""
+    with np.load(_place(store, name), allow_pickle=False) as file:
+        steps = Steps(*(file[f"step_{column}"] for column in Steps._fields))
+        maps = PixelMaps(**{field.name: file[field.name] for field in fields(PixelMaps)})
+    return Prepared(steps, maps)
+
+
+def _place(store: Path, name: str) -> Path:
+    return store.with_suffix(".rules") / f"{name}.npz"
+
+
+def _is_kept(path: Path) -> bool:
+    try:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return str(file["version"]) == VERSION
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        return False
+
+
+def _prepare(store: Path, name: str) -> None:
+    """Run the per-pixel stages on an exposure, in a process of its own."""
+    from ohana.pipeline import walk
+    from ohana.training_sets.store import stored_source
+
+    try:
+        source = stored_source(store / name)
+        steps, _, maps = walk(source, DetectorConfig(threads=1), None, lambda *_: None)
+    except (KeyError, OSError, ValueError) as error:
+        raise OhanaError(f"{store / name}: incomplete exposure: {error}") from error
+    arrays = {field.name: getattr(maps, field.name) for field in fields(maps)}
+    arrays |= {f"step_{column}": values for column, values in steps._asdict().items()}
+    path = _place(store, name)
+    path.parent.mkdir(exist_ok=True)
+    with replacing(path) as temporary, open(temporary, "wb") as stream:
+        np.savez(stream, version=np.str_(VERSION), **arrays)

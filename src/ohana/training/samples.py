@@ -1,0 +1,277 @@
+"""What a network is trained on: windows of exposures as it sees them, with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import zarr
+from torch.utils.data import Dataset, Sampler
+
+from ohana.classes import Label
+from ohana.events import PixelMaps, Steps
+from ohana.network.inputs import LEVEL, SIGNIFICANCE, STEP, USABLE, network_input
+from ohana.ramp import Block
+from ohana.rampfit.covariance import difference_model
+from ohana.rampfit.load import Source, load_block
+from ohana.training.rule_maps import load_prepared
+from ohana.training_sets.labels import IGNORE, Runs, is_partial, paint
+from ohana.training_sets.store import load_labels, open_array, split_path, stored_source
+
+#: S/N from which a pixel is labelled; between this and what is measurable at all, it does not
+#: count. A cosmic ray is helped by its neighbours; telegraph noise is known by its whole path.
+LEAST_SNR = {Label.COSMIC_RAY: 2.0, Label.TELEGRAPH_NOISE: 9.0, Label.SNOWBALL: 3.0}
+#: Part of the windows that hold an event; the rest lie anywhere.
+AROUND_EVENTS = 0.75
+#: Part of the windows that get more noise, and how much of their own at most.
+NOISIER = 0.3
+MOST_NOISE = 1.0
+#: Sides of windows are multiples of this [pixel].
+GRID = 8
+#: Maps and steps of exposures that a process keeps in memory [bytes].
+MOST_KEPT = 500_000_000
+
+
+class Folder(NamedTuple):
+    """Exposures of one training set, all of the same number of reads."""
+
+    store: Path
+    names: tuple[str, ...]
+    reads: int
+
+
+class Opened(NamedTuple):
+    """An exposure with what is known of it."""
+
+    source: Source
+    steps: Steps
+    maps: PixelMaps
+    runs: Runs
+
+
+def folder_of(path: str | Path, names: list[str], split: str = "training") -> Folder:
+    """Describe some exposures of a training set.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder that ``ohana-create-training`` has written.
+    names : list of str
+        Exposures, at least one.
+    split : str
+        ``"training"`` or ``"test"``.
+    """
+    store = split_path(path, split)
+    patches = open_array(zarr.open_group(store / names[0], mode="r"), "patches")
+    return Folder(store, tuple(names), patches.shape[1])
+
+
+class Samples(Dataset):
+    """Windows of exposures, drawn anew in each epoch.
+
+    An item is an array of `ohana.network.inputs.CHANNELS` (C, t, h, w) in float32 and the labels
+    (t, h, w) in uint8, `ohana.training_sets.labels.IGNORE` where they do not count. Which item an index
+    gives depends on nothing but seed and epoch. Windows have ``window`` reads, or all of a
+    shorter ramp and then more pixels, so that all are about equally large.
+
+    Parameters
+    ----------
+    folders : list of Folder
+        Exposures; `ohana.training.rule_maps.prepare` must have seen them.
+    size : int
+        Items of an epoch, spread evenly over the folders.
+    crop, window : int
+        Height and width [pixel] and reads of a window.
+    seed : int
+        Of all draws.
+    augment : bool
+        Flip and transpose windows, change the sign of telegraph noise, add noise. Gain, pedestal
+        and rate need no change: the network does not see them.
+    """
+
+    def __init__(
+        self,
+        folders: list[Folder],
+        size: int,
+        *,
+        crop: int = 64,
+        window: int = 64,
+        seed: int = 0,
+        augment: bool = True,
+    ) -> None:
+        if not folders:
+            raise ValueError("folders: wanted at least one, got none")
+        self.folders, self.size, self.seed, self.augment = folders, size, seed, augment
+        self.crop, self.window, self.epoch = crop, window, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go on to the draws of an epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def folder_of(self, item: int) -> int:
+        """Return which folder an item is drawn from."""
+        return item % len(self.folders)
+
+    def __getitem__(self, item: int) -> tuple[torch.Tensor, torch.Tensor]:
+        if not 0 <= item < self.size:
+            raise IndexError(f"item: wanted 0 to {self.size - 1}, got {item}")
+        rng = np.random.default_rng([self.seed, self.epoch, item])
+        folder = self.folders[self.folder_of(item)]
+        exposure = _open(folder.store, folder.names[rng.integers(len(folder.names))])
+        where = self._place(exposure, folder.reads, rng)
+        extra = rng.uniform(0, MOST_NOISE) if self.augment and rng.random() < NOISIER else 0.0
+        x, y = cut_sample(exposure, where, extra, rng)
+        if self.augment:
+            x, y = _turned(x, y, rng)
+            _flip_telegraph_noise(x, y, rng)
+        return torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(y))
+
+    def _place(
+        self, exposure: Opened, total: int, rng: np.random.Generator
+    ) -> tuple[slice, slice, slice]:
+        """Draw reads, rows and columns of a window."""
+        _, height, width = exposure.source.ramp.shape
+        reads = min(total, self.window)
+        side = int(self.crop * np.sqrt(self.window / reads)) // GRID * GRID
+        sizes = reads, min(side, height), min(side, width)
+        runs, at = exposure.runs, [int(rng.integers(n)) for n in (total, height, width)]
+        if len(runs.row) and (rng.random() < AROUND_EVENTS or is_partial(runs)):
+            known = np.unique(runs.label[runs.label != IGNORE])
+            mine = np.flatnonzero(runs.label == rng.choice(known))
+            run = rng.choice(mine)
+            if runs.label[run] != Label.TELEGRAPH_NOISE:
+                at[0] = int(runs.start[run])
+            at[1:] = int(runs.row[run]), int(runs.col[run])
+        first = [
+            int(np.clip(place - rng.integers(size), 0, whole - size))
+            for place, size, whole in zip(at, sizes, (total, height, width), strict=True)
+        ]
+        t, y, x = (slice(a, a + size) for a, size in zip(first, sizes, strict=True))
+        return t, y, x
+
+
+class Batches(Sampler[list[int]]):
+    """Batches of items of one folder each, in an order drawn anew in each epoch."""
+
+    def __init__(self, samples: Samples, batch_size: int) -> None:
+        self.samples, self.batch_size = samples, batch_size
+
+    def __len__(self) -> int:
+        return len(self._batches())
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batches = self._batches()
+        rng = np.random.default_rng([self.samples.seed, self.samples.epoch])
+        return iter([batches[i] for i in rng.permutation(len(batches))])
+
+    def _batches(self) -> list[list[int]]:
+        count, size = len(self.samples.folders), self.batch_size
+        items = [list(range(f, len(self.samples), count)) for f in range(count)]
+        return [mine[i : i + size] for mine in items for i in range(0, len(mine), size)]
+
+
+#: Exposures in memory, that used last at the end.
+_kept: dict[tuple[Path, str], Opened] = {}
+
+
+def _open(store: Path, name: str) -> Opened:
+    """Open an exposure, and let go of those that were used longest ago."""
+    opened = _kept.pop((store, name), None) or _load(store, name)
+    _kept[store, name] = opened
+    while len(_kept) > 1 and sum(map(_size, _kept.values())) > MOST_KEPT:
+        del _kept[next(iter(_kept))]
+    return opened
+
+
+def _load(store: Path, name: str) -> Opened:
+    runs = load_labels(zarr.open_group(store / name, mode="r"))
+    prepared = load_prepared(store, name)
+    return Opened(stored_source(store / name, kept=0), prepared.steps, prepared.maps, runs)
+
+
+def _size(opened: Opened) -> int:
+    return sum(values.nbytes for values in (*vars(opened.maps).values(), *opened.steps))
+
+
+def cut_sample(
+    exposure: Opened, where: tuple[slice, slice, slice], extra: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return channels (C, t, h, w) and labels (t, h, w) of a window.
+
+    Parameters
+    ----------
+    exposure : Opened
+        From which.
+    where : tuple of slice
+        Reads, rows and columns.
+    extra : float
+        Noise to add, in units of each pixel's own.
+    rng : numpy.random.Generator
+        Of that noise.
+    """
+    reads, rows, cols = where
+    source, maps = exposure.source, exposure.maps.cut(rows, cols)
+    steps = exposure.steps.within(rows, cols)
+    data = load_block(source, rows, cols)[0].data
+    more = np.sqrt(1 + extra**2)
+    if extra:
+        data += rng.standard_normal(data.shape, np.float32) * (extra * np.nan_to_num(maps.noise))
+        maps, steps = _noisier(maps, steps, more)
+    block = Block(data, maps.stop)
+    seen = network_input(block, maps, steps, difference_model(source.ramp), threads=1)
+    x = seen._replace(reads=seen.reads[:, reads]).whole()
+    y = _labels(exposure.runs, where, more)
+    y[(x[USABLE] == 0) & (y != Label.TELEGRAPH_NOISE)] = IGNORE
+    return x, y
+
+
+def _noisier(maps: PixelMaps, steps: Steps, more: float) -> tuple[PixelMaps, Steps]:
+    """Say of maps and steps what they would be with ``more`` times the noise, nearly."""
+    values = {name: getattr(maps, name) for name in PixelMaps.__dataclass_fields__}
+    values["noise"] = maps.noise * np.float32(more)
+    values["neighbour_noise"] = maps.neighbour_noise * np.float32(more)
+    values["flicker"] = maps.flicker / np.float32(more**2)
+    fainter = steps._replace(significance=steps.significance / np.float32(more))
+    # What would not be found any more is not known.
+    return PixelMaps(**values), fainter.select(np.abs(fainter.significance) >= 5.0)
+
+
+def _labels(runs: Runs, where: tuple[slice, slice, slice], more: float) -> np.ndarray:
+    """Paint what can be asked for, and mark what is too faint for that."""
+    reads, rows, cols = where
+    corner = rows.start, cols.start
+    shape = reads.stop - reads.start, rows.stop - rows.start, cols.stop - cols.start
+    table = np.zeros(IGNORE + 1)
+    for label, snr in LEAST_SNR.items():
+        table[label] = snr
+    least = table[runs.label]
+    seen = runs.snr / more >= least
+    labels = paint(runs.select(seen), corner, reads.start, shape)
+    faint = paint(runs.select(~seen), corner, reads.start, shape)
+    labels[(labels == Label.BACKGROUND) & (faint > 0)] = IGNORE
+    return labels
+
+
+def _turned(
+    x: np.ndarray, y: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Flip rows and columns, and exchange them where the window is square."""
+    for axis in (-1, -2):
+        if rng.random() < 0.5:
+            x, y = np.flip(x, axis), np.flip(y, axis)
+    if x.shape[-1] == x.shape[-2] and rng.random() < 0.5:
+        x, y = x.swapaxes(-1, -2), y.swapaxes(-1, -2)
+    return x, y
+
+
+def _flip_telegraph_noise(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> None:
+    """Turn telegraph noise upside down in half of its pixels, in place."""
+    flicker = (y == Label.TELEGRAPH_NOISE).any(axis=0) & (rng.random(y.shape[1:]) < 0.5)
+    for channel in (STEP, SIGNIFICANCE, LEVEL):
+        x[channel][:, flicker] *= -1

@@ -1,0 +1,1 @@
+"""Training sets: simulated exposures with known truth, cut into patches and stored as zarr."""

@@ -1,0 +1,65 @@
+"""Values that JSON knows."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    pass
+
+
+def plain(value: Any, digits: int = 6) -> Any:
+    """Return numbers, strings, lists and dicts that JSON knows; None for what is not finite.
+
+    Examples
+    --------
+    >>> plain({"step": np.float32(1 / 3), "pixels": np.arange(2), "error": np.inf}, digits=3)
+    {'step': 0.333, 'pixels': [0, 1], 'error': None}
+    """
+    if isinstance(value, dict):
+        return {str(key): plain(item, digits) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(item, digits) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+    return value
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Align a table with its headings in the first row; numbers to the right.
+
+    Examples
+    --------
+    >>> print(columns([("class", "found"), ("snowball", "6"), ("cosmic ray", "247")]))
+    class       found
+    snowball        6
+    cosmic ray    247
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def json_lines(record: dict[str, Any]) -> str:
+    """Return JSON with one field on each line, also of the fields of a field."""
+    encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
+    lines = []
+    for name, value in record.items():
+        text = encode(value)
+        if isinstance(value, dict) and value:
+            inner = ",\n  ".join(f"{encode(key)}: {encode(item)}" for key, item in value.items())
+            text = f"{{\n  {inner}\n }}"
+        lines.append(f" {encode(name)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
