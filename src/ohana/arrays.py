@@ -28,6 +28,7 @@ from ohana.read.saturation import with_full_level
 from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import Detection, catalogue
 from ohana.results.maps import paint_mask
+from ohana.utils.progress import no_progress
 
 if TYPE_CHECKING:
     from ohana.network.model_file import Network
@@ -191,7 +192,7 @@ def find_in_ramp(ramp: Ramp, config: DetectorConfig, network: Network | None = N
     ramp = with_full_level(ramp)
     compile_kernels(log)
     source = Source(ramp, fit_reference(ramp, config)[0])
-    found = find_events(source, config, lambda stage, done, total: None, network=network)
+    found = find_events(source, config, no_progress, network=network)
     events = catalogue([replace(event, integration=ramp.integration) for event in found.events])
     maps: dict[str, np.ndarray] = dict(vars(found.maps))
     fitted = fit_integration(

@@ -9,13 +9,11 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ohana.errors import told
 from ohana.utils.log_file import FILE_ONLY
-
-if TYPE_CHECKING:
-    from ohana.utils.progress import Progress
+from ohana.utils.progress import Progress, no_progress
 
 log = logging.getLogger("ohana")
 
@@ -46,7 +44,7 @@ def make_extras(
     progress : callable, optional
         Called with the name of a stage, the parts done and the parts in all.
     """
-    tell, files, failed = progress or (lambda stage, done, total: None), [], {}
+    tell, files, failed = progress or no_progress, [], {}
     for kind, make in EXTRAS.items():
         if not wanted.get(kind):
             continue

@@ -33,7 +33,7 @@ from ohana.results.outputs import corrected_source, files_of, outputs_of, write_
 from ohana.results.run_record import Part, remove_run, run_record, write_run
 from ohana.results.summary import Summary, medians, summarise, tell_sources
 from ohana.utils.files import make_folder
-from ohana.utils.progress import Progress, Stopwatch
+from ohana.utils.progress import Progress, Stopwatch, no_progress
 
 if TYPE_CHECKING:
     from ohana.network.model_file import Network
@@ -80,7 +80,7 @@ def predict(
     OhanaError
         The input is no ramp, or the results cannot be written.
     """
-    tell = Stopwatch(progress)
+    tell = Stopwatch(progress or no_progress)
     tell("reading", 0, 1)
     ramps = open_exposure(path, config)
     tell("reading", 1, 1)
@@ -125,7 +125,10 @@ def predict(
         files_of(output_dir, parts),
         tell.seconds,
     )
-    write_run(output_dir, run_record(summary, parts, config, network, tell.started))
+    write_run(
+        output_dir,
+        run_record(summary, parts, config, network and network.fingerprint(), tell.started),
+    )
     return summary
 
 

@@ -22,7 +22,7 @@ from ohana.predictor import Predictor
 from ohana.results.corrected_cube import input_fingerprint
 from ohana.results.run_record import read_run
 from ohana.utils.files import make_folder
-from ohana.utils.progress import Progress
+from ohana.utils.progress import Progress, no_progress
 
 log = logging.getLogger("ohana")
 #: Inputs compared with earlier runs at a time: this waits for disks, not for processors.
@@ -231,7 +231,7 @@ def _note(
     progress: Progress | None,
 ) -> None:
     """Write down and tell what becomes of each exposure."""
-    tell = progress or (lambda stage, done, total: None)
+    tell = progress or no_progress
     tell("exposures", 0, total)
     for number, (exposure, result) in enumerate(results, 1):
         if isinstance(result, Exception):  # of its worker: its own are told by its entry

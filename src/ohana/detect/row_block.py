@@ -133,7 +133,7 @@ def _end_where_full(
 
 def compile_kernels(log: logging.Logger) -> None:
     """Compile what is not compiled yet, on a tiny ramp, and say so: it takes a while."""
-    if any(Path(scan_kernel.stats.cache_path).glob("jump_kernels.scan_kernel-*.nbi")):
+    if any(Path(scan_kernel.stats.cache_path).glob("scan_kernels.scan_kernel-*.nbi")):
         return
     log.info("compiling kernels, once for this installation")
     start = time.perf_counter()

@@ -7,7 +7,6 @@ events at the same place, or a hit that was read out half before and half after.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from ohana.ramp import row_blocks
 from ohana.rampfit.covariance import Differences, can_share
 from ohana.rampfit.gls import fit_line
 from ohana.rampfit.step_search import leave_out
+from ohana.utils.progress import no_progress
 
 #: Columns fitted at a time: 450 reads of 16 rows take 50 MB.
 COLUMNS = 128
@@ -44,9 +44,7 @@ class Fitted(NamedTuple):
     full: np.ndarray
 
 
-def fit_integration(
-    integration: Integration, progress: Callable[[str, int, int], None] | None = None
-) -> Fitted:
+def fit_integration(integration: Integration, progress: Progress = no_progress) -> Fitted:
     """Fit all ramps of an integration with its events left out, row block by row block.
 
     Differences between reads that hold a step are left out of a straight ramp fitted by
@@ -75,8 +73,7 @@ def fit_integration(
             rate[rows] = slope / integration.frame_time
             error[rows] = sigma / integration.frame_time
             parts.append(jumps)
-            if progress:
-                progress("rates", rows.stop, height)
+            progress("rates", rows.stop, height)
     return Fitted(rate, error, join_jumps(parts, integration.shape), plan.full)
 
 

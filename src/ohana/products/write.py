@@ -26,6 +26,7 @@ from ohana.read.fits import form_of
 from ohana.read.fits_images import scan
 from ohana.read.unpack import unpack_gzip
 from ohana.results.run_record import input_of
+from ohana.utils.progress import no_progress
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -70,7 +71,7 @@ def write_products(
     source = input_of(prediction.folder, prediction.run)
     ramps = open_exposure(source, DetectorConfig(**prediction.run["config"]))
     parts = [integration_of(prediction, ramp, i) for i, ramp in enumerate(ramps)]
-    tell = progress or (lambda stage, done, total: None)
+    tell = progress or no_progress
     fitted = [fit_integration(part, tell) for part in parts]
     tell("products", 0, 1)
     flagged = _write_flagged(folder, prediction, source, ramps, fitted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
@@ -49,7 +49,7 @@ def outputs_of(ramp: Ramp, stem: Path, config: DetectorConfig) -> Outputs:
 
 
 def corrected_source(
-    outputs: Outputs, config: DetectorConfig, progress: Callable[[str, int, int], None]
+    outputs: Outputs, config: DetectorConfig, progress: Progress
 ) -> tuple[Source, str]:
     """Give the ramp with its correction, or as corrected before; and a notice for the user."""
     source = _reused(outputs)

@@ -24,7 +24,6 @@ from ohana.utils.files import replacing
 from ohana.utils.formatting import json_lines, plain
 
 if TYPE_CHECKING:
-    from ohana.network.model_file import Network
     from ohana.ramp import Ramp
     from ohana.results.summary import Summary
 
@@ -49,7 +48,7 @@ def run_record(
     summary: Summary,
     parts: Sequence[Part],
     config: DetectorConfig,
-    network: Network | None,
+    network: str | None,
     started: datetime,
 ) -> dict[str, Any]:
     """Describe a run in plain values.
@@ -62,8 +61,8 @@ def run_record(
         One for each integration.
     config : DetectorConfig
         Settings.
-    network : Network, optional
-        That looked for events besides the rules.
+    network : str, optional
+        Fingerprint of the network that was used besides the rules.
     started : datetime
         With its time zone.
     """
@@ -93,7 +92,7 @@ def run_record(
         "seconds": plain(summary.stages | {"total": summary.seconds}, 4),
         "config": plain(config.model_dump(mode="json"), 15),
         "config_fingerprint": config.fingerprint(),
-        "network": None if network is None else network.fingerprint(),
+        "network": network,
         "inference": None if network is None else _inference(config),
         "versions": _versions(packages),
         "machine": {

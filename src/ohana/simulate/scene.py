@@ -1,4 +1,4 @@
-"""FIXME docstring."""
+"""What is in a simulated exposure, before it is read out (`Scene`) and after (`Simulated`)."""
 
 from __future__ import annotations
 

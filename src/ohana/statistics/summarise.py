@@ -24,7 +24,7 @@ from ohana.statistics.repeats import PIXELS, repeated_pixels, write_reference_ma
 from ohana.statistics.summary import Survey
 from ohana.statistics.tally import SPECTRA, Tally
 from ohana.utils.files import make_folder
-from ohana.utils.progress import Progress
+from ohana.utils.progress import Progress, no_progress
 
 #: Names of the files that are about all detectors.
 EVENTS, EXPOSURES_FILE, RATES_FILE, PAGE = (
@@ -73,7 +73,7 @@ def summarize(
     OhanaError
         There are no whole results, or a file cannot be written.
     """
-    root, tell = Path(root), progress or (lambda stage, done, total: None)
+    root, tell = Path(root), progress or no_progress
     tell("looking for results", 0, 1)
     exposures, skipped = find_exposures(root, pitch)
     tell("looking for results", 1, 1)

@@ -1,16 +1,13 @@
-"""Values that JSON knows."""
+"""Values for JSON, and tables for the terminal."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    pass
 
 
 def plain(value: Any, digits: int = 6) -> Any:

@@ -1,24 +1,21 @@
-"""FIXME docstring."""
+"""Progress of a job: the type of the function that hears of it, and the time of each stage."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
-    pass
 
 #: Called with the name of a stage, the parts done and the parts in all.
 Progress = Callable[[str, int, int], None]
 
 
+def no_progress(stage: str, done: int, total: int) -> None:
+    """Report to nobody."""
+
+
 class Stopwatch:
-    """Takes the time of each stage from the progress that is told, and tells it on.
+    """Measures how long each stage takes, from the progress reports that it passes on.
 
     Attributes
     ----------
@@ -37,21 +34,20 @@ class Stopwatch:
     ['steps']
     """
 
-    def __init__(self, progress: Callable[[str, int, int], None] | None = None) -> None:
+    def __init__(self, progress: Progress = no_progress) -> None:
         self.started = datetime.now(UTC)
         self.seconds: dict[str, float] = {}
-        self._tell = progress
+        self._report = progress
         self._stage, self._since = "", time.perf_counter()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Begin a stage, if it is another one, and tell how far it is."""
+        """Pass a report on; a new stage begins the next measurement."""
         if stage != self._stage:
             self.begin(stage)
-        if self._tell is not None:
-            self._tell(stage, done, total)
+        self._report(stage, done, total)
 
     def begin(self, stage: str) -> None:
-        """Begin a stage without telling anyone."""
+        """Begin a stage without a report."""
         self.stop()
         self._stage = stage
 

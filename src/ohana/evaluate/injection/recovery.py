@@ -1,39 +1,17 @@
-"""Injection and recovery: what would be found in an exposure, measured in this very exposure.
-
-Events of known charge are added to its reads, the stages of ``ohana-predict`` run again, and what
-they find is compared with what was added. What they find in the ramps read backwards, and in pure
-noise of the same rates, tells how much is false (`ohana.evaluate.false_alarms`).
-"""
+"""The outcome of injection and recovery."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ohana.classes import Label
 from ohana.evaluate.injection.completeness import Completeness
 from ohana.evaluate.injection.draw_events import InjectionSettings
 from ohana.evaluate.injection.exposure_model import Regions
 from ohana.evaluate.injection.false_alarms import FalseAlarms
-from ohana.evaluate.injection.report import save_recovery
-from ohana.evaluate.injection.run import inject_and_recover
 from ohana.evaluate.injection.scoring import Changes, Injected
-from ohana.evaluate.injection.table import recovery_table
 from ohana.ramp import Facts
-
-if TYPE_CHECKING:
-    pass
-
-__all__ = [
-    "InjectionSettings",
-    "Recovery",
-    "inject_and_recover",
-    "recovery_table",
-    "save_recovery",
-]
-log = logging.getLogger("ohana")
 
 
 @dataclass(frozen=True)

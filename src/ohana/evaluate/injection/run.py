@@ -1,7 +1,13 @@
-"""FIXME docstring."""
+"""Injection and recovery: what would be found in an exposure, measured in this very exposure.
+
+Events of known charge are added to its reads, the stages of ``ohana-predict`` run again, and what
+they find is compared with what was added. What they find in the ramps read backwards, and in pure
+noise of the same rates, shows how much is false (`ohana.evaluate.injection.false_alarms`).
+"""
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +23,7 @@ from ohana.evaluate.injection.draw_events import InjectionSettings, draw_wanted,
 from ohana.evaluate.injection.exposure_model import Regions, survey
 from ohana.evaluate.injection.false_alarms import count_false_alarms
 from ohana.evaluate.injection.planes import with_events
-from ohana.evaluate.injection.recovery import Recovery, log
+from ohana.evaluate.injection.recovery import Recovery
 from ohana.evaluate.injection.scoring import PARTS, Changes, Injected, judge_round
 from ohana.pipeline import find_events
 from ohana.rampfit.load import Source
@@ -26,10 +32,12 @@ from ohana.read.integrations import pick_integration
 from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import write_catalogue
 from ohana.utils.files import make_folder
-from ohana.utils.progress import Progress
+from ohana.utils.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from ohana.network.model_file import Network
+
+log = logging.getLogger("ohana")
 
 #: Name of the stage of adding and finding events.
 ADDED = "added events"
@@ -68,7 +76,7 @@ def inject_and_recover(
     OhanaError
         The input is no ramp, has no usable pixels, or has no room for so many events.
     """
-    start, tell = time.perf_counter(), progress or (lambda stage, done, total: None)
+    start, tell = time.perf_counter(), progress or no_progress
     ramp = pick_integration(open_exposure(path, config), settings.integration)
     make_folder(Path(output_dir))
     compile_kernels(log)

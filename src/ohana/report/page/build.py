@@ -213,7 +213,7 @@ def _page(
 
 
 def _asset(name: str) -> str:
-    return (files("ohana.report") / "web" / name).read_text("utf-8")
+    return (files("ohana.report.page") / "web" / name).read_text("utf-8")
 
 
 def _bokeh_script() -> str:
