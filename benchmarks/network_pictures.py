@@ -14,7 +14,7 @@ import numpy as np
 from network_tables import Records, binned, columns, complete_rows, equal_cuts, groups
 from ohana.classes import Label
 from ohana.evaluate import interval, measure_reliability
-from ohana.evaluate.truth.plots import GREY, STYLES, name_of, with_errors
+from ohana.evaluate.truth.plots import GREY, STYLES, with_errors
 
 #: Bins of S/N.
 EDGES = np.array([1, 2, 3, 4, 5, 6, 8, 12, 20, 50])
@@ -64,7 +64,7 @@ def draw_reliability(rules: Records, hybrid: Records, path: Path) -> None:
             result = measure_reliability(found["confidence"][mine], found["real"][mine] > 0)
             if result.bins:
                 mean = [each.mean for each in result.bins]
-                name = f"{name_of(label)}: off {result.error:.3f}, n {int(mine.sum())}"
+                name = f"{label.title}: off {result.error:.3f}, n {int(mine.sum())}"
                 axes.errorbar(mean, *with_errors(result.bins), label=name, capsize=2, **style)
         axes.set(title=title, xlabel="mean confidence", xlim=(0, 1.02), ylim=(0, 1.02))
         axes.grid(alpha=0.3)

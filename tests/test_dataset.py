@@ -140,5 +140,5 @@ def test_missing_torch_is_told():
     code = "import sys; sys.modules['torch'] = None; from ohana import OhanaDataset"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stderr.splitlines()[-1] == (
-        "ImportError: ohana.network needs PyTorch: pip install 'ohana[unet]'"
+        "ImportError: ohana.OhanaDataset needs PyTorch: pip install 'ohana[unet]'"
     )

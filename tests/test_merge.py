@@ -244,9 +244,16 @@ def test_order_does_not_matter_and_nothing_disappears(rules, network, sure, rand
         assert any(pixels_of(known) & pixels for pixels in kept), (known, first)
     for one in found:
         if one.source == "unet":
-            least = DetectorConfig().least_confidence()
-            assert one.confidence >= least[one.label]
+            assert one.confidence >= DetectorConfig().min_confidence_of(one.label)
             assert (one.extra["rules_confidence"] is None) == (one.label != RTN)
+
+
+def test_classes_that_the_network_does_not_know_keep_the_confidence_of_the_rules():
+    said = opinion()._replace(classes=frozenset({Label.TELEGRAPH_NOISE}))
+    found = merged([ray([(5, 5)], confidence=0.8)], [], said)
+    assert [event.confidence for event in found] == [pytest.approx(0.8)]
+    assert found[0].extra["network_score"] is None
+    assert found[0].source == "rules"
 
 
 # Evidence and calibration

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.errors import OhanaError
 from ohana.events import PixelMaps
 from ohana.network import device as backend
 from ohana.network import inference as predict
@@ -244,9 +246,31 @@ def test_progress_and_threads(seen, monkeypatch):
         assert torch.equal(value, state[name])
 
 
-def test_two_classes_say_nothing_of_types(seen):
-    with pytest.raises(OhanaError, match="wanted a network of 4 classes, .*, got one of 2"):
-        look(*seen["short"], random_network(classes=2), CONFIG, silent)
+def test_outputs_are_read_by_the_names_of_their_classes(seen):
+    network = random_network()
+    order = [0, 3, 1, 2]
+    with torch.no_grad():
+        other = copy.deepcopy(network.model)
+        other.decide.weight[:] = network.model.decide.weight[order]
+        other.decide.bias[:] = network.model.decide.bias[order]
+    names = {"classes": [network.classes[i] for i in order]}
+    turned = replace(network, model=other, facts=names)
+    one, two = (look(*seen["short"], each, CONFIG, silent) for each in (network, turned))
+    assert len(one.voxels.row)
+    for name in one.voxels._fields:
+        np.testing.assert_allclose(
+            getattr(one.voxels, name), getattr(two.voxels, name), rtol=1e-4, atol=1e-6
+        )
+    np.testing.assert_allclose(one.telegraph, two.telegraph, rtol=1e-4)
+
+
+def test_classes_that_a_network_does_not_have_are_not_seen(seen):
+    network = replace(random_network(classes=2), facts={"classes": ["background", "snowball"]})
+    said = look(*seen["short"], network, CONFIG, silent)
+    assert said.classes == {Label.SNOWBALL}
+    assert not said.telegraph.any()
+    assert not said.voxels.ray.any()
+    assert said.voxels.ball.any()
 
 
 def test_too_few_reads(tmp_path):

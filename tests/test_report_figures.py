@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ohana import OhanaError, ResultVisualizer, catalogue
-from ohana.classes import STYLES
+from ohana.classes import CLASSES
 from ohana.report import fitted_ramp as fits
 from ohana.report.figures.canvas import new_figure
 from ohana.report.figures.event_panel import telling_pixel
@@ -61,7 +61,7 @@ def test_full_frame_shows_the_last_read_the_mask_and_every_event(look):
     events = {event["type"]: event for event in look.prediction.events}
     for key in ("cosmic_ray", "telegraph_noise"):
         np.testing.assert_allclose(
-            marks[STYLES[key].marker], [events[key]["centroid"][::-1]], atol=1e-9
+            marks[CLASSES[key].marker], [events[key]["centroid"][::-1]], atol=1e-9
         )
     circle = axes.collections[0].get_paths()[0].get_extents()
     row, col = events["snowball"]["centroid"]

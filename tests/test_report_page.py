@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ohana.classes import STYLES, Label
+from ohana.classes import CLASSES, Label
 from ohana.errors import OhanaError
 from ohana.report import fitted_ramp as fits
 from ohana.report.page.build import sections, write_report
@@ -311,5 +311,5 @@ def test_events_have_the_reads_of_their_integration(prediction, tmp_path):
 
 
 def test_every_class_has_a_look():
-    assert list(STYLES) == [label.key for label in Label if label != Label.BACKGROUND]
+    assert list(CLASSES) == [label.key for label in Label if label != Label.BACKGROUND]
     assert len(RAYS) == 3

@@ -141,7 +141,7 @@ def test_no_file(tmp_path):
 
 def test_stages_that_come_again_add_up(monkeypatch):
     now = iter([0.0, 1.0, 3.0, 7.0, 15.0])
-    monkeypatch.setattr("ohana.results.run_record.time.perf_counter", lambda: next(now))
+    monkeypatch.setattr("ohana.utils.progress.time.perf_counter", lambda: next(now))
     clock = Stopwatch()
     for stage in ("steps", "events", "steps"):
         clock(stage, 0, 1)

@@ -383,12 +383,11 @@ class TestData:
             assert len({str(batch) for batch in dealt_out}) == sum(shares)
 
     def test_other_classes(self, sets, tmp_path):
-        count = {"num_exposure_events": 2, "num_baseline_exposures": 0}
-        make(tmp_path / "two", num_classes=2, **count)
-        with pytest.raises(OhanaError, match="two: wanted labels of 4 classes, as in .*, got 2"):
+        make(tmp_path / "two", num_exposure_events=2, num_baseline_exposures=0)
+        group = zarr.open_group(tmp_path / "two" / "training.zarr")
+        group.attrs["num_classes"] = 2
+        with pytest.raises(OhanaError, match="two: wanted labels of 4 classes, got 2"):
             run([sets[0], str(tmp_path / "two")], tmp_path / "out")
-        history = run([str(tmp_path / "two")], tmp_path / "out", epochs=1)
-        assert list(history[0]["f1"]) == ["background", "event"]
 
     def test_missing(self, tmp_path):
         with pytest.raises(OhanaError, match=r"none/training.zarr: no training set"):

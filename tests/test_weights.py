@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -84,10 +84,7 @@ def test_both_kinds_hold_the_same(tmp_path):
         assert torch.equal(value, safe_file.model.state_dict()[name])
 
 
-def test_two_classes_and_half_precision(tmp_path):
-    path = tmp_path / "model.pth"
-    save_network(path, random_network(classes=2))
-    assert load_network(path).facts["classes"] == ["background", "event"]
+def test_half_precision(tmp_path):
     path = stored(tmp_path)
     content = torch.load(path, weights_only=True)
     for name, value in content["state_dict"].items():
@@ -95,6 +92,15 @@ def test_two_classes_and_half_precision(tmp_path):
     torch.save(content, path)
     values = load_network(path).model.parameters()
     assert all(value.dtype == torch.float32 for value in values)
+
+
+def test_outputs_go_by_the_names_of_their_classes(tmp_path):
+    classes = ["background", "snowball", "cosmic_ray", "telegraph_noise"]
+    path = stored(tmp_path, classes=classes)
+    assert load_network(path).classes == classes
+    fewer = tmp_path / "fewer.pth"
+    save_network(fewer, replace(random_network(classes=2), facts={"classes": classes[:2]}))
+    assert load_network(fewer).classes == classes[:2]
 
 
 def test_saving_again_keeps_what_is_known(tmp_path):
@@ -198,10 +204,13 @@ def test_wrong_entries(tmp_path):
     assert "model file of version 1, got 2" in refusal(stored(tmp_path, version=2))
     assert "got None" in refusal(stored(tmp_path, version=None))
     assert "got step, noise" in refusal(stored(tmp_path, channels=["step", "noise"]))
-    wanted = "wanted the classes background, cosmic_ray, telegraph_noise, snowball, got "
-    classes = ["background", "snowball", "cosmic_ray", "telegraph_noise"]
-    assert wanted + ", ".join(classes) in refusal(stored(tmp_path, classes=classes))
-    assert wanted in refusal(stored(tmp_path, classes=["background", "event"]))
+    wanted = "wanted 4 of the classes background, cosmic_ray, telegraph_noise, snowball, the "
+    known = ["background", "cosmic_ray", "telegraph_noise", "snowball"]
+    for classes in (known[1:] + known[:1], known[:3], [*known[:3], "shower"], known[:2] * 2):
+        message = refusal(stored(tmp_path, classes=classes))
+        assert wanted in message
+        assert message.endswith(", ".join(classes))
+    assert wanted in refusal(stored(tmp_path, classes=[[], {}, 1, None]))
     for entry in ("architecture", "classes"):
         assert f"wanted the entry {entry}" in refusal(stored(tmp_path, **{entry: None}))
     assert "wanted weights under 'state_dict', got NoneType" in refusal(

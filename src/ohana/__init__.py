@@ -46,7 +46,12 @@ __all__ = ["__version__", *_EXPORTS]
 def __getattr__(name: str) -> Any:
     if name not in _EXPORTS:
         raise AttributeError(f"module 'ohana' has no attribute {name!r}")
-    return getattr(import_module(f"ohana.{_EXPORTS[name]}"), name)
+    try:
+        return getattr(import_module(f"ohana.{_EXPORTS[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ImportError(f"ohana.{name} needs PyTorch: pip install 'ohana[unet]'") from error
 
 
 def __dir__() -> list[str]:

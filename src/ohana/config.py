@@ -230,13 +230,9 @@ class DetectorConfig(BaseModel):
             raise ValueError("; ".join(bad))
         return self
 
-    def least_confidence(self) -> dict[Label, float]:
-        """Return the confidence that an event of each class needs."""
-        return {
-            Label.COSMIC_RAY: self.min_confidence,
-            Label.TELEGRAPH_NOISE: self.rtn_min_confidence,
-            Label.SNOWBALL: self.snowball_min_confidence,
-        }
+    def min_confidence_of(self, label: Label) -> float:
+        """Return the confidence that an event of a class needs."""
+        return float(getattr(self, label.traits.min_confidence))
 
     def fingerprint(self, stages: Iterable[str] | None = None) -> str:
         """Return a hash of the settings that can change results.

@@ -86,7 +86,8 @@ class PixelMaps:
     best_step, best_significance, best_read : ndarray
         Most significant upward step: amplitude [DN], significance [sigma], read (-1: none).
     flicker : ndarray of float32
-        How unsteady the ramp is without its hits, 0 for a quiet one: see `ohana.detect.telegraph.screen`.
+        How unsteady the ramp is without its hits, 0 for a quiet one: see
+        `ohana.detect.telegraph.screen`.
     first_usable, stop : ndarray of int32
         First read that can be used, and first saturated read (T where there is none).
     first_appearance, persistence_count, transition_count : ndarray of int32

@@ -97,8 +97,8 @@ class OhanaStep(Step):
     Attributes
     ----------
     events : list of dict
-        The catalogue of the last exposure, see `ohana.results.catalogue.Detection`; the model that is
-        returned has it as ``ohana.events``. With ``save_results`` it is also written beside the
+        The catalogue of the last exposure, see `ohana.results.catalogue.Detection`; the model that
+        is returned has it as ``ohana.events``. With ``save_results`` it is also written beside the
         product, with the ending ``.json``.
     """
 

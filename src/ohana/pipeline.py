@@ -127,7 +127,9 @@ def predict(
     )
     write_run(
         output_dir,
-        run_record(summary, parts, config, network and network.fingerprint(), tell.started),
+        run_record(
+            summary, parts, config, None if network is None else network.fingerprint(), tell.started
+        ),
     )
     return summary
 

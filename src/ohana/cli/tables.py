@@ -34,7 +34,7 @@ def score_table(found: Evaluation) -> str:
 def _score_row(score: ClassScore) -> tuple[str, ...]:
     counts = (score.injected, score.detectable, score.found)
     complete = f"{score.completeness:.1%}" if score.detectable else "-"
-    return (_name(score.label), *map(str, counts), complete, str(score.detected), str(score.real))
+    return (score.label.title, *map(str, counts), complete, str(score.detected), str(score.real))
 
 
 def quality_table(found: Evaluation) -> str:
@@ -49,11 +49,11 @@ def _quality_row(score: ClassScore) -> tuple[str, ...]:
     dated, trust = score.dating.within_one, score.reliability
     counts = (score.false, score.other, score.split, score.merged)
     return (
-        _name(score.label),
+        score.label.title,
         percent_range(score.found, score.detectable),
         percent_range(score.real, score.detected),
         *map(str, counts),
-        f"{dated.fraction:.1%}" if dated.count and score.label != Label.TELEGRAPH_NOISE else "-",
+        f"{dated.fraction:.1%}" if dated.count and score.label.traits.has_first_read else "-",
         f"{np.median(score.overlaps):.2f}" if score.overlaps else "-",
         f"{trust.error:.3f} ({trust.chance:.3f})" if trust.bins else "-",
     )
@@ -75,17 +75,13 @@ def percent_range(found: int, count: int) -> str:
 
 def confusion_table(found: Evaluation) -> str:
     """Show what true events are taken for, one true class on each line."""
-    names = [_name(label) for label in list(Label)[1:]]
+    names = [label.title for label in list(Label)[1:]]
     rows = [("true \\ detected as", *names, "missed")]
     for label, counts in zip(Label, found.event_confusion, strict=True):
-        first = "nothing (false)" if label == Label.BACKGROUND else _name(label)
+        first = "nothing (false)" if label == Label.BACKGROUND else label.title
         missed = "" if label == Label.BACKGROUND else str(counts[0])
         rows.append((first, *map(str, counts[1:]), missed))
     return columns(rows)
-
-
-def _name(label: Label) -> str:
-    return label.key.replace("_", " ")
 
 
 def show_summary(summary: Summary) -> None:
@@ -107,7 +103,7 @@ def outcome(summary: Summary) -> Group:
     from rich.table import Table
     from rich.text import Text
 
-    from ohana.classes import STYLES
+    from ohana.classes import CLASSES
     from ohana.results.summary import class_rows
 
     (first, *headings), *rows = class_rows(summary.classes)
@@ -117,7 +113,7 @@ def outcome(summary: Summary) -> Group:
         table.add_column(heading, justify="right")
     for item, (name, *numbers) in zip(summary.classes, rows, strict=True):
         # Most terminals are dark.
-        look = Style(color=STYLES[item.label.key].dark, bold=True)
+        look = Style(color=CLASSES[item.label.key].dark, bold=True)
         table.add_row(Text(name, look), *numbers, style="" if item.events else "dim")
     title, *facts = summary.heading()
     return Group(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ohana.classes import Label, label_of
+from ohana.classes import Label, label_of, labels_with
 from ohana.config import DetectorConfig
 from ohana.detect.matching import Members
 from ohana.errors import OhanaError
@@ -72,7 +72,7 @@ class Score(NamedTuple):
 
 def flags_of(detections: Sequence[Detection], integration: int = 0) -> Flagged:
     """Return what a catalogue says of charge: pixels and reads of cosmic rays and snowballs."""
-    charge = {Label.COSMIC_RAY, Label.SNOWBALL}
+    charge = labels_with("adds_charge")
     found = [
         (*member_pixels(entry), entry["first_frame"])
         for entry in detections

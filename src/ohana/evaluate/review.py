@@ -101,7 +101,7 @@ def review_tables(result: Review) -> str:
     """Lay the results out for a terminal: purity, reliability, confusion."""
     purity = [
         (
-            _name(i.label),
+            i.label.title,
             f"{i.detections}",
             f"{i.judged}",
             f"{i.right}",
@@ -113,7 +113,7 @@ def review_tables(result: Review) -> str:
         (f"{b.low:g} to {b.high:g}", f"{b.count}", f"{b.mean:.3f}", _percent(b.real, b.count))
         for b in result.every.bins
     ]
-    names = [_name(label) for label in list(Label)[1:]]
+    names = [label.title for label in list(Label)[1:]]
     confused = [
         (name, *map(str, row)) for name, row in zip(names, result.confusion[1:], strict=True)
     ]
@@ -124,10 +124,6 @@ def review_tables(result: Review) -> str:
             columns([("found as \\ judged", "no event", *names), *confused]),
         ]
     )
-
-
-def _name(label: Label) -> str:
-    return label.key.replace("_", " ")
 
 
 def _percent(right: int, count: int) -> str:

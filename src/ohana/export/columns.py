@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ohana.classes import Label
+from ohana.classes import CLASSES, Column
 from ohana.errors import OhanaError
 from ohana.export.exposure import Exposure
 from ohana.results.catalogue import Detection
 
 #: Events as columns: masked where a value is not known or not of the class.
 Columns = dict[str, np.ma.MaskedArray]
-
-
-class Column(NamedTuple):
-    """A column: ``kind`` is ``str``, ``int``, ``float`` or ``bool``, ``unit`` as astropy's."""
-
-    name: str
-    kind: type
-    unit: str
-    description: str
 
 
 #: Of the exposure.
@@ -34,7 +25,7 @@ EXPOSURE_COLUMNS = (
 #: Of every event.
 EVENT_COLUMNS = (
     Column("integration", int, "", "Integration of the exposure, from 0"),
-    Column("type", str, "", "cosmic_ray, telegraph_noise or snowball"),
+    Column("type", str, "", " or ".join([", ".join(list(CLASSES)[:-1]), list(CLASSES)[-1]])),
     Column("row", int, "", "Row of the strongest pixel, from 0"),
     Column("col", int, "", "Column of the strongest pixel, from 0"),
     Column("centroid_row", float, "pix", "Mean row, weighted with the amplitudes, from 0"),
@@ -62,28 +53,11 @@ EVENT_COLUMNS = (
 CLASS_COLUMNS = (
     Column("saturated", bool, "", "Pixels reached saturation: intensities are lower limits"),
     Column("fit_quality", float, "", "How well the model fits, up to 1"),
-    Column("step_amplitude", float, "DN", "Cosmic rays: step summed over the pixels"),
-    Column("step_error", float, "DN", "Cosmic rays: standard error of that sum"),
-    Column("extended", bool, "", "Cosmic rays: larger than cosmic_ray_max_spatial_extent"),
-    Column("n_levels", int, "", "Telegraph noise: number of levels"),
-    Column("transitions", int, "", "Telegraph noise: changes of level"),
-    Column("low", float, "DN", "Telegraph noise: lowest level"),
-    Column("high", float, "DN", "Telegraph noise: highest level"),
-    Column("amplitude", float, "DN", "Telegraph noise: distance of these levels"),
-    Column("dwell_low", float, "", "Telegraph noise: mean stay in the lowest level, in reads"),
-    Column("dwell_high", float, "", "Telegraph noise: mean stay in the highest level, in reads"),
-    Column("frequency", float, "", "Telegraph noise: transitions / 2 / reads, in cycles per read"),
-    Column("chi2_gain", float, "", "Telegraph noise: chi-squared that the levels take off"),
-    Column("core_radius", float, "pix", "Snowballs: radius of the core"),
-    Column("halo_radius", float, "pix", "Snowballs: radius at which the halo is lost in the noise"),
-    Column("circularity", float, "", "Snowballs: part of core and disk that both share"),
-    Column("growth", float, "pix", "Snowballs: growth of the core radius per read"),
-    Column("halo_level", float, "DN", "Snowballs: mean step of the brightest ring of the halo"),
-    Column("halo_significance", float, "", "Snowballs: of that ring, in sigma"),
-    Column("contrast", float, "", "Snowballs: core over halo"),
-    Column("trailed", bool, "", "Snowballs: a trail leaves the core"),
-    Column("cut_by_edge", bool, "", "Snowballs: the edge of the array cuts the core"),
-    Column("oversized", bool, "", "Snowballs: larger than the limits, with a saturated core"),
+    *(
+        column._replace(description=f"{row.collective.capitalize()}: {column.description}")
+        for row in CLASSES.values()
+        for column in row.columns
+    ),
     Column("rules_confidence", float, "", "With a network: confidence of the rules alone"),
     Column("network_score", float, "", "With a network: its score"),
 )  # fmt: skip
@@ -158,7 +132,7 @@ def _measures(events: Sequence[Detection], exposure: Exposure) -> Columns:
     times = np.ma.MaskedArray(exposure.times[frame.filled(0)], np.ma.getmaskarray(frame))
     mean = masked([event["mean_intensity"] for event in events], float)
     size = np.array([event["spatial_extent"] for event in events], int)
-    no_charge = np.array([event["type"] == Label.TELEGRAPH_NOISE.key for event in events], bool)
+    no_charge = np.array([not CLASSES[event["type"]].adds_charge for event in events], bool)
     charge = np.ma.round(mean * size * (exposure.gain or np.nan), 3)
     unknown = np.ma.getmaskarray(mean) | no_charge | (exposure.gain is None)
     return {"time": times, "charge": np.ma.MaskedArray(charge.data, unknown)}

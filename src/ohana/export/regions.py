@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ohana.classes import STYLES, Label
+from ohana.classes import CLASSES, Label
 from ohana.results.catalogue import Detection, member_pixels
 from ohana.utils.files import replacing
 
@@ -56,7 +56,7 @@ def regions_of(event: Detection) -> list[str]:
     frame = event["first_frame"]
     tags = [event["type"], f"integration {event['integration']}"]
     tags += [] if frame is None else [f"read {frame}"]
-    looks = f"color={STYLES[event['type']].dark} " + " ".join(f"tag={{{tag}}}" for tag in tags)
+    looks = f"color={CLASSES[event['type']].dark} " + " ".join(f"tag={{{tag}}}" for tag in tags)
     if event["type"] == Label.TELEGRAPH_NOISE.key:
         row, col = event["position"]
         return [f"point({col + FIRST},{row + FIRST}) # point=box {MARK} {looks}"]

@@ -1,6 +1,4 @@
-"""The network: the only part of the package that needs PyTorch."""
+"""The network: inference, and its events merged with those of the rules.
 
-from importlib.util import find_spec
-
-if find_spec("torch") is None:
-    raise ImportError("ohana.network needs PyTorch: pip install 'ohana[unet]'")
+PyTorch is needed by `unet3d`, `model_file`, `device` and `inference` only.
+"""

@@ -105,7 +105,8 @@ class Calibration:
 
     def apply(self, label: Label, evidence: Evidence) -> np.ndarray:
         """Return the probability that events of one class are real, shape (n,)."""
-        return special.expit(inputs(evidence) @ astuple(getattr(self, label.key)))
+        weights = getattr(self, label.key, Logistic())
+        return special.expit(inputs(evidence) @ astuple(weights))
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain numbers for JSON."""

@@ -10,14 +10,14 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ohana.classes import MASK_PRIORITY, Label
+from ohana.classes import EVENT_LABELS, MASK_PRIORITY, Label
 from ohana.config import DetectorConfig
 from ohana.detect.cosmic_rays import dominant_read
 from ohana.detect.matching import Members
 from ohana.detect.snowballs.cores import GROWTH_READS, SAME
 from ohana.events import Event, Steps
 from ohana.network.calibration import Calibration, Evidence, real_part, shifted
-from ohana.network.probabilities import SEEN, Opinion, network_score, reads_of_slack
+from ohana.network.probabilities import Opinion, network_score, reads_of_slack
 
 #: Two classes are at odds over an event if they share this part of the pixels of the smaller kind.
 SHARED = 0.5
@@ -59,7 +59,7 @@ def merge(
     """
     confidence = confidences(found, calibration, parts)
     rules_confidence, score, seen, _ = found.evidence
-    least = np.array([config.least_confidence()[event.label] for event in found.events])
+    least = np.array([config.min_confidence_of(event.label) for event in found.events])
     by_rules = np.array([event.source == "rules" for event in found.events], bool)
     by_rules &= rules_confidence >= least
     source = np.select(
@@ -102,18 +102,22 @@ def real_parts(found: Candidates, calibration: Calibration) -> tuple[float, floa
 
 
 def _as_calibrated(found: Candidates, calibration: Calibration) -> np.ndarray:
-    """Return how likely each candidate would be real where the calibration was made."""
-    out, labels = np.zeros(len(found.events)), _labels(found)
-    for label in MASK_PRIORITY:
-        mine = labels == label
+    """Return how likely each candidate would be real where the calibration was made.
+
+    Classes that the network does not know keep the confidence of the rules.
+    """
+    out, labels = found.evidence.rules.copy(), _labels(found)
+    for label in EVENT_LABELS:
+        mine = (labels == label) & np.isfinite(found.evidence.score)
         out[mine] = calibration.apply(label, Evidence(*(v[mine] for v in found.evidence)))
     return out
 
 
 def _rays(found: Candidates) -> tuple[np.ndarray, np.ndarray]:
     """Tell which candidates for cosmic rays are of the rules, and which of the network alone."""
+    scored = np.isfinite(found.evidence.score)
     ray, known = _labels(found) == Label.COSMIC_RAY, np.isfinite(found.evidence.rules)
-    return ray & known, ray & ~known
+    return scored & ray & known, scored & ray & ~known
 
 
 def _labels(found: Candidates) -> np.ndarray:
@@ -121,8 +125,9 @@ def _labels(found: Candidates) -> np.ndarray:
 
 
 def _described(event: Event, source: str, rules: float, score: float, confidence: float) -> Event:
-    own = float(rules) if np.isfinite(rules) else None
-    extra = event.extra | {"rules_confidence": own, "network_score": float(score)}
+    values = {"rules_confidence": float(rules), "network_score": float(score)}
+    known = {name: value if np.isfinite(value) else None for name, value in values.items()}
+    extra = event.extra | known
     return replace(event, confidence=float(confidence), source=str(source), extra=extra)
 
 
@@ -167,7 +172,7 @@ def _at_odds(known: list[Event], alone: list[Event], pair: tuple[int, int, int])
 
 
 def _told(event: Event) -> str:
-    return f"{event.label.key.replace('_', ' ')} ({event.confidence:.2f})"
+    return f"{event.label.title} ({event.confidence:.2f})"
 
 
 def _noted(event: Event, notes: list[str]) -> Event:
@@ -217,7 +222,7 @@ def combine(
     joined.sort(key=lambda pair: order_of(pair[0]))
     all_events = [event for event, _ in joined]
     score = network_score(all_events, opinion, noise)
-    least = np.array([SEEN[event.label] for event in all_events])
+    least = np.array([event.label.traits.network_threshold for event in all_events])
     evidence = Evidence(
         np.array([confidence for _, confidence in joined]),
         score,

@@ -34,7 +34,7 @@ from ohana.detect.snowballs.halo import Scene, look_at
 from ohana.detect.telegraph.fit import TelegraphFit, fit_telegraph_noise, within_limits
 from ohana.detect.telegraph.pixels import telegraph_events
 from ohana.events import Event, PixelMaps, Steps, join_steps
-from ohana.network.probabilities import JOIN, SEEN, Opinion, Voxels, any_of, odds_of_groups
+from ohana.network.probabilities import JOIN, Opinion, Voxels, any_of, odds_of_groups
 from ohana.rampfit.covariance import difference_model
 from ohana.rampfit.load import Source, load_block
 from ohana.rampfit.nonlinearity import CURVED_READS, CURVED_SIGNAL, NOT_LINEAR
@@ -79,7 +79,8 @@ def network_events(
     -------
     list of Event
         With source ``unet``. Telegraph noise has the confidence of the fit of levels, which is
-        that of the rules; what to make of it and of the network's is for `ohana.network.combine` to say.
+        that of the rules; what to make of it and of the network's is for `ohana.network.combine` to
+        say.
     """
     charge = steps.select(charge_steps(steps, border_mask(source.ramp)))
     balls = [event for event in rules if event.label == Label.SNOWBALL]
@@ -90,7 +91,7 @@ def network_events(
             flickers[event.rows, event.cols] = True
     covered = flickers | (paint_mask(balls + new_balls, maps.stop.shape) > 0)
     telegraph = _telegraph_noise(opinion, covered, source, maps, config)
-    flickers |= opinion.telegraph >= SEEN[Label.TELEGRAPH_NOISE]
+    flickers |= opinion.telegraph >= Label.TELEGRAPH_NOISE.traits.network_threshold
     steep = _may_bend(opinion.voxels, maps, difference_model(source.ramp).dt)
     voxels = _possible(opinion.voxels.select(~steep), balls + new_balls, flickers, maps, config)
     rays = _cosmic_rays(voxels, steps, border_mask(source.ramp), maps, config)
@@ -219,7 +220,7 @@ def _cosmic_rays(
     found, group = found.select(order), group[order]
     start = np.flatnonzero(np.diff(group, prepend=-1))
     size = np.diff(start, append=len(group))
-    least = SEEN[Label.COSMIC_RAY]
+    least = Label.COSMIC_RAY.traits.network_threshold
     keep = odds >= least / (1 - least)
     keep &= found.amplitude[start] >= config.cosmic_ray_min_intensity
     keep &= size >= config.min_anomaly_pixels
@@ -254,7 +255,7 @@ def find_landings(voxels: Voxels, shape: tuple[int, int], config: DetectorConfig
     config : DetectorConfig
         ``snowball_min_radius`` acts here: a landing has at least the pixels of such a core.
     """
-    some = voxels.select(voxels.ball >= SEEN[Label.SNOWBALL])
+    some = voxels.select(voxels.ball >= Label.SNOWBALL.traits.network_threshold)
     pixel = np.ravel_multi_index((some.row, some.col), shape)
     order = np.lexsort((some.read, pixel))
     pixel, read = pixel[order], some.read[order]

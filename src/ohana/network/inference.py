@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ohana.classes import Label
+from ohana.classes import Label, label_of
 from ohana.config import DetectorConfig
-from ohana.errors import OhanaError
 from ohana.events import PixelMaps, Steps
 from ohana.network.calibration import LEAST_READS
 from ohana.network.device import Engine, keeping_memory, prepare, using_threads
@@ -82,22 +81,19 @@ def look(
     Raises
     ------
     OhanaError
-        If the network does not tell the types of events apart, the device does not multiply in the
-        precision of the settings, or the file cannot be read.
+        If the device does not multiply in the precision of the settings, or the file cannot be
+        read.
 
     Notes
     -----
     Windows carry as much around them as the network can see, and begin at multiples of its
     stride: where they are cut changes nothing.
     """
-    classes, telegraph = network.model.architecture.classes, np.zeros(maps.stop.shape, np.float32)
-    if classes != len(Label):
-        raise OhanaError(
-            f"model: wanted a network of {len(Label)} classes, background included, "
-            f"got one of {classes}, which cannot say what an event is"
-        )
+    telegraph = np.zeros(maps.stop.shape, np.float32)
+    outputs = {label_of(name): i for i, name in enumerate(network.classes)}
+    known = frozenset(outputs) - {Label.BACKGROUND}
     if source.ramp.shape[0] < LEAST_READS:
-        return Opinion(join_voxels([]), telegraph)
+        return Opinion(join_voxels([]), telegraph, known)
     engine = prepare(network.model, config.network_precision)
     model = difference_model(source.ramp)
     parts, voxels = cut(source.ramp.shape, network.model), []
@@ -107,20 +103,30 @@ def look(
         for rows, cols in product(parts.rows, parts.cols):
             # Nothing of a window is kept while the next one is read.
             level, found = _look_at(
-                window_of(source, steps, maps, rows, cols), model, engine, parts.times, config
+                window_of(source, steps, maps, rows, cols),
+                model,
+                engine,
+                parts.times,
+                outputs,
+                config,
             )
             telegraph[rows.kept, cols.kept] = level
             voxels.append(found)
             progress("network", pixel_reads * len(voxels) // windows, pixel_reads)
-    return Opinion(join_voxels(voxels), telegraph)
+    return Opinion(join_voxels(voxels), telegraph, known)
 
 
 def _look_at(
-    window: Window, model: Differences, engine: Engine, times: list[Span], config: DetectorConfig
+    window: Window,
+    model: Differences,
+    engine: Engine,
+    times: list[Span],
+    outputs: dict[Label, int],
+    config: DetectorConfig,
 ) -> tuple[np.ndarray, Voxels]:
     """Return the mean probability of telegraph noise, and where hits are seen, in a window."""
     known = (window.block, window.maps, window.steps, model)
-    picked, level = _ask(engine, network_input(*known, config.threads), window, times)
+    picked, level = _ask(engine, network_input(*known, config.threads), window, times, outputs)
     return level, _moved(measure_voxels(picked, *known), window)
 
 
@@ -139,9 +145,13 @@ def _moved(voxels: Voxels, window: Window) -> Voxels:
 
 
 def _ask(
-    engine: Engine, seen: Seen, window: Window, times: list[Span]
+    engine: Engine, seen: Seen, window: Window, times: list[Span], outputs: dict[Label, int]
 ) -> tuple[Picked, np.ndarray]:
-    """Return where a hit is seen, and the mean probability of telegraph noise, of what is kept."""
+    """Return where a hit is seen, and the mean probability of telegraph noise, of what is kept.
+
+    ``outputs`` holds the channel of each class that the network knows.
+    """
+    charge = Label.COSMIC_RAY, Label.SNOWBALL
     rows, cols = window.rows.inside, window.cols.inside
     usable = seen.reads[USABLE, :, rows, cols] > 0
     total = torch.zeros(usable.shape[1:], device=engine.device)
@@ -149,8 +159,10 @@ def _ask(
     for reads, logits in _logits(engine, seen, window, times):
         chance = torch.softmax(logits.float(), 0)
         known = torch.from_numpy(usable[reads]).to(engine.device)
-        total += torch.where(known, chance[Label.TELEGRAPH_NOISE], 0.0).sum(0)
-        hit = chance[[Label.COSMIC_RAY, Label.SNOWBALL]]
+        none = torch.zeros_like(chance[0])
+        of_class = {label: chance[i] for label, i in outputs.items()}
+        total += torch.where(known, of_class.get(Label.TELEGRAPH_NOISE, none), 0.0).sum(0)
+        hit = torch.stack([of_class.get(label, none) for label in charge])
         place = torch.nonzero(hit.amax(0) >= FLOOR, as_tuple=True)
         chances.append(hit[:, place[0], place[1], place[2]].cpu().numpy())
         read, row, col = (index.cpu().numpy() for index in place)

@@ -31,8 +31,6 @@ PRETRAINED_FILE = "unet3d.safetensors"
 #: Bounds on what a file may ask for, far beyond any sensible network: without them a damaged or
 #: hostile file could take all memory before its weights are looked at.
 MOST_VALUES, MOST_WIDTH, MOST_WEIGHTS = 16, 1024, 50_000_000
-#: What kinds of classes a network of so many of them tells apart, by their ids.
-CLASSES = {4: [label.key for label in Label], 2: [Label.BACKGROUND.key, "event"]}
 
 Tensors = dict[str, torch.Tensor]
 
@@ -56,6 +54,11 @@ class Network:
     model: UNet3D
     calibration: Calibration | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> list[str]:
+        """Name of the class of each output, background first."""
+        return self.facts.get("classes") or [label.key for label in Label]
 
     def fingerprint(self) -> str:
         """Return a hash of all that can change results: weights, shape, calibration."""
@@ -93,7 +96,7 @@ def save_network(path: str | Path, network: Network) -> None:
         "version": VERSION,
         "architecture": architecture,
         "channels": list(CHANNELS),
-        "classes": CLASSES[architecture["classes"]],
+        "classes": network.classes,
         "versions": {"ohana": version("ohana"), "torch": torch.__version__},
         "calibration": network.calibration and network.calibration.as_dict(),
     }
@@ -133,10 +136,21 @@ def load_network(path: str | Path) -> Network:
     facts, tensors = read(path)
     _check_facts(path, facts)
     model = _build(path, facts["architecture"], tensors)
-    classes = facts["classes"]
-    if classes != CLASSES.get(model.architecture.classes):
-        _refuse(path, f"the classes {_names(CLASSES[4])}", _names(classes))
+    _check_classes(path, facts["classes"], model.architecture.classes)
     return Network(model, _calibration(path, facts.pop("calibration", None)), facts)
+
+
+def _check_classes(path: Path, classes: Any, outputs: int) -> None:
+    """Refuse outputs that are no classes of this package; it may have more than the network."""
+    known = [label.key for label in Label]
+    if (
+        not isinstance(classes, list)
+        or len(classes) != outputs
+        or len(set(map(str, classes))) != outputs
+        or classes[0] != Label.BACKGROUND.key
+        or not set(map(str, classes)) <= set(known)
+    ):
+        _refuse(path, f"{outputs} of the classes {_names(known)}, the first first", _names(classes))
 
 
 def _calibration(path: Path, values: Any) -> Calibration | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from ohana.classes import Label
+from ohana.classes import EVENT_LABELS, Label
 from ohana.detect.linking import dating_error
 from ohana.detect.snowballs.cores import SAME
 from ohana.events import Event, Steps
@@ -17,9 +17,6 @@ from ohana.events import Event, Steps
 FLOOR = 0.02
 #: Probability from which on a pixel and read can be part of a cosmic ray: its step is measured.
 JOIN = 0.08
-#: Probability from which on the network counts as having seen an event itself. Low, because what
-#: becomes of it is a matter of the calibrated confidence.
-SEEN = {Label.COSMIC_RAY: 0.2, Label.TELEGRAPH_NOISE: 0.3, Label.SNOWBALL: 0.3}
 #: No voxel is believed more than this, so that odds stay finite.
 CERTAIN = 1.0 - 1e-6
 
@@ -65,10 +62,13 @@ class Opinion(NamedTuple):
         Where hits are possible, sorted by read, row and column.
     telegraph : ndarray of float32, shape (H, W)
         Probability of telegraph noise, mean over the usable reads; 0 where there are none.
+    classes : frozenset of Label
+        Classes that the network knows.
     """
 
     voxels: Voxels
     telegraph: np.ndarray
+    classes: frozenset[Label] = frozenset(EVENT_LABELS)
 
 
 #: dtypes of the columns of `Voxels`.
@@ -100,7 +100,7 @@ class Entries(NamedTuple):
 
 
 def network_score(events: Sequence[Event], opinion: Opinion, noise: np.ndarray) -> np.ndarray:
-    """Return the log-odds that the network gives each event, shape (n,).
+    """Return the log-odds that the network gives each event, shape (n,); NaN if it cannot tell.
 
     Parameters
     ----------
@@ -117,14 +117,14 @@ def network_score(events: Sequence[Event], opinion: Opinion, noise: np.ndarray) 
     the odds of all pixels add up: any of them is enough. A snowball has the mean probability of
     its pixels, telegraph noise that of its pixel.
     """
-    score: np.ndarray = np.zeros(len(events))
+    score: np.ndarray = np.full(len(events), np.nan)
     for label, of_class in (
         (Label.COSMIC_RAY, _rays),
         (Label.SNOWBALL, _balls),
         (Label.TELEGRAPH_NOISE, _telegraph),
     ):
         mine = [i for i, event in enumerate(events) if event.label == label]
-        if mine:
+        if mine and label in opinion.classes:
             score[mine] = of_class(_entries([events[i] for i in mine], noise), opinion)
     return score
 

@@ -19,7 +19,7 @@ from ohana.ramp import row_blocks
 from ohana.rampfit.covariance import Differences, can_share
 from ohana.rampfit.gls import fit_line
 from ohana.rampfit.step_search import leave_out
-from ohana.utils.progress import no_progress
+from ohana.utils.progress import Progress, no_progress
 
 #: Columns fitted at a time: 450 reads of 16 rows take 50 MB.
 COLUMNS = 128
@@ -48,9 +48,9 @@ def fit_integration(integration: Integration, progress: Progress = no_progress) 
     """Fit all ramps of an integration with its events left out, row block by row block.
 
     Differences between reads that hold a step are left out of a straight ramp fitted by
-    generalised least squares, which is the same as fitting every step too (`ohana.rampfit.gls`): every
-    significant one of the ramp itself, in pixels of cosmic rays the read that these are dated to,
-    and in those of snowballs some reads more. Levels of telegraph noise are subtracted first.
+    generalised least squares, which is the same as fitting every step too (`ohana.rampfit.gls`):
+    every significant one of the ramp itself, in pixels of cosmic rays the read that these are dated
+    to, and in those of snowballs some reads more. Levels of telegraph noise are subtracted first.
 
     Parameters
     ----------

@@ -140,8 +140,8 @@ def take(work, at, shared, cost, out):
 def scan_kernel(data, stop, left_out, given, curved, model, settings, at, shared, out):
     """Scan ramps (T, n), ``CHUNK`` at a time.
 
-    ``settings`` are what must be left of the information (see `ohana.rampfit.gls.substitute`), the cost
-    of a shared step, and the reads that can share one, or none. ``out`` (11, n) receives the
+    ``settings`` are what must be left of the information (see `ohana.rampfit.gls.substitute`), the
+    cost of a shared step, and the reads that can share one, or none. ``out`` (11, n) receives the
     rows of `ohana.rampfit.scan.Scan`; if ``at`` (n,) is not empty, ``out`` (3, n) receives score,
     information and power of the step at read ``at`` instead, shared with the next where
     ``shared`` (n,) tells.

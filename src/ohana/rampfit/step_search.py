@@ -233,8 +233,8 @@ def leave_out(
 
     Notes
     -----
-    `ohana.rampfit.step_search.find_steps` goes on from here to the amplitude of each step, which rates can do
-    without.
+    `ohana.rampfit.step_search.find_steps` goes on from here to the amplitude of each step, which
+    rates can do without.
     """
     curved = is_curved(ramps, scan(ramps, model), model)
     known, left_out = ramps.left_out, ramps.left_out.copy()

@@ -213,7 +213,6 @@ corner=(0, 0))
     >>> origin_of([{"EXPSTART": 60369.25, "SUBSTRT1": 5, "SUBSTRT2": 9}]).start
     '2024-02-29T06:00:00.000'
     """
-
     headers = list(headers)
 
     def first(key: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
+from ohana.classes import ClassKey
 from ohana.errors import OhanaError
 from ohana.events import Event
 from ohana.utils.files import replacing
@@ -59,7 +60,7 @@ class Detection(TypedDict):
         Every pixel, as runs along rows.
     """
 
-    type: Literal["cosmic_ray", "telegraph_noise", "snowball"]
+    type: ClassKey
     centroid: Annotated[list[Finite], Field(min_length=2, max_length=2)]
     position: Pair
     first_frame: Index | None

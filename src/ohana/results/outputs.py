@@ -21,6 +21,7 @@ from ohana.results.corrected_cube import (
 )
 from ohana.results.maps import read_features, write_features
 from ohana.results.run_record import RUN, Part
+from ohana.utils.progress import Progress
 
 
 class Outputs(NamedTuple):

@@ -233,7 +233,7 @@ def _bare_map(cube: np.ndarray, name: str) -> np.ndarray:
 
 
 def _painted(events: Sequence[Detection], shape: tuple[int, int]) -> np.ndarray:
-    """Mark the pixels of catalogue entries with their class, see `ohana.results.maps.paint_mask`."""
+    """Mark the pixels of catalogue entries with their class, as `ohana.results.maps.paint_mask`."""
     mask = np.zeros(shape, np.uint8)
     for label in MASK_PRIORITY:
         for event in events:

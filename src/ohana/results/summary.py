@@ -155,8 +155,9 @@ def tell_sources(events: Sequence[Event], config: DetectorConfig) -> str:
     Doubted are events of the rules whose confidence, from both opinions, would not have sufficed.
     """
     number = {name: sum(event.source == name for event in events) for name in SOURCES}
-    least = config.least_confidence()
-    doubted = sum(e.source == "rules" and e.confidence < least[e.label] for e in events)
+    doubted = sum(
+        e.source == "rules" and e.confidence < config.min_confidence_of(e.label) for e in events
+    )
     return (
         f"events: {number['both']} found by rules and network, {number['rules']} by the rules "
         f"alone (the network doubts {doubted}), {number['unet']} by the network alone"

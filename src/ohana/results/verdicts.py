@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
-from ohana.classes import Label, label_of
+from ohana.classes import CLASSES, ClassKey, Label, label_of
 from ohana.errors import OhanaError
 from ohana.results.catalogue import Detection, read_catalogue
 from ohana.results.prediction_files import DETECTIONS, find_parts, require_prediction
@@ -39,11 +39,17 @@ class Verdict(NamedTuple):
     judged: Label
 
 
+if TYPE_CHECKING:
+    VerdictKey = str
+else:
+    VerdictKey = Literal[(RIGHT, WRONG, *CLASSES)]
+
+
 @with_config(ConfigDict(extra="ignore"))
 class _Entry(TypedDict):
     event: Annotated[int, Field(ge=0)]
-    type: Literal["cosmic_ray", "telegraph_noise", "snowball"]
-    verdict: Literal["right", "wrong", "cosmic_ray", "telegraph_noise", "snowball"]
+    type: ClassKey
+    verdict: VerdictKey
 
 
 @with_config(ConfigDict(extra="ignore"))

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 import ohana
-from ohana.classes import STYLES, Label
+from ohana.classes import CLASSES, EVENT_LABELS, Label, labels_with
 from ohana.report.figures.canvas import new_figure, save_figure, say_nothing
 from ohana.report.stretch import FAINT
 from ohana.statistics.rates import poisson_interval, rate_rows
@@ -30,7 +30,7 @@ from ohana.statistics.summary import (
     repeated,
     time_span,
 )
-from ohana.statistics.tally import CLASSES, EDGES, Tally, megapixels
+from ohana.statistics.tally import EDGES, Tally, megapixels
 from ohana.utils.files import replacing
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ LARGEST = 60.0
 LONG = 50
 #: More exposures than this are drawn faintly, with the means of so many groups of neighbours.
 MANY, GROUPS = 120, 40
-HITS = (Label.COSMIC_RAY, Label.SNOWBALL)
+HITS = labels_with("adds_charge")
 
 
 def write_page(survey: Survey, folder: Path) -> list[Path]:
@@ -151,7 +151,7 @@ def trend_figure(tally: Tally) -> Figure:
     known = all(days)
     time: Any = [datetime.fromisoformat(day) for day in days] if known else range(1, len(days) + 1)
     panels = figure.subplots(len(CLASSES), 1, sharex=True)
-    for axes, label in zip(panels, CLASSES, strict=True):
+    for axes, label in zip(panels, EVENT_LABELS, strict=True):
         _draw_trend(axes, tally, label, time)
     if known:
         locator = AutoDateLocator()
@@ -168,9 +168,9 @@ def _draw_trend(axes: Axes, tally: Tally, label: Label, time: Any) -> None:
 
     Of many exposures, groups of neighbours have an interval.
     """
-    style = STYLES[label.key]
+    style = CLASSES[label.key]
     counts = np.array([count[label].events for count in tally.counts])
-    if label == Label.TELEGRAPH_NOISE:
+    if not style.has_first_read:
         unit, per = np.array([megapixels(each) for each in tally.exposures]), "Mpix"
     else:
         unit, per = np.array([each.area_time for each in tally.exposures]), "cm$^2$ s"
@@ -189,7 +189,9 @@ def _draw_trend(axes: Axes, tally: Tally, label: Label, time: Any) -> None:
         time, rate, [rate - low, high - rate], fmt=style.marker, color=style.light,
         markersize=4, elinewidth=0.8,
     )  # fmt: skip
-    axes.set_ylabel(f"{style.name}\n[1 / ({per})]" if " " in per else f"{style.name}\n[1 / {per}]")
+    axes.set_ylabel(
+        f"{style.title}\n[1 / ({per})]" if " " in per else f"{style.title}\n[1 / {per}]"
+    )
     axes.set_ylim(0, 1.05 * max(float(high.max()), top))
     axes.set_title(f"{events} events, mean {mean:.4g}", loc="right", fontsize=9)
 
@@ -223,7 +225,7 @@ def _draw_spectrum(axes: Axes, counts: np.ndarray, label: Label, unit: float) ->
     filled = counts > 0
     if not filled.any() or not unit:
         return
-    style, scale = STYLES[label.key], 1 / (unit * np.diff(EDGES)[filled])
+    style, scale = CLASSES[label.key], 1 / (unit * np.diff(EDGES)[filled])
     middle = np.sqrt(EDGES[1:] * EDGES[:-1])[filled]
     value = counts[filled] * scale
     low, high = (limit * scale for limit in poisson_interval(counts[filled]))
@@ -231,7 +233,7 @@ def _draw_spectrum(axes: Axes, counts: np.ndarray, label: Label, unit: float) ->
         middle, value, [value - low, high - value],
         [middle - EDGES[:-1][filled], EDGES[1:][filled] - middle],
         fmt=style.marker, markersize=4, color=style.light, elinewidth=0.9,
-        label=f"{style.name} ({counts.sum()})",
+        label=f"{style.title} ({counts.sum()})",
     )  # fmt: skip
 
 
@@ -251,7 +253,7 @@ def telegraph_figure(tally: Tally, repeats: Repeats) -> Figure:
     where, often = figure.subplots(1, 2)
     _draw_map(where, tally, repeats)
     number = np.arange(1, repeats.searched + 1)
-    colour = STYLES[Label.TELEGRAPH_NOISE.key].light
+    colour = CLASSES[Label.TELEGRAPH_NOISE.key].light
     # From the right: pixels seen at least so often.
     seen, chance = (np.cumsum(part[:0:-1])[::-1] for part in (repeats.seen, repeats.expected))
     often.step(number, seen, where="mid", color=colour, label="seen", linewidth=2)
@@ -278,7 +280,7 @@ def _draw_map(axes: Axes, tally: Tally, repeats: Repeats) -> None:
     axes.scatter(every[:, 1], every[:, 0], s=2, color=FAINT, alpha=0.5, linewidths=0)
     listed = repeats.pixels
     size = [LARGEST * pixel["seen"] / pixel["searched"] for pixel in listed]
-    style = STYLES[Label.TELEGRAPH_NOISE.key]
+    style = CLASSES[Label.TELEGRAPH_NOISE.key]
     axes.scatter(
         [pixel["col"] for pixel in listed], [pixel["row"] for pixel in listed], s=size,
         marker=style.marker, facecolors="none", edgecolors=style.light, linewidths=1,

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import special
 
-from ohana.classes import Label
-from ohana.export.columns import Column
-from ohana.statistics.tally import CLASSES, EDGES, SPECTRA, Count, Tally, megapixels
+from ohana.classes import EVENT_LABELS, Column
+from ohana.statistics.tally import EDGES, SPECTRA, Count, Tally, megapixels
 
 #: Intervals hold the true value with this chance.
 CHANCE = 0.6827
@@ -65,7 +64,7 @@ def rate_rows(tally: Tally) -> list[dict[str, Any]]:
     pixel_time = sum(exposure.active * exposure.live_time for exposure in tally.exposures)
     days = np.array([exposure.mjd for exposure in tally.exposures])
     rows = []
-    for label in CLASSES:
+    for label in EVENT_LABELS:
         counts = [count[label] for count in tally.counts]
         total = Count(*(sum(part) for part in zip(*counts, strict=True)))
         low, high = (float(limit) for limit in poisson_interval(total.events))
@@ -80,7 +79,7 @@ def rate_rows(tally: Tally) -> list[dict[str, Any]]:
             "per_mpix_low": low / mpix,
             "per_mpix_high": high / mpix,
         }
-        if label != Label.TELEGRAPH_NOISE:
+        if label.traits.has_first_read:
             area = float(area_time.sum())
             row |= {"rate": total.events / area, "rate_low": low / area, "rate_high": high / area}
             row["hit_per_1000_s"] = 100 * total.pixels / pixel_time * 1000
@@ -136,7 +135,7 @@ def spectrum_rows(tally: Tally, column: str) -> list[dict[str, Any]]:
                 "events": int(counts[k]),
                 "per_mpix": counts[k] / mpix / width,
             }
-            if label != Label.TELEGRAPH_NOISE:
+            if label.traits.has_first_read:
                 scale = 1 / area_time / width
                 row |= {"rate": counts[k] * scale}
                 row |= {"rate_low": low[k] * scale, "rate_high": high[k] * scale}
@@ -166,9 +165,9 @@ EXPOSURES = (
 def exposure_columns() -> tuple[Column, ...]:
     """Return what ``exposures.ecsv`` has."""
     columns = list(EXPOSURES)
-    for label in CLASSES:
-        key, name = label.key, label.key.replace("_", " ")
-        unit = "1 / Mpix" if label == Label.TELEGRAPH_NOISE else "1 / (cm2 s)"
+    for label in EVENT_LABELS:
+        key, name = label.key, label.title
+        unit = "1 / (cm2 s)" if label.traits.has_first_read else "1 / Mpix"
         columns += [
             Column(key, int, "", f"Events: {name}"),
             Column(f"{key}_rate", float, unit, f"Their rate: {name}"),
@@ -198,7 +197,7 @@ def exposure_rows(tally: Tally, root: Path) -> list[dict[str, Any]]:
             "found_by": exposure.found_by,
         }
         for label, count in counts.items():
-            of_pixels = label == Label.TELEGRAPH_NOISE
+            of_pixels = not label.traits.has_first_read
             unit = megapixels(exposure) if of_pixels else exposure.area_time
             low, high = poisson_interval(count.events)
             key = label.key

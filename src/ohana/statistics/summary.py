@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ohana.classes import label_of
 from ohana.export.exposure import Exposure, Skipped
 from ohana.statistics.rates import (
     rate_rows,
@@ -57,7 +58,7 @@ def rate_cells(row: dict[str, Any]) -> tuple[str, ...]:
     slope = row.get("slope")
     known = slope is not None and slope == slope
     return (
-        row["type"].replace("_", " "),
+        label_of(row["type"]).title,
         f"{row['events']}",
         f"{row['expected_real']:.1f}",
         _cell(row.get("rate"), ".4g"),

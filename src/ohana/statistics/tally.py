@@ -7,13 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ohana.classes import Label
+from ohana.classes import EVENT_LABELS, Label
 from ohana.detect.telegraph.fit import MIN_READS
 from ohana.export.columns import Columns
 from ohana.export.exposure import Detector, Exposure
 
-#: Classes in the order of all tables.
-CLASSES = (Label.COSMIC_RAY, Label.TELEGRAPH_NOISE, Label.SNOWBALL)
 #: Edges of the bins of all spectra, ten to a decade: from a tenth to the charge of a snowball.
 EDGES = 10.0 ** (np.arange(-10, 101) / 10)
 #: Columns of which there are spectra, with their units.
@@ -67,7 +65,7 @@ class Tally:
     counts: list[dict[Label, Count]] = field(default_factory=list)
     spectra: dict[str, dict[Label, np.ndarray]] = field(
         default_factory=lambda: {
-            name: {label: np.zeros(len(EDGES) - 1, np.int64) for label in CLASSES}
+            name: {label: np.zeros(len(EDGES) - 1, np.int64) for label in EVENT_LABELS}
             for name in SPECTRA
         }
     )
@@ -79,7 +77,7 @@ class Tally:
     def add(self, exposure: Exposure, columns: Columns) -> None:
         """Count the events of another exposure."""
         kind, lit = columns["type"].data, _lit(exposure, columns)
-        here = {label: lit & (kind == label.key) for label in CLASSES}
+        here = {label: lit & (kind == label.key) for label in EVENT_LABELS}
         self.counts.append({label: _count(columns, which) for label, which in here.items()})
         for name in SPECTRA:
             if name == "charge" and exposure.gain is None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from scipy import optimize, special
 
-from ohana.classes import MASK_PRIORITY, Label
+from ohana.classes import EVENT_LABELS, Label
 from ohana.config import DetectorConfig
 from ohana.config_file import load_config
 from ohana.detect.matching import Members
@@ -81,7 +81,8 @@ def calibrate(network: Network, creators: Sequence[CreatorConfig], seed: int) ->
     sample = _joined(samples)
     for label, (_, good) in sample.items():
         log.info(f"{label.key}: {good.sum()} real and {(~good).sum()} false events")
-    models = {label.key: fit_logistic(*sample[label]) for label in sample}
+    names = {field.name for field in fields(Calibration)}
+    models = {label.key: fit_logistic(*sample[label]) for label in sample if label.key in names}
     evidence, real = sample[Label.COSMIC_RAY]
     known = np.isfinite(evidence.rules)
     return Calibration(known=_part(real[known]), faint=_part(real[~known]), **models)
@@ -162,7 +163,7 @@ def collect(events: Sequence[Event], real: np.ndarray) -> Sample:
     )
     return {
         label: (Evidence(*(column[labels == label] for column in evidence)), real[labels == label])
-        for label in MASK_PRIORITY
+        for label in EVENT_LABELS
     }
 
 
@@ -179,7 +180,7 @@ def _thinned(sample: Sample) -> Sample:
 def _joined(samples: list[Sample]) -> Sample:
     """Put the events of all exposures together."""
     joined: Sample = {}
-    for label in MASK_PRIORITY:
+    for label in EVENT_LABELS:
         parts = [sample[label] for sample in samples]
         columns = zip(*(evidence for evidence, _ in parts), strict=True)
         real = np.concatenate([good for _, good in parts])

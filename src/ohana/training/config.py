@@ -133,9 +133,9 @@ class TrainConfig(BaseModel):
             )
         return self
 
-    def architecture(self, classes: int) -> Architecture:
+    def architecture(self) -> Architecture:
         """Return the size of the network."""
-        return Architecture(classes=classes, widths=self.widths, strides=self.strides)
+        return Architecture(widths=self.widths, strides=self.strides)
 
     def learning(self) -> dict[str, Any]:
         """Return the settings that decide how the network learns, as plain values."""

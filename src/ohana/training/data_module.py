@@ -14,6 +14,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
+from ohana.classes import Label
 from ohana.errors import OhanaError
 from ohana.training.config import TrainConfig
 from ohana.training.dataset import OhanaDataset
@@ -94,8 +95,6 @@ class TrainingData(LightningDataModule):
     ----------
     training, validation : list of Part
         Exposures.
-    classes : int
-        Of the labels, background included.
 
     Raises
     ------
@@ -110,14 +109,10 @@ class TrainingData(LightningDataModule):
         self.config, self.progress = config, progress
         folders = [Path(folder) for folder in config.data]
         self.training, self.validation = split_exposures(folders, config.val_split, config.seed)
-        classes = {folder: OhanaDataset(folder).num_classes for folder in folders}
-        self.classes = classes[folders[0]]
-        for folder, number in classes.items():
-            if number != self.classes:
-                raise OhanaError(
-                    f"{folder}: wanted labels of {self.classes} classes, as in {folders[0]}, "
-                    f"got {number}"
-                )
+        for folder in folders:
+            number = OhanaDataset(folder).num_classes
+            if number != len(Label):
+                raise OhanaError(f"{folder}: wanted labels of {len(Label)} classes, got {number}")
 
     def names(self) -> dict[str, list[list[str]]]:
         """Return the names of the exposures of each side, set by set."""

@@ -13,21 +13,15 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 from torch.nn import functional
 
-from ohana.classes import Label
+from ohana.classes import EVENT_LABELS
 from ohana.network.unet3d import UNet3D
 from ohana.training.config import TrainConfig
 from ohana.training_sets.labels import IGNORE
 
 #: Part of all steps in which the learning rate rises, and the steps it takes at most.
 WARM_UP, LONGEST_WARM_UP = 0.05, 1000
-#: How much a voxel of each class counts. A cosmic ray is a few voxels, telegraph noise all reads
-#: of a pixel, a snowball thousands of voxels; what is learned of one is worth about as much.
-WEIGHTS = {
-    Label.BACKGROUND: 1.0,
-    Label.COSMIC_RAY: 6.0,
-    Label.TELEGRAPH_NOISE: 1.0,
-    Label.SNOWBALL: 1.0,
-}
+#: Weight of each voxel in the loss, by the id of its class.
+WEIGHTS = (1.0, *(label.traits.loss_weight for label in EVENT_LABELS))
 
 
 class Tally:
@@ -151,7 +145,7 @@ def loss(logits: Tensor, labels: Tensor) -> Tensor:
     >>> bool(loss(sure.float(), labels) < 1e-6), round(float(loss(0 * sure.float(), labels)), 4)
     (True, 1.3863)
     """
-    weight = torch.tensor([WEIGHTS[Label(k)] for k in range(logits.shape[1])], device=logits.device)
+    weight = torch.tensor(WEIGHTS, device=logits.device)
     if not (labels != IGNORE).any():
         return 0.0 * logits.float().sum()  # the mean of nothing would be NaN
     return functional.cross_entropy(

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer
 
+from ohana.classes import Label
 from ohana.errors import OhanaError
-from ohana.network.model_file import CLASSES, Network, save_network
+from ohana.network.model_file import Network, save_network
 from ohana.training.learner import Learner
 from ohana.utils.files import replacing
 from ohana.utils.formatting import plain
@@ -119,7 +120,7 @@ class Recorder(Callback):
             os.replace(part, self.folder / CHECKPOINT)
 
     def _row(self, trainer: Trainer, learner: Learner) -> Row:
-        names = CLASSES[learner.model.architecture.classes]
+        names = [label.key for label in Label]
         reduce = trainer.strategy.reduce
         learnt, train_loss = learner.learnt.result(reduce)
         judged, val_loss = learner.judged.result(reduce)

@@ -11,7 +11,7 @@ import torch
 import zarr
 from torch.utils.data import Dataset, Sampler
 
-from ohana.classes import Label
+from ohana.classes import EVENT_LABELS, Label
 from ohana.events import PixelMaps, Steps
 from ohana.network.inputs import LEVEL, SIGNIFICANCE, STEP, USABLE, network_input
 from ohana.ramp import Block
@@ -21,9 +21,6 @@ from ohana.training.rule_maps import load_prepared
 from ohana.training_sets.labels import IGNORE, Runs, is_partial, paint
 from ohana.training_sets.store import load_labels, open_array, split_path, stored_source
 
-#: S/N from which a pixel is labelled; between this and what is measurable at all, it does not
-#: count. A cosmic ray is helped by its neighbours; telegraph noise is known by its whole path.
-LEAST_SNR = {Label.COSMIC_RAY: 2.0, Label.TELEGRAPH_NOISE: 9.0, Label.SNOWBALL: 3.0}
 #: Part of the windows that hold an event; the rest lie anywhere.
 AROUND_EVENTS = 0.75
 #: Part of the windows that get more noise, and how much of their own at most.
@@ -73,8 +70,8 @@ class Samples(Dataset):
     """Windows of exposures, drawn anew in each epoch.
 
     An item is an array of `ohana.network.inputs.CHANNELS` (C, t, h, w) in float32 and the labels
-    (t, h, w) in uint8, `ohana.training_sets.labels.IGNORE` where they do not count. Which item an index
-    gives depends on nothing but seed and epoch. Windows have ``window`` reads, or all of a
+    (t, h, w) in uint8, `ohana.training_sets.labels.IGNORE` where they do not count. Which item an
+    index gives depends on nothing but seed and epoch. Windows have ``window`` reads, or all of a
     shorter ramp and then more pixels, so that all are about equally large.
 
     Parameters
@@ -247,10 +244,9 @@ def _labels(runs: Runs, where: tuple[slice, slice, slice], more: float) -> np.nd
     reads, rows, cols = where
     corner = rows.start, cols.start
     shape = reads.stop - reads.start, rows.stop - rows.start, cols.stop - cols.start
-    table = np.zeros(IGNORE + 1)
-    for label, snr in LEAST_SNR.items():
-        table[label] = snr
-    least = table[runs.label]
+    least_of = np.zeros(IGNORE + 1)
+    least_of[list(EVENT_LABELS)] = [label.traits.training_snr for label in EVENT_LABELS]
+    least = least_of[runs.label]
     seen = runs.snr / more >= least
     labels = paint(runs.select(seen), corner, reads.start, shape)
     faint = paint(runs.select(~seen), corner, reads.start, shape)

@@ -18,7 +18,6 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 from pydantic import ValidationError
 
-from ohana.classes import Label
 from ohana.errors import OhanaError
 from ohana.network.model_file import load_network, save_network
 from ohana.network.unet3d import UNet3D
@@ -84,15 +83,14 @@ def train(
         creators = _creators(config) if calibration else []
         torch.manual_seed(config.seed)
         data = TrainingData(config, progress)
-        learner = Learner(UNet3D(config.architecture(data.classes)), config)
+        learner = Learner(UNet3D(config.architecture()), config)
         folder = make_folder(Path(config.output_dir))
         marks = {"settings": config.learning(), "exposures": data.names()}
         recorder = Recorder(folder, marks, _facts(config, data), progress)
         trainer = _trainer(config, [recorder, averaging(config.ema_decay)])
         checkpoint = begin(folder, marks, resume, overwrite)
         _fit(trainer, learner, data, checkpoint)
-        # Without classes of events there is nothing to tell apart.
-        if trainer.is_global_zero and creators and data.classes == len(Label):
+        if trainer.is_global_zero and creators:
             _calibrate(folder / MODEL, creators, config.seed)
     return recorder.history
 

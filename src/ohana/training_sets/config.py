@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from ohana.classes import Label
 from ohana.config import setting
 from ohana.config_file import plain_message, suggestion
 from ohana.simulate.config import SimulationConfig
@@ -122,8 +123,8 @@ class CreatorConfig(BaseModel):
     injection_type: Literal["cosmic_ray", "snowball", "rtn", "all"] = setting(
         "all", "exposures", "", "Class of the events"
     )
-    num_classes: Literal[2, 4] = setting(
-        4, "exposures", "", "4: background and three kinds of event; 2: background and event"
+    num_classes: Annotated[int, Field(strict=True)] = setting(
+        len(Label), "exposures", "", "Classes of the labels, background included"
     )
     cosmic_ray_per_exp_range: CountRange = setting(
         (100, 4000), "exposures", "", "Cosmic rays in an exposure"
@@ -235,6 +236,14 @@ class CreatorConfig(BaseModel):
         if odd:
             raise ValueError(f"wanted detector names of letters, digits, - and _, not {odd[0]!r}")
         return {str(name): gain for name, gain in value.items()}
+
+    @field_validator("num_classes")
+    @classmethod
+    def _all_classes(cls, value: int) -> int:
+        if value != len(Label):
+            names = ", ".join(label.key for label in Label)
+            raise ValueError(f"wanted {len(Label)}: {names}")
+        return value
 
     @field_validator("preset")
     @classmethod

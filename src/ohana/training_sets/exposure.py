@@ -81,7 +81,7 @@ def write_exposure(
     strips = _write_reads(config, scene, group, on_reads)
     truth = truth_of(scene)
     save_reference(group, _reference(scene, strips))
-    runs = runs_of(truth, scene.stop, config.num_classes)
+    runs = runs_of(truth, scene.stop)
     save_labels(group, runs, _events(truth, runs))
     group.attrs.update(_metadata(config, task, values, truth))
 
@@ -130,7 +130,7 @@ def _empty_strips(config: CreatorConfig) -> Strips | None:
 def _keep_border(
     strips: Strips, reads: np.ndarray, first: int, saturation: float, border: int
 ) -> None:
-    """Copy the border of some reads, NaN where saturated, as `ohana.refpix.border` does for a file."""
+    """Copy the border of some reads, NaN where saturated, as `ohana.refpix.border` does."""
     sides = (strips.bottom, strips.top, strips.left, strips.right)
     for strip, where in zip(sides, border_slices(reads.shape[1:], border), strict=True):
         data = reads[:, *where].astype(np.float32)

@@ -61,7 +61,7 @@ class Runs(NamedTuple):
         return Runs(*(column[which] for column in self))
 
 
-def runs_of(truth: Truth, stop: np.ndarray, num_classes: int) -> Runs:
+def runs_of(truth: Truth, stop: np.ndarray) -> Runs:
     """Return the runs of all events that are measurable at all.
 
     Parameters
@@ -70,14 +70,10 @@ def runs_of(truth: Truth, stop: np.ndarray, num_classes: int) -> Runs:
         Events of the exposure.
     stop : ndarray of int, shape (H, W)
         First saturated read, T where there is none.
-    num_classes : int
-        4, or 2 for one class of all events.
     """
     parts = [_runs(event, number, stop) for number, event in enumerate(truth.events)]
     empty = Runs(*(np.empty(0, kind) for kind in COLUMNS.values()))
     runs = Runs(*map(np.concatenate, zip(empty, *parts, strict=True)))
-    if num_classes == 2:
-        runs = runs._replace(label=np.minimum(runs.label, 1))
     return runs.select(np.argsort(runs.row, kind="stable"))
 
 

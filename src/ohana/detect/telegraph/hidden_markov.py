@@ -1,7 +1,7 @@
 """Numba kernels that fit a ramp with a few levels it jumps between.
 
-A ramp less its nuisance (`ohana.detect.telegraph.models`) is ``level[state] + walk + white noise``, the
-state a Markov chain. Every state keeps its own estimate of the walk, and the estimates of
+A ramp less its nuisance (`ohana.detect.telegraph.models`) is ``level[state] + walk + white noise``,
+the state a Markov chain. Every state keeps its own estimate of the walk, and the estimates of
 merging paths are averaged by their weight (Kim 1994, J. Econometrics 60, 1). Without shot noise
 this is the ordinary hidden Markov model.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import ndimage, stats
 
-from ohana.classes import Label
+from ohana.classes import EVENT_LABELS, Label, labels_with
 from ohana.config import DetectorConfig
 from ohana.evaluate.injection.null_ramps import backward_source, noise_source
 from ohana.events import Event, PixelMaps
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ohana.network.model_file import Network
 
 #: Classes that are charge: these are false in a ramp that runs backwards.
-CHARGE = (Label.COSMIC_RAY, Label.SNOWBALL)
+CHARGE = labels_with("adds_charge")
 #: Significances at which the best steps of pixels are counted [sigma].
 THRESHOLDS = np.round(np.arange(3.0, 12.01, 0.25), 2)
 #: Confidence of the intervals of counts.
@@ -138,7 +138,7 @@ def count_false_alarms(
         noise.events,
     )
     pixels = int(usable.sum()), int(counted.sum())
-    kinds = (Label.COSMIC_RAY, Label.TELEGRAPH_NOISE, Label.SNOWBALL)
+    kinds = EVENT_LABELS
     charge = [event for event in events[1] if event.label in CHARGE]
     return FalseAlarms(
         *pixels,

@@ -197,8 +197,8 @@ def noise_source(source: Source, maps: PixelMaps, seed: int) -> Source:
 def _plausible(maps: PixelMaps) -> np.ndarray:
     """Return the noise map with outliers replaced by the noise around them.
 
-    A pixel keeps its own scatter where that stands out, see `ohana.rampfit.noise`: of a few reads that is
-    mostly chance or an event, which must not be drawn as if it were always there.
+    A pixel keeps its own scatter where that stands out, see `ohana.rampfit.noise`: of a few reads
+    that is mostly chance or an event, which must not be drawn as if it were always there.
     """
     noise, known = maps.noise.copy(), np.isfinite(maps.noise)
     if known.any():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ohana.classes import Label
+from ohana.classes import Label, labels_with
 from ohana.evaluate.bins import interval
 from ohana.evaluate.injection.scoring import DATED_SNR, offsets_of
 from ohana.evaluate.injection.table import show_limit
@@ -61,7 +61,7 @@ def recovery_figure(recovery: Recovery) -> Figure:
 
 def _draw_completeness(axis: Axes, recovery: Recovery, label: Label) -> None:
     """Draw what part is found against charge, with the fit and its 50 % and 90 % marks."""
-    name, style = label.key.replace("_", " "), STYLES[label]
+    name, style = label.title, STYLES[label]
     axis.set(title=name, xlabel=CHARGES[label], ylabel="found", ylim=(-0.03, 1.03))
     events = recovery.of(label)
     if not events:
@@ -169,7 +169,7 @@ def _draw_false_alarms(axis: Axes, recovery: Recovery) -> None:
         f"false {a.label.key.replace('_', ' ')}s per million pixels:\n"
         f"  {a.rate.value:.1f} ({a.rate.low:.1f}-{a.rate.high:.1f} at 95 %)"
         for a in alarms.alarms
-        if a.label != Label.TELEGRAPH_NOISE
+        if a.label.traits.has_first_read
     ]
     axis.set_xlim(alarms.thresholds[0], alarms.thresholds[-1])
     axis.legend(frameon=False, loc="upper right", title="\n".join(text), alignment="left")
@@ -183,7 +183,7 @@ def _draw_dates(axis: Axes, recovery: Recovery) -> None:
         ylabel="part of those found",
     )
     places = np.arange(-LATEST, LATEST + 1)
-    kinds = [label for label in (Label.COSMIC_RAY, Label.SNOWBALL) if recovery.of(label)]
+    kinds = [label for label in labels_with("has_first_read") if recovery.of(label)]
     drawn = False
     for k, label in enumerate(kinds):
         late = offsets_of(recovery.of(label))

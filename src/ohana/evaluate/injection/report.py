@@ -24,7 +24,7 @@ key                 content
                     million pixels (``rate_per_mpix``, ``noise_rate_per_mpix``) and ``purity``,
                     with 95 % intervals; ``significances`` [sigma] and ``amplitudes_dn`` of false
                     charge; ``tail``: pixels per million whose best step exceeds a threshold
-``events``          every added event, see `ohana.evaluate.injection.scoring.Injected`; charges in e-
+``events``          every added event (`ohana.evaluate.injection.scoring.Injected`), charges in e-
 ``notices``         what the user should know
 ==================  ============================================================================
 """

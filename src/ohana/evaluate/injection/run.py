@@ -151,7 +151,7 @@ def _curves(
         part[label] = {
             name: _fit([event for event in mine if event.part == name], "charge")
             for name in PARTS
-            if label != Label.TELEGRAPH_NOISE
+            if label.traits.has_first_read
         }
     return charge, snr, region, part
 

@@ -45,7 +45,7 @@ _HEADING = ("class", "added", "found", "50 % [e-]", "[DN]", "90 % [e-]", "[DN]",
 def _rows(recovery: Recovery) -> list[tuple[str, ...]]:
     gain, rows = recovery.facts.gain, []
     for label, fit in recovery.by_charge.items():
-        rows.append((_name(label), *_cells(fit, gain), *_snr_cells(recovery.by_snr[label])))
+        rows.append((label.title, *_cells(fit, gain), *_snr_cells(recovery.by_snr[label])))
         for part, some in recovery.by_part[label].items():
             rows.append((f"  {part} in the ramp", *_cells(some, gain), "", ""))
     return rows
@@ -103,7 +103,7 @@ def _regions(recovery: Recovery) -> list[str]:
         best, worst = known[values[known].argmin()], known[values[known].argmax()]
         few = int(np.median([fit.count for fit in fits]))
         lines.append(
-            f"{_name(label)} by {recovery.regions.kind}: 50 % of {len(known)} of {len(values)} "
+            f"{label.title} by {recovery.regions.kind}: 50 % of {len(known)} of {len(values)} "
             f"from {show_limit(fits[best].half)} e- (no. {best}) to "
             f"{show_limit(fits[worst].half)} e- (no. {worst}), about {few} events each"
         )
@@ -115,7 +115,7 @@ def _found_as(recovery: Recovery) -> list[str]:
     rows = [("added, found as", *(outcome.replace("_", " ") for outcome in outcomes))]
     for label in recovery.by_charge:
         count = Counter(event.found_as for event in recovery.of(label))
-        rows.append((_name(label), *(str(count[outcome]) for outcome in outcomes)))
+        rows.append((label.title, *(str(count[outcome]) for outcome in outcomes)))
     return [columns(rows)] if len(rows) > 1 else []
 
 
@@ -123,9 +123,9 @@ def _dates(recovery: Recovery) -> list[str]:
     lines = []
     for label in recovery.by_charge:
         late = offsets_of(recovery.of(label))
-        if label != Label.TELEGRAPH_NOISE and len(late):
+        if label.traits.has_first_read and len(late):
             lines.append(
-                f"{_name(label)} above S/N {DATED_SNR:g}: first read exact in "
+                f"{label.title} above S/N {DATED_SNR:g}: first read exact in "
                 f"{np.mean(late == 0):.1%}, to one read in "
                 f"{np.mean(np.abs(late) <= READ_TOLERANCE):.1%} of {len(late)}"
             )
@@ -157,7 +157,7 @@ def _alarm_lines(recovery: Recovery) -> list[str]:
 
 def _alarm_row(alarms: Alarms) -> tuple[str, ...]:
     return (
-        _name(alarms.label),
+        alarms.label.title,
         str(alarms.forward),
         str(alarms.backward),
         _interval(alarms.rate, "{:.3g}"),
@@ -172,7 +172,3 @@ def _interval(estimate: Estimate, form: str) -> str:
         return "-"
     value, low, high = (form.format(x) for x in estimate)
     return f"{value} ({low}-{high})"
-
-
-def _name(label: Label) -> str:
-    return label.key.replace("_", " ")

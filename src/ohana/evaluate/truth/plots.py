@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ohana.classes import STYLES as LOOKS
-from ohana.classes import Label, label_of
+from ohana.classes import CLASSES, Label
 from ohana.evaluate.bins import FEW, Bin, ConfidenceBin
 from ohana.evaluate.truth.pairs import AXES
 from ohana.evaluate.truth.scores import ClassScore, Evaluation
@@ -37,7 +36,7 @@ AGAINST = {
 }
 #: Colour and marker of each class.
 STYLES: dict[Label, dict[str, Any]] = {
-    label_of(key): {"color": look.light, "marker": look.marker} for key, look in LOOKS.items()
+    row.label: {"color": row.light, "marker": row.marker} for row in CLASSES.values()
 }
 GREY = "0.45"
 #: First reads further off are counted together.
@@ -50,8 +49,8 @@ def evaluation_figure(evaluation: Evaluation) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        First row completeness, second row purity, each against `ohana.evaluate.truth.pairs.AXES` with
-        the number in each bin below; third row what is taken for what, overlaps of footprints,
+        First row completeness, second row purity, each against `ohana.evaluate.truth.pairs.AXES`
+        with the number in each bin below; third row what is taken for what, overlaps of footprints,
         reliability, dates.
     """
     from matplotlib.figure import Figure
@@ -74,7 +73,7 @@ def _draw_head(part: Any, evaluation: Evaluation) -> None:
     reads, height, width = evaluation.shape
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], label=name_of(label), **style) for label, style in STYLES.items()]
+    handles = [Line2D([], [], label=label.title, **style) for label, style in STYLES.items()]
     handles += [
         Line2D(
             [], [], label=f"fewer than {FEW} in the bin", color=GREY, ls="", marker="o", mfc="white"
@@ -166,7 +165,7 @@ def _middle(each: Bin) -> float:
 
 def draw_confusion(axes: Axes, counts: np.ndarray) -> None:
     """Write counts, on the part of each true class that they are; false ones below."""
-    names = [name_of(label).replace(" ", "\n") for label in list(Label)[1:]]
+    names = [label.title.replace(" ", "\n") for label in list(Label)[1:]]
     order = [1, 2, 3, 0]
     table = counts[np.ix_(order, order)]
     parts = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
@@ -192,7 +191,7 @@ def draw_overlaps(axes: Axes, classes: Sequence[ClassScore]) -> None:
         if score.overlaps:
             counts = np.histogram(score.overlaps, edges)[0]
             median = np.median(score.overlaps)
-            label = f"{name_of(score.label)}: median {median:.2f}, n {len(score.overlaps)}"
+            label = f"{score.label.title}: median {median:.2f}, n {len(score.overlaps)}"
             colour = STYLES[score.label]["color"]
             axes.stairs(counts / len(score.overlaps), edges, color=colour, lw=1.5, label=label)
     axes.set_xlim(-0.01, 1.01)
@@ -215,7 +214,7 @@ def draw_reliability(axes: Axes, classes: Sequence[ClassScore]) -> None:
         value, error = with_errors(bins)
         trust = score.reliability
         off = f"off {trust.error:.3f} (chance {trust.chance:.3f})"
-        label = f"{name_of(score.label)}: {off}, n {score.detected}"
+        label = f"{score.label.title}: {off}, n {score.detected}"
         axes.errorbar(mean, value, error, lw=1, capsize=2, ms=5, label=label, **style)
         few = np.array([each.count < FEW for each in bins])
         axes.plot(mean[few], value[few], ls="", ms=5, zorder=4, **style | {"mfc": "white"})
@@ -231,7 +230,7 @@ def draw_reliability(axes: Axes, classes: Sequence[ClassScore]) -> None:
 
 def draw_dates(axes: Axes, classes: Sequence[ClassScore]) -> None:
     """Draw how late bright events are dated; telegraph noise has no first read."""
-    dated = [score for score in classes if score.label != Label.TELEGRAPH_NOISE]
+    dated = [score for score in classes if score.label.traits.has_first_read]
     ticks = np.arange(-LATEST, LATEST + 1)
     for score, shift in zip(dated, (-0.2, 0.2), strict=True):
         offsets = np.clip(score.dating.offsets, -LATEST, LATEST).astype(int)
@@ -243,7 +242,7 @@ def draw_dates(axes: Axes, classes: Sequence[ClassScore]) -> None:
         part, error = with_errors(bins)
         at, style = ticks[some] + shift, STYLES[score.label]
         right = score.dating.within_one.fraction
-        label = f"{name_of(score.label)}: {right:.1%} to one read, n {len(offsets)}"
+        label = f"{score.label.title}: {right:.1%} to one read, n {len(offsets)}"
         axes.bar(at, part, 0.38, color=style["color"], label=label)
         axes.errorbar(at, part, error, ls="", color="black", lw=1)
     axes.set_xlim(-LATEST - 0.6, LATEST + 0.6)
@@ -268,11 +267,6 @@ def say_nothing(axes: Axes) -> None:
     box = {"facecolor": "white", "edgecolor": "none"}
     text = axes.text(0.5, 0.4, "nothing to show", ha="center", color=GREY, bbox=box)
     text.set_transform(axes.transAxes)
-
-
-def name_of(label: Label) -> str:
-    """Return the name of a class as text."""
-    return label.key.replace("_", " ")
 
 
 def with_errors(bins: Sequence[Bin | ConfidenceBin]) -> tuple[np.ndarray, np.ndarray]:

@@ -208,7 +208,7 @@ def _class_score(
     found, real = compared.detections_of > 0, compared.events_of > 0
     detectable = mine & compared.detectable
     related = np.isin(np.arange(len(theirs)), compared.pair_found)
-    expected = chance if label != Label.TELEGRAPH_NOISE else None
+    expected = chance if label.traits.has_first_read else None
     reads = truth.shape[0]
     complete = {
         name: _against(

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from ohana.classes import STYLES, Label
+from ohana.classes import CLASSES, Label
 from ohana.report.stretch import FAINT, Stretch, stretch
 from ohana.results.catalogue import Detection, member_pixels
 from ohana.utils.files import make_folder, replacing
@@ -90,9 +90,9 @@ def show_mask(
     axes: Axes, mask: np.ndarray, corner: tuple[int, int] = (0, 0), alpha: float = 1.0
 ) -> None:
     """Lay the colours of the classes over an image; what is none of them is left clear."""
-    colours = ListedColormap([style.dark for style in STYLES.values()])
+    colours = ListedColormap([style.dark for style in CLASSES.values()])
     axes.imshow(
-        np.ma.masked_equal(mask, Label.BACKGROUND), cmap=colours, vmin=1, vmax=len(STYLES),
+        np.ma.masked_equal(mask, Label.BACKGROUND), cmap=colours, vmin=1, vmax=len(CLASSES),
         origin="lower", interpolation="nearest", alpha=alpha, extent=extent(mask, corner),
     )  # fmt: skip
 
@@ -138,11 +138,7 @@ def counts_of(events: Sequence[Detection]) -> str:
     '1 cosmic ray, 2 snowballs'
     """
     parts = []
-    for key, style in STYLES.items():
+    for key, style in CLASSES.items():
         count = sum(event["type"] == key for event in events)
-        plural = "s" if count > 1 and key != Label.TELEGRAPH_NOISE.key else ""
-        what = "pixel with telegraph noise" if key == Label.TELEGRAPH_NOISE.key else style.name
-        if key == Label.TELEGRAPH_NOISE.key and count > 1:
-            what = "pixels with telegraph noise"
-        parts += [f"{count} {what}{plural}"] if count else []
+        parts += [f"{count} {style.several if count > 1 else style.one}"] if count else []
     return ", ".join(parts) or "nothing found"

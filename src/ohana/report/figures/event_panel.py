@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ohana.classes import STYLES, Label
+from ohana.classes import CLASSES, Label
 from ohana.report.figures.canvas import (
     add_colour_bar,
     new_figure,
@@ -94,7 +94,7 @@ def event_figure(
 def title_of(event: Detection, number: int | None) -> str:
     """Say what and where an event is."""
     row, col = event["position"]
-    parts = [STYLES[event["type"]].name, f"row {row}, column {col}"]
+    parts = [CLASSES[event["type"]].title, f"row {row}, column {col}"]
     if number is not None:
         parts[0] += f" {number}"
     if event["first_frame"] is not None:
@@ -185,7 +185,7 @@ def _draw_views(figure: Any, prediction: Prediction, event: Detection, views: Vi
         whole_ticks(axes.yaxis, 5)
     show_mask(panels[3], prediction.mask[views.window], views.corner, alpha=0.75)
     for axes in panels[2:]:
-        outline(axes, event, color=STYLES[event["type"]].dark, linewidth=1.2)
+        outline(axes, event, color=CLASSES[event["type"]].dark, linewidth=1.2)
     y, x = telling_pixel(event)
     for axes in panels:
         axes.plot(x, y, marker="+", color="#F0E442", markersize=7, markeredgewidth=1.2)
@@ -224,7 +224,7 @@ def draw_ramp(axes: Axes, prediction: Prediction, event: Detection, y: int, x: i
     ramp, drawn, slope = shown_ramp(prediction, event, y, x)
     reads, stop = np.arange(len(ramp)), prediction.stop(y, x, event["integration"])
     label = f"signal less {slope:.4g} DN per read [DN]" if slope else "signal [DN]"
-    colour, small = STYLES[event["type"]].light, 5 if len(ramp) < 120 else 3
+    colour, small = CLASSES[event["type"]].light, 5 if len(ramp) < 120 else 3
     good = reads < stop
     axes.plot(reads[good], ramp[good], "o", color=INK, markersize=small - 1, label="reads")
     if not good.all() and not slope:
@@ -265,7 +265,7 @@ def draw_residuals(axes: Axes, prediction: Prediction, event: Detection, y: int,
 
 def draw_profile(axes: Axes, profile: Profile, event: Detection) -> None:
     """Draw the radial profile of a snowball when it landed, and later."""
-    frame, colour = event["first_frame"], STYLES[event["type"]].light
+    frame, colour = event["first_frame"], CLASSES[event["type"]].light
     looks: tuple[tuple[np.ndarray, str, dict[str, Any]], ...] = (
         (profile.landed, f"read {frame}", {"color": colour, "marker": "o"}),
         (profile.later, f"read {profile.last}", {"color": FAINT, "marker": "s"}),
@@ -294,7 +294,7 @@ def draw_profile(axes: Axes, profile: Profile, event: Detection) -> None:
 
 def draw_growth(axes: Axes, grown: Growth, event: Detection) -> None:
     """Draw the radius of a core and the mean signal of its halo over the reads."""
-    colour = STYLES[event["type"]].light
+    colour = CLASSES[event["type"]].light
     axes.plot(grown.read, grown.radius, "o-", color=colour, markersize=3.5, linewidth=1)
     axes.set(xlabel="read", ylabel="radius of the core [pixel]")
     axes.set_ylim(0, max(1.25 * grown.radius.max(), 1.0))

@@ -11,7 +11,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
-from ohana.classes import STYLES, Label
+from ohana.classes import CLASSES, Label
 from ohana.report.figures.canvas import add_colour_bar, counts_of, show_image, show_mask
 from ohana.report.snowball_profile import radii
 from ohana.report.stretch import stretch
@@ -80,7 +80,7 @@ def mark_events(axes: Axes, events: Sequence[Detection]) -> list[Line2D]:
     """
     crowd = np.interp(np.log(len(events) + 1), np.log([FEW, MANY]), [LARGE, SMALL])
     kept, handles = axes.axis(), []
-    for key, style in STYLES.items():
+    for key, style in CLASSES.items():
         some = [event for event in events if event["type"] == key]
         if not some:
             continue
@@ -101,6 +101,6 @@ def mark_events(axes: Axes, events: Sequence[Detection]) -> list[Line2D]:
             axes.plot(cols, rows, **look)
             look |= {"markersize": 8}
         look["markeredgecolor"] = style.light
-        handles.append(Line2D([], [], label=f"{style.name} ({len(some)})", **look))
+        handles.append(Line2D([], [], label=f"{style.title} ({len(some)})", **look))
     axes.axis(kept)
     return handles

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ohana.classes import STYLES
+from ohana.classes import CLASSES
 from ohana.report.figures.canvas import new_figure, outline, say_nothing, show_image, whole_ticks
 from ohana.report.figures.event_panel import shown_ramp, telling_pixel, views_of
 from ohana.report.stretch import FAINT, INK, MODEL
@@ -80,7 +80,7 @@ def gallery_figure(
 
 def _draw_small(part: Any, prediction: Prediction, number: int, event: Detection) -> None:
     """Draw what changed, above the ramp."""
-    style = STYLES[event["type"]]
+    style = CLASSES[event["type"]]
     image, ramp = part.subplots(2, 1, height_ratios=(1.75, 1))
     box = event["bbox"]
     small = max(box[2] - box[0], box[3] - box[1]) < 2 * RADIUS
@@ -90,7 +90,9 @@ def _draw_small(part: Any, prediction: Prediction, number: int, event: Detection
     image.set(xticks=[], yticks=[], xlabel="", ylabel="")
     read = "" if event["first_frame"] is None else f"read {event['first_frame']}"
     row, col = event["position"]
-    image.set_title(f"{number}: {style.name}\n({row}, {col}) {read}", fontsize=8, color=style.light)
+    image.set_title(
+        f"{number}: {style.title}\n({row}, {col}) {read}", fontsize=8, color=style.light
+    )
     y, x = telling_pixel(event)
     data, drawn, _ = shown_ramp(prediction, event, y, x)
     ramp.plot(data, ".", color=INK, markersize=2.0 if len(data) < 120 else 1.0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from ohana.classes import STYLES
+from ohana.classes import CLASSES
 from ohana.errors import OhanaError
 from ohana.report.figures.canvas import add_colour_bar, new_figure, outline, show_image
 from ohana.report.fitted_ramp import fit_to_draw
@@ -123,7 +123,7 @@ def draw_pictures(
     add_colour_bar(image, bent, f"signal since read {reads.start} [DN]", shrink=0.9)
     left.plot(x, y, "+", color="#F0E442", markersize=7)
     if event is not None:
-        outline(left, event, color=STYLES[event["type"]].dark, linewidth=1.2)
+        outline(left, event, color=CLASSES[event["type"]].dark, linewidth=1.2)
     title = left.set_title(" ", fontsize=11)
     right.plot(reads, ramp, ".", color=FAINT, markersize=3, alpha=0.6)
     if event is not None:

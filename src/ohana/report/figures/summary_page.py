@@ -11,7 +11,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ohana.classes import STYLES, Label
+from ohana.classes import CLASSES, Label
 from ohana.report.figures.canvas import counts_of, extent, new_figure, say_nothing, whole_ticks
 from ohana.results.catalogue import Detection
 from ohana.results.prediction import Prediction
@@ -54,7 +54,7 @@ def _values(events: Sequence[Detection], field: str, key: str) -> np.ndarray:
 def _draw_counts(axes: Axes, prediction: Prediction, events: Sequence[Detection]) -> None:
     """Draw the number of events of each class, and write their densities."""
     megapixels = len(prediction.reads) * np.prod(prediction.shape[1:]) / 1e6
-    for place, (key, style) in enumerate(STYLES.items()):
+    for place, (key, style) in enumerate(CLASSES.items()):
         some = [event for event in events if event["type"] == key]
         axes.bar(place, len(some), color=style.light, width=0.7)
         density = len(some) / megapixels
@@ -62,9 +62,9 @@ def _draw_counts(axes: Axes, prediction: Prediction, events: Sequence[Detection]
         axes.annotate(
             text, (place, len(some)), (0, 3), textcoords="offset points", ha="center", fontsize=8
         )
-    axes.set_xticks(range(len(STYLES)), [s.name.replace(" ", "\n") for s in STYLES.values()])
+    axes.set_xticks(range(len(CLASSES)), [s.title.replace(" ", "\n") for s in CLASSES.values()])
     axes.set_ylabel("events")
-    axes.set_xlim(-0.65, len(STYLES) - 0.35)
+    axes.set_xlim(-0.65, len(CLASSES) - 0.35)
     whole_ticks(axes.yaxis)
     axes.set_ylim(0, 1.25 * max(axes.dataLim.y1, 1))
     axes.set_title("counts", fontsize=11)
@@ -72,7 +72,7 @@ def _draw_counts(axes: Axes, prediction: Prediction, events: Sequence[Detection]
 
 def draw_histogram(axes: Axes, events: Sequence[Detection], field: str, label: str) -> None:
     """Draw the distribution of a positive number, class by class, in logarithmic bins."""
-    values = {key: _values(events, field, key) for key in STYLES}
+    values = {key: _values(events, field, key) for key in CLASSES}
     values = {key: some[some > 0] for key, some in values.items()}
     everything = np.concatenate(list(values.values()))
     axes.set(xlabel=label, ylabel="events")
@@ -90,10 +90,10 @@ def draw_histogram(axes: Axes, events: Sequence[Detection], field: str, label: s
         edges = np.unique(np.round(np.geomspace(1, max(high, 9) + 1, BINS + 1))) - 0.5
     for key, some in values.items():
         if len(some):
-            style = STYLES[key]
+            style = CLASSES[key]
             axes.stairs(
                 np.histogram(some, edges)[0], edges, color=style.light, linewidth=1.5,
-                label=style.name, fill=True, alpha=0.25,
+                label=style.title, fill=True, alpha=0.25,
             )  # fmt: skip
             axes.stairs(np.histogram(some, edges)[0], edges, color=style.light, linewidth=1.5)
     axes.set_xscale("log")
@@ -123,12 +123,12 @@ def _draw_reads(axes: Axes, prediction: Prediction, events: Sequence[Detection])
     edges = np.append(np.arange(0.5, reads - 0.5, width), reads - 0.5)
     bottom = np.zeros(len(edges) - 1)
     whole_ticks(axes.xaxis)
-    for key, style in STYLES.items():
+    for key, style in CLASSES.items():
         counts = np.histogram(_values(events, "first_frame", key), edges)[0] / np.diff(edges)
         if counts.any():
             axes.stairs(
                 bottom + counts, edges, baseline=bottom, fill=True, color=style.light,
-                label=style.name,
+                label=style.title,
             )  # fmt: skip
             bottom = bottom + counts
     if not bottom.any():
@@ -175,7 +175,7 @@ def _draw_levels(axes: Axes, events: Sequence[Detection]) -> None:
         say_nothing(axes)
         axes.set(xticks=[], yticks=[])
         return
-    colour = STYLES[key].light
+    colour = CLASSES[key].light
     few = len(low) < 200
     axes.hlines(amplitude, low, high, color=colour, alpha=0.3 if few else 0.1, linewidth=0.8)
     style: dict[str, Any] = {"linestyle": "none", "color": colour, "markersize": 5 if few else 2.5}

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import ohana
-from ohana.classes import STYLES
+from ohana.classes import CLASSES
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.report.page.events import Chosen, Fits, Packed, choose, gather, pack_events
@@ -158,8 +158,9 @@ def _facts(prediction: Prediction, pictures: list[dict]) -> dict[str, Any]:
         "model": MODEL,
         "sections": sections(prediction),
         "classes": [
-            {"key": key, "id": i, "found": found[key]} | style._asdict()
-            for i, (key, style) in enumerate(STYLES.items(), 1)
+            {"key": key, "id": int(row.label), "found": found[key], "name": row.title}
+            | {name: getattr(row, name) for name in ("short", "light", "dark", "marker")}
+            for key, row in CLASSES.items()
         ],
         "total": len(prediction.events),
     }
@@ -204,12 +205,21 @@ def _page(
         ),
         # The only place where something could end the script before its time.
         "plots": items.replace("</", "<\\/"),
-        "script": "\n".join(_asset(f"{name}.js") for name in SCRIPTS),
+        "script": "\n".join([_verdicts(), *(_asset(f"{name}.js") for name in SCRIPTS)]),
     }
     page = _asset("page.html")
     for name, part in parts.items():
         page = page.replace(f"<!-- {name} -->", part)
     return page
+
+
+def _verdicts() -> str:
+    """Return the verdicts "it is of another class" as a constant of the scripts."""
+    rows = {
+        key: {"key": row.shortcut, "sign": row.sign, "name": row.title}
+        for key, row in CLASSES.items()
+    }
+    return f"const CLASS_VERDICTS = {json.dumps(rows)};"
 
 
 def _asset(name: str) -> str:

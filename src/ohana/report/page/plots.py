@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ohana.classes import STYLES, Label
+from ohana.classes import CLASSES
 
 #: Marks of bokeh for those of matplotlib.
 MARKERS = {"o": "circle", "s": "square", "^": "triangle"}
@@ -69,18 +69,15 @@ def _frame(height: int, width: int) -> Any:
         line_color="white",
         line_alpha=0.7,
     )
-    for label in Label:
-        if label.key not in STYLES:
-            continue
-        style = STYLES[label.key]
-        source = ColumnDataSource({"x": [], "y": []}, name=f"marks-{label.key}")
+    for key, style in CLASSES.items():
+        source = ColumnDataSource({"x": [], "y": []}, name=f"marks-{key}")
         # A dark rim, so that marks are seen on bright pixels too.
         for what, colour, line in (("rims", "#000000", 3.5), ("marks", style.dark, 1.5)):
             plot.scatter(
                 "x",
                 "y",
                 source=source,
-                name=f"{what} of {label.key}",
+                name=f"{what} of {key}",
                 marker=MARKERS[style.marker],
                 size=9,
                 line_color=colour,

@@ -95,9 +95,7 @@ function setPage() {
   for (const { name, title, unit } of facts.pictures) {
     $("picture").append(Object.assign(element("option", `${title} [${unitOf(unit)}]`), { value: name }));
   }
-  const short = { cosmic_ray: "ray", telegraph_noise: "RTN", snowball: "snowball" };
   for (const look of facts.classes) {
-    look.short = short[look.key];
     document.documentElement.style.setProperty(`--light-${look.id}`, look.light);
     document.documentElement.style.setProperty(`--dark-${look.id}`, look.dark);
   }

@@ -3,9 +3,7 @@
 const VERDICTS = {
   right: { key: "r", sign: "✓", name: "right", label: "Right" },
   wrong: { key: "w", sign: "✗", name: "nothing real", label: "Wrong" },
-  cosmic_ray: { key: "1", sign: "●", name: "cosmic ray" },
-  telegraph_noise: { key: "2", sign: "■", name: "telegraph noise" },
-  snowball: { key: "3", sign: "▲", name: "snowball" },
+  ...CLASS_VERDICTS,
 };
 
 const verdictOf = (event) => state.verdicts.get(event.index) ?? null;
