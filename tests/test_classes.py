@@ -14,7 +14,7 @@ def test_every_label_but_the_background_has_a_row():
     assert all(CLASSES[label.key].label == label == label_of(label.key) for label in EVENT_LABELS)
     assert all(label.traits is CLASSES[label.key] for label in EVENT_LABELS)
     with pytest.raises(KeyError):
-        Label.BACKGROUND.traits
+        _ = Label.BACKGROUND.traits
 
 
 @pytest.mark.parametrize(
