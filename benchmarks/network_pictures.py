@@ -14,7 +14,7 @@ import numpy as np
 from network_tables import Records, binned, columns, complete_rows, equal_cuts, groups
 from ohana.classes import Label
 from ohana.evaluate import interval, measure_reliability
-from ohana.evaluate.truth.plots import GREY, STYLES, with_errors
+from ohana.evaluate.truth.panels import GREY, STYLES, with_errors
 
 #: Bins of S/N.
 EDGES = np.array([1, 2, 3, 4, 5, 6, 8, 12, 20, 50])

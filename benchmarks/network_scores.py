@@ -33,8 +33,8 @@ from ohana.config import DetectorConfig
 from ohana.config_file import load_config
 from ohana.detect.false_discovery import Population
 from ohana.detect.row_block import compile_kernels
+from ohana.evaluate.truth.confusion import overlaps
 from ohana.evaluate.truth.pairs import Compared, compare
-from ohana.evaluate.truth.scores import overlaps
 from ohana.pipeline import Found, find_events
 from ohana.rampfit.load import Source
 from ohana.read import open_exposure

@@ -24,8 +24,8 @@ import numpy as np
 from machine import describe
 from ohana import Predictor
 from ohana.classes import Label
+from ohana.evaluate.truth.confusion import overlaps
 from ohana.evaluate.truth.pairs import compare
-from ohana.evaluate.truth.scores import overlaps
 from ohana.results.catalogue import read_catalogue
 from ohana.simulate import SimulationConfig, TrueEvent, preset, simulate_to_fits
 

@@ -22,7 +22,8 @@ from ohana.simulate import SimulationConfig, simulate_exposure
 from ohana.simulate.truth import Truth
 from ohana.training import calibrate as module
 from ohana.training.calibrate import are_real, calibrate, collect, draw_exposures, fit_logistic
-from ohana.training_sets.config import CreatorConfig, draw_values
+from ohana.training_sets.config import CreatorConfig
+from ohana.training_sets.draws import draw_values
 from ohana.training_sets.tasks import SPLIT_STREAM
 
 SMALL = CreatorConfig(

@@ -20,9 +20,10 @@ from ohana.evaluate.injection.draw_events import InjectionSettings
 from ohana.evaluate.injection.run import inject_and_recover
 from ohana.events import STEP_TYPES, Steps, join_steps
 from ohana.network.calibration import Calibration
-from ohana.network.events import find_landings, network_events
+from ohana.network.events import network_events
 from ohana.network.model_file import Network, save_network
 from ohana.network.probabilities import Voxels
+from ohana.network.snowball_seeds import find_landings
 from ohana.network.unet3d import Architecture, UNet3D
 from ohana.pipeline import find_events, link_events, outside_snowballs, predict, walk
 from ohana.predictor import Predictor

@@ -21,7 +21,7 @@ from ohana.training.learner import loss
 from ohana.training.train import train
 from ohana.training_sets.judged import judged_runs, store_judged
 from ohana.training_sets.labels import IGNORE, is_partial, paint
-from ohana.training_sets.store import stored_source
+from ohana.training_sets.stored_exposure import stored_source
 from training_sets import make
 
 NONE, RAY, NOISE, BALL = Label

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ohana import DetectorConfig, Predictor
+from ohana.evaluate.truth.confusion import overlaps
 from ohana.evaluate.truth.pairs import compare
-from ohana.evaluate.truth.scores import overlaps
 from ohana.results.catalogue import Detection, read_catalogue
 from ohana.simulate import SimulationConfig, simulate_to_fits
 

@@ -13,7 +13,8 @@ from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.network.calibration import Calibration, Evidence, Logistic, inputs, real_part, shifted
-from ohana.network.combine import combine, merge, real_parts
+from ohana.network.candidates import combine
+from ohana.network.combine import merge, real_parts
 from ohana.network.probabilities import FLOOR, network_score
 from ohana.results.catalogue import catalogue
 from ohana.results.summary import tell_sources

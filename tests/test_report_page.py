@@ -12,7 +12,7 @@ import pytest
 from ohana.classes import CLASSES, Label
 from ohana.errors import OhanaError
 from ohana.report import fitted_ramp as fits
-from ohana.report.page.build import sections, write_report
+from ohana.report.page.build import write_report
 from ohana.report.page.events import (
     FEWEST_SAMPLES,
     MOST_SAMPLES,
@@ -33,6 +33,7 @@ from ohana.report.page.packing import (
     pack_picture,
     scale_for,
 )
+from ohana.report.page.run_details import sections
 from ohana.results.prediction import prediction_of
 from ohana.results.prediction_files import StoredReads
 from report_pages import RAYS, READS, RTN, entry, small_prediction

@@ -14,7 +14,8 @@ from ohana.training import samples as sampling
 from ohana.training.rule_maps import load_prepared, prepare
 from ohana.training.samples import Batches, Samples, _flip_telegraph_noise, _turned, folder_of
 from ohana.training_sets.labels import IGNORE
-from ohana.training_sets.store import split_path, stored_source
+from ohana.training_sets.store import split_path
+from ohana.training_sets.stored_exposure import stored_source
 from training_sets import make
 
 

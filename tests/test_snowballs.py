@@ -14,7 +14,8 @@ from ohana.config import DetectorConfig
 from ohana.detect.linking import dating_error, link_steps
 from ohana.detect.row_block import analyse
 from ohana.detect.snowballs.classify import find_snowballs
-from ohana.detect.snowballs.cores import find_cores, fit_disks
+from ohana.detect.snowballs.cores import find_cores
+from ohana.detect.snowballs.disks import fit_disks
 from ohana.detect.snowballs.halo import footprint, radial_profile, with_later
 from ohana.detect.snowballs.step_image import Cutout, step_window
 from ohana.events import Event, PixelMaps, Steps, join_steps

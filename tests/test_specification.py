@@ -22,7 +22,8 @@ from ohana.training.config import TrainConfig
 from ohana.training.train import _device
 from ohana.training.train import train as train_network
 from ohana.training_sets.config import CreatorConfig
-from ohana.training_sets.store import split_path, stored_source
+from ohana.training_sets.store import split_path
+from ohana.training_sets.stored_exposure import stored_source
 from training_sets import make
 
 ROOT = Path(__file__).parents[1]

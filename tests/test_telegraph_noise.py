@@ -8,8 +8,9 @@ import pytest
 from ohana.config import DetectorConfig
 from ohana.detect.telegraph.fit import MIN_READS, confidence_of, fit_telegraph_noise
 from ohana.detect.telegraph.hidden_markov import backward, forward, viterbi
-from ohana.detect.telegraph.models import best_upward_step, find_steps, place, prepare, remove
+from ohana.detect.telegraph.models import place, prepare
 from ohana.detect.telegraph.screen import CANDIDATE, screen
+from ohana.detect.telegraph.whitening import best_upward_step, find_steps, remove
 from ohana.rampfit.covariance import differences
 
 NOISE = 5.0

@@ -15,9 +15,11 @@ from ohana.network.unet3d import Architecture
 from ohana.training import batch_size as memory
 from ohana.training import learner, recorder
 from ohana.training.config import TrainConfig
-from ohana.training.data_module import Dealt, TrainingData, split_exposures
-from ohana.training.recorder import CHECKPOINT, HISTORY, MODEL, PLOT, best_row, scores
+from ohana.training.data_module import Dealt, TrainingData
+from ohana.training.history import HISTORY, PLOT, best_row, scores
+from ohana.training.recorder import CHECKPOINT, MODEL
 from ohana.training.samples import Batches
+from ohana.training.split import split_exposures
 from ohana.training.train import train
 from ohana.training_sets.creator import DataSetCreator
 from ohana.training_sets.labels import IGNORE

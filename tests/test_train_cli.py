@@ -14,7 +14,8 @@ from ohana.cli.train import main
 from ohana.errors import OhanaError
 from ohana.network.model_file import load_network
 from ohana.training.config import TrainConfig
-from ohana.training.recorder import CHECKPOINT, HISTORY, MODEL, PLOT
+from ohana.training.history import HISTORY, PLOT
+from ohana.training.recorder import CHECKPOINT, MODEL
 from ohana.training.settings_file import load_training
 from ohana.training_sets.creator import DataSetCreator
 from training_sets import tiny

@@ -26,8 +26,8 @@ from ohana.training_sets import claims, creator, exposure, store
 from ohana.training_sets import creator as disk
 from ohana.training_sets.claims import UNFINISHED, claim, publish
 from ohana.training_sets.codec import decode, encode
-from ohana.training_sets.config import draw_values, simulation_config
 from ohana.training_sets.creator import DataSetCreator
+from ohana.training_sets.draws import draw_values, simulation_config
 from ohana.training_sets.labels import paint, runs_of
 from ohana.training_sets.store import load_reference, patch_corners
 from ohana.training_sets.tasks import tasks

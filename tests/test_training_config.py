@@ -8,7 +8,8 @@ import pytest
 from ohana.classes import Label
 from ohana.config_file import load_settings, parse_settings
 from ohana.errors import OhanaError
-from ohana.training_sets.config import CreatorConfig, draw_values, simulation_config
+from ohana.training_sets.config import CreatorConfig
+from ohana.training_sets.draws import draw_values, simulation_config
 from ohana.training_sets.tasks import tasks
 from training_sets import QUIET, make, stored, tiny
 

@@ -206,7 +206,8 @@ def add_network(
     How many of the candidates for cosmic rays are real becomes part of ``population``, unless
     that is known.
     """
-    from ohana.network.combine import combine, merge, real_parts  # torch: only with a network
+    from ohana.network.candidates import combine  # torch: only with a network
+    from ohana.network.combine import merge, real_parts
     from ohana.network.events import network_events
     from ohana.network.inference import look
 

@@ -198,7 +198,8 @@ def _warn_of_strangers(found: Evaluation) -> None:
 def _compared(arguments: argparse.Namespace, names: list[str], output: Path) -> None:
     """Run other codes on the same exposure."""
     from ohana.config_file import load_config
-    from ohana.evaluate.comparison import compare_exposure, comparison_table, save_comparison
+    from ohana.evaluate.comparison import comparison_table
+    from ohana.evaluate.comparison_report import compare_exposure, save_comparison
     from ohana.simulate.truth import Truth
     from ohana.utils.formatting import columns
 

@@ -121,7 +121,7 @@ def _train(arguments: argparse.Namespace) -> int:
     changes = {name: value for name, value in given.items() if value is not None}
     config = _changed(load_training(arguments.config), changes)
 
-    from ohana.training.recorder import best_row
+    from ohana.training.history import best_row
     from ohana.training.train import speaks_for_all, train
 
     with show_progress(arguments.quiet) as progress:

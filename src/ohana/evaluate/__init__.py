@@ -1,16 +1,12 @@
 """Truth against detections, and detections on exposures with events added."""
 
-from ohana.evaluate.bins import Bin, Reliability, interval, measure_reliability
+from ohana.evaluate.bins import Bin, interval
+from ohana.evaluate.reliability import Reliability, measure_reliability
+from ohana.evaluate.truth.confusion import pixel_confusion, truth_mask
 from ohana.evaluate.truth.folder import evaluate_prediction
 from ohana.evaluate.truth.limits import MIN_TRANSITIONS, expected_false, is_detectable
 from ohana.evaluate.truth.report import save_evaluation
-from ohana.evaluate.truth.scores import (
-    ClassScore,
-    Evaluation,
-    evaluate,
-    pixel_confusion,
-    truth_mask,
-)
+from ohana.evaluate.truth.scores import ClassScore, Evaluation, evaluate
 
 __all__ = [
     "MIN_TRANSITIONS",

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ohana.classes import Label, label_of
-from ohana.evaluate.bins import Reliability, interval, measure_reliability
+from ohana.evaluate.bins import interval
+from ohana.evaluate.reliability import Reliability, measure_reliability
 from ohana.results.catalogue import Detection
 from ohana.results.verdicts import Verdict
 from ohana.utils.files import make_folder, replacing

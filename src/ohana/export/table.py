@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ohana import __version__
-from ohana.classes import Label
-from ohana.export.columns import COLUMNS, Column, Columns, masked
+from ohana.classes import Column, Label
+from ohana.export.columns import COLUMNS, Columns, masked
 from ohana.export.exposure import Exposure
 from ohana.results.summary import SOURCES
 from ohana.utils.files import replacing

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage, special
+from scipy import special
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
@@ -18,23 +17,14 @@ from ohana.detect.cosmic_rays import (
     wing_steps,
 )
 from ohana.detect.linking import dating_error, link_steps
+from ohana.detect.snowballs.candidates import Scene, look_at
 from ohana.detect.snowballs.classify import judge
-from ohana.detect.snowballs.cores import (
-    EIGHT,
-    GROWTH_READS,
-    MARGIN,
-    PIXEL,
-    SAME,
-    Core,
-    Disk,
-    bright_steps,
-    fit_disks,
-)
-from ohana.detect.snowballs.halo import Scene, look_at
+from ohana.detect.snowballs.cores import GROWTH_READS, SAME
 from ohana.detect.telegraph.fit import TelegraphFit, fit_telegraph_noise, within_limits
 from ohana.detect.telegraph.pixels import telegraph_events
 from ohana.events import Event, PixelMaps, Steps, join_steps
 from ohana.network.probabilities import JOIN, Opinion, Voxels, any_of, odds_of_groups
+from ohana.network.snowball_seeds import core_of, core_of_event, find_landings, is_known
 from ohana.rampfit.covariance import difference_model
 from ohana.rampfit.load import Source, load_block
 from ohana.rampfit.nonlinearity import CURVED_READS, CURVED_SIGNAL, NOT_LINEAR
@@ -231,102 +221,3 @@ def _cosmic_rays(
             start[keep], (start + size)[keep], first_frame, sure, strict=True
         )
     ]
-
-
-class Landing(NamedTuple):
-    """Pixels in which the network sees the charge of one snowball begin, and the read."""
-
-    read: int
-    rows: np.ndarray
-    cols: np.ndarray
-
-
-def find_landings(voxels: Voxels, shape: tuple[int, int], config: DetectorConfig) -> list[Landing]:
-    """Group the voxels of snowballs by where and when they begin.
-
-    What follows in the same pixels, while the charge grows, belongs to the voxels before.
-
-    Parameters
-    ----------
-    voxels : Voxels
-        What the network says.
-    shape : tuple of int
-        (H, W).
-    config : DetectorConfig
-        ``snowball_min_radius`` acts here: a landing has at least the pixels of such a core.
-    """
-    some = voxels.select(voxels.ball >= Label.SNOWBALL.traits.network_threshold)
-    pixel = np.ravel_multi_index((some.row, some.col), shape)
-    order = np.lexsort((some.read, pixel))
-    pixel, read = pixel[order], some.read[order]
-    begins = (np.diff(pixel, prepend=-1) != 0) | (np.diff(read, prepend=-1) > SAME)
-    first = some.select(order[begins])
-    group = _linked(first, shape)
-    least = np.pi * (config.snowball_min_radius - PIXEL) ** 2
-    landings = []
-    for number in np.flatnonzero(np.bincount(group) >= least):
-        mine = first.select(group == number)
-        reads, count = np.unique(mine.read, return_counts=True)
-        landings.append(Landing(int(reads[count.argmax()]), mine.row, mine.col))
-    return landings
-
-
-def _linked(voxels: Voxels, shape: tuple[int, int]) -> np.ndarray:
-    steps = Steps(voxels.row, voxels.col, voxels.read, *[voxels.ball] * 5)
-    return link_steps(steps, np.ones(len(voxels.row), int), shape)
-
-
-def is_known(landing: Landing, balls: list[Event], shape: tuple[int, int]) -> bool:
-    """Tell whether most pixels of a landing lie in snowballs that have landed or still grow."""
-    inside = np.zeros(shape, bool)
-    for ball in balls:
-        if -SAME <= landing.read - ball.reads[0] <= GROWTH_READS:
-            inside[ball.rows, ball.cols] = True
-    return bool(np.mean(inside[landing.rows, landing.cols]) > 0.5)
-
-
-def core_of(landing: Landing, scene: Scene) -> Core | None:
-    """Find the core of a landing: its brightest steps, if they fit a disk within the limits."""
-    here = np.zeros(scene.stop.shape, bool)
-    here[landing.rows, landing.cols] = True
-    steps = scene.steps
-    at = np.flatnonzero(here[steps.row, steps.col] & (np.abs(steps.read - landing.read) <= SAME))
-    at = at[bright_steps(steps.select(at))]
-    if not len(at):
-        return None
-    bright = steps.select(at)
-    reads, count = np.unique(bright.read, return_counts=True)
-    read = int(reads[count.argmax()])
-    disk = _disk(bright, scene.stop, read)
-    least, most = scene.config.snowball_min_radius, scene.config.snowball_max_radius
-    if not least - PIXEL <= disk.radius <= most + PIXEL:
-        return None
-    return Core(
-        read,
-        int(np.bincount(scene.group[at]).argmax()),
-        disk,
-        float(np.median(bright.amplitude)),
-        float(np.median(bright.significance)),
-    )
-
-
-def _disk(bright: Steps, stop: np.ndarray, read: int) -> Disk:
-    """Fit a disk to the largest connected part of bright pixels."""
-    top, left = max(bright.row.min() - MARGIN, 0), max(bright.col.min() - MARGIN, 0)
-    window = np.s_[top : bright.row.max() + MARGIN + 1, left : bright.col.max() + MARGIN + 1]
-    inside = np.zeros(stop[window].shape, bool)
-    inside[bright.row - top, bright.col - left] = True
-    parts, _ = ndimage.label(inside, EIGHT)
-    inside = parts == np.bincount(parts[inside]).argmax()
-    return fit_disks(inside, (stop[window] >= read) | inside)[0].moved(top, left)
-
-
-def core_of_event(ball: Event) -> Core:
-    """Return the core of a snowball of the rules, as its catalogue fields tell it."""
-    radius, circularity = (
-        float(ball.extra[name])  # type: ignore[arg-type]
-        for name in ("core_radius", "circularity")
-    )
-    disk = Disk(float(ball.rows.mean()), float(ball.cols.mean()), radius, circularity, False)
-    peak = float(np.nanmax(ball.amplitude))
-    return Core(int(ball.reads[0]), -1, disk, peak, float(np.nanmax(ball.significance)))

@@ -10,7 +10,8 @@ import numpy as np
 
 from ohana.classes import label_of
 from ohana.report.figures.canvas import new_figure, save_figure
-from ohana.report.figures.event_panel import draw_ramp, event_figure
+from ohana.report.figures.event_panel import event_figure
+from ohana.report.figures.event_plots import draw_ramp
 from ohana.report.figures.full_frame import draw_full_frame
 from ohana.report.figures.gallery import gallery_figure, pick_events
 from ohana.report.figures.movie import write_movie

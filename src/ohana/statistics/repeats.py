@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from ohana import __version__
-from ohana.export.columns import Column
+from ohana.classes import Column
 from ohana.export.exposure import Exposure
 from ohana.products.fits_file import ascii_text
 from ohana.statistics.tally import Flickering, Tally

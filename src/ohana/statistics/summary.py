@@ -8,9 +8,7 @@ from typing import Any
 
 from ohana.classes import label_of
 from ohana.export.exposure import Exposure, Skipped
-from ohana.statistics.rates import (
-    rate_rows,
-)
+from ohana.statistics.rates import rate_rows
 from ohana.statistics.repeats import Repeats
 from ohana.statistics.tally import Tally
 from ohana.utils.formatting import columns

@@ -29,7 +29,8 @@ from ohana.rampfit.load import Source
 from ohana.read import open_exposure
 from ohana.refpix.fit import fit_reference
 from ohana.simulate import SimulationConfig, Truth, exposure_rng, simulate_to_fits
-from ohana.training_sets.config import CreatorConfig, draw_values, simulation_config
+from ohana.training_sets.config import CreatorConfig
+from ohana.training_sets.draws import draw_values, simulation_config
 
 log = logging.getLogger("ohana")
 

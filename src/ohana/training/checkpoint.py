@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from ohana.errors import OhanaError
-from ohana.training.recorder import CHECKPOINT, FORMAT, HISTORY, MODEL, OURS, PLOT
+from ohana.training.history import HISTORY, PLOT
+from ohana.training.recorder import CHECKPOINT, FORMAT, MODEL, OURS
 
 log = logging.getLogger("ohana")
 

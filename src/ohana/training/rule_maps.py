@@ -101,7 +101,7 @@ def _is_kept(path: Path) -> bool:
 def _prepare(store: Path, name: str) -> None:
     """Run the per-pixel stages on an exposure, in a process of its own."""
     from ohana.pipeline import walk
-    from ohana.training_sets.store import stored_source
+    from ohana.training_sets.stored_exposure import stored_source
 
     try:
         source = stored_source(store / name)

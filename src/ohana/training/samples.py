@@ -19,7 +19,8 @@ from ohana.rampfit.covariance import difference_model
 from ohana.rampfit.load import Source, load_block
 from ohana.training.rule_maps import load_prepared
 from ohana.training_sets.labels import IGNORE, Runs, is_partial, paint
-from ohana.training_sets.store import load_labels, open_array, split_path, stored_source
+from ohana.training_sets.store import load_labels, open_array, split_path
+from ohana.training_sets.stored_exposure import stored_source
 
 #: Part of the windows that hold an event; the rest lie anywhere.
 AROUND_EVENTS = 0.75

@@ -25,8 +25,9 @@ from ohana.training.batch_size import is_out_of_memory, too_large
 from ohana.training.checkpoint import begin
 from ohana.training.config import TrainConfig
 from ohana.training.data_module import TrainingData
+from ohana.training.history import Row
 from ohana.training.learner import Learner, averaging
-from ohana.training.recorder import CHECKPOINT, MODEL, Recorder, Row
+from ohana.training.recorder import CHECKPOINT, MODEL, Recorder
 from ohana.training_sets.claims import SETTINGS
 from ohana.training_sets.config import CreatorConfig
 from ohana.training_sets.judged import SOURCE

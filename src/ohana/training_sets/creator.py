@@ -20,8 +20,16 @@ from ohana.errors import OhanaError
 from ohana.simulate import exposure_rng, simulate_exposure
 from ohana.training_sets.claims import compare_settings, note_settings
 from ohana.training_sets.codec import TimeDelta
-from ohana.training_sets.config import DRAWN, CreatorConfig, simulation_config
-from ohana.training_sets.exposure import ELSEWHERE, FOUND, MADE, OnReads, is_finished, make_exposure
+from ohana.training_sets.config import CreatorConfig
+from ohana.training_sets.draws import DRAWN, simulation_config
+from ohana.training_sets.exposure import (
+    ELSEWHERE,
+    FOUND,
+    MADE,
+    OnReads,
+    is_finished,
+    make_exposure,
+)
 from ohana.training_sets.labels import COLUMNS
 from ohana.training_sets.store import compressor, create_store, patch_corners
 from ohana.training_sets.tasks import SPLITS, Task, tasks

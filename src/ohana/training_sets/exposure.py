@@ -20,7 +20,8 @@ from ohana.simulate.exposure import draw_scene, read_out, truth_of
 from ohana.simulate.scene import Scene
 from ohana.simulate.truth import TrueEvent, Truth
 from ohana.training_sets.claims import claim, publish
-from ohana.training_sets.config import CreatorConfig, draw_values, simulation_config
+from ohana.training_sets.config import CreatorConfig
+from ohana.training_sets.draws import draw_values, simulation_config
 from ohana.training_sets.labels import Runs, runs_of
 from ohana.training_sets.store import (
     FORMAT,

@@ -11,8 +11,9 @@ from scipy import ndimage, special
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.linking import dating_error
-from ohana.detect.snowballs.cores import EIGHT, GROWTH_READS, PIXEL, RING_WIDTH, Core, find_cores
-from ohana.detect.snowballs.halo import Scene, View, fills, halo_radius, look_at
+from ohana.detect.snowballs.candidates import Scene, View, fills, halo_radius, look_at
+from ohana.detect.snowballs.cores import GROWTH_READS, PIXEL, RING_WIDTH, Core, find_cores
+from ohana.detect.snowballs.disks import EIGHT
 from ohana.events import Event, PixelMaps, Steps
 from ohana.rampfit.covariance import Differences
 from ohana.rampfit.load import Source
@@ -90,7 +91,7 @@ def judge(core: Core, view: View, scene: Scene, least: float) -> Event | None:
     core : Core
         The candidate.
     view : View
-        Its surroundings, from `ohana.detect.snowballs.halo.look_at`.
+        Its surroundings, from `ohana.detect.snowballs.candidates.look_at`.
     scene : Scene
         What it is judged by.
     least : float

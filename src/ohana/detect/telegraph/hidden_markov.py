@@ -16,7 +16,7 @@ from math import exp, log
 import numpy as np
 from numba import njit
 
-from ohana.detect.telegraph.models import OPTIONS, SUMS, add_scaled, copy, dot, remove, whiten
+from ohana.detect.telegraph.whitening import OPTIONS, SUMS, add_scaled, copy, dot, remove, whiten
 
 
 @njit(**SUMS)

@@ -28,9 +28,9 @@ from ohana.detect.telegraph.models import (
     lone_step_cost,
     place,
     steps_in,
-    whiten,
     without_levels,
 )
+from ohana.detect.telegraph.whitening import whiten
 
 #: Guesses: amplitudes (above the least of interest), part of the time spent high, and price of
 #: a transition in chi-squared. Of each price the cheapest two amplitudes are followed up.

@@ -10,7 +10,7 @@ from ohana.classes import Label, labels_with
 from ohana.evaluate.bins import interval
 from ohana.evaluate.injection.scoring import DATED_SNR, offsets_of
 from ohana.evaluate.injection.table import show_limit
-from ohana.evaluate.truth.plots import STYLES
+from ohana.evaluate.truth.panels import STYLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

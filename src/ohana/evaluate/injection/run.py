@@ -19,9 +19,10 @@ from ohana.config import DetectorConfig
 from ohana.detect.row_block import compile_kernels
 from ohana.detect.telegraph.fit import MIN_READS
 from ohana.evaluate.injection.completeness import Completeness, fit_completeness
-from ohana.evaluate.injection.draw_events import InjectionSettings, draw_wanted, place_events
+from ohana.evaluate.injection.draw_events import InjectionSettings, draw_wanted
 from ohana.evaluate.injection.exposure_model import Regions, survey
 from ohana.evaluate.injection.false_alarms import count_false_alarms
+from ohana.evaluate.injection.place_events import place_events
 from ohana.evaluate.injection.planes import with_events
 from ohana.evaluate.injection.recovery import Recovery
 from ohana.evaluate.injection.scoring import PARTS, Changes, Injected, judge_round

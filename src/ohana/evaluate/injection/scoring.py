@@ -9,8 +9,8 @@ import numpy as np
 
 from ohana.classes import Label
 from ohana.detect.matching import Members
-from ohana.evaluate.injection.draw_events import Placed
 from ohana.evaluate.injection.exposure_model import Site
+from ohana.evaluate.injection.place_events import Placed
 from ohana.evaluate.truth.limits import DATE_SPREAD, READ_TOLERANCE
 from ohana.events import Event
 

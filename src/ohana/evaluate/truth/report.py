@@ -59,7 +59,8 @@ import numpy as np
 
 from ohana import __version__
 from ohana.classes import Label
-from ohana.evaluate.bins import Bin, Reliability, interval
+from ohana.evaluate.bins import Bin, interval
+from ohana.evaluate.reliability import Reliability
 from ohana.evaluate.truth.pixels import PixelScore
 from ohana.evaluate.truth.scores import ClassScore, Evaluation
 from ohana.utils.files import make_folder, replacing

@@ -9,26 +9,17 @@ from typing import Any
 import numpy as np
 
 from ohana.classes import MASK_PRIORITY, Label
-from ohana.detect.matching import nearest
-from ohana.evaluate.bins import (
-    Bin,
-    Reliability,
-    adaptive_bins,
-    interval,
-    measure_reliability,
-    one_two_five,
-    read_grid,
-)
-from ohana.evaluate.truth.limits import READ_TOLERANCE, chance_to_date, chance_to_find
+from ohana.evaluate.bins import Bin, adaptive_bins, interval, one_two_five, read_grid
+from ohana.evaluate.reliability import Reliability, measure_reliability
+from ohana.evaluate.truth.confusion import event_confusion, overlaps, pixel_confusion
+from ohana.evaluate.truth.dates import Dating, date_events
+from ohana.evaluate.truth.limits import chance_to_find
 from ohana.evaluate.truth.pairs import AXES, Compared, Table, compare, members_mask
 from ohana.evaluate.truth.pixels import PixelScore, score_pixels
 from ohana.simulate.truth import Truth
 
 #: Edges of the bins of S/N and significance, before neighbours are joined.
 SNR_GRID = np.array([0.5, 2, 3, 4, 5, 6, 8, 12, 20, 50, 200, 1000, 1e9])
-KINDS = len(Label)
-#: Events above this S/N are asked for their first read.
-DATED_SNR = 8.0
 
 
 @dataclass(frozen=True)
@@ -252,111 +243,3 @@ def _against(
     grids = {"snr": SNR_GRID, "read": read_grid(reads)}
     grid = grids[name] if name in grids else one_two_five(values)
     return adaptive_bins(values, good[which], grid, None if expected is None else expected[which])
-
-
-def event_confusion(compared: Compared) -> np.ndarray:
-    """Count true events by class (rows) and the class they are detected as (columns).
-
-    Row 0 holds false detections, those that belong to no true event; column 0 detectable
-    events that were missed. An event that is not detected as its own class counts for the
-    detection that shares most pixels with it, of those that are not detections of their own
-    class already. Events that nobody could detect are left out.
-
-    Returns
-    -------
-    ndarray of int64, shape (4, 4)
-        Indices are `ohana.classes.Label`.
-    """
-    true, found = compared.true, compared.found
-    taken_for = np.where(compared.detections_of > 0, true.label, 0)
-    stray = (compared.events_of == 0)[compared.pair_found]
-    free = (taken_for == 0)[compared.pair_true] & stray
-    label = found.label[compared.pair_found[free]]
-    largest_last = np.lexsort((label, compared.pair_pixels[free]))
-    taken_for[compared.pair_true[free][largest_last]] = label[largest_last]
-    table = np.zeros((KINDS, KINDS), np.int64)
-    seen = compared.detectable
-    np.add.at(table, (true.label[seen], taken_for[seen]), 1)
-    false = ~np.isin(np.arange(len(found)), compared.pair_found)
-    table[0] += np.bincount(found.label[false], minlength=KINDS)
-    return table
-
-
-def overlaps(truth: Truth, compared: Compared) -> np.ndarray:
-    """Return the intersection over union of each true event's footprint and its detection's.
-
-    The best of the detections of its class that belong to it; 0 where there is none.
-    """
-    visible = np.concatenate([np.empty(0, bool), *(event.footprint for event in truth.events)])
-    footprint = compared.true.members.select(visible[compared.true.members.order])
-    members = compared.found.members
-    own, others, both = footprint.matches(members, np.full(footprint.size, np.inf))
-    same = compared.pair_same
-    pairs = compared.pair_true[same] * members.size + compared.pair_found[same]
-    keep = np.isin(own * members.size + others, pairs)
-    own, others, both = own[keep], others[keep], both[keep]
-    size = np.bincount(footprint.event, minlength=footprint.size)
-    size_found = np.bincount(members.event, minlength=members.size)
-    best = np.zeros(footprint.size)
-    np.maximum.at(best, own, both / (size[own] + size_found[others] - both))
-    return best
-
-
-def truth_mask(truth: Truth) -> np.ndarray:
-    """Return the class of every pixel, uint8 (H, W): footprints, in the priority of the mask."""
-    mask = np.zeros(truth.shape[1:], np.uint8)
-    for label in MASK_PRIORITY:
-        for event in truth.of(label):
-            mask[event.rows[event.footprint], event.cols[event.footprint]] = label
-    return mask
-
-
-def pixel_confusion(truth: Truth, mask: np.ndarray) -> np.ndarray:
-    """Count the pixels that see light by true class (rows) and class in a mask (columns).
-
-    Returns
-    -------
-    ndarray of int64, shape (4, 4)
-        Indices are `ohana.classes.Label`.
-    """
-    if mask.shape != truth.shape[1:]:
-        raise ValueError(f"mask: wanted shape {truth.shape[1:]}, got {mask.shape}")
-    inside = np.s_[truth.config.border : -truth.config.border or None]
-    both = KINDS * truth_mask(truth).astype(np.int64) + mask
-    counts = np.bincount(both[inside, inside].ravel(), minlength=KINDS**2)
-    return counts.reshape(KINDS, KINDS)
-
-
-@dataclass(frozen=True)
-class Dating:
-    """First reads of bright events that were found at their place, at whatever read.
-
-    Attributes
-    ----------
-    offsets : list of int
-        By how many reads each is found late; negative if early.
-    within_one : Bin
-        Those right to `READ_TOLERANCE` read; ``expected`` is what read noise would allow.
-    """
-
-    offsets: list[int]
-    within_one: Bin
-
-    @property
-    def exact(self) -> Bin:
-        """Those right to the read."""
-        return Bin(DATED_SNR, np.inf, len(self.offsets), self.offsets.count(0))
-
-
-def date_events(truth: Truth, compared: Compared, label: Label) -> Dating:
-    """Compare first reads, in pixels that no other event has part in."""
-    true, found = compared.true, compared.found
-    asked = (true.label == label) & (true.axes["snr"] >= DATED_SNR)
-    members = true.members.select(true.members.alone() & asked[true.members.event])
-    ours = found.members.select(found.label[found.members.event] == label)
-    offset = nearest(members.lag(ours), members.event, len(true))
-    placed = np.flatnonzero(np.isfinite(offset))
-    allowed = sum(chance_to_date(truth, truth.events[k]) for k in placed)
-    right = int((np.abs(offset[placed]) <= READ_TOLERANCE).sum())
-    within = Bin(DATED_SNR, np.inf, len(placed), right, float(allowed))
-    return Dating(offset[placed].astype(int).tolist(), within)

@@ -11,7 +11,8 @@ from matplotlib.ticker import MaxNLocator
 
 from ohana.classes import CLASSES
 from ohana.report.figures.canvas import new_figure, outline, say_nothing, show_image, whole_ticks
-from ohana.report.figures.event_panel import shown_ramp, telling_pixel, views_of
+from ohana.report.figures.event_panel import telling_pixel, views_of
+from ohana.report.figures.event_plots import shown_ramp
 from ohana.report.stretch import FAINT, INK, MODEL
 from ohana.results.catalogue import Detection
 from ohana.results.prediction import Prediction

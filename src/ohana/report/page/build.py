@@ -7,7 +7,6 @@ import html
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,16 +15,15 @@ import numpy as np
 
 import ohana
 from ohana.classes import CLASSES
-from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.report.page.events import Chosen, Fits, Packed, choose, gather, pack_events
 from ohana.report.page.packing import Picture, pack_bytes, pack_json, pack_picture
 from ohana.report.page.plots import plots
+from ohana.report.page.run_details import sections
 from ohana.report.stretch import MODEL, stretch
 from ohana.results.catalogue import Detection
 from ohana.results.prediction import Prediction
 from ohana.results.prediction_files import DETECTIONS
-from ohana.results.summary import FACTS
 from ohana.utils.files import replacing
 
 log = logging.getLogger("ohana")
@@ -42,9 +40,6 @@ PICTURES_SHARE = (0.25, 0.5)
 EVENT_ROOM, SCRIPT_ROOM = 2000, 1_500_000
 #: Scripts of the page, in the order in which they build on each other.
 SCRIPTS = ("data", "frame", "event", "times", "table", "review", "theme", "keys", "main")
-Rows = list[list[str]]
-#: Parts of ``run.json`` that are shown as they are, and their titles.
-SECTIONS = {"seconds": "Seconds", "versions": "Versions", "machine": "Machine"}
 
 
 class Block(NamedTuple):
@@ -231,84 +226,3 @@ def _bokeh_script() -> str:
     from bokeh.resources import Resources
 
     return "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)
-
-
-def sections(prediction: Prediction) -> list[dict[str, Any]]:
-    """Return title and rows of each section: what the user should know first, defaults last.
-
-    What the run record lacks is left out.
-    """
-    run = prediction.run
-    changed, default = _settings(run.get("config") or {})
-    shown = [
-        ("Run", _about(prediction)),
-        ("Settings that differ from the defaults", changed),
-        ("Detector", _detector(run.get("facts") or {})),
-        *((title, _rows(run.get(name) or {})) for name, title in SECTIONS.items()),
-        ("Files", [[name, f"{size / 1e6:.3g} MB"] for name, size in _sizes(run)]),
-    ]
-    listed: list[dict[str, Any]] = [{"title": title, "rows": rows} for title, rows in shown if rows]
-    if default:
-        listed.append({"title": "Settings by default", "rows": default, "folded": True})
-    return listed
-
-
-def _about(prediction: Prediction) -> Rows:
-    """Say what was looked at, when, and what the run had to tell."""
-    run, (reads, height, width) = prediction.run, prediction.shape
-    rows: Rows = [["exposure", prediction.name]]
-    if isinstance(run.get("input"), Mapping):
-        rows.append(["input", _text(run["input"].get("path"))])
-    several = f", {len(prediction.reads)} integrations" if len(prediction.reads) > 1 else ""
-    rows.append(["size", f"{reads} reads of {height} x {width}{several}"])
-    if run.get("started"):
-        rows.append(["started", _text(run["started"])])
-    rows.append(["network", _text(run.get("network") or "none, by rules alone")] if run else [])
-    rows += [["notice", _text(notice)] for notice in run.get("notices", ())]
-    if not run:
-        rows.append(["record", "none: this prediction has no run.json"])
-    return [row for row in rows if row]
-
-
-def _detector(facts: Mapping[str, Any]) -> Rows:
-    """Return what was taken for the detector, with units and from where."""
-    units, sources = dict(FACTS), facts.get("sources") or {}
-    rows: Rows = []
-    for name, value in facts.items():
-        if isinstance(value, Mapping) or value is None:
-            continue
-        source = f" ({sources[name]})" if name in sources else ""
-        rows.append([name.replace("_", " "), f"{_text(value)} {units.get(name, '')}{source}"])
-    return rows
-
-
-def _sizes(run: Mapping[str, Any]) -> list[tuple[str, float]]:
-    return list(run["files"].items()) if isinstance(run.get("files"), Mapping) else []
-
-
-def _rows(values: Mapping[str, Any]) -> Rows:
-    return [[str(name), _text(value)] for name, value in values.items()]
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list):
-        return ", ".join(map(_text, value)) or "-"
-    return str(value)
-
-
-def _settings(config: Mapping[str, Any]) -> tuple[Rows, Rows]:
-    """Return the settings that differ from the defaults, and the others."""
-    defaults = DetectorConfig().model_dump(mode="json")
-    changed = [
-        [name, f"{_text(value)} (default {_text(defaults.get(name))})"]
-        for name, value in config.items()
-        if value != defaults.get(name)
-    ]
-    same = {name: value for name, value in config.items() if value == defaults.get(name)}
-    return changed or ([["", "none"]] if config else []), _rows(same)

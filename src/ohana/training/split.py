@@ -1,0 +1,99 @@
+"""Which exposures a network learns from, and which it is judged by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import zarr
+
+from ohana.errors import OhanaError
+from ohana.training.data_module import log
+from ohana.training.dataset import OhanaDataset
+from ohana.training_sets.store import split_path
+
+
+class Part(NamedTuple):
+    """Some exposures of one training set."""
+
+    folder: Path
+    names: list[str]
+
+
+def split_exposures(folders: list[Path], part: float, seed: int) -> tuple[list[Part], list[Part]]:
+    """Set some exposures of each training set aside.
+
+    Those with and those without events are split apart, so that both are on both sides wherever
+    there are two of them. Of one with and one without, the former is learned from.
+
+    Parameters
+    ----------
+    folders : list of Path
+        Training sets.
+    part : float
+        Of the exposures, to be set aside.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    training, validation : list of Part
+        Exposures to learn from and those set aside; folders without any are left out.
+
+    Raises
+    ------
+    OhanaError
+        A training set is missing or incomplete, or there is only one exposure.
+    """
+    sets = [_groups(folder) for folder in folders]
+    groups = [group for kinds in sets for group in kinds.values()]
+    if all(len(group) < 2 for group in groups):
+        # No set can spare one, so they are drawn from all sets together.
+        alike = [[one for kinds in sets for one in kinds.get(empty, [])] for empty in (False, True)]
+        groups = [group for group in alike if group]
+    if sum(map(len, groups)) < 2:
+        raise OhanaError(
+            f"{folders[0]}: wanted at least 2 exposures, to learn from and to be judged by, got 1"
+        )
+    aside = [_count(len(group), part) for group in groups]
+    if not any(aside):
+        log.warning(
+            "only one exposure with events and one without: the network learns from the former "
+            "and is judged by the latter, which says little: further indices make more"
+        )
+        aside = [0, 1]
+    rng = np.random.default_rng(seed)
+    training: dict[Path, list[str]] = {}
+    validation: dict[Path, list[str]] = {}
+    for group, count in zip(groups, aside, strict=True):
+        for place, which in enumerate(rng.permutation(len(group))):
+            folder, name = group[which]
+            side = validation if place < count else training
+            side.setdefault(folder, []).append(name)
+    return _parts(training), _parts(validation)
+
+
+def _groups(folder: Path) -> dict[bool, list[tuple[Path, str]]]:
+    """Return the exposures (folder, name) of a set by whether they have no events."""
+    groups: dict[bool, list[tuple[Path, str]]] = {}
+    for name in OhanaDataset(folder).names:
+        baseline = _is_baseline(split_path(folder, "training") / name)
+        groups.setdefault(baseline, []).append((folder, name))
+    return groups
+
+
+def _is_baseline(exposure: Path) -> bool:
+    try:
+        return bool(zarr.open_group(exposure, mode="r").attrs["baseline"])
+    except (KeyError, OSError, ValueError) as error:
+        raise OhanaError(f"{exposure}: incomplete exposure: {error}") from error
+
+
+def _count(exposures: int, part: float) -> int:
+    """Return how many of some exposures to set aside: one at least, but not all."""
+    return min(max(round(part * exposures), 1), exposures - 1)
+
+
+def _parts(names: dict[Path, list[str]]) -> list[Part]:
+    return [Part(folder, sorted(own)) for folder, own in names.items()]

@@ -1,0 +1,97 @@
+"""What must agree between the settings of a training set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from ohana.config_file import plain_message, suggestion
+from ohana.simulate.config import SimulationConfig
+from ohana.training_sets.config import CreatorConfig
+from ohana.training_sets.draws import DRAWN, TAKEN, base_config, simulation_config
+
+#: Ranges of draws that are uniform in the logarithm.
+LOGARITHMIC = {
+    "cosmic_ray_charge_range",
+    "rtn_offset_range",
+    "rtn_period_range",
+    "snowball_halo_amplitude_ratio_range",
+}
+
+
+def complaints(config: CreatorConfig) -> list[str]:
+    """Return what is wrong between settings that are right one by one, each in one line."""
+    return [*_ranges(config), *_sizes(config), *_names(config)] or _simulator(config)
+
+
+def _ranges(config: CreatorConfig) -> list[str]:
+    wrong = []
+    for name in type(config).model_fields:
+        if not name.endswith("_range"):
+            continue
+        limits = getattr(config, name)
+        if limits is None:
+            continue
+        low, high = limits
+        if low > high:
+            wrong.append(f"{name}: low end ({low}) must not exceed high end ({high})")
+        elif low == 0 and name in LOGARITHMIC:
+            wrong.append(f"{name}: low end must be more than 0, draws are uniform in the logarithm")
+    return wrong
+
+
+def _sizes(config: CreatorConfig) -> list[str]:
+    wrong = []
+    (height, width), (high, wide) = config.image_shape, config.patch_size
+    patch = f"patch_size ({high} x {wide} px)"
+    if high > height or wide > width:
+        wrong.append(f"{patch} must not exceed the image, {height} x {width} px")
+    if config.overlap >= min(high, wide):
+        wrong.append(f"overlap ({config.overlap}) must be less than {patch}")
+    if not config.num_exposure_events + config.num_baseline_exposures:
+        wrong.append("num_exposure_events and num_baseline_exposures must not both be 0")
+    return wrong
+
+
+def _names(config: CreatorConfig) -> list[str]:
+    """Return what is wrong with the settings of the simulator one by one."""
+    wrong = [f"simulation: {k} follows from {TAKEN[k]}" for k in config.simulation if k in TAKEN]
+    if "snowball_halo_length" in config.simulation and config.snowball_halo_decay_scale_range:
+        wrong.append(
+            "simulation: snowball_halo_length wants snowball_halo_decay_scale_range to be null"
+        )
+    own = {name: value for name, value in config.simulation.items() if name not in TAKEN}
+    try:
+        SimulationConfig.model_validate(own)
+    except ValidationError as error:
+        wrong += [_one_line(detail) for detail in error.errors() if detail["loc"]]
+    return wrong
+
+
+def _simulator(config: CreatorConfig) -> list[str]:
+    """Return what the simulator has to say of its settings."""
+    lowest = min(config.gain_library.values())
+    highest = {drawn: getattr(config, name)[1] for name, drawn in DRAWN.items()}
+    try:
+        empty = base_config(config).pedestal / lowest
+        if empty >= config.saturation_dn:
+            return [
+                f"saturation_dn ({config.saturation_dn:g} DN) must exceed the level of an empty "
+                f"pixel, {empty:g} DN at a gain of {lowest:g} e-/DN"
+            ]
+        simulation_config(config, lowest, highest)
+    except ValidationError as error:
+        return [_one_line(detail) for detail in error.errors()]
+    return []
+
+
+def _one_line(detail: Any) -> str:
+    """Turn what pydantic says of a setting of the simulator into one line."""
+    if not detail["loc"]:
+        return detail["msg"].removeprefix("Value error, ").replace(";", ",")
+    name = str(detail["loc"][0])
+    if detail["type"] == "extra_forbidden":
+        near = suggestion(name, SimulationConfig)
+        return f"simulation: {name} is no setting of the simulator{near}"
+    return f"simulation: {name}: {plain_message(detail).replace(';', ',')}"
