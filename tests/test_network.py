@@ -212,7 +212,7 @@ def test_folded_normalisations_change_nothing(architecture):
     net = random_network(architecture).float()
     x = torch.randn(1, 7, 8, 16, 16)
     with torch.inference_mode():
-        assert torch.allclose(net.fused()(x), net(x), atol=1e-5)
+        assert torch.allclose(net.for_inference()(x), net(x), atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(4, 1, 1), (5, 9, 11), (7, 8, 3), (33, 16, 24)])

@@ -11,9 +11,11 @@ import torch
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
+from ohana.errors import OhanaError
 from ohana.events import PixelMaps
 from ohana.network import device as backend
 from ohana.network import inference as predict
+from ohana.network import unet3d
 from ohana.network.inference import look
 from ohana.network.inputs import CHANNELS, OF_READS, USABLE, Seen, network_input
 from ohana.network.model_file import Network
@@ -376,8 +378,8 @@ def test_pieces_leave_no_trace(seen, monkeypatch, piece):
     source, steps, maps = seen["short"]
     network, found = random_network(), []
     small_windows(monkeypatch, 400, 24)
-    for voxels in (predict.PIECE, piece):
-        monkeypatch.setattr(predict, "PIECE", voxels)
+    for voxels in (unet3d.PIECE, piece):
+        monkeypatch.setattr(unet3d, "PIECE", voxels)
         found.append(look(source, steps, maps, network, CONFIG, silent))
     np.testing.assert_allclose(found[0].telegraph, found[1].telegraph, atol=TOLERANCE)
     assert abs(len(found[0].voxels.row) - len(found[1].voxels.row)) < 3

@@ -192,7 +192,7 @@ class Bomb:
 @pytest.mark.parametrize("zipped", [True, False])
 def test_nothing_is_executed(tmp_path, zipped):
     path, trace = tmp_path / "model.pth", tmp_path / "trace"
-    content = {"format": weights.FORMAT, "version": 1, "state_dict": {}, "card": Bomb(trace)}
+    content = {"format": "ohana.UNet3D", "version": 1, "state_dict": {}, "card": Bomb(trace)}
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
     assert "a pickle with other things than weights (posix.mkdir)" in refusal(path)
     assert not trace.exists()

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ohana.errors import OhanaError
+from ohana.network.contract import Network3D
 from ohana.network.inputs import CHANNELS, OF_READS, Seen
-from ohana.network.unet3d import UNet3D
 
 log = logging.getLogger("ohana")
 
@@ -27,7 +27,7 @@ MMAP_MAX, TRIM_THRESHOLD = -4, -1
 class Engine(NamedTuple):
     """A network ready to run: normalisation folded in, on its device, in its precision."""
 
-    model: UNet3D
+    model: Network3D
     device: torch.device
     precision: torch.dtype
 
@@ -46,12 +46,12 @@ class Engine(NamedTuple):
         return x.permute(3, 0, 1, 2)[None].to(self.device, self.precision)
 
 
-def prepare(model: UNet3D, precision: str) -> Engine:
+def prepare(model: Network3D, precision: str) -> Engine:
     """Make a network ready to run on the best device there is.
 
     Parameters
     ----------
-    model : UNet3D
+    model : Network3D
         In evaluation mode; stays as it is.
     precision : str
         ``network_precision`` of the settings.
@@ -63,7 +63,7 @@ def prepare(model: UNet3D, precision: str) -> Engine:
     """
     device, name = running_on(precision)
     _tell(device, name)
-    ready = model.fused().to(device, getattr(torch, name))
+    ready = model.for_inference().to(device, getattr(torch, name))
     ready = ready.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     return Engine(ready, torch.device(device), getattr(torch, name))
 

@@ -21,16 +21,12 @@ from ohana.network.model_file import Network
 from ohana.network.probabilities import FLOOR, Opinion, Voxels, join_voxels
 from ohana.network.step_fits import Picked, measure_voxels
 from ohana.network.tiling import Span, cut
-from ohana.network.unet3d import FOLD
 from ohana.ramp import Block
 from ohana.rampfit.covariance import Differences, difference_model
 from ohana.rampfit.load import Source, load_block
 
 if TYPE_CHECKING:
     from ohana.utils.progress import Progress
-
-#: Voxels whose logits are worked out together: few, or memory is claimed anew every time.
-PIECE = 1_000_000
 
 
 class Window(NamedTuple):
@@ -182,27 +178,8 @@ def _logits(
     engine: Engine, seen: Seen, window: Window, times: list[Span]
 ) -> Iterator[tuple[slice, Tensor]]:
     """Yield some reads after the other, and the logits (classes, t, r, c) of what is kept."""
-    rows, kept_rows = _around(window.rows.inside, FOLD[1])
-    cols, kept_cols = _around(window.cols.inside, FOLD[2])
-    area = (rows.stop - rows.start) * (cols.stop - cols.start) * math.prod(FOLD)
-    few = max(PIECE // area, 1) * FOLD[0]
+    rows, cols = window.rows.inside, window.cols.inside
     for time in times:
-        x = engine.input(seen, time.whole)
-        deep = engine.model.deep(x)
-        for start in range(time.kept.start, time.kept.stop, few):
-            reads = slice(start, min(start + few, time.kept.stop))
-            first = (start - time.whole.start) // FOLD[0]
-            cells = slice(first, first + few // FOLD[0]), rows, cols
-            voxels = [slice(c.start * n, c.stop * n) for c, n in zip(cells, FOLD, strict=True)]
-            logits = engine.model.classes(x[:, :, *voxels], deep[:, :, *cells])[0]
-            yield reads, logits[:, : reads.stop - start, kept_rows, kept_cols]
-
-
-def _around(part: slice, step: int) -> tuple[slice, slice]:
-    """Return the cells of the folded grid in and next to a part of an axis, and where it is there.
-
-    Logits need the pixels next to theirs. At the end of the array there may be no such cell.
-    """
-    first = max(part.start // step - 1, 0)
-    start, stop = part.start - first * step, part.stop - first * step
-    return slice(first, -(-part.stop // step) + 1), slice(start, stop)
+        x, begin = engine.input(seen, time.whole), time.whole.start
+        for reads, logits in engine.model.logits(x, (time.inside, rows, cols)):
+            yield slice(reads.start + begin, reads.stop + begin), logits

@@ -19,12 +19,13 @@ from safetensors.torch import save as safetensors_bytes
 from ohana.classes import Label
 from ohana.errors import OhanaError
 from ohana.network.calibration import Calibration
+from ohana.network.contract import Network3D
 from ohana.network.inputs import CHANNELS
-from ohana.network.unet3d import Architecture, UNet3D
+from ohana.network.networks import NETWORKS
 from ohana.utils.files import replacing
 
-#: What the file says it is, and the version of its layout.
-FORMAT, VERSION = "ohana.UNet3D", 1
+#: Version of the layout of the files; their ``format`` is a name in `NETWORKS`.
+VERSION = 1
 #: Name under which the network inside the package goes, and its file there.
 PRETRAINED = "pretrained"
 PRETRAINED_FILE = "unet3d.safetensors"
@@ -41,7 +42,7 @@ class Network:
 
     Attributes
     ----------
-    model : UNet3D
+    model : Network3D
         In evaluation mode, float32, on the CPU.
     calibration : Calibration, optional
         What turns its opinions and those of the rules into confidences, if that was fitted.
@@ -51,7 +52,7 @@ class Network:
         columns it was trained on), ``training`` (hash of the settings), ``scores``, ``card``.
     """
 
-    model: UNet3D
+    model: Network3D
     calibration: Calibration | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -82,8 +83,9 @@ def save_network(path: str | Path, network: Network) -> None:
     Examples
     --------
     >>> import tempfile
+    >>> from ohana.network.unet3d import UNet3D
     >>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
-    >>> save_network(path, Network(UNet3D(Architecture()), facts={"card": "untrained"}))
+    >>> save_network(path, Network(UNet3D(), facts={"card": "untrained"}))
     >>> load_network(path).facts["card"]
     'untrained'
     """
@@ -92,7 +94,7 @@ def save_network(path: str | Path, network: Network) -> None:
         raise ValueError(f"path: wanted a name that ends in .pth or .safetensors, got {path.name}")
     architecture = model.architecture.as_dict()
     derived = {
-        "format": FORMAT,
+        "format": _name_of(model),
         "version": VERSION,
         "architecture": architecture,
         "channels": list(CHANNELS),
@@ -135,7 +137,7 @@ def load_network(path: str | Path) -> Network:
     read = _read_safetensors if path.suffix == ".safetensors" else _read_torch
     facts, tensors = read(path)
     _check_facts(path, facts)
-    model = _build(path, facts["architecture"], tensors)
+    model = _build(path, facts["format"], facts["architecture"], tensors)
     _check_classes(path, facts["classes"], model.architecture.classes)
     return Network(model, _calibration(path, facts.pop("calibration", None)), facts)
 
@@ -201,7 +203,7 @@ def _read_torch(path: Path) -> tuple[dict[str, Any], Tensors]:
     if isinstance(stored, dict) and "pytorch-lightning_version" in stored:
         beside = "a checkpoint of Lightning: the model is in best_model_unet3d.pth"
         _refuse(path, model, beside)
-    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+    if not isinstance(stored, dict) or stored.get("format") not in list(NETWORKS):
         _refuse(path, model, "a torch file with other content")
     tensors = stored.pop("state_dict", None)
     if not isinstance(tensors, dict):
@@ -226,7 +228,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], Tensors]:
 
 def _check_facts(path: Path, facts: Any) -> None:
     """Refuse what was not written for the inputs of this version of the package."""
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+    if not isinstance(facts, dict) or facts.get("format") not in list(NETWORKS):
         _refuse(path, "a model of ohana", "a safetensors file with other content")
     if facts.get("version") != VERSION:
         _refuse(path, f"a model file of version {VERSION}", repr(facts.get("version")))
@@ -239,9 +241,15 @@ def _check_facts(path: Path, facts: Any) -> None:
         _refuse(path, f"the entry {missing[0]}", "a model file without it")
 
 
-def _build(path: Path, values: Any, tensors: Tensors) -> UNet3D:
+def _name_of(model: Network3D) -> str:
+    """Return the name of a network in model files."""
+    return next(name for name, (kind, _) in NETWORKS.items() if type(model) is kind)
+
+
+def _build(path: Path, name: str, values: Any, tensors: Tensors) -> Network3D:
     """Build the network that a file describes, and give it the weights of the file."""
-    names = [field.name for field in fields(Architecture)]
+    kind, size = NETWORKS[name]
+    names = [field.name for field in fields(size)]
     if not isinstance(values, dict) or sorted(values) != sorted(names):
         got = _names(list(values)) if isinstance(values, dict) else type(values).__name__
         _refuse(path, f"an architecture of {_names(names)}", got)
@@ -249,13 +257,13 @@ def _build(path: Path, values: Any, tensors: Tensors) -> UNet3D:
         if not _sensible(value):
             _refuse(path, f"a sensible architecture, {name} up to {MOST_WIDTH}", _names([value]))
     try:
-        architecture = Architecture(**{name: _tuples(value) for name, value in values.items()})
+        architecture = size(**{name: _tuples(value) for name, value in values.items()})
         with torch.device("meta"):
-            empty = UNet3D(architecture)
+            empty = kind(architecture)
         weights = sum(value.numel() for value in empty.state_dict().values())
         if weights > MOST_WEIGHTS:
             _refuse(path, f"a network of at most {MOST_WEIGHTS} weights", str(weights))
-        model = UNet3D(architecture)
+        model = kind(architecture)
     except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
         _refuse(path, "an architecture that can be built", str(error))
     _check_tensors(path, model.state_dict(), tensors)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from itertools import product
-from math import prod
 from typing import NamedTuple
 
-from ohana.network.inputs import CHANNELS, OF_READS
-from ohana.network.unet3d import FOLD, UNet3D
+from ohana.network.contract import Network3D
+from ohana.network.inputs import OF_READS
 
 Triple = tuple[int, int, int]
 
 #: Memory for reads, features and network of the windows at work [bytes]. Larger windows have
 #: less around them that is worked on twice; a process needs about 1 GB besides.
 MOST_BYTES = 1_300_000_000
-#: Arrays as large as the output of the first level that are there at once, about.
-ARRAYS = 4
 #: Share of the network's work that is done again where parts overlap in time.
 DEEP = 0.5
 
@@ -64,14 +61,14 @@ class _Axis(NamedTuple):
     worked: int
 
 
-def cut(shape: Triple, model: UNet3D, most_bytes: int = MOST_BYTES) -> Cut:
+def cut(shape: Triple, model: Network3D, most_bytes: int = MOST_BYTES) -> Cut:
     """Cut an exposure so that least is worked on twice, within a bound of memory.
 
     Parameters
     ----------
     shape : tuple of int
         (T, H, W).
-    model : UNet3D
+    model : Network3D
         Its ``stride`` and ``context`` decide where windows begin and what they carry.
     most_bytes : int
         For reads, features and network; the smallest windows possible may take more.
@@ -82,11 +79,10 @@ def cut(shape: Triple, model: UNet3D, most_bytes: int = MOST_BYTES) -> Cut:
         Corners are multiples of the stride of the network.
     """
     reads = shape[0]
-    network = 4 * len(CHANNELS) + ARRAYS * 4 * model.architecture.widths[0] / prod(FOLD)
 
     def judge(axes: tuple[_Axis, ...]) -> tuple[float, float]:
         time, rows, cols = axes
-        pixel = 4 * reads * (1 + OF_READS) + network * time.longest
+        pixel = 4 * reads * (1 + OF_READS) + model.bytes_per_voxel * time.longest
         excess = pixel * rows.longest * cols.longest - most_bytes
         again = DEEP * time.worked + (1 - DEEP) * reads
         return max(excess, 0), again * rows.worked * cols.worked

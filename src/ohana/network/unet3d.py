@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from math import ceil, prod
 from typing import Any
@@ -12,9 +13,8 @@ from torch.nn import functional
 
 from ohana.classes import Label
 from ohana.network.calibration import LEAST_READS
+from ohana.network.contract import Network3D, Triple
 from ohana.network.inputs import CHANNELS
-
-Triple = tuple[int, int, int]
 
 #: Log-odds of background before anything is learned: events are rare.
 USUALLY = 5.0
@@ -65,9 +65,13 @@ class Architecture:
 
 #: The first level sees so many voxels as one, in each direction.
 FOLD: Triple = (2, 2, 2)
+#: Voxels whose logits are worked out together: few, or memory is claimed anew every time.
+PIECE = 1_000_000
+#: Arrays as large as the output of the first level that are there at once, about.
+ARRAYS = 4
 
 
-class UNet3D(nn.Module):
+class UNet3D(Network3D):
     """A 3-D U-Net that says of every pixel in every read which class of event it shows.
 
     The first convolution folds 2 x 2 x 2 voxels into the channels of one, another unfolds them
@@ -116,6 +120,12 @@ class UNet3D(nn.Module):
         return prod(s[0] for s in steps), prod(s[1] for s in steps), prod(s[2] for s in steps)
 
     @property
+    def bytes_per_voxel(self) -> float:
+        """Memory that inference takes for each voxel of the input, about."""
+        first_level = self.architecture.widths[0] / prod(FOLD)
+        return 4 * self.architecture.channels + ARRAYS * 4 * first_level
+
+    @property
     def context(self) -> Triple:
         """How far away an output voxel can see, rounded up to `stride`.
 
@@ -154,9 +164,25 @@ class UNet3D(nn.Module):
             t, y, z = missing
             x = functional.pad(x, (0, z, 0, y, 0, t))
         x = x.contiguous(memory_format=torch.channels_last_3d)
-        return self.classes(x, self.deep(x))[:, :, : size[0], : size[1], : size[2]]
+        return self._classes(x, self._deep(x))[:, :, : size[0], : size[1], : size[2]]
 
-    def deep(self, x: Tensor) -> Tensor:
+    def logits(self, x: Tensor, kept: tuple[slice, slice, slice]) -> Iterator[tuple[slice, Tensor]]:
+        """Yield some reads after the other of a part of a window, and their logits."""
+        deep = self._deep(x)
+        times, rows, cols = kept
+        row_cells, kept_rows = _cells_around(rows, FOLD[1])
+        col_cells, kept_cols = _cells_around(cols, FOLD[2])
+        area = (row_cells.stop - row_cells.start) * (col_cells.stop - col_cells.start) * prod(FOLD)
+        few = max(PIECE // area, 1) * FOLD[0]
+        for start in range(times.start, times.stop, few):
+            reads = slice(start, min(start + few, times.stop))
+            first = start // FOLD[0]
+            cells = slice(first, first + few // FOLD[0]), row_cells, col_cells
+            voxels = [slice(c.start * n, c.stop * n) for c, n in zip(cells, FOLD, strict=True)]
+            logits = self._classes(x[:, :, *voxels], deep[:, :, *cells])[0]
+            yield reads, logits[:, : reads.stop - start, kept_rows, kept_cols]
+
+    def _deep(self, x: Tensor) -> Tensor:
         """Return what is seen around each voxel (N, widths[0], T/2, H/2, W/2).
 
         Of an input (N, channels, T, H, W) whose sides are multiples of `stride`.
@@ -172,8 +198,8 @@ class UNet3D(nn.Module):
             x = up(grow(x).add_(seen.pop()))
         return x
 
-    def classes(self, x: Tensor, deep: Tensor) -> Tensor:
-        """Return logits (N, classes, T, H, W) of an input and what is `deep` in it.
+    def _classes(self, x: Tensor, deep: Tensor) -> Tensor:
+        """Return logits (N, classes, T, H, W) of an input and what is deep in it.
 
         Each read by itself: of a part of the reads, as of all, at a fraction of the memory.
         """
@@ -192,7 +218,7 @@ class UNet3D(nn.Module):
         logits = functional.conv2d(near, self.decide.weight[:, :, 0], self.decide.bias)
         return logits.unflatten(0, (n, t)).transpose(1, 2)
 
-    def fused(self) -> UNet3D:
+    def for_inference(self) -> UNet3D:
         """Return a copy for inference with the normalisations folded into the convolutions."""
         copy = UNet3D(self.architecture).eval()
         copy.load_state_dict(self.state_dict())
@@ -210,3 +236,13 @@ def _block(convolution: nn.Conv3d) -> nn.Sequential:
     return nn.Sequential(
         convolution, nn.BatchNorm3d(convolution.out_channels), nn.ReLU(inplace=True)
     )
+
+
+def _cells_around(part: slice, step: int) -> tuple[slice, slice]:
+    """Return the cells of the folded grid in and next to a part of an axis, and where it is there.
+
+    Logits need the pixels next to theirs. At the end of the array there may be no such cell.
+    """
+    first = max(part.start // step - 1, 0)
+    start, stop = part.start - first * step, part.stop - first * step
+    return slice(first, -(-part.stop // step) + 1), slice(start, stop)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ohana.errors import OhanaError
-from ohana.network.unet3d import Architecture, UNet3D
+from ohana.network.networks import TRAINED
 from ohana.training.learner import loss
 
 #: What the messages of errors say when there is no more memory: of a GPU, of a processor.
@@ -37,7 +37,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def too_large(
     error: BaseException,
-    architecture: Architecture,
+    architecture: Any,
     sample: Tensor,
     batch_size: int,
     device: torch.device,
@@ -49,7 +49,7 @@ def too_large(
     ----------
     error : BaseException
         What was raised; what it holds in memory is freed.
-    architecture : Architecture
+    architecture : object
         Of the network.
     sample : Tensor, shape (C, T, h, w)
         Of the input.
@@ -77,13 +77,13 @@ def too_large(
 
 
 def _fits(
-    architecture: Architecture, sample: Tensor, size: int, device: torch.device, precision: str
+    architecture: Any, sample: Tensor, size: int, device: torch.device, precision: str
 ) -> bool:
     """Try a step with so many samples."""
     kind = torch.bfloat16 if precision == "bf16-mixed" else torch.float16
     try:
         _free()
-        model: Any = UNet3D(architecture).to(device)
+        model: Any = TRAINED(architecture).to(device)
         model = model.to(memory_format=torch.channels_last_3d)
         optimizer = torch.optim.AdamW(model.parameters())
         x = sample.to(device).expand(size, *sample.shape)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ohana.config import setting
-from ohana.network.unet3d import Architecture
+from ohana.network.networks import TRAINED_SIZE
 
 Count = Annotated[int, Field(strict=True, ge=1)]
 
@@ -59,10 +59,10 @@ class TrainConfig(BaseModel):
     )
 
     widths: Annotated[tuple[Count, ...], Field(min_length=1)] = setting(
-        Architecture().widths, "network", "", "Channels of each level, from fine to coarse"
+        TRAINED_SIZE().widths, "network", "", "Channels of each level, from fine to coarse"
     )
     strides: tuple[tuple[Count, Count, Count], ...] = setting(
-        Architecture().strides,
+        TRAINED_SIZE().strides,
         "network",
         "",
         "Reads, rows and columns that each level after the first makes one of",
@@ -133,9 +133,9 @@ class TrainConfig(BaseModel):
             )
         return self
 
-    def architecture(self) -> Architecture:
+    def architecture(self) -> Any:
         """Return the size of the network."""
-        return Architecture(widths=self.widths, strides=self.strides)
+        return TRAINED_SIZE(widths=self.widths, strides=self.strides)
 
     def learning(self) -> dict[str, Any]:
         """Return the settings that decide how the network learns, as plain values."""

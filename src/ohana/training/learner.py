@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ohana.classes import EVENT_LABELS
-from ohana.network.unet3d import UNet3D
+from ohana.network.contract import Network3D
 from ohana.training.config import TrainConfig
 from ohana.training_sets.labels import IGNORE
 
@@ -56,16 +56,16 @@ class Learner(LightningModule):
 
     Parameters
     ----------
-    model : UNet3D
+    model : Network3D
         To be trained.
     config : TrainConfig
         Settings.
     """
 
-    def __init__(self, model: UNet3D, config: TrainConfig) -> None:
+    def __init__(self, model: Network3D, config: TrainConfig) -> None:
         super().__init__()
         plain: Any = model  # torch's type hints do not know this way to call it
-        self.model: UNet3D = plain.to(memory_format=torch.channels_last_3d)
+        self.model: Any = plain.to(memory_format=torch.channels_last_3d)
         self.config = config
         classes = model.architecture.classes
         self.learnt, self.judged = Tally(classes), Tally(classes)
@@ -134,7 +134,7 @@ def loss(logits: Tensor, labels: Tensor) -> Tensor:
     Parameters
     ----------
     logits : Tensor, shape (N, classes, T, H, W)
-        From `ohana.network.unet3d.UNet3D`.
+        From the network.
     labels : Tensor of uint8 or int64, shape (N, T, H, W)
         Classes; `IGNORE` does not count, and if that is all, the loss is 0.
 

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from ohana.errors import OhanaError
 from ohana.network.model_file import load_network, save_network
-from ohana.network.unet3d import UNet3D
+from ohana.network.networks import TRAINED
 from ohana.training.batch_size import is_out_of_memory, too_large
 from ohana.training.checkpoint import begin
 from ohana.training.config import TrainConfig
@@ -84,7 +84,7 @@ def train(
         creators = _creators(config) if calibration else []
         torch.manual_seed(config.seed)
         data = TrainingData(config, progress)
-        learner = Learner(UNet3D(config.architecture()), config)
+        learner = Learner(TRAINED(config.architecture()), config)
         folder = make_folder(Path(config.output_dir))
         marks = {"settings": config.learning(), "exposures": data.names()}
         recorder = Recorder(folder, marks, _facts(config, data), progress)

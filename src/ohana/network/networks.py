@@ -1,0 +1,16 @@
+"""The networks that there are: to add one, add its class and a row here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ohana.network.contract import Network3D
+from ohana.network.unet3d import Architecture, UNet3D
+
+#: Name in model files -> network, and the dataclass that describes its size.
+NETWORKS: dict[str, tuple[type[Network3D], Any]] = {
+    "ohana.UNet3D": (UNet3D, Architecture),
+}
+#: The network that `ohana-train` trains, and what describes its size.
+TRAINED: Any
+TRAINED, TRAINED_SIZE = NETWORKS["ohana.UNet3D"]
