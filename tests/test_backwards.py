@@ -11,7 +11,7 @@ from ohana.detect.false_discovery import Population
 from ohana.evaluate.injection.false_alarms import (
     charged_pixels,
     count_false_alarms,
-    poisson_interval,
+    rate_with_interval,
 )
 from ohana.evaluate.injection.null_ramps import backward_source, noise_source
 from ohana.pipeline import find_events
@@ -169,10 +169,10 @@ def test_pure_noise_has_the_rate_and_noise_of_the_exposure(tmp_path):
     assert (other != whole).any(axis=(1, 2)).sum() == 20
 
 
-def test_poisson_interval():
-    value, low, high = poisson_interval(10, 2.0)
+def test_rate_with_interval():
+    value, low, high = rate_with_interval(10, 2.0)
     assert (value, round(low, 2), round(high, 2)) == (5.0, 2.4, 9.2)
-    assert np.isnan(poisson_interval(0, 0.0)).all()
+    assert np.isnan(rate_with_interval(0, 0.0)).all()
 
 
 def test_neighbours_of_charge_do_not_count(tmp_path):

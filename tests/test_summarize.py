@@ -140,7 +140,7 @@ def test_files_of_older_versions_have_no_origin(tmp_path):
 @pytest.mark.parametrize("count", [0, 1, 7, 1000])
 def test_poisson_interval(count):
     """Each end is where a count as far away, or farther, has a chance of 15.87 %."""
-    low, high = poisson_interval(count)
+    low, high = poisson_interval(count, 0.6827)
     assert stats.poisson.cdf(count, high) == pytest.approx((1 - 0.6827) / 2)
     if count:
         assert stats.poisson.sf(count - 1, low) == pytest.approx((1 - 0.6827) / 2)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.evaluate.comparison import Score, compare, plot_comparison
-from ohana.evaluate.truth.folder import open_features
+from ohana.evaluate.truth.folder import features_of
 from ohana.evaluate.truth.report import plain_bin
 from ohana.rampfit.load import Source
 from ohana.read import open_exposure
@@ -61,7 +61,7 @@ def compare_exposure(
     """
     detections = read_catalogue(Path(folder) / "detections.json")
     mine = [entry for entry in detections if entry["integration"] == integration]
-    features = open_features(Path(folder), detections, integration, truth)
+    features = features_of(Path(folder), detections, integration, truth)
     if features is None:
         raise OhanaError(f"{folder}: wanted EXPOSURE_temporal.npz, which holds the noise, got none")
     ramps = open_exposure(Path(path), config)

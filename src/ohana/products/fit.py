@@ -18,7 +18,7 @@ from ohana.products.ramps import Integration, Part, Plan, load_part, plan_of, ra
 from ohana.ramp import row_blocks
 from ohana.rampfit.covariance import Differences, can_share
 from ohana.rampfit.gls import fit_line
-from ohana.rampfit.step_search import leave_out
+from ohana.rampfit.step_search import exclude_steps
 from ohana.utils.progress import Progress, no_progress
 
 #: Columns fitted at a time: 450 reads of 16 rows take 50 MB.
@@ -104,7 +104,7 @@ def _own_steps(
     index = np.flatnonzero(wanted & (part.variance > 0))
     flagged = np.zeros(part.data.shape, bool)
     ramps, dof = ramps_of(part).select(index), part.dof.ravel()[index]
-    found = leave_out(ramps, dof, model, config)
+    found = exclude_steps(ramps, dof, model, config)
     flagged.reshape(len(flagged), -1)[:, index] = found
     return flagged
 

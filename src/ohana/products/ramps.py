@@ -14,7 +14,7 @@ from ohana.detect.telegraph.screen import NOISE_ERROR
 from ohana.products.flags import Jumps, ray_jumps, saturated_from, snowball_jumps
 from ohana.rampfit.covariance import Differences
 from ohana.rampfit.scan import Ramps, scan
-from ohana.rampfit.step_search import leave_out
+from ohana.rampfit.step_search import exclude_steps
 from ohana.results.catalogue import Detection, member_pixels
 
 #: Variance of a pixel over that of those around from which steps may be why, the reduced
@@ -130,7 +130,7 @@ def _calm(part: Part, typical: np.ndarray, model: Differences, config: DetectorC
     share = typical.ravel()[index] / given.variance
     ramps = given._replace(variance=given.variance * share, shot=given.shot * share)
     sure = np.full(len(index), np.inf)
-    left_out = leave_out(ramps, sure, model, config)
+    left_out = exclude_steps(ramps, sure, model, config)
     rest = scan(ramps._replace(left_out=left_out), model, quick=True)
     steps = (left_out & ~ramps.left_out).sum(0)
     calm = (rest.chi2 < CALM * (rest.used - 1)) & (steps <= rest.used)

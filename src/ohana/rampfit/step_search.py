@@ -89,15 +89,8 @@ def _search(
     ramps: Ramps, dof: np.ndarray, plain: Scan, model: Differences, config: DetectorConfig
 ) -> tuple[Steps, np.ndarray]:
     """Find the steps of ramps that have at least one, and the rates without them."""
-    curved = is_curved(ramps, plain, model).astype(float)
-    ramps = ramps._replace(left_out=np.zeros(ramps.data.shape, bool), curved=curved)
-    shared = np.zeros(ramps.data.shape, bool)
-    _leave_out(ramps, shared, np.arange(len(dof)), dof, model, config)
-    # No smooth curve has steps in half of its reads: a snowball's core that grows, rather.
-    bent = ramps.curved > 0
-    bent &= 2 * ramps.left_out.sum(0) > np.minimum(ramps.stop, len(ramps.data)) - 1
-    ramps.curved[bent], ramps.left_out[:, bent], shared[:, bent] = 0, False, False
-    _leave_out(ramps, shared, np.flatnonzero(bent), dof, model, config)
+    ramps = ramps._replace(left_out=np.zeros(ramps.data.shape, bool))
+    ramps, shared = _exclude(ramps, is_curved(ramps, plain, model), dof, model, config)
     begins = ramps.left_out.copy()
     begins[1:] &= ~shared[:-1]
     at, ramp = np.nonzero(begins)
@@ -111,7 +104,54 @@ def _search(
     return steps._replace(fit=fit[steps.col].astype(np.float32)), rest.rate
 
 
-def _leave_out(
+def exclude_steps(
+    ramps: Ramps, dof: np.ndarray, model: Differences, config: DetectorConfig
+) -> np.ndarray:
+    """Find the differences of ramps that hold steps, at their later read: bool (T, n).
+
+    Parameters
+    ----------
+    ramps : Ramps
+        n ramps; what ``ramps.left_out`` has is known to hold steps.
+    dof : ndarray, shape (n,)
+        Degrees of freedom of their noise.
+    model : Differences
+        Covariance coefficients.
+    config : DetectorConfig
+        ``sigma_threshold`` and ``max_steps`` act here.
+
+    Notes
+    -----
+    `find_steps` goes on from here to the amplitude of each step, which rates can do without.
+    """
+    curved = is_curved(ramps, scan(ramps, model), model)
+    return _exclude(ramps, curved, dof, model, config)[0].left_out
+
+
+def _exclude(
+    ramps: Ramps, curved: np.ndarray, dof: np.ndarray, model: Differences, config: DetectorConfig
+) -> tuple[Ramps, np.ndarray]:
+    """Leave out the steps of ramps one by one, the most significant first.
+
+    Returns
+    -------
+    ramps : Ramps
+        With ``left_out`` and ``curved`` set.
+    shared : ndarray of bool, shape (T, n)
+        Steps of which the next read has a part.
+    """
+    known = ramps.left_out
+    ramps = ramps._replace(left_out=known.copy(), curved=curved.astype(float))
+    shared = np.zeros(known.shape, bool)
+    _exclude_strongest(ramps, shared, np.arange(len(dof)), dof, model, config)
+    # No smooth curve has steps in half of its reads: a snowball's core that grows, rather.
+    bent = curved & (2 * ramps.left_out.sum(0) > np.minimum(ramps.stop, len(ramps.data)) - 1)
+    ramps.curved[bent], ramps.left_out[:, bent], shared[:, bent] = 0, known[:, bent], False
+    _exclude_strongest(ramps, shared, np.flatnonzero(bent), dof, model, config)
+    return ramps, shared
+
+
+def _exclude_strongest(
     ramps: Ramps,
     shared: np.ndarray,
     active: np.ndarray,
@@ -119,7 +159,7 @@ def _leave_out(
     model: Differences,
     config: DetectorConfig,
 ) -> None:
-    """Leave out the steps of some ramps one by one, the most significant first, in place.
+    """Leave out the strongest step of each active ramp until none is significant, in place.
 
     ``shared`` (T, n) is filled where the next read has a part of a step.
     """
@@ -211,56 +251,3 @@ def _rise(
     variance = ramps.variance[index] * model.read[read - 1]
     error = np.sqrt(variance + ramps.shot[index] * model.shot[read - 1])
     return rise - rate * model.dt[read - 1], error
-
-
-def leave_out(
-    ramps: Ramps, dof: np.ndarray, model: Differences, config: DetectorConfig
-) -> np.ndarray:
-    """Tell the differences of ramps that hold steps, at their later read: bool (T, n).
-
-    The most significant step is left out, until there is none.
-
-    Parameters
-    ----------
-    ramps : Ramps
-        n ramps; what ``ramps.left_out`` has is known to hold steps.
-    dof : ndarray, shape (n,)
-        Degrees of freedom of their noise.
-    model : Differences
-        Covariance coefficients.
-    config : DetectorConfig
-        ``sigma_threshold`` and ``max_steps`` act here.
-
-    Notes
-    -----
-    `ohana.rampfit.step_search.find_steps` goes on from here to the amplitude of each step, which
-    rates can do without.
-    """
-    curved = is_curved(ramps, scan(ramps, model), model)
-    known, left_out = ramps.left_out, ramps.left_out.copy()
-    ramps = ramps._replace(left_out=left_out, curved=curved.astype(float))
-    _search_read(ramps, np.arange(len(dof)), dof, model, config)
-    # No smooth curve has steps in half of its reads: these are several hits.
-    bent = curved & (2 * left_out.sum(0) > np.minimum(ramps.stop, len(left_out)) - 1)
-    ramps.curved[bent], left_out[:, bent] = 0.0, known[:, bent]
-    _search_read(ramps, np.flatnonzero(bent), dof, model, config)
-    return left_out
-
-
-def _search_read(
-    ramps: Ramps,
-    active: np.ndarray,
-    dof: np.ndarray,
-    model: Differences,
-    config: DetectorConfig,
-) -> None:
-    """Leave out the steps of some ramps, in place."""
-    for _ in range(config.max_steps):
-        if not len(active):
-            break
-        best = scan(ramps.select(active), model, quick=True)
-        sigma, read, shared = strongest(best, dof[active])
-        found = sigma >= config.sigma_threshold
-        active, read, shared = active[found], read[found], shared[found]
-        ramps.left_out[read, active] = True
-        ramps.left_out[read[shared] + 1, active[shared]] = True

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ohana.classes import MASK_PRIORITY
+from ohana.classes import MASK_PRIORITY, Label
 from ohana.events import Event, PixelMaps
 from ohana.utils.files import replacing
 
@@ -82,11 +82,16 @@ def paint_mask(events: Sequence[Event], shape: tuple[int, int]) -> np.ndarray:
     >>> paint_mask([pixel(Label.SNOWBALL, 1), pixel(Label.COSMIC_RAY, 1)], (1, 3))
     array([[0, 3, 0]], dtype=uint8)
     """
+    return paint([(event.label, (event.rows, event.cols)) for event in events], shape)
+
+
+def paint(
+    members: Sequence[tuple[Label, tuple[np.ndarray, np.ndarray]]], shape: tuple[int, int]
+) -> np.ndarray:
+    """Mark rows and columns with their classes, in the order of the mask, as `paint_mask` does."""
     mask = np.zeros(shape, np.uint8)
-    for label in MASK_PRIORITY:
-        for event in events:
-            if event.label == label:
-                mask[event.rows, event.cols] = label
+    for label, pixels in sorted(members, key=lambda each: MASK_PRIORITY.index(each[0])):
+        mask[pixels] = label
     return mask
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ohana.classes import MASK_PRIORITY
+from ohana.classes import label_of
 from ohana.errors import OhanaError
 from ohana.rampfit.covariance import Differences, differences
 from ohana.results.catalogue import Detection, member_pixels, read_catalogue
+from ohana.results.maps import paint
 from ohana.results.prediction_files import (
     DETECTIONS,
     MASK,
@@ -210,7 +211,9 @@ def prediction_of(
     reads = StoredReads(cube)
     _require_inside(where, events, reads.shape, 1)
     if mask is None:
-        mask = _painted(events, reads.shape[1:])
+        mask = paint(
+            [(label_of(event["type"]), member_pixels(event)) for event in events], reads.shape[1:]
+        )
     elif mask.shape != reads.shape[1:]:
         raise ValueError(f"mask: wanted shape {reads.shape[1:]}, got {mask.shape}")
     times = np.arange(reads.shape[0], dtype=float)
@@ -230,16 +233,6 @@ def _bare_map(cube: np.ndarray, name: str) -> np.ndarray:
         for before, later, reads in zip(planes, planes[1:], np.diff(ends), strict=False)
     ]
     return np.median(slopes, axis=0).astype(np.float32)
-
-
-def _painted(events: Sequence[Detection], shape: tuple[int, int]) -> np.ndarray:
-    """Mark the pixels of catalogue entries with their class, as `ohana.results.maps.paint_mask`."""
-    mask = np.zeros(shape, np.uint8)
-    for label in MASK_PRIORITY:
-        for event in events:
-            if event["type"] == label.key:
-                mask[member_pixels(event)] = label
-    return mask
 
 
 def _require_inside(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -92,18 +94,26 @@ def open_features(path: Path) -> Maps:
     """Open per-pixel maps; each is read when first asked for."""
 
     def load(name: str) -> np.ndarray:
-        with np.load(path, allow_pickle=False) as file:
+        with _opened_maps(path) as file:
             return file[name]
 
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            names = file.files
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise OhanaError(f"{path}: cannot be read: {error}") from None
+    with _opened_maps(path) as file:
+        names = file.files
     for name in ("rate", "stop", "first_usable", "frame_time"):
         if name not in names:
             raise OhanaError(f"{path}: wanted a map {name!r}, got {', '.join(sorted(names))}")
     return Maps(names, load)
+
+
+@contextmanager
+def _opened_maps(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
+    """Open a file of maps; whatever is wrong with it, also while it is read, is one error."""
+    try:
+        # Opened here, because numpy leaves a file open that it finds damaged.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            yield file
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise OhanaError(f"{path}: cannot be read: {error}") from None
 
 
 def load_array(path: Path) -> np.ndarray:

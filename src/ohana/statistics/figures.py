@@ -14,9 +14,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from ohana.classes import CLASSES, EVENT_LABELS, Label, labels_with
 from ohana.report.figures.canvas import new_figure, say_nothing
 from ohana.report.stretch import FAINT
-from ohana.statistics.rates import poisson_interval
+from ohana.statistics.rates import CHANCE
 from ohana.statistics.repeats import Repeats
 from ohana.statistics.tally import EDGES, Tally, megapixels
+from ohana.utils.intervals import poisson_interval
 
 if TYPE_CHECKING:
     pass
@@ -70,7 +71,7 @@ def _draw_trend(axes: Axes, tally: Tally, label: Label, time: Any) -> None:
         time = [time[i] for i in middle]
         counts, unit = np.add.reduceat(counts, starts), np.add.reduceat(unit, starts)
     rate = counts / unit
-    low, high = (limit / unit for limit in poisson_interval(counts))
+    low, high = (limit / unit for limit in poisson_interval(counts, CHANCE))
     axes.errorbar(
         time, rate, [rate - low, high - rate], fmt=style.marker, color=style.light,
         markersize=4, elinewidth=0.8,
@@ -114,7 +115,7 @@ def _draw_spectrum(axes: Axes, counts: np.ndarray, label: Label, unit: float) ->
     style, scale = CLASSES[label.key], 1 / (unit * np.diff(EDGES)[filled])
     middle = np.sqrt(EDGES[1:] * EDGES[:-1])[filled]
     value = counts[filled] * scale
-    low, high = (limit * scale for limit in poisson_interval(counts[filled]))
+    low, high = (limit * scale for limit in poisson_interval(counts[filled], CHANCE))
     axes.errorbar(
         middle, value, [value - low, high - value],
         [middle - EDGES[:-1][filled], EDGES[1:][filled] - middle],

@@ -11,24 +11,10 @@ from scipy import special
 
 from ohana.classes import EVENT_LABELS, Column
 from ohana.statistics.tally import EDGES, SPECTRA, Count, Tally, megapixels
+from ohana.utils.intervals import poisson_interval
 
 #: Intervals hold the true value with this chance.
 CHANCE = 0.6827
-
-
-def poisson_interval(count: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the central 68.3 % interval of the mean that a count was drawn from.
-
-    Exact limits of Garwood (1936, Biometrika 28, 437); the upper one of a zero count is 1.84.
-
-    Examples
-    --------
-    >>> [round(float(limit), 2) for limit in poisson_interval(4)]
-    [2.09, 7.16]
-    """
-    count, tail = np.asarray(count, float), (1 - CHANCE) / 2
-    low = special.gammaincinv(np.maximum(count, 1), tail)
-    return np.where(count > 0, low, 0.0), special.gammaincinv(count + 1, 1 - tail)
 
 
 #: What ``rates.ecsv`` has.
@@ -67,7 +53,7 @@ def rate_rows(tally: Tally) -> list[dict[str, Any]]:
     for label in EVENT_LABELS:
         counts = [count[label] for count in tally.counts]
         total = Count(*(sum(part) for part in zip(*counts, strict=True)))
-        low, high = (float(limit) for limit in poisson_interval(total.events))
+        low, high = (float(limit) for limit in poisson_interval(total.events, CHANCE))
         row = {
             "detector": tally.detector.label,
             "type": label.key,
@@ -124,7 +110,7 @@ def spectrum_rows(tally: Tally, column: str) -> list[dict[str, Any]]:
         filled = np.flatnonzero(counts)
         if not filled.size:
             continue
-        low, high = poisson_interval(counts)
+        low, high = poisson_interval(counts, CHANCE)
         for k in range(filled[0], filled[-1] + 1):
             width = float(EDGES[k + 1] - EDGES[k])
             row = {
@@ -199,7 +185,7 @@ def exposure_rows(tally: Tally, root: Path) -> list[dict[str, Any]]:
         for label, count in counts.items():
             of_pixels = not label.traits.has_first_read
             unit = megapixels(exposure) if of_pixels else exposure.area_time
-            low, high = poisson_interval(count.events)
+            low, high = poisson_interval(count.events, CHANCE)
             key = label.key
             row |= {key: count.events, f"{key}_rate": count.events / unit}
             row |= {f"{key}_rate_low": float(low / unit), f"{key}_rate_high": float(high / unit)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy import ndimage, stats
+from scipy import ndimage
 
 from ohana.classes import EVENT_LABELS, Label, labels_with
 from ohana.config import DetectorConfig
@@ -15,6 +15,7 @@ from ohana.events import Event, PixelMaps
 from ohana.pipeline import Found, find_events
 from ohana.rampfit.load import Source
 from ohana.refpix.border import border_mask
+from ohana.utils.intervals import poisson_interval
 from ohana.utils.progress import Progress
 
 if TYPE_CHECKING:
@@ -178,29 +179,27 @@ def strongest_pixel(event: Event) -> tuple[int, int]:
 def _alarms(label: Label, counts: list[int], usable: int, counted: int) -> Alarms:
     forward, backward, noise = counts
     purity = Estimate(np.nan, np.nan, np.nan)
-    rate = poisson_interval(backward, counted / 1e6)
+    rate = rate_with_interval(backward, counted / 1e6)
     if forward and label in CHARGE:
         share = usable / 1e6 / forward
         purity = Estimate(*(max(1 - x * share, 0.0) for x in (rate.value, rate.high, rate.low)))
     return Alarms(
-        label, forward, backward, noise, rate, poisson_interval(noise, usable / 1e6), purity
+        label, forward, backward, noise, rate, rate_with_interval(noise, usable / 1e6), purity
     )
 
 
-def poisson_interval(count: int, exposure: float) -> Estimate:
-    """Return a Poisson rate and its central interval (Garwood 1936, Biometrika 28, 437).
+def rate_with_interval(count: int, exposure: float) -> Estimate:
+    """Return a Poisson rate and its central interval.
 
     Examples
     --------
-    >>> [round(x, 3) for x in poisson_interval(0, 2.0)]  # 3.689 / 2: two-sided
+    >>> [round(x, 3) for x in rate_with_interval(0, 2.0)]  # 3.689 / 2: two-sided
     [0.0, 0.0, 1.844]
     """
     if not exposure:
         return Estimate(np.nan, np.nan, np.nan)
-    tail = (1 - LEVEL) / 2
-    low = stats.chi2.ppf(tail, 2 * count) / 2 if count else 0.0
-    high = stats.chi2.isf(tail, 2 * count + 2) / 2
-    return Estimate(count / exposure, float(low) / exposure, float(high) / exposure)
+    low, high = (float(limit) / exposure for limit in poisson_interval(count, LEVEL))
+    return Estimate(count / exposure, low, high)
 
 
 def _tail(maps: PixelMaps, counted: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from ohana.errors import OhanaError
 from ohana.evaluate.truth.pairs import found_table, members_mask
 from ohana.evaluate.truth.scores import Evaluation, evaluate
 from ohana.results.catalogue import Detection, read_catalogue
-from ohana.results.maps import read_features
+from ohana.results.prediction_files import Maps, open_features
 from ohana.simulate.truth import Truth
 
 log = logging.getLogger("ohana")
@@ -48,7 +48,7 @@ def evaluate_prediction(
     folder = Path(folder)
     _check_folder(folder)
     detections = read_catalogue(folder / "detections.json")
-    maps = open_features(folder, detections, integration, truth)
+    maps = features_of(folder, detections, integration, truth)
     rate = None if maps is None else maps["rate"] / maps["frame_time"]
     try:
         _check_mask(folder / "prediction_mask.npy", detections, truth)
@@ -110,9 +110,9 @@ def _features_path(folder: Path, detections: Sequence[Detection], integration: i
     return None
 
 
-def open_features(
+def features_of(
     folder: Path, detections: Sequence[Detection], integration: int, truth: Truth
-) -> dict[str, np.ndarray] | None:
+) -> Maps | None:
     """Return the per-pixel features of an integration; None if they cannot be had.
 
     Raises
@@ -123,13 +123,13 @@ def open_features(
     path = _features_path(folder, detections, integration)
     if path is None:
         return None
-    features = read_features(path)
-    if features is None:
-        log.warning(f"{path}: cannot be read: count rates left out")
+    try:
+        maps = open_features(path)
+        # Pixels that never fill have the number of reads for their end.
+        shape = (int(maps["stop"].max()), *maps["rate"].shape)
+    except OhanaError as error:
+        log.warning(f"{error}: count rates left out")
         return None
-    maps = features[0]
-    # Pixels that never fill have the number of reads for their end.
-    shape = (int(maps["stop"].max()), *maps["rate"].shape)
     if shape != truth.shape:
         wanted, got = (" x ".join(map(str, x)) for x in (truth.shape, shape))
         raise OhanaError(f"{path}: wanted {wanted} reads and pixels as in the truth, got {got}")

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ohana.classes import MASK_PRIORITY, label_of
+from ohana.classes import EVENT_LABELS, label_of
 from ohana.detect.matching import Members
 from ohana.evaluate.truth.limits import date_tolerance, is_detectable, is_possible
 from ohana.results.catalogue import member_pixels
+from ohana.results.maps import paint
 from ohana.simulate.truth import TrueEvent, Truth
 
 #: What completeness and purity are looked at against.
@@ -169,8 +170,8 @@ def _rates(rate: np.ndarray | None, at: list[tuple[int, ...]]) -> list[float]:
 
 def members_mask(table: Table, shape: tuple[int, int]) -> np.ndarray:
     """Return the class of every pixel, uint8 (H, W), in the priority of the mask."""
-    mask = np.zeros(shape, np.uint8)
     label = table.label[table.members.event]
-    for each in MASK_PRIORITY:
-        mask.ravel()[table.members.pixel[label == each]] = each
-    return mask
+    members = [
+        (each, np.unravel_index(table.members.pixel[label == each], shape)) for each in EVENT_LABELS
+    ]
+    return paint(members, shape)

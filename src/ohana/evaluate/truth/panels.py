@@ -11,6 +11,7 @@ from ohana.classes import CLASSES, Label
 from ohana.evaluate.bins import FEW, Bin
 from ohana.evaluate.reliability import ConfidenceBin
 from ohana.evaluate.truth.scores import ClassScore
+from ohana.report.figures.canvas import say_nothing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,14 +124,7 @@ def _legend_or_nothing(axes: Axes) -> None:
     if axes.get_legend_handles_labels()[1]:
         axes.legend(loc="upper left", fontsize=8.5, frameon=False, handlelength=1.2)
     else:
-        say_nothing(axes)
-
-
-def say_nothing(axes: Axes) -> None:
-    """Say that a plot has no data."""
-    box = {"facecolor": "white", "edgecolor": "none"}
-    text = axes.text(0.5, 0.4, "nothing to show", ha="center", color=GREY, bbox=box)
-    text.set_transform(axes.transAxes)
+        say_nothing(axes, "nothing to show")
 
 
 def with_errors(bins: Sequence[Bin | ConfidenceBin]) -> tuple[np.ndarray, np.ndarray]:

@@ -17,10 +17,10 @@ from ohana.evaluate.truth.panels import (
     draw_dates,
     draw_overlaps,
     draw_reliability,
-    say_nothing,
     with_errors,
 )
 from ohana.evaluate.truth.scores import ClassScore, Evaluation
+from ohana.report.figures.canvas import say_nothing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,7 +116,7 @@ def _draw_row(
             upper.set_ylabel(what)
             lower.set_ylabel("n in bin")
         if not any(curves.values()):
-            say_nothing(upper)
+            say_nothing(upper, "nothing to show")
             lower.set_xticks([])
 
 
