@@ -347,18 +347,17 @@ def test_help_is_quick_and_shows_examples():
 
 @pytest.mark.parametrize("seed", [["--seed", "7"], []])
 def test_inject_hands_everything_on(monkeypatch, tmp_path, capsys, seed):
-    from ohana.evaluate.injection import recovery
-
-    asked = []
+    asked, rooms = [], "ohana.evaluate.injection"
 
     def inject(path, output, config, settings, rng, progress, network):
         assert network is None
         asked.append((path, output, config, settings, rng))
         return "recovery"
 
-    monkeypatch.setattr(recovery, "inject_and_recover", inject)
-    monkeypatch.setattr(recovery, "recovery_table", lambda made: f"table of {made}")
-    monkeypatch.setattr(recovery, "save_recovery", lambda made, output: [output / "recovery.json"])
+    monkeypatch.setattr(f"{rooms}.run.inject_and_recover", inject)
+    monkeypatch.setattr(f"{rooms}.table.recovery_table", lambda made: f"table of {made}")
+    saved = "recovery.json"
+    monkeypatch.setattr(f"{rooms}.report.save_recovery", lambda made, output: [output / saved])
     options = ["--inject", "--input", "x.fits", "--events", "30", "--integration", "2"]
     options += ["--config", "sensitive", "--output", str(tmp_path), *seed]
     assert main(options) == 0
