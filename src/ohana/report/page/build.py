@@ -106,7 +106,7 @@ def _tell_missing(prediction: Prediction, fits: Fits) -> None:
     if missing:
         place, reason = next(iter(missing.items()))
         event = prediction.events[place]
-        name, (row, col) = CLASSES[event["type"]].name, event["position"]
+        name, (row, col) = CLASSES[event["type"]].title, event["position"]
         first = f"event {place} ({name} at row {row}, column {col})"
         count = f"{len(missing)} of {len(prediction.events)} events"
         log.warning(f"{prediction.name}: {count} shown without a fit, first {first}: {reason}")
