@@ -22,7 +22,7 @@ LAYERS = (
     ("rampfit",),
     ("detect", "results", "simulate"),
     ("network", "products", "report", "export", "training_sets", "preprocess"),
-    ("pipeline", "statistics"),
+    ("pipeline", "extras", "statistics"),
     ("predictor", "evaluate"),
     ("batch", "training", "arrays"),
     ("jwst", "cli"),

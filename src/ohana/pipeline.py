@@ -125,13 +125,20 @@ def predict(
         files_of(output_dir, parts),
         tell.seconds,
     )
+    used = None if network is None else _described(network, config)
     write_run(
         output_dir,
-        run_record(
-            summary, parts, config, None if network is None else network.fingerprint(), tell.started
-        ),
+        run_record(summary, parts, config, used, tell.started),
     )
     return summary
+
+
+def _described(network: Network, config: DetectorConfig) -> dict[str, str]:
+    """Return what the record of a run says of the network."""
+    from ohana.network.device import running_on  # torch: only with a network
+
+    where = running_on(config.network_precision)
+    return {"fingerprint": network.fingerprint()} | where._asdict()
 
 
 def predict_ramp(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -48,7 +48,7 @@ def run_record(
     summary: Summary,
     parts: Sequence[Part],
     config: DetectorConfig,
-    network: str | None,
+    network: Mapping[str, str] | None,
     started: datetime,
 ) -> dict[str, Any]:
     """Describe a run in plain values.
@@ -61,8 +61,9 @@ def run_record(
         One for each integration.
     config : DetectorConfig
         Settings.
-    network : str, optional
-        Fingerprint of the network that was used besides the rules.
+    network : mapping, optional
+        ``fingerprint`` of the network that was used besides the rules, and the ``device`` and
+        ``precision`` of its inference.
     started : datetime
         With its time zone.
     """
@@ -92,8 +93,8 @@ def run_record(
         "seconds": plain(summary.stages | {"total": summary.seconds}, 4),
         "config": plain(config.model_dump(mode="json"), 15),
         "config_fingerprint": config.fingerprint(),
-        "network": network,
-        "inference": None if network is None else _inference(config),
+        "network": network and network["fingerprint"],
+        "inference": network and {name: network[name] for name in ("device", "precision")},
         "versions": _versions(packages),
         "machine": {
             "host": platform.node(),
@@ -103,13 +104,6 @@ def run_record(
         },
         "files": {path.name: path.stat().st_size for path in summary.files if path.exists()},
     }
-
-
-def _inference(config: DetectorConfig) -> dict[str, str]:
-    """Say where the network ran, and in which precision."""
-    from ohana.network.device import running_on  # torch: only with a network
-
-    return running_on(config.network_precision)._asdict()
 
 
 def _described_input(source: Path, folder: Path) -> dict[str, Any]:

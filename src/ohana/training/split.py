@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,9 +10,10 @@ import numpy as np
 import zarr
 
 from ohana.errors import OhanaError
-from ohana.training.data_module import log
 from ohana.training.dataset import OhanaDataset
 from ohana.training_sets.store import split_path
+
+log = logging.getLogger("ohana")
 
 
 class Part(NamedTuple):

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from ohana.config_file import plain_message, suggestion
 from ohana.simulate.config import SimulationConfig
-from ohana.training_sets.config import CreatorConfig
 from ohana.training_sets.draws import DRAWN, TAKEN, base_config, simulation_config
+from ohana.training_sets.settings import CreatorSettings
 
 #: Ranges of draws that are uniform in the logarithm.
 LOGARITHMIC = {
@@ -20,12 +20,12 @@ LOGARITHMIC = {
 }
 
 
-def complaints(config: CreatorConfig) -> list[str]:
+def complaints(config: CreatorSettings) -> list[str]:
     """Return what is wrong between settings that are right one by one, each in one line."""
     return [*_ranges(config), *_sizes(config), *_names(config)] or _simulator(config)
 
 
-def _ranges(config: CreatorConfig) -> list[str]:
+def _ranges(config: CreatorSettings) -> list[str]:
     wrong = []
     for name in type(config).model_fields:
         if not name.endswith("_range"):
@@ -41,7 +41,7 @@ def _ranges(config: CreatorConfig) -> list[str]:
     return wrong
 
 
-def _sizes(config: CreatorConfig) -> list[str]:
+def _sizes(config: CreatorSettings) -> list[str]:
     wrong = []
     (height, width), (high, wide) = config.image_shape, config.patch_size
     patch = f"patch_size ({high} x {wide} px)"
@@ -54,7 +54,7 @@ def _sizes(config: CreatorConfig) -> list[str]:
     return wrong
 
 
-def _names(config: CreatorConfig) -> list[str]:
+def _names(config: CreatorSettings) -> list[str]:
     """Return what is wrong with the settings of the simulator one by one."""
     wrong = [f"simulation: {k} follows from {TAKEN[k]}" for k in config.simulation if k in TAKEN]
     if "snowball_halo_length" in config.simulation and config.snowball_halo_decay_scale_range:
@@ -69,7 +69,7 @@ def _names(config: CreatorConfig) -> list[str]:
     return wrong
 
 
-def _simulator(config: CreatorConfig) -> list[str]:
+def _simulator(config: CreatorSettings) -> list[str]:
     """Return what the simulator has to say of its settings."""
     lowest = min(config.gain_library.values())
     highest = {drawn: getattr(config, name)[1] for name, drawn in DRAWN.items()}

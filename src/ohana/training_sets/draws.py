@@ -8,7 +8,7 @@ import numpy as np
 
 from ohana.simulate.config import SimulationConfig
 from ohana.simulate.presets import PRESETS
-from ohana.training_sets.config import CreatorConfig
+from ohana.training_sets.settings import CreatorSettings
 
 #: Range of the training set -> what is drawn from it for each exposure.
 DRAWN = {
@@ -50,13 +50,13 @@ TAKEN = {
 
 
 def draw_values(
-    config: CreatorConfig, baseline: bool, rng: np.random.Generator
+    config: CreatorSettings, baseline: bool, rng: np.random.Generator
 ) -> dict[str, float | int]:
     """Draw what differs from exposure to exposure.
 
     Parameters
     ----------
-    config : CreatorConfig
+    config : CreatorSettings
         Ranges; a range of whole numbers gives a whole number, both ends included.
     baseline : bool
         Whether the exposure has no events.
@@ -84,7 +84,7 @@ def draw_values(
     return values
 
 
-def base_config(config: CreatorConfig) -> SimulationConfig:
+def base_config(config: CreatorSettings) -> SimulationConfig:
     """Return the preset with what ``simulation`` changes, at the size of the training set.
 
     Raises
@@ -107,13 +107,13 @@ def base_config(config: CreatorConfig) -> SimulationConfig:
 
 
 def simulation_config(
-    config: CreatorConfig, gain: float, values: dict[str, float | int]
+    config: CreatorSettings, gain: float, values: dict[str, float | int]
 ) -> SimulationConfig:
     """Return the simulator's settings for one exposure.
 
     Parameters
     ----------
-    config : CreatorConfig
+    config : CreatorSettings
         Settings of the training set.
     gain : float
         Of the detector [e-/DN].
