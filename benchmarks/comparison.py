@@ -38,9 +38,9 @@ from ohana.evaluate.comparison import (
     plot_comparison,
     score,
 )
-from ohana.evaluate.other_codes import PEERS, Flagged, flag_ramp
+from ohana.evaluate.other_codes import PEERS, FlaggedPixels, flag_ramp
 from ohana.predictor import Predictor
-from ohana.rampfit.load import Source
+from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
 from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import Detection, read_catalogue
@@ -102,9 +102,9 @@ class Exposure(NamedTuple):
     """A simulated exposure as all codes get it, and what ohana found in it."""
 
     truth: Truth
-    source: Source
+    source: CorrectedRamp
     noise: np.ndarray
-    found: Flagged
+    found: FlaggedPixels
     empty: np.ndarray
 
 
@@ -117,13 +117,13 @@ def prepare(config: SimulationConfig, seed: int, folder: Path) -> Exposure:
     Predictor(config=settings).predict(path, folder / "found", processed=False)
     detections: Sequence[Detection] = read_catalogue(folder / "found" / "detections.json")
     ramp = open_exposure(path, settings)[0]
-    source = Source(ramp, fit_reference(ramp, settings)[0])
+    source = CorrectedRamp(ramp, fit_reference(ramp, settings)[0])
     noise = config.total_noise(simulated.noise) / config.gain
     empty = empty_pixels(simulated.truth, simulated.stop)
     return Exposure(simulated.truth, source, noise, flags_of(detections), empty)
 
 
-def flag(exposure: Exposure, name: str, threshold: float) -> Flagged:
+def flag(exposure: Exposure, name: str, threshold: float) -> FlaggedPixels:
     """Run one code, or take what ohana has found."""
     if name == "ohana":
         return exposure.found

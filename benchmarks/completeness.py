@@ -23,7 +23,7 @@ import numpy as np
 
 from ohana import Predictor
 from ohana.evaluate import Bin, Evaluation, evaluate
-from ohana.rampfit.covariance import differences
+from ohana.rampfit.covariance import difference_covariance
 from ohana.results.catalogue import read_catalogue
 from ohana.simulate import SimulationConfig, preset, simulate_to_fits
 from ohana.simulate.true_signal import step_errors
@@ -60,7 +60,7 @@ class Kind:
         rate = (config.dark_current + config.sky) * config.frame_time
         middle, end = np.array([self.reads // 2]), np.array([self.reads])
         noise = np.atleast_1d(config.total_noise(self.read_noise))
-        model = differences(config.read_times, config.frame_time)
+        model = difference_covariance(config.read_times, config.frame_time)
         return float(step_errors(middle, end, noise, np.array([rate]), model)[0])
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ohana.rampfit.covariance import differences
+from ohana.rampfit.covariance import difference_covariance
 from ohana.simulate import SimulationConfig, exposure_rng
 from ohana.simulate.true_signal import step_errors
 
@@ -177,7 +177,7 @@ def step_error(config: SimulationConfig) -> float:
     rate = (config.dark_current + config.sky) * config.frame_time
     middle, end = np.array([config.reads // 2]), np.array([config.reads])
     noise = np.atleast_1d(config.total_noise(config.read_noise))
-    model = differences(config.read_times, config.frame_time, config.nframes)
+    model = difference_covariance(config.read_times, config.frame_time, config.nframes)
     return float(step_errors(middle, end, noise, np.array([rate]), model)[0])
 
 

@@ -31,12 +31,12 @@ from network_tables import Records, text_of
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.config_file import load_config
-from ohana.detect.false_discovery import Population
+from ohana.detect.false_discovery import EventDensities
 from ohana.detect.row_block import compile_kernels
 from ohana.evaluate.truth.confusion import overlaps
-from ohana.evaluate.truth.pairs import Compared, compare
-from ohana.pipeline import Found, find_events
-from ohana.rampfit.load import Source
+from ohana.evaluate.truth.pairs import Pairing, compare
+from ohana.pipeline import FoundEvents, find_events
+from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
 from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import catalogue
@@ -54,13 +54,15 @@ SETTINGS: dict[str, DetectorConfig] = {
 BEGIN, END = "<!-- scores: begin -->", "<!-- scores: end -->"
 
 #: Finds the events of an exposure.
-Finder = Callable[[Source, DetectorConfig, Population | None], Found]
+Finder = Callable[[CorrectedRamp, DetectorConfig, EventDensities | None], FoundEvents]
 
 
 def finder(network: Any) -> Finder:
     """Return what finds events: by rules alone if there is no network."""
 
-    def find(source: Source, config: DetectorConfig, population: Population | None) -> Found:
+    def find(
+        source: CorrectedRamp, config: DetectorConfig, population: EventDensities | None
+    ) -> FoundEvents:
         return find_events(source, config, lambda *_: None, None, population, network)
 
     return find
@@ -96,12 +98,12 @@ def measure(case: Case, seed: int, find: Finder) -> dict[str, Any]:
     return record
 
 
-def _open(path: Path, settings: DetectorConfig) -> Source:
+def _open(path: Path, settings: DetectorConfig) -> CorrectedRamp:
     ramp = open_exposure(path, settings)[0]
-    return Source(ramp, fit_reference(ramp, settings)[0])
+    return CorrectedRamp(ramp, fit_reference(ramp, settings)[0])
 
 
-def add_events(record: dict[str, Any], truth: Truth, found: Found) -> None:
+def add_events(record: dict[str, Any], truth: Truth, found: FoundEvents) -> None:
     """Append a row for each true event and each detection.
 
     True: class, S/N, whether it is detectable and possible, intersection over union, and the
@@ -124,7 +126,7 @@ def add_events(record: dict[str, Any], truth: Truth, found: Found) -> None:
         record["found"].append([*row, source, bool(both.events_of[k]), bool(related[k])])
 
 
-def beliefs(both: Compared) -> np.ndarray:
+def beliefs(both: Pairing) -> np.ndarray:
     """Return the confidence of the best detection of each class for each true event, (n, 3)."""
     out = np.zeros((len(both.true), 3))
     counts = both.pair_same | (both.events_of == 0)[both.pair_found]
@@ -135,14 +137,14 @@ def beliefs(both: Compared) -> np.ndarray:
     return out
 
 
-def faint_tracks(truth: Truth, found: Found) -> list[float]:
+def faint_tracks(truth: Truth, found: FoundEvents) -> list[float]:
     """Return the confidence with which each faint track is found, 0 if it is not."""
     both = compare(truth, catalogue(found.events), SETTINGS["default"].sigma_threshold)
     faint = [event.label == Label.COSMIC_RAY and is_faint(event.snr) for event in truth.events]
     return [_short(value) for value in beliefs(both)[np.array(faint, bool), 0]]
 
 
-def false_alarms(found: Found) -> list[list[float]]:
+def false_alarms(found: FoundEvents) -> list[list[float]]:
     """Return class and confidence of what was found where there is nothing."""
     return [[int(event.label), _short(event.confidence)] for event in found.events]
 

@@ -3,10 +3,10 @@
     python benchmarks/network_speed.py --reads 60 450 --sizes 512 --output network_speed.md
 
 Stages: features (input of the network), network (its layers alone), both on the first window of
-the exposure; the whole of ``look`` with reading, overlaps of windows and steps of what is listed.
-Rates count the pixel-reads of the exposure, in the first two those of the window. Each exposure
-has a process of its own. Without ``--model`` the weights are random, with a preference for the
-background, so that about as little is listed as by a trained network.
+the exposure; the whole of ``run_network`` with reading, overlaps of windows and steps of what is
+listed. Rates count the pixel-reads of the exposure, in the first two those of the window. Each
+exposure has a process of its own. Without ``--model`` the weights are random, with a preference for
+the background, so that about as little is listed as by a trained network.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Task(NamedTuple):
 class Speed(NamedTuple):
     """What was measured: 1e6 pixel-reads per second, windows, how often a voxel is worked on.
 
-    ``before`` and ``peak`` are the peak memory of the process before and after `look` [MiB].
+    ``before`` and ``peak`` are the peak memory of the process before and after `run_network` [MiB].
     """
 
     where: str
@@ -87,11 +87,11 @@ def measure(task: Task) -> Speed:
     import torch
 
     from ohana.config import DetectorConfig
-    from ohana.network.device import prepare
-    from ohana.network.inference import look
-    from ohana.network.tiling import cut
-    from ohana.pipeline import walk
-    from ohana.rampfit.load import Source
+    from ohana.network.device import for_inference
+    from ohana.network.inference import run_network
+    from ohana.network.tiling import tile
+    from ohana.pipeline import search_pixels
+    from ohana.rampfit.load import CorrectedRamp
     from ohana.read import open_exposure
     from ohana.refpix.fit import fit_reference
 
@@ -100,18 +100,18 @@ def measure(task: Task) -> Speed:
 
     config = DetectorConfig(threads=task.threads)
     [ramp] = open_exposure(task.path, config)
-    source = Source(ramp, fit_reference(ramp, config)[0])
-    steps, _, maps = walk(source, config, None, silent)
+    source = CorrectedRamp(ramp, fit_reference(ramp, config)[0])
+    steps, _, maps = search_pixels(source, config, None, silent)
     network = network_of(task)
     before = peak_memory()
     start = perf_counter()
-    opinion = look(source, steps, maps, network, config, silent)
+    opinion = run_network(source, steps, maps, network, config, silent)
     seconds, peak = perf_counter() - start, peak_memory()
-    parts, voxels = cut(ramp.shape, network.model), ramp.shape[0] * ramp.shape[1] * ramp.shape[2]
+    parts, voxels = tile(ramp.shape, network.model), ramp.shape[0] * ramp.shape[1] * ramp.shape[2]
     worked = 1
     for axis in parts:
         worked *= sum(span.whole.stop - span.whole.start for span in axis)
-    engine = prepare(network.model, "auto")
+    engine = for_inference(network.model, "auto")
     return Speed(
         f"{engine.device.type} {str(engine.precision).removeprefix('torch.')}, torch "
         f"{torch.__version__}",
@@ -130,15 +130,15 @@ def first_window(source, steps, maps, network, threads) -> tuple[float, float]: 
     """Return the rates of features and network alone, on the first window (the faster of two)."""
     import torch
 
-    from ohana.network.device import prepare, using_threads
+    from ohana.network.device import for_inference, using_threads
     from ohana.network.inference import window_of
     from ohana.network.inputs import network_input
-    from ohana.network.tiling import cut
-    from ohana.rampfit.covariance import difference_model
+    from ohana.network.tiling import tile
+    from ohana.rampfit.covariance import covariance_of
 
-    engine, parts = prepare(network.model, "auto"), cut(source.ramp.shape, network.model)
+    engine, parts = for_inference(network.model, "auto"), tile(source.ramp.shape, network.model)
     window = window_of(source, steps, maps, parts.rows[0], parts.cols[0])
-    known = (window.block, window.maps, window.steps, difference_model(source.ramp))
+    known = (window.block, window.maps, window.steps, covariance_of(source.ramp))
     time, times = parts.times[0].whole, []
     with using_threads(threads), torch.inference_mode():
         for _ in range(2):

@@ -16,7 +16,7 @@ from tempfile import gettempdir
 import numpy as np
 
 from ohana.config import DetectorConfig
-from ohana.ramp import Facts, Planes, Ramp
+from ohana.ramp import DetectorInfo, Planes, Ramp
 from ohana.refpix.border import border_strips, strips_of
 from ohana.refpix.correction import subtract
 from ohana.refpix.fit import fit_reference, fit_strips
@@ -37,7 +37,11 @@ def make_ramp(path: Path, reads: int, size: int, outputs: int) -> Ramp:
         path, np.arange(reads) * size * size * 2, (size, size), np.dtype(">i2"), 32768.0
     )
     return Ramp(
-        path.stem, path, planes, np.arange(reads, dtype=float), Facts(border=4, outputs=outputs)
+        path.stem,
+        path,
+        planes,
+        np.arange(reads, dtype=float),
+        DetectorInfo(border=4, outputs=outputs),
     )
 
 

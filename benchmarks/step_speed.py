@@ -33,8 +33,8 @@ import numpy as np
 from machine import describe
 from ohana.config import DetectorConfig
 from ohana.evaluate import other_codes as peers
-from ohana.ramp import SATURATED, Facts, row_blocks
-from ohana.rampfit.covariance import differences
+from ohana.ramp import SATURATED, DetectorInfo, row_blocks
+from ohana.rampfit.covariance import difference_covariance
 from ohana.rampfit.noise import Noise, measure
 from ohana.rampfit.scan import Ramps, scan
 from ohana.rampfit.step_search import find_steps
@@ -65,7 +65,7 @@ Speeds = dict[str, list[Speed]]
 def ohana_steps(simulated: Simulated, data: np.ndarray, threads: int) -> Work:
     """Prepare to find the steps of all ramps (T, H, W) [DN]."""
     reads, height, width = data.shape
-    model, config = differences(np.arange(float(reads))), DetectorConfig()
+    model, config = difference_covariance(np.arange(float(reads))), DetectorConfig()
 
     def block(rows: slice) -> int:
         part, stop = data[:, rows], simulated.stop[rows]
@@ -128,7 +128,7 @@ def jump_step(simulated: Simulated, data: np.ndarray, folder: Path) -> Work:
 def likelihood(simulated: Simulated, data: np.ndarray, rows: slice) -> Work:
     """Prepare the likelihood fit of some rows."""
     config = simulated.config
-    facts = Facts(gain=config.gain, frame_time=config.frame_time)
+    facts = DetectorInfo(gain=config.gain, frame_time=config.frame_time)
     given = data[:, rows], flags(simulated)[:, rows], true_noise(simulated)[rows] / np.sqrt(2)
     return lambda: peers.likelihood(*given, facts, THRESHOLD)
 

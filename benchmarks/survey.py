@@ -36,7 +36,7 @@ import psutil
 from machine import describe
 from ohana import DetectorConfig, Predictor
 from ohana.batch.manifest import MANIFEST, Manifest, read_manifest
-from ohana.batch.run import Means, run_survey
+from ohana.batch.run import Workers, run_survey
 from ohana.simulate import preset, simulate_to_fits
 from ohana.utils.workers import by_dask
 
@@ -148,7 +148,7 @@ def speed(folder: Path, paths: list[Path], choice: argparse.Namespace) -> Iterat
         client = stack.enter_context(distributed.Client(one))
 
         def survey(cluster: distributed.LocalCluster) -> None:
-            done = run_survey(paths, output, means=Means(scheduler=cluster.scheduler_address))
+            done = run_survey(paths, output, means=Workers(scheduler=cluster.scheduler_address))
             assert not done.failed
 
         kinds = {
@@ -204,7 +204,7 @@ def books(folder: Path, path: Path, choice: argparse.Namespace) -> Iterator[str]
     """Time what a run does besides finding events, with links in place of exposures."""
     inputs, output = folder / "links", folder / "books"
     inputs.mkdir()
-    run_survey([path], output, means=Means(workers=1))
+    run_survey([path], output, means=Workers(workers=1))
     made = output / path.stem
     for i in range(choice.links):
         os.link(path, inputs / f"{path.stem}_{i:05d}.fits")

@@ -24,9 +24,9 @@ from machine import describe
 from ohana.config import DetectorConfig
 from ohana.detect.telegraph.fit import CONFIDENCE, TelegraphFit, fit_telegraph_noise
 from ohana.detect.telegraph.hidden_markov import forward
-from ohana.detect.telegraph.models import place, prepare
+from ohana.detect.telegraph.models import place, whiten_ramp
 from ohana.detect.telegraph.screen import CANDIDATE, screen
-from ohana.rampfit.covariance import differences
+from ohana.rampfit.covariance import difference_covariance
 
 GAIN = 1.5
 NOISE_ERROR = 0.03
@@ -171,7 +171,7 @@ def apply_rule(
     stop = np.full(n, kind.reads, np.int32)
     noise = kind.noise / GAIN * (1.0 + NOISE_ERROR * rng.standard_normal(n))
     rate = (slope(ramps) if rate is None else rate) / GAIN
-    model = differences(np.arange(kind.reads) * kind.frame_time, kind.frame_time)
+    model = difference_covariance(np.arange(kind.reads) * kind.frame_time, kind.frame_time)
     start = time.thread_time()
     candidate = screen(data, stop, noise, rate, model, GAIN) > CANDIDATE
     middle = time.thread_time()
@@ -212,9 +212,9 @@ def limit(kind: Kind, n: int, rng: np.random.Generator) -> None:
         base = quiet(kind, n, rng).astype(np.float64)
         leads = np.empty(n)
         for i in range(n):
-            ramp = prepare(base[:, i], x, walk, white)
+            ramp = whiten_ramp(base[:, i], x, walk, white)
             rest = place(ramp, 2, none)[1] + signal[:, i]
-            straight = place(prepare(base[:, i] + signal[:, i], x, walk, white), 2, none)[2]
+            straight = place(whiten_ramp(base[:, i] + signal[:, i], x, walk, white), 2, none)[2]
             leave = 1.0 - np.exp(-1.0 / dwells[:, i])
             move = np.array([[1.0 - leave[0], leave[0]], [leave[1], 1.0 - leave[1]]])
             levels = np.array([0.0, signal[:, i].max()])

@@ -6,7 +6,7 @@ import numpy as np
 
 from ohana.classes import Label
 from ohana.events import Event
-from ohana.network.probabilities import VOXEL_TYPES, Opinion, Voxels, join_voxels
+from ohana.network.probabilities import VOXEL_TYPES, NetworkOutput, Voxels, join_voxels
 
 #: Fields of the catalogue that the rules give every event of a class.
 EXTRA = {
@@ -51,7 +51,7 @@ def opinion(*parts, telegraph=(), shape=(24, 24)):
     levels = np.zeros(shape, np.float32)
     for row, col, probability in telegraph:
         levels[row, col] = probability
-    return Opinion(join_voxels(list(parts)), levels)
+    return NetworkOutput(join_voxels(list(parts)), levels)
 
 
 def opinion_on(events, probability=0.95, shape=(24, 24)):
@@ -78,4 +78,4 @@ def opinion_of(truth, noise, probability=0.95):
             kind = "ray" if e.label == Label.COSMIC_RAY else "ball"
             step = {"amplitude": e.amplitude, "error": noise}
             parts.append(voxels(e.rows, e.cols, e.reads, **step, **{kind: probability}))
-    return Opinion(join_voxels(parts), telegraph)
+    return NetworkOutput(join_voxels(parts), telegraph)

@@ -7,8 +7,8 @@ from scipy import stats
 from ohana.config import DetectorConfig
 from ohana.detect.row_block import analyse
 from ohana.detect.telegraph.screen import read_noise_terms
-from ohana.ramp import Block
-from ohana.rampfit.covariance import can_share, differences, read_variance
+from ohana.ramp import RampBlock
+from ohana.rampfit.covariance import difference_covariance, may_split_jump, read_variance
 from ohana.rampfit.gls import fit_steps
 from ohana.rampfit.noise import measure
 from ohana.rampfit.scan import SHARE_COST, Ramps, fit_at, scan, step_at
@@ -22,7 +22,7 @@ SINGLE = [[k] for k in range(1, 13)]
 
 def model_of(pattern):
     times = np.array([np.mean(reads) for reads in pattern])
-    return differences(times, nframes=np.array([len(reads) for reads in pattern]))
+    return difference_covariance(times, nframes=np.array([len(reads) for reads in pattern]))
 
 
 def exact_covariance(pattern, variance, shot):
@@ -67,8 +67,8 @@ def test_reads_are_told_from_their_differences():
     np.testing.assert_allclose(read_variance(model_of(UNEVEN)), 1 / np.array(sizes))
     shared = np.array(sizes) > 1
     shared[[0, -1]] = False
-    np.testing.assert_array_equal(can_share(model_of(UNEVEN)), shared)
-    assert not can_share(model_of(SINGLE)).any()
+    np.testing.assert_array_equal(may_split_jump(model_of(UNEVEN)), shared)
+    assert not may_split_jump(model_of(SINGLE)).any()
     _, white, shift = read_noise_terms(model_of(UNEVEN))
     np.testing.assert_allclose(white, 1 / np.array(sizes))
     # Variance of the mean of n samples of a Poisson process, less that at their mean time.
@@ -81,9 +81,9 @@ def test_names_wrong_numbers_of_frames():
     with pytest.raises(
         ValueError, match="nframes: wanted a number from 1 on, or one for each of 3"
     ):
-        differences(np.arange(3.0), nframes=np.array([1, 2]))
+        difference_covariance(np.arange(3.0), nframes=np.array([1, 2]))
     with pytest.raises(ValueError, match="nframes: wanted"):
-        differences(np.arange(3.0), nframes=np.array([1, 0, 2]))
+        difference_covariance(np.arange(3.0), nframes=np.array([1, 0, 2]))
 
 
 @pytest.mark.parametrize("pattern", [UNEVEN, SHALLOW4])
@@ -109,13 +109,13 @@ def test_two_parts_equal_dense_matrices(pattern, curved):
             two = np.array([keep == f, keep == f + 1], float).T
             normal = two.T @ rest @ two
             np.testing.assert_allclose(fit.between[f, i], normal[0, 1], rtol=1e-8, atol=1e-9)
-            if i in (1, 2) or not can_share(model)[f + 1]:
+            if i in (1, 2) or not may_split_jump(model)[f + 1]:
                 continue
             parts = np.linalg.solve(normal, two.T @ rest @ d[keep, i])
             error = np.sqrt(np.linalg.inv(normal).sum())
             one = Ramps(
                 data[:, [i]], np.array([count + 1]), variance[[i]], shot[[i]],
-                curved=np.full(1, float(curved)),
+                nonlinear=np.full(1, float(curved)),
             )  # fmt: skip
             amplitude, its_error = step_at(one, model, np.array([f + 1]), np.array([True]))
             np.testing.assert_allclose(amplitude, parts.sum(), rtol=1e-8, atol=1e-8)
@@ -135,7 +135,7 @@ def test_false_alarms_follow_the_gaussian_tail(pattern, rate):
     found = scan(ramps_of(draw(pattern, n, 10.0, rate, seed=5), 10.0, rate), model)
     for threshold in (3.0, 3.5):
         tail = n * stats.norm.sf(threshold)
-        whole, shared = tail * len(model.dt), tail * can_share(model).sum()
+        whole, shared = tail * len(model.dt), tail * may_split_jump(model).sum()
         count = np.sum(found.up_sigma >= threshold)
         # One ramp counts once, however many of its reads exceed.
         assert 0.3 * whole < count < whole + shared + 4 * np.sqrt(whole)
@@ -220,7 +220,7 @@ def test_a_block_of_uneven_groups_gives_one_step_for_each_hit():
     for row, col, arrival in hits:
         charge = np.where(frames >= arrival, 300.0, 0.0)
         data[:, row, col] += [charge[np.array(reads) - 1].mean() for reads in pattern]
-    block, model = Block(data, np.full(shape, len(data), np.int32)), model_of(pattern)
+    block, model = RampBlock(data, np.full(shape, len(data), np.int32)), model_of(pattern)
     noise = measure(*block, np.zeros(shape, bool), model, 1.0)
     steps, _, maps = analyse(block, noise, model, 1.0, DetectorConfig())
     for row, col, arrival in hits:
@@ -235,7 +235,7 @@ def test_a_block_of_uneven_groups_gives_one_step_for_each_hit():
 
 def test_a_faint_second_hit_hides_no_bright_one():
     reads, n, rng = 10, 4000, np.random.default_rng(2)
-    model = differences(4.0 * np.arange(reads), 1.0, 4)
+    model = difference_covariance(4.0 * np.arange(reads), 1.0, 4)
     data = rng.normal(0, 10, (reads, n))
     hit, other = rng.integers(1, reads, (2, n))
     read, within = np.arange(reads)[:, None], rng.uniform(0, 1, n) * (hit < reads - 1)

@@ -7,7 +7,7 @@ import pytest
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.detect.false_discovery import Population
+from ohana.detect.false_discovery import EventDensities
 from ohana.evaluate.injection.false_alarms import (
     charged_pixels,
     count_false_alarms,
@@ -15,9 +15,9 @@ from ohana.evaluate.injection.false_alarms import (
 )
 from ohana.evaluate.injection.null_ramps import backward_source, noise_source
 from ohana.pipeline import find_events
-from ohana.ramp import Facts, Planes, Ramp, row_blocks
-from ohana.rampfit.covariance import difference_model
-from ohana.rampfit.load import Source, load_block
+from ohana.ramp import DetectorInfo, Planes, Ramp, row_blocks
+from ohana.rampfit.covariance import covariance_of
+from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.read import open_exposure
 
 SENSITIVE = DetectorConfig(cosmic_ray_min_intensity=0, cosmic_ray_min_step=0, border=0, gain=1.0)
@@ -30,7 +30,7 @@ def silent(*_):
 def source_of(tmp_path, cube, config=SENSITIVE, **changes):
     path = tmp_path / "ramp.npy"
     np.save(path, cube)
-    return Source(replace(open_exposure(path, config)[0], **changes))
+    return CorrectedRamp(replace(open_exposure(path, config)[0], **changes))
 
 
 def noise(rng, shape=(20, 64, 64), rate=3.0, sigma=8.0):
@@ -46,7 +46,7 @@ def test_times_slope_and_steps(tmp_path):
     rng = np.random.default_rng(1)
     cube = noise(rng)
     times = np.cumsum([3.0, 1.0, *[2.0] * 18])
-    source = source_of(tmp_path, cube, times=times, facts=Facts(frame_time=2.0))
+    source = source_of(tmp_path, cube, times=times, facts=DetectorInfo(frame_time=2.0))
     found = find_events(source, SENSITIVE, silent)
     block, first = backwards(source, found)
     turned = backward_source(source, found.maps).ramp
@@ -59,7 +59,7 @@ def test_times_slope_and_steps(tmp_path):
     again = find_events(backward_source(source, found.maps), SENSITIVE, silent)
     assert np.median(again.maps.rate) == pytest.approx(np.median(found.maps.rate), rel=0.05)
     assert (first == 0).all()
-    model, back = difference_model(source.ramp), difference_model(turned)
+    model, back = covariance_of(source.ramp), covariance_of(turned)
     for name in ("dt", "read", "shot"):
         np.testing.assert_allclose(getattr(back, name), getattr(model, name)[::-1])
 
@@ -117,7 +117,7 @@ def test_charge_that_leaves_is_false(tmp_path):
         cube[5 + k :, 5 * k + 3, 30] -= 200
     source = source_of(tmp_path, cube)
     found = find_events(source, SENSITIVE, silent)
-    population = Population((1e4, 1.0), (3.0, 3.0))
+    population = EventDensities((1e4, 1.0), (3.0, 3.0))
     alarms = count_false_alarms(source, found._replace(population=population), SENSITIVE, 0, silent)
     assert alarms.alarms[0].backward == 10
     assert len(alarms.significances) == 10

@@ -15,7 +15,7 @@ pytest.importorskip("safetensors")
 from ohana.classes import Label
 from ohana.config_file import load_settings
 from ohana.events import Event
-from ohana.network.calibration import Calibration, Evidence, Logistic
+from ohana.network.calibration import Calibration, EventScores, Logistic
 from ohana.network.model_file import Network
 from ohana.network.unet3d import Architecture, UNet3D
 from ohana.simulate import SimulationConfig, simulate_exposure
@@ -41,10 +41,12 @@ SMALL = CreatorConfig(
 )
 
 
-def evidence(size: int, seed: int = 1) -> Evidence:
+def evidence(size: int, seed: int = 1) -> EventScores:
     rng = np.random.default_rng(seed)
     rules = np.where(rng.random(size) < 0.7, rng.uniform(0.02, 0.98, size), np.nan)
-    return Evidence(rules, rng.normal(0, 3, size), rng.random(size) < 0.5, rng.integers(1, 9, size))
+    return EventScores(
+        rules, rng.normal(0, 3, size), rng.random(size) < 0.5, rng.integers(1, 9, size)
+    )
 
 
 def test_fit_finds_the_weights_that_made_the_events():
@@ -57,7 +59,7 @@ def test_fit_finds_the_weights_that_made_the_events():
 
 
 def test_fit_without_events_is_the_default():
-    nothing = Evidence(*(np.empty(0) for _ in range(4)))
+    nothing = EventScores(*(np.empty(0) for _ in range(4)))
     assert fit_logistic(nothing, np.empty(0, bool)) == Logistic()
 
 
@@ -97,7 +99,7 @@ def test_exposures_are_limited_in_number_and_size():
     assert {(config.rows, config.cols) for config in large} == {(256, 256)}
     assert {config.cosmic_rays for config in large} <= {0, 100}
     assert large[0].cosmic_rays == 100
-    assert len(drawn) <= 2 * module.MOST_EXPOSURES
+    assert len(drawn) <= 2 * module.MAX_EXPOSURES
     assert {config.gain for config, _ in drawn} == {1.0, 2.0}
 
 
@@ -154,7 +156,7 @@ def test_evidence_is_what_merged_events_tell():
 
 
 def test_calibrates_a_network(monkeypatch):
-    monkeypatch.setattr(module, "MOST_EXPOSURES", 2)
+    monkeypatch.setattr(module, "MAX_EXPOSURES", 2)
     network = Network(UNet3D(Architecture()).eval())
     result = calibrate(network, [SMALL], 1)
     assert result == calibrate(network, [SMALL], 1)

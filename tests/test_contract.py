@@ -10,10 +10,10 @@ from ohana.classes import Label
 from ohana.errors import OhanaError
 from ohana.network import networks
 from ohana.network.contract import Network3D
-from ohana.network.device import prepare
-from ohana.network.inputs import CHANNELS, OF_READS, Seen
+from ohana.network.device import for_inference
+from ohana.network.inputs import CHANNELS, OF_READS, NetworkInput
 from ohana.network.model_file import Network, load_network, save_network
-from ohana.network.tiling import cut
+from ohana.network.tiling import tile
 from ohana.network.unet3d import Architecture, UNet3D
 
 
@@ -100,9 +100,9 @@ def test_logits_of_a_part_are_those_of_the_whole(model):
 
 
 def test_inference_asks_for_nothing_else():
-    assert cut((20, 30, 40), VoxelByVoxel()).times[0].kept == slice(0, 20)
-    engine = prepare(VoxelByVoxel())
-    seen = Seen(
+    assert tile((20, 30, 40), VoxelByVoxel()).times[0].kept == slice(0, 20)
+    engine = for_inference(VoxelByVoxel())
+    seen = NetworkInput(
         np.zeros((OF_READS, 5, 6, 7), np.float32),
         np.zeros((len(CHANNELS) - OF_READS, 6, 7), np.float32),
     )

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from ohana.classes import Label
 from ohana.evaluate import evaluate, expected_false, pixel_confusion, truth_mask
 from ohana.evaluate.truth.report import as_plain
-from ohana.rampfit.covariance import differences
+from ohana.rampfit.covariance import difference_covariance
 from ohana.rampfit.gls import fit_steps
 from ohana.simulate import SimulationConfig, TrueEvent, Truth
 
@@ -456,7 +456,7 @@ def test_expectation_of_false_pixels_against_noise(reads, sky, threshold):
     shape = (reads, count)
     ramp = np.sqrt(rate) * np.cumsum(rng.standard_normal(shape, np.float32), axis=0)
     ramp += noise * rng.standard_normal(shape, np.float32)
-    model = differences(np.arange(float(reads)))
+    model = difference_covariance(np.arange(float(reads)))
     fit = fit_steps(np.diff(ramp, axis=0), np.full(count, noise**2), np.full(count, rate), model)
     above = np.mean((fit.score / np.sqrt(fit.information)).max(axis=0) > threshold)
     expected = expected_false(Truth(config.shape, [], config), threshold)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ohana.rampfit.covariance import differences
+from ohana.rampfit.covariance import difference_covariance
 from ohana.rampfit.gls import fit_steps
 
 
@@ -40,7 +40,7 @@ def oracle(d, variance, shot, model, curved):
 def test_equals_dense_matrices(reads, curved, gap, spacing):
     rng = np.random.default_rng(reads)
     times = np.cumsum(rng.uniform(0.5, 2, reads)) if spacing == "uneven" else 5.0 * np.arange(reads)
-    model = differences(times, nframes=4 if spacing == "averaged" else 1)
+    model = difference_covariance(times, nframes=4 if spacing == "averaged" else 1)
     n = 12
     variance, shot = rng.uniform(0.5, 9, n), rng.choice([0, 0.01, 1, 50], n)
     d = rng.normal(3, 2, (reads - 1, n))
@@ -61,7 +61,7 @@ def test_equals_dense_matrices(reads, curved, gap, spacing):
 
 
 def test_step_in_every_position():
-    model = differences(np.arange(20.0))
+    model = difference_covariance(np.arange(20.0))
     d = np.full((19, 19), 2.0) + 7.0 * np.eye(19)
     fit = fit_steps(d, np.full(19, 4.0), np.full(19, 0.3), model)
     significance = fit.score / np.sqrt(fit.information)
@@ -71,7 +71,9 @@ def test_step_in_every_position():
 
 
 def test_dead_pixel_has_no_rate():
-    fit = fit_steps(np.full((9, 1), np.nan), np.ones(1), np.zeros(1), differences(np.arange(10.0)))
+    fit = fit_steps(
+        np.full((9, 1), np.nan), np.ones(1), np.zeros(1), difference_covariance(np.arange(10.0))
+    )
     assert np.isnan(fit.rate[0])
     assert fit.used[0] == 0
     assert not fit.information.any()
@@ -79,4 +81,4 @@ def test_dead_pixel_has_no_rate():
 
 def test_names_the_wrong_model():
     with pytest.raises(ValueError, match="model: wanted 4 differences, got 9"):
-        fit_steps(np.ones((4, 1)), np.ones(1), np.zeros(1), differences(np.arange(10.0)))
+        fit_steps(np.ones((4, 1)), np.ones(1), np.zeros(1), difference_covariance(np.arange(10.0)))

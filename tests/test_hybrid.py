@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ohana import pipeline
-from ohana.batch.run import Means, run_survey
+from ohana.batch.run import Workers, run_survey
 from ohana.classes import Label
 from ohana.cli.predict import main
 from ohana.config import DetectorConfig
@@ -23,11 +23,11 @@ from ohana.network.calibration import Calibration
 from ohana.network.events import network_events
 from ohana.network.model_file import Network, save_network
 from ohana.network.probabilities import Voxels
-from ohana.network.snowball_seeds import find_landings
+from ohana.network.snowball_seeds import find_snowball_seeds
 from ohana.network.unet3d import Architecture, UNet3D
-from ohana.pipeline import find_events, link_events, outside_snowballs, predict, walk
+from ohana.pipeline import find_events, link_events, outside_snowballs, predict, search_pixels
 from ohana.predictor import Predictor
-from ohana.rampfit.load import Source
+from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
 from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import catalogue, read_catalogue
@@ -64,8 +64,8 @@ def scene(tmp_path_factory):
     made = simulate_exposure(SCENE, np.random.default_rng(4))
     write_fits(made, folder / "all.fits")
     ramp = open_exposure(folder / "all.fits", CONFIG)[0]
-    source = Source(ramp, fit_reference(ramp, CONFIG)[0])
-    steps, telegraph, maps = walk(source, CONFIG, None, quiet)
+    source = CorrectedRamp(ramp, fit_reference(ramp, CONFIG)[0])
+    steps, telegraph, maps = search_pixels(source, CONFIG, None, quiet)
     rules, _ = link_events(source, steps, maps, CONFIG, quiet)
     rules += outside_snowballs(telegraph, rules, maps.stop.shape)
     known = opinion_of(made.truth, noise=8.0)
@@ -86,7 +86,7 @@ def says(monkeypatch):
             asked.append(maps)
             return said(maps) if callable(said) else said
 
-        monkeypatch.setattr("ohana.network.inference.look", look)
+        monkeypatch.setattr("ohana.network.inference.run_network", look)
         return asked
 
     return set_opinion
@@ -232,7 +232,7 @@ def test_landings_are_where_snowballs_begin():
     small = (rows[:4] + 30, cols[:4] + 30, 5)
     every = [voxels(*where, ball=0.9) for where in (*grows, later, small)]
     joined = Voxels(*(np.concatenate(columns) for columns in zip(*every, strict=True)))
-    found = find_landings(joined, shape, config)
+    found = find_snowball_seeds(joined, shape, config)
     assert [(each.read, len(each.rows)) for each in found] == [(5, 64), (9, 64)]
 
 
@@ -332,7 +332,7 @@ def test_with_too_few_reads_unsure_events_are_left_out_as_without_a_network(says
     cube[2, ::8, ::8] += 100
     np.save(tmp_path / "short.npy", cube)
     strict = DetectorConfig(gain=1.5, border=0, threads=1, min_confidence=1.0)
-    source = Source(open_exposure(tmp_path / "short.npy", strict)[0])
+    source = CorrectedRamp(open_exposure(tmp_path / "short.npy", strict)[0])
     lenient = strict.model_copy(update={"min_confidence": 0.0})
     assert find_events(source, lenient, quiet).events
     assert not find_events(source, strict, quiet).events
@@ -389,7 +389,7 @@ def test_precision_is_recorded_and_another_one_is_another_result(scene, tmp_path
         ("bfloat16", "bfloat16", 1),
     ):
         predictor = Predictor(model, CONFIG.model_copy(update={"network_precision": precision}))
-        survey = run_survey([scene.path], tmp_path / "out", predictor, means=Means(workers=1))
+        survey = run_survey([scene.path], tmp_path / "out", predictor, means=Workers(workers=1))
         assert (survey.done, survey.current) == (done, 1 - done)
         record = read_run(tmp_path / "out" / scene.path.stem)
         assert record["inference"] == {"device": "cpu", "precision": used}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from ohana.detect.linking import MOST_READS, dating_error, link_steps
+from ohana.detect.linking import MAX_READ_TOLERANCE, link_steps, read_tolerance
 from ohana.events import Steps
 
 SHAPE = (12, 15)
@@ -136,5 +136,13 @@ def test_dating_error_falls_as_the_inverse_square():
     noise = np.array([[10.0, np.nan]])
     amplitude = np.array([1e4, 25.0, 24.0, 12.5, -12.5, 5.0, 0.0], np.float32)
     steps = steps_of([0] * 7, [0] * 7, [3] * 7, amplitude)
-    assert dating_error(steps, noise).tolist() == [1, 1, 2, 4, 4, MOST_READS, MOST_READS]
-    assert dating_error(steps._replace(col=np.ones(7, int)), noise).tolist() == [1] * 7
+    assert read_tolerance(steps, noise).tolist() == [
+        1,
+        1,
+        2,
+        4,
+        4,
+        MAX_READ_TOLERANCE,
+        MAX_READ_TOLERANCE,
+    ]
+    assert read_tolerance(steps._replace(col=np.ones(7, int)), noise).tolist() == [1] * 7

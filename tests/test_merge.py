@@ -12,17 +12,17 @@ from scipy import special
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.network.calibration import Calibration, Evidence, Logistic, inputs, real_part, shifted
+from ohana.network.calibration import Calibration, EventScores, Logistic, inputs, real_part, shifted
 from ohana.network.candidates import combine
 from ohana.network.combine import merge, real_parts
-from ohana.network.probabilities import FLOOR, network_score
+from ohana.network.probabilities import STORE_THRESHOLD, network_score
 from ohana.results.catalogue import catalogue
 from ohana.results.summary import tell_sources
 from opinions import event, opinion, opinion_on, ray, square, voxels
 
 NOISE = np.full((24, 24), 5.0)
 NOTHING = opinion()
-UNSEEN = np.log(FLOOR)
+UNSEEN = np.log(STORE_THRESHOLD)
 TRACK = [(5, 5), (5, 6), (6, 7), (6, 8)]
 RTN, BALL = Label.TELEGRAPH_NOISE, Label.SNOWBALL
 
@@ -295,7 +295,7 @@ def test_candidates_come_with_their_evidence():
 
 
 def test_inputs_of_the_calibration():
-    evidence = Evidence(
+    evidence = EventScores(
         np.array([0.75, np.nan, 1.0]),
         np.array([-2.0, 30.0, 0.0]),
         np.array([0, 1, 1]),

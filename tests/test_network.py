@@ -24,8 +24,8 @@ from ohana.network.inputs import (
     network_input,
 )
 from ohana.network.unet3d import Architecture, UNet3D
-from ohana.ramp import Block
-from ohana.rampfit.covariance import differences
+from ohana.ramp import RampBlock
+from ohana.rampfit.covariance import difference_covariance
 from ohana.rampfit.noise import measure
 from ohana.rampfit.scan import Ramps, step_at
 from ohana.training.learner import loss
@@ -33,14 +33,14 @@ from ohana.training_sets.labels import IGNORE
 
 READS, ROWS, COLS = 20, 16, 40
 NOISE = 8.0
-MODEL = differences(np.arange(READS, dtype=float))
+MODEL = difference_covariance(np.arange(READS, dtype=float))
 
 
 def look(data, stop=None, gain=1.5):
     """What the rules find in a small array: block, maps, steps."""
     stop = np.full(data.shape[1:], len(data), np.int32) if stop is None else stop
-    block = Block(data, stop)
-    model = differences(np.arange(len(data), dtype=float))
+    block = RampBlock(data, stop)
+    model = difference_covariance(np.arange(len(data), dtype=float))
     noise = measure(data, stop, np.zeros(stop.shape, bool), model, gain)
     steps, _, maps = analyse(block, noise, model, gain, DetectorConfig())
     return block, maps, steps, model
@@ -136,7 +136,7 @@ def test_parts_equal_the_whole(quiet):
     whole = network_input(block, maps, steps, model).whole()
     rows, cols = slice(4, 13), slice(3, 36)
     inside = steps._replace(row=steps.row - 4, col=steps.col - 3)
-    part = Block(np.ascontiguousarray(data[:, rows, cols]), block.stop[rows, cols])
+    part = RampBlock(np.ascontiguousarray(data[:, rows, cols]), block.stop[rows, cols])
     cut = network_input(part, maps.cut(rows, cols), inside, model, threads=1).whole()
     assert np.array_equal(cut, whole[:, :, rows, cols])
 
@@ -146,7 +146,7 @@ def test_flipped_and_transposed_arrays(quiet):
     whole = network_input(block, maps, steps, model).whole()
     turned = replace(maps, **{f: getattr(maps, f).T for f in maps.__dataclass_fields__})
     data = np.ascontiguousarray(quiet.swapaxes(1, 2))
-    swapped = network_input(Block(data, block.stop.T), turned, join_steps([]), model).whole()
+    swapped = network_input(RampBlock(data, block.stop.T), turned, join_steps([]), model).whole()
     assert np.allclose(swapped.swapaxes(-1, -2), whole, atol=1e-5)
 
 

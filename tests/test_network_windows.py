@@ -16,16 +16,16 @@ from ohana.events import PixelMaps
 from ohana.network import device as backend
 from ohana.network import inference as predict
 from ohana.network import unet3d
-from ohana.network.inference import look
-from ohana.network.inputs import CHANNELS, OF_READS, USABLE, Seen, network_input
+from ohana.network.inference import run_network
+from ohana.network.inputs import CHANNELS, OF_READS, USABLE, NetworkInput, network_input
 from ohana.network.model_file import Network
-from ohana.network.probabilities import FLOOR, JOIN
-from ohana.network.tiling import Cut, cut, spans
+from ohana.network.probabilities import MEMBER_THRESHOLD, STORE_THRESHOLD
+from ohana.network.tiling import Tiling, spans, tile
 from ohana.network.unet3d import Architecture, UNet3D
-from ohana.pipeline import walk
-from ohana.ramp import Block
-from ohana.rampfit.covariance import difference_model
-from ohana.rampfit.load import Source, load_block
+from ohana.pipeline import search_pixels
+from ohana.ramp import RampBlock
+from ohana.rampfit.covariance import covariance_of
+from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.scan import Ramps, step_at
 from ohana.read import open_exposure
 from ohana.refpix.fit import fit_reference
@@ -98,8 +98,8 @@ def seen(tmp_path_factory):
         path = tmp_path_factory.mktemp(name) / "exposure.fits"
         write_fits(simulate_exposure(config, np.random.default_rng(5)), path)
         [ramp] = open_exposure(path, CONFIG)
-        source = Source(ramp, fit_reference(ramp, CONFIG)[0])
-        steps, _, maps = walk(source, CONFIG, None, silent)
+        source = CorrectedRamp(ramp, fit_reference(ramp, CONFIG)[0])
+        steps, _, maps = search_pixels(source, CONFIG, None, silent)
         made[name] = source, steps, maps
     return made
 
@@ -108,7 +108,7 @@ def asked_whole(source, steps, maps, network):
     """Probabilities (classes, T, H, W) from one window, and the input (C, T, H, W) it had."""
     block, _ = load_block(source, slice(0, source.ramp.shape[1]))
     np.testing.assert_array_equal(block.stop, maps.stop)
-    x = network_input(block, maps, steps, difference_model(source.ramp), 1).whole()
+    x = network_input(block, maps, steps, covariance_of(source.ramp), 1).whole()
     with torch.inference_mode():
         logits = network.model(torch.from_numpy(x)[None])
     return torch.softmax(logits[0], 0).numpy(), x
@@ -118,9 +118,9 @@ def small_windows(monkeypatch, reads, side):
     def small(shape, model):
         (t, y, x), (dt, dy, dx) = model.context, model.stride
         assert (reads % dt, side % dy, side % dx) == (0, 0, 0)
-        return Cut(*map(spans, shape, (reads, side, side), (t, y, x)))
+        return Tiling(*map(spans, shape, (reads, side, side), (t, y, x)))
 
-    monkeypatch.setattr(predict, "cut", small)
+    monkeypatch.setattr(predict, "tile", small)
 
 
 @pytest.mark.parametrize("name", EXPOSURES)
@@ -129,7 +129,7 @@ def test_windows_leave_no_trace(seen, monkeypatch, name, reads, side):
     source, steps, maps = seen[name]
     network = random_network()
     small_windows(monkeypatch, reads, side)
-    opinion = look(source, steps, maps, network, CONFIG, silent)
+    opinion = run_network(source, steps, maps, network, CONFIG, silent)
     chance, x = asked_whole(source, steps, maps, network)
 
     usable = x[USABLE] > 0
@@ -139,8 +139,8 @@ def test_windows_leave_no_trace(seen, monkeypatch, name, reads, side):
 
     voxels = opinion.voxels
     at = (voxels.read, voxels.row, voxels.col)
-    np.testing.assert_allclose(voxels.ray, chance[Label.COSMIC_RAY][at], atol=TOLERANCE)
-    np.testing.assert_allclose(voxels.ball, chance[Label.SNOWBALL][at], atol=TOLERANCE)
+    np.testing.assert_allclose(voxels.p_cosmic_ray, chance[Label.COSMIC_RAY][at], atol=TOLERANCE)
+    np.testing.assert_allclose(voxels.p_snowball, chance[Label.SNOWBALL][at], atol=TOLERANCE)
     jump = np.arange(x.shape[1])[:, None, None] == maps.stop
     known = np.isfinite(maps.noise) & (maps.noise > 0)
     allowed = usable | (jump & known)
@@ -148,8 +148,8 @@ def test_windows_leave_no_trace(seen, monkeypatch, name, reads, side):
     highest = np.maximum(chance[Label.COSMIC_RAY], chance[Label.SNOWBALL])
     listed = np.zeros(x.shape[1:], int)
     np.add.at(listed, at, 1)
-    sure = allowed & (abs(highest - FLOOR) > TOLERANCE)
-    np.testing.assert_array_equal(listed[sure], highest[sure] > FLOOR)
+    sure = allowed & (abs(highest - STORE_THRESHOLD) > TOLERANCE)
+    np.testing.assert_array_equal(listed[sure], highest[sure] > STORE_THRESHOLD)
     assert not listed[~allowed].any()
     assert 0.01 < listed[allowed].mean() < 0.9
     assert (np.diff(np.ravel_multi_index(at, listed.shape)) > 0).all()
@@ -160,7 +160,7 @@ def test_cuts_change_no_amplitude(seen, monkeypatch):
     network, found = random_network(), []
     for reads, side in ((400, 400), (12, 16)):
         small_windows(monkeypatch, reads, side)
-        found.append(look(source, steps, maps, network, CONFIG, silent).voxels)
+        found.append(run_network(source, steps, maps, network, CONFIG, silent).voxels)
     whole, parts = found
     both = np.intersect1d(
         *(np.ravel_multi_index((v.read, v.row, v.col), source.ramp.shape) for v in found),
@@ -174,7 +174,7 @@ def test_cuts_change_no_amplitude(seen, monkeypatch):
 
 def test_amplitudes(seen):
     source, steps, maps = seen["long"]
-    voxels = look(source, steps, maps, random_network(), CONFIG, silent).voxels
+    voxels = run_network(source, steps, maps, random_network(), CONFIG, silent).voxels
     block, _ = load_block(source, slice(0, source.ramp.shape[1]))
     step_of = {at: i for i, at in enumerate(zip(steps.read, steps.row, steps.col, strict=True))}
     pixels_of_steps = set(zip(steps.row, steps.col, strict=True))
@@ -191,22 +191,22 @@ def test_amplitudes(seen):
             assert got == [steps.amplitude[j], steps.error[j]]
             assert voxels.significance[i] == steps.significance[j]
             continue
-        if voxels.ray[i] < JOIN:
+        if voxels.p_cosmic_ray[i] < MEMBER_THRESHOLD:
             kinds["unlikely"] += 1
             assert [*got, voxels.significance[i]] == [0, np.inf, 0]
             continue
         others = steps.read[(steps.row == row) & (steps.col == col)]
         kinds["beside" if len(others) else "alone"] += 1
-        left_out = np.zeros((len(block.data), 1), bool)
-        left_out[others] = True
+        excluded = np.zeros((len(block.data), 1), bool)
+        excluded[others] = True
         ramp = Ramps(
             np.ascontiguousarray(block.data[:, row, [col]]),
             maps.stop[row, [col]],
             maps.noise[row, [col]].astype(float) ** 2,
             maps.shot[row, [col]],
-            left_out,
+            excluded,
         )
-        wanted = step_at(ramp, difference_model(source.ramp), np.array([read]))
+        wanted = step_at(ramp, covariance_of(source.ramp), np.array([read]))
         np.testing.assert_allclose(got, np.ravel(wanted), rtol=1e-5, atol=1e-6)
     assert min(kinds.values()) > 0, kinds
 
@@ -219,14 +219,14 @@ def test_slab_edges_do_not_count(seen, monkeypatch):
     maps = PixelMaps(**{**vars(maps), "stop": stop})
     steps = steps.select(steps.read < stop[steps.row, steps.col])
     block, _ = load_block(source, slice(0, source.ramp.shape[1]))
-    model, network = difference_model(source.ramp), random_network()
-    x = network_input(Block(block.data, stop), maps, steps, model, 1).whole()
+    model, network = covariance_of(source.ramp), random_network()
+    x = network_input(RampBlock(block.data, stop), maps, steps, model, 1).whole()
     with torch.inference_mode():
         logits = network.model(torch.from_numpy(x)[None])
     chance = torch.softmax(logits[0], 0)[Label.TELEGRAPH_NOISE].numpy()
     usable = x[USABLE] > 0
     small_windows(monkeypatch, 400, 24)
-    opinion = look(source, steps, maps, network, CONFIG, silent)
+    opinion = run_network(source, steps, maps, network, CONFIG, silent)
     mean = (chance * usable).sum(0) / np.maximum(usable.sum(0), 1)
     np.testing.assert_allclose(opinion.telegraph, mean, atol=TOLERANCE)
     voxels = opinion.voxels
@@ -240,7 +240,7 @@ def test_progress_and_threads(seen, monkeypatch):
     network = random_network()
     state = {name: value.clone() for name, value in network.model.state_dict().items()}
     config = DetectorConfig(threads=before + 1)
-    look(source, steps, maps, network, config, lambda *what: told.append(what))
+    run_network(source, steps, maps, network, config, lambda *what: told.append(what))
     total = np.prod(source.ramp.shape)
     assert told == [("network", total * done // 12, total) for done in range(13)]
     assert torch.get_num_threads() == before
@@ -257,7 +257,7 @@ def test_outputs_are_read_by_the_names_of_their_classes(seen):
         other.decide.bias[:] = network.model.decide.bias[order]
     names = {"classes": [network.classes[i] for i in order]}
     turned = replace(network, model=other, facts=names)
-    one, two = (look(*seen["short"], each, CONFIG, silent) for each in (network, turned))
+    one, two = (run_network(*seen["short"], each, CONFIG, silent) for each in (network, turned))
     assert len(one.voxels.row)
     for name in one.voxels._fields:
         np.testing.assert_allclose(
@@ -268,19 +268,19 @@ def test_outputs_are_read_by_the_names_of_their_classes(seen):
 
 def test_classes_that_a_network_does_not_have_are_not_seen(seen):
     network = replace(random_network(classes=2), facts={"classes": ["background", "snowball"]})
-    said = look(*seen["short"], network, CONFIG, silent)
+    said = run_network(*seen["short"], network, CONFIG, silent)
     assert said.classes == {Label.SNOWBALL}
     assert not said.telegraph.any()
-    assert not said.voxels.ray.any()
-    assert said.voxels.ball.any()
+    assert not said.voxels.p_cosmic_ray.any()
+    assert said.voxels.p_snowball.any()
 
 
 def test_too_few_reads(tmp_path):
     cube = np.random.default_rng(1).normal(1e4, 10, (3, 16, 24)).astype(np.uint16)
     np.save(tmp_path / "three.npy", cube)
     [ramp] = open_exposure(tmp_path / "three.npy", CONFIG)
-    steps, _, maps = walk(Source(ramp), CONFIG, None, silent)
-    opinion = look(Source(ramp), steps, maps, random_network(), CONFIG, silent)
+    steps, _, maps = search_pixels(CorrectedRamp(ramp), CONFIG, None, silent)
+    opinion = run_network(CorrectedRamp(ramp), steps, maps, random_network(), CONFIG, silent)
     assert not len(opinion.voxels.row)
     assert opinion.telegraph.shape == (16, 24)
     assert not opinion.telegraph.any()
@@ -291,7 +291,7 @@ def test_cut_covers_everything_once():
     shapes = [(450, 2048, 2048), (4, 16, 16), (33, 17, 61), (1500, 300, 4096), (5, 1, 1)]
     for shape in shapes:
         for most in (10**6, 10**8, 2 * 10**9):
-            parts = cut(shape, model, most)
+            parts = tile(shape, model, most)
             rules = zip(parts, shape, model.stride, model.context, strict=True)
             for axis, length, stride, context in rules:
                 kept = [i for span in axis for i in range(length)[span.kept]]
@@ -308,7 +308,7 @@ def test_cut_keeps_the_bound():
     model, shape = UNet3D(), (450, 2048, 2048)
     worked = []
     for most in (10**9, 2 * 10**9, 4 * 10**9, 10**12):
-        times, rows, cols = cut(shape, model, most)
+        times, rows, cols = tile(shape, model, most)
         t, h, w = (max(s.whole.stop - s.whole.start for s in axis) for axis in (times, rows, cols))
         network = (4 * len(CHANNELS) + 48) * t * h * w
         assert 4 * 450 * h * w * (1 + OF_READS) + network <= most
@@ -354,7 +354,7 @@ def test_bfloat16_is_used_and_has_nearly_the_same_opinion(seen):
     network, found = random_network(), []
     for precision in ("float32", "bfloat16"):
         config = CONFIG.model_copy(update={"network_precision": precision})
-        found.append(look(source, steps, maps, network, config, silent).telegraph)
+        found.append(run_network(source, steps, maps, network, config, silent).telegraph)
     # A product has eight bits: parts in 256, which add up over the layers.
     assert 1e-4 < abs(found[0] - found[1]).max() < 0.1
 
@@ -362,7 +362,7 @@ def test_bfloat16_is_used_and_has_nearly_the_same_opinion(seen):
 def test_engine_equals_the_model():
     network, rng = random_network(), np.random.default_rng(2)
     size = (7, 17, 19)
-    seen = Seen(
+    seen = NetworkInput(
         rng.normal(size=(OF_READS, *size)).astype(np.float32),
         rng.normal(size=(len(CHANNELS) - OF_READS, *size[1:])).astype(np.float32),
     )
@@ -380,14 +380,14 @@ def test_pieces_leave_no_trace(seen, monkeypatch, piece):
     small_windows(monkeypatch, 400, 24)
     for voxels in (unet3d.PIECE, piece):
         monkeypatch.setattr(unet3d, "PIECE", voxels)
-        found.append(look(source, steps, maps, network, CONFIG, silent))
+        found.append(run_network(source, steps, maps, network, CONFIG, silent))
     np.testing.assert_allclose(found[0].telegraph, found[1].telegraph, atol=TOLERANCE)
     assert abs(len(found[0].voxels.row) - len(found[1].voxels.row)) < 3
 
 
 def test_channels_of_pixels_are_those_of_every_read():
     rng = np.random.default_rng(3)
-    seen = Seen(rng.normal(size=(4, 5, 2, 3)), rng.normal(size=(3, 2, 3)))
+    seen = NetworkInput(rng.normal(size=(4, 5, 2, 3)), rng.normal(size=(3, 2, 3)))
     whole = seen.whole()
     np.testing.assert_array_equal(whole[:4], seen.reads)
     for read in range(5):

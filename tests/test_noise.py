@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ohana.rampfit.covariance import differences
-from ohana.rampfit.noise import TILE_COLS, expected_yields, gaussian, measure, worth_of_prior
+from ohana.rampfit.covariance import difference_covariance
+from ohana.rampfit.noise import TILE_COLS, expected_yields, gaussian, measure, prior_dof
 
 ROWS, COLS = 16, 512
 
@@ -18,12 +18,12 @@ def ramps(reads, sigma=10.0, rate=0.0, gain=1.0, seed=1):
 def measured(data, gain=1.0, stop=None, border=None):
     stop = np.full((ROWS, COLS), len(data), np.int32) if stop is None else stop
     border = np.zeros((ROWS, COLS), bool) if border is None else border
-    return measure(data, stop, border, differences(np.arange(float(len(data)))), gain)
+    return measure(data, stop, border, difference_covariance(np.arange(float(len(data)))), gain)
 
 
 def test_expected_yields_of_three_reads():
     # d1 - d2 has variance 6 s^2 + 2 m; half its square is the sum of squares about the mean.
-    yields = expected_yields(differences(np.arange(3.0)))
+    yields = expected_yields(difference_covariance(np.arange(3.0)))
     np.testing.assert_allclose(yields, (1.5, 0.5, 0.5, 1.0, 1.0))
 
 
@@ -133,5 +133,5 @@ def test_gaussian_equals_student_tail():
 def test_worth_of_prior_recovers_the_spread():
     rng = np.random.default_rng(4)
     true = 12 / rng.chisquare(12, 20000)
-    assert worth_of_prior(true * rng.chisquare(30, 20000) / 30, 30.0) == pytest.approx(12, rel=0.2)
-    assert worth_of_prior(rng.chisquare(30, 20000) / 30, 30.0) > 500
+    assert prior_dof(true * rng.chisquare(30, 20000) / 30, 30.0) == pytest.approx(12, rel=0.2)
+    assert prior_dof(rng.chisquare(30, 20000) / 30, 30.0) > 500

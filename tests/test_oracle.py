@@ -7,8 +7,8 @@ import pytest
 
 from ohana.config import DetectorConfig
 from ohana.evaluate.other_codes import two_point
-from ohana.ramp import Facts
-from ohana.rampfit.covariance import differences
+from ohana.ramp import DetectorInfo
+from ohana.rampfit.covariance import difference_covariance
 from ohana.rampfit.noise import Noise, measure
 from ohana.rampfit.scan import Ramps, scan
 from ohana.rampfit.step_search import find_steps
@@ -39,7 +39,7 @@ def hit_ramps(rng, hits):
 
 def ohana_reads(data):
     """Tell the reads in which ohana finds a step up (T, R, W)."""
-    model, stop = differences(np.arange(float(READS))), np.full(SHAPE, READS, np.int32)
+    model, stop = difference_covariance(np.arange(float(READS))), np.full(SHAPE, READS, np.int32)
     noise = measure(data, stop, np.zeros(SHAPE, bool), model, GAIN)
     noise = Noise(*(values.ravel() for values in noise))
     pixels = data.reshape(READS, -1)
@@ -55,7 +55,7 @@ def ohana_reads(data):
 def stcal_reads(data):
     """Tell the reads in which stcal flags a jump (T, R, W)."""
     flags, noise = np.zeros(data.shape, np.uint8), np.full(SHAPE, NOISE)
-    return two_point(data, flags, noise, Facts(gain=GAIN), DetectorConfig().sigma_threshold)
+    return two_point(data, flags, noise, DetectorInfo(gain=GAIN), DetectorConfig().sigma_threshold)
 
 
 @pytest.mark.parametrize("hits", [1, 3])

@@ -22,9 +22,9 @@ from ohana.evaluate.comparison import (
     plot_comparison,
     score,
 )
-from ohana.evaluate.other_codes import PEERS, Flagged, flag_ramp, wanted_peers
+from ohana.evaluate.other_codes import PEERS, FlaggedPixels, flag_ramp, wanted_peers
 from ohana.predictor import Predictor
-from ohana.rampfit.load import Source
+from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
 from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import catalogue, read_catalogue
@@ -46,11 +46,11 @@ def source(tmp_path):
     write_fits(simulated, tmp_path / "ramp.fits")
     config = DetectorConfig()
     ramp = open_exposure(tmp_path / "ramp.fits", config)[0]
-    return Source(ramp, fit_reference(ramp, config)[0])
+    return CorrectedRamp(ramp, fit_reference(ramp, config)[0])
 
 
 def flagged(*entries):
-    return Flagged(*(np.array(column, np.int64) for column in zip(*entries, strict=True)))
+    return FlaggedPixels(*(np.array(column, np.int64) for column in zip(*entries, strict=True)))
 
 
 def ray(pixels, snr, read=5):
@@ -99,7 +99,7 @@ class TestFlagRamp:
         data[7:, 20, 30] = 30000
         target = replace(source.ramp, planes=_Memory(data))
         peer, _ = marking(30000.0)
-        found = flag_ramp(Source(target), np.ones((SIZE, SIZE)), peer, 5.0)
+        found = flag_ramp(CorrectedRamp(target), np.ones((SIZE, SIZE)), peer, 5.0)
         assert set(zip(*(part.tolist() for part in found), strict=True)) == {
             (20, 30, t) for t in range(7, READS)
         }
@@ -112,7 +112,7 @@ class TestFlagRamp:
         use = np.zeros((SIZE, SIZE), bool)
         use[20, 20:22] = True
         peer, seen = marking(np.nan)
-        flag_ramp(Source(ramp), np.ones((SIZE, SIZE)), peer, 5.0, use)
+        flag_ramp(CorrectedRamp(ramp), np.ones((SIZE, SIZE)), peer, 5.0, use)
         ((data, flags, *_),) = (one for one in seen)
         assert np.isfinite(data).all()
         assert flags[:, 0, 0].tolist() == [0] * 9 + [peers.SATURATED] * 3
@@ -130,7 +130,7 @@ class TestFlagRamp:
         times[1:] += 3.0
         ramp = replace(source.ramp, times=times)
         with pytest.raises(OhanaError, match=r"wants evenly spaced reads, got intervals from 1.4"):
-            flag_ramp(Source(ramp), np.ones((SIZE, SIZE)), PEERS["stcal"], 5.0)
+            flag_ramp(CorrectedRamp(ramp), np.ones((SIZE, SIZE)), PEERS["stcal"], 5.0)
 
 
 class _Memory:
@@ -154,7 +154,7 @@ def test_peers_find_strong_hits_and_nothing_else(name, tmp_path):
     simulated = simulate_exposure(config, np.random.default_rng(5))
     write_fits(simulated, tmp_path / "ramp.fits")
     ramp = open_exposure(tmp_path / "ramp.fits", DetectorConfig())[0]
-    source = Source(ramp, fit_reference(ramp, DetectorConfig())[0])
+    source = CorrectedRamp(ramp, fit_reference(ramp, DetectorConfig())[0])
     noise = config.total_noise(simulated.noise) / config.gain
     found = flag_ramp(source, noise, PEERS[name], 5.0)
     empty = empty_pixels(simulated.truth, simulated.stop)
@@ -174,7 +174,7 @@ def test_compare_sets_peers_to_equal_false_alarms(tmp_path):
     Predictor().predict(tmp_path / "ramp.fits", tmp_path, processed=False)
     found = read_catalogue(tmp_path / "detections.json")
     ramp = open_exposure(tmp_path / "ramp.fits", DetectorConfig())[0]
-    source = Source(ramp, fit_reference(ramp, DetectorConfig())[0])
+    source = CorrectedRamp(ramp, fit_reference(ramp, DetectorConfig())[0])
     noise = config.total_noise(simulated.noise) / config.gain
     maps = {"noise": noise, "stop": simulated.stop}
     ours, theirs = compare(simulated.truth, source, maps, found, ["stcal"], 5.0)

@@ -7,12 +7,12 @@ from ohana.classes import Label
 from ohana.config_file import load_config
 from ohana.network.model_file import load_network
 from ohana.pipeline import find_events
-from ohana.rampfit.load import Source
+from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
 from ohana.simulate import SimulationConfig, simulate_to_fits
 from ohana.training.calibrate import are_real
 
-MOST_BYTES = 8e6
+MAX_BYTES = 8e6
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def tracks(tmp_path_factory):
     )
     truth = simulate_to_fits(config, np.random.default_rng(8), path)
     settings = load_config("sensitive")
-    return Source(open_exposure(path, settings)[0]), truth, settings
+    return CorrectedRamp(open_exposure(path, settings)[0]), truth, settings
 
 
 def test_it_is_small_calibrated_and_described(network):
@@ -47,7 +47,7 @@ def test_it_is_small_calibrated_and_described(network):
 
     folder = resources.files("ohana.network") / "pretrained"
     size = len((folder / "unet3d.safetensors").read_bytes())
-    assert size < MOST_BYTES
+    assert size < MAX_BYTES
     assert network.calibration is not None
     assert "Model card" in network.facts["card"]
     assert network.facts["card"] == (folder / "MODEL_CARD.md").read_text("utf-8")

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ohana.ramp import Origin
+from ohana.ramp import ExposureInfo
 from ohana.read import open_exposure
 from ohana.read.detector import origin_of
 
@@ -38,7 +38,7 @@ def test_the_first_header_counts():
         {"DETECTOR": "ir", "TELESCOP": "HST", "SUBSTRT1": 1},
     ]
     found = origin_of(headers)
-    assert found == Origin("HST", "", "IR", "", (0, 8))
+    assert found == ExposureInfo("HST", "", "IR", "", (0, 8))
 
 
 def test_attributes_of_hdf5(tmp_path):
@@ -47,9 +47,9 @@ def test_attributes_of_hdf5(tmp_path):
         file.attrs["DETECTOR"] = np.bytes_("h2rg-1")
         file["data"].attrs["DATE-OBS"] = "2024-02-29T06:00:00"
     [ramp] = open_exposure(tmp_path / "dark.h5")
-    assert ramp.facts.origin == Origin("", "", "H2RG-1", "2024-02-29T06:00:00.000", (0, 0))
+    assert ramp.facts.origin == ExposureInfo("", "", "H2RG-1", "2024-02-29T06:00:00.000", (0, 0))
 
 
 def test_what_has_no_header_has_no_origin(tmp_path):
     np.save(tmp_path / "dark.npy", np.ones((5, 8, 8), np.uint16))
-    assert open_exposure(tmp_path / "dark.npy")[0].facts.origin == Origin()
+    assert open_exposure(tmp_path / "dark.npy")[0].facts.origin == ExposureInfo()

@@ -8,7 +8,7 @@ import pytest
 
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.rampfit.covariance import difference_model
+from ohana.rampfit.covariance import covariance_of
 from ohana.read import open_exposure
 
 RNG = np.random.default_rng(8)
@@ -38,7 +38,7 @@ def test_level_1(tmp_path, compression):
     assert (facts.frame_time, facts.nframes, facts.border, facts.outputs) == (3.0, 4, 4, 32)
     assert facts.sources["frame_time"] == "meta.exposure.frame_time"
     assert (facts.saturation, facts.gain) == (65535, 2.0)
-    model = difference_model(ramp)
+    model = covariance_of(ramp)
     np.testing.assert_allclose(model.dt, [1.5, 3, 4])
     np.testing.assert_allclose(model.read, [1.5, 0.75, 0.75])
     assert (ramp.scratch[0] is None) == (compression is None)

@@ -8,7 +8,7 @@ from scipy.fft import dct, idct
 
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.ramp import Facts, Planes, Ramp
+from ohana.ramp import DetectorInfo, Planes, Ramp
 from ohana.refpix.border import border_slices, border_strips, strips_of
 from ohana.refpix.channels import MIN_ODD_EVEN, usable
 from ohana.refpix.correction import subtract
@@ -357,7 +357,7 @@ def ramp_of(tmp_path, cube, **facts):
     cube.tofile(path)
     size = cube[0].nbytes
     planes = Planes(path, np.arange(len(cube)) * size, cube.shape[1:], cube.dtype)
-    return Ramp("cube", path, planes, np.arange(len(cube), dtype=float), Facts(**facts))
+    return Ramp("cube", path, planes, np.arange(len(cube), dtype=float), DetectorInfo(**facts))
 
 
 def test_ramp_on_disk_equals_cube_in_memory(tmp_path):

@@ -14,8 +14,8 @@ from ohana.errors import OhanaError
 from ohana.report import fitted_ramp as fits
 from ohana.report.page.build import write_report
 from ohana.report.page.events import (
-    FEWEST_SAMPLES,
-    MOST_SAMPLES,
+    MAX_SAMPLES,
+    MIN_SAMPLES,
     Fits,
     choose,
     chosen_reads,
@@ -191,7 +191,7 @@ def test_page_says_what_it_leaves_out(tmp_path):
     path = write_report(prediction, tmp_path / "report.html", max_bytes=1_700_000)
     page = path.read_text("utf-8")
     kept = [head["index"] for head in json.loads(block(page, "entries"))]
-    left = json.loads(block(page, "facts"))["left_out"]
+    left = json.loads(block(page, "facts"))["excluded"]
     assert len(kept) + sum(row["number"] for row in left) == 3000
     assert kept == sorted(set(kept))
     by_type = {row["type"]: row for row in left}
@@ -244,18 +244,18 @@ def test_shares_go_where_they_are_needed():
 
 def test_detail_follows_room():
     prediction = many(60)
-    assert choose(prediction, 1e7, Fits(prediction)).samples == MOST_SAMPLES
+    assert choose(prediction, 1e7, Fits(prediction)).samples == MAX_SAMPLES
     some = choose(prediction, 40_000, Fits(prediction))
-    assert FEWEST_SAMPLES <= some.samples < MOST_SAMPLES
+    assert MIN_SAMPLES <= some.samples < MAX_SAMPLES
     assert len(some.events) == 60
     assert len(choose(prediction, 5_000, Fits(prediction)).events) < 60
 
 
 def test_thin_surroundings_hold_the_moment_and_the_event(prediction):
     everything = np.arange(len(prediction.events))
-    for shown in gather(prediction, everything, MOST_SAMPLES, Fits(prediction)):
+    for shown in gather(prediction, everything, MAX_SAMPLES, Fits(prediction)):
         event = prediction.events[shown.place]
-        less = thin(shown, event, FEWEST_SAMPLES)
+        less = thin(shown, event, MIN_SAMPLES)
         assert {0, less.moment - 1, less.moment, READS - 1} <= set(less.reads.tolist())
         rows, cols = (
             slice(c, c + n) for c, n in zip(less.corner, less.cube.shape[1:], strict=True)
@@ -266,7 +266,7 @@ def test_thin_surroundings_hold_the_moment_and_the_event(prediction):
 
 
 def test_telegraph_noise_is_shown_where_it_jumps(prediction):
-    shown = next(iter(gather(prediction, np.array([3]), MOST_SAMPLES, Fits(prediction))))
+    shown = next(iter(gather(prediction, np.array([3]), MAX_SAMPLES, Fits(prediction))))
     assert prediction.events[3]["position"] == list(RTN)
     assert shown.moment % 5 == 0
 

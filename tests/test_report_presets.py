@@ -5,7 +5,7 @@ import pytest
 
 from ohana import Predictor, ResultVisualizer
 from ohana.products.write import integration_of
-from ohana.rampfit.covariance import difference_model
+from ohana.rampfit.covariance import covariance_of
 from ohana.read import open_exposure
 from ohana.report.figures.event_panel import telling_pixel
 from ohana.report.fitted_ramp import fitted_ramp
@@ -34,7 +34,7 @@ def test_covariance_is_that_of_the_prediction(look):
     prediction = look.prediction
     for index, ramp in enumerate(open_exposure(prediction.run["input"]["path"])):
         for ours in (prediction.differences, integration_of(prediction, ramp, index).model):
-            for mine, its in zip(ours, difference_model(ramp), strict=True):
+            for mine, its in zip(ours, covariance_of(ramp), strict=True):
                 np.testing.assert_allclose(mine, its, rtol=1e-6, atol=1e-6)
 
 

@@ -8,10 +8,10 @@ from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.network.inputs import CHANNELS, LEVEL, SIGNIFICANCE, STEP
-from ohana.pipeline import walk
+from ohana.pipeline import search_pixels
 from ohana.training import rule_maps as preparing
 from ohana.training import samples as sampling
-from ohana.training.rule_maps import load_prepared, prepare
+from ohana.training.rule_maps import cache_rule_maps, load_prepared
 from ohana.training.samples import Batches, Samples, _flip_telegraph_noise, _turned, folder_of
 from ohana.training_sets.labels import IGNORE
 from ohana.training_sets.store import split_path
@@ -26,7 +26,7 @@ def made(tmp_path_factory):
     exposures = make(folder, num_exposure_events=2, border=4, rtn_per_exp_range=(2, 2))
     store, names = split_path(folder, "training"), [exposure.name for exposure in exposures]
     told = []
-    prepare(store, names, workers=1, told=lambda done, total: told.append((done, total)))
+    cache_rule_maps(store, names, workers=1, told=lambda done, total: told.append((done, total)))
     assert told == [(0, 2), (1, 2), (2, 2)]
     return folder, exposures
 
@@ -54,7 +54,7 @@ def test_what_is_kept_is_what_the_rules_find(made):
     folder, exposures = made
     store = split_path(folder, "training")
     source = stored_source(store / exposures[1].name)
-    steps, _, maps = walk(source, DetectorConfig(), None, lambda *_: None)
+    steps, _, maps = search_pixels(source, DetectorConfig(), None, lambda *_: None)
     kept = load_prepared(store, exposures[1].name)
     assert len(steps.row)
     for column, ours in zip(steps, kept.steps, strict=True):
@@ -68,7 +68,7 @@ def test_nothing_is_found_twice(made, monkeypatch):
     store, names = split_path(folder, "training"), [e.name for e in exposures]
     place = store.with_suffix(".rules") / f"{names[0]}.npz"
     before = place.stat().st_mtime_ns
-    prepare(store, names)
+    cache_rule_maps(store, names)
     assert place.stat().st_mtime_ns == before
     assert preparing._is_kept(place)
     monkeypatch.setattr(preparing, "VERSION", "another")
@@ -76,14 +76,14 @@ def test_nothing_is_found_twice(made, monkeypatch):
     place.write_bytes(place.read_bytes()[:200])
     assert not preparing._is_kept(place)
     monkeypatch.undo()
-    prepare(store, names, workers=1)
+    cache_rule_maps(store, names, workers=1)
     assert preparing._is_kept(place)
 
 
 def test_an_incomplete_exposure_is_named(tmp_path):
     (tmp_path / "training.zarr" / "one").mkdir(parents=True)
     with pytest.raises(OhanaError, match="one: incomplete exposure"):
-        prepare(tmp_path / "training.zarr", ["one"], workers=1)
+        cache_rule_maps(tmp_path / "training.zarr", ["one"], workers=1)
 
 
 def test_items_depend_on_seed_and_epoch_alone(made):
@@ -194,8 +194,8 @@ def test_little_is_kept_in_memory(made, monkeypatch):
     second = sampling._open(store, other)
     assert sampling._open(store, one) is first
     assert list(sampling._kept.values()) == [second, first]
-    monkeypatch.setattr(sampling, "MOST_KEPT", sampling._size(first) + 1)
+    monkeypatch.setattr(sampling, "MAX_KEPT", sampling._size(first) + 1)
     sampling._open(store, one)
     assert list(sampling._kept.values()) == [first]
-    monkeypatch.setattr(sampling, "MOST_KEPT", 1)
+    monkeypatch.setattr(sampling, "MAX_KEPT", 1)
     assert sampling._open(store, one) is first

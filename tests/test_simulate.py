@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from ohana.rampfit.covariance import differences
+from ohana.rampfit.covariance import difference_covariance
 from ohana.rampfit.gls import fit_steps
 from ohana.simulate import (
     SimulationConfig,
@@ -238,7 +238,9 @@ def test_signal_to_noise_is_that_of_the_best_estimator():
     rows, cols, reads, snr = rows[alone], cols[alone], reads[alone], snr[alone]
     d = np.diff(simulated.cube[:, rows, cols] * 1.5, axis=0)
     variance = simulated.config.total_noise(simulated.noise[rows, cols]) ** 2
-    fit = fit_steps(d, variance, simulated.rate[rows, cols] * 1.4, differences(np.arange(20.0)))
+    fit = fit_steps(
+        d, variance, simulated.rate[rows, cols] * 1.4, difference_covariance(np.arange(20.0))
+    )
     found = (fit.score / np.sqrt(fit.information))[reads - 1, np.arange(len(reads))]
     assert len(alone) > 1000
     assert (found - snr).mean() == pytest.approx(0, abs=0.08)

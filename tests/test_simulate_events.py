@@ -16,7 +16,7 @@ from ohana.simulate.snowballs import draw_snowball, draw_snowballs
 from ohana.simulate.telegraph_noise import draw_flicker, draw_telegraph_noise, markov_states
 
 #: Chance of a test of a distribution to fail by accident, had the seed not been fixed.
-LEAST_CHANCE = 1e-4
+MIN_CHANCE = 1e-4
 
 
 def rng(seed=1):
@@ -42,7 +42,7 @@ def test_reads_can_be_moved_to_the_ends():
     assert set(frames.tolist()) == {1, 2, 48, 49}
     frames = draw_frames(3000, SimulationConfig(reads=50), rng())
     assert np.bincount(frames, minlength=50)[0] == 0
-    assert stats.chisquare(np.bincount(frames)[1:]).pvalue > LEAST_CHANCE
+    assert stats.chisquare(np.bincount(frames)[1:]).pvalue > MIN_CHANCE
 
 
 def test_frames_are_hit_in_proportion_to_the_time_before_them():
@@ -52,7 +52,7 @@ def test_frames_are_hit_in_proportion_to_the_time_before_them():
     waits = np.array([2, 18, 2, 8, 2, 8, 2])
     counts = np.bincount(frames, minlength=8)
     assert counts[0] == 0
-    assert stats.chisquare(counts[1:], 4000 * waits / waits.sum()).pvalue > LEAST_CHANCE
+    assert stats.chisquare(counts[1:], 4000 * waits / waits.sum()).pvalue > MIN_CHANCE
 
 
 def test_averaged_reads_show_the_frames_after_a_hit():
@@ -126,7 +126,7 @@ def test_lengths_follow_a_power_law():
 def test_losses_follow_moyal():
     vertical = hits(2500, cosmic_ray_length=(0.3, 0.3))
     loss = fact(vertical, "charge") / (8500 * np.hypot(0.3, 0.4))
-    assert stats.kstest(loss, stats.moyal(1.0, 0.15).cdf).pvalue > LEAST_CHANCE
+    assert stats.kstest(loss, stats.moyal(1.0, 0.15).cdf).pvalue > MIN_CHANCE
     mode, width = stats.moyal.fit(loss)
     assert mode == pytest.approx(1.0, abs=4 * 2 * 0.15 / np.sqrt(2500))
     assert width == pytest.approx(0.15, abs=4 * 0.15 / np.sqrt(2500))
@@ -160,7 +160,7 @@ def test_grazing_and_vertical_hits():
 def test_charge_can_be_given():
     charge = fact(hits(2000, cosmic_ray_total=(200.0, 30000.0)), "charge")
     scaled = np.log(charge / 200) / np.log(150)
-    assert stats.kstest(scaled, "uniform").pvalue > LEAST_CHANCE
+    assert stats.kstest(scaled, "uniform").pvalue > MIN_CHANCE
 
 
 def test_delta_rays_take_their_charge_off_the_line():
@@ -241,7 +241,7 @@ def test_dwell_times_are_exponential_with_their_mean(dwell):
     for number, mean in enumerate(dwell):
         mine = stays[state == number]
         assert mine.mean() == pytest.approx(mean, rel=4 / np.sqrt(len(mine)))
-        assert stats.kstest(mine, stats.expon(scale=mean).cdf).pvalue > LEAST_CHANCE
+        assert stats.kstest(mine, stats.expon(scale=mean).cdf).pvalue > MIN_CHANCE
     share = np.bincount(states) / len(states)
     error = np.sqrt(2 * max(dwell) / 8000)
     np.testing.assert_allclose(share, np.array(dwell) / np.sum(dwell), atol=4 * error)
@@ -253,7 +253,7 @@ def test_every_other_state_is_entered_alike():
     for number in range(3):
         after = visits[1:][visits[:-1] == number]
         counts = np.bincount(after, minlength=3)[np.arange(3) != number]
-        assert stats.chisquare(counts).pvalue > LEAST_CHANCE
+        assert stats.chisquare(counts).pvalue > MIN_CHANCE
 
 
 def flickers(count=400, seed=1, **settings):
@@ -266,11 +266,11 @@ def test_telegraph_pixels_are_distinct_and_within_ranges():
     assert len({(f.row, f.col) for f in drawn}) == 2000
     size = np.array([np.ptp(f.levels) for f in drawn])
     scaled = np.log(size / 15) / np.log(400 / 15)
-    assert stats.kstest(scaled, "uniform").pvalue > LEAST_CHANCE
+    assert stats.kstest(scaled, "uniform").pvalue > MIN_CHANCE
     three = np.array([len(f.levels) == 3 for f in drawn])
     assert abs(three.sum() - 300) < 4 * np.sqrt(300 * 0.85)
     period = np.array([f.dwell[0] + f.dwell[-1] for f in drawn])
-    assert stats.kstest(np.log(period / 4) / np.log(10), "uniform").pvalue > LEAST_CHANCE
+    assert stats.kstest(np.log(period / 4) / np.log(10), "uniform").pvalue > MIN_CHANCE
     duty = [f.dwell[-1] / (f.dwell[0] + f.dwell[-1]) for f in drawn]
     np.testing.assert_allclose(duty, 0.3)
 
@@ -402,7 +402,7 @@ def test_afterglow_is_a_fading_part_of_the_core():
     each = np.array([charge[frame == f].sum() for f in range(11, 30)])
     fading = np.exp(-np.arange(len(each)) / 5)
     expected = each.sum(dtype=float) * fading / fading.sum()
-    assert stats.chisquare(each.astype(float), expected).pvalue > LEAST_CHANCE
+    assert stats.chisquare(each.astype(float), expected).pvalue > MIN_CHANCE
     without, _ = snowball(**FIXED | glow | {"snowball_afterglow": 0.0}, snowball_growth=0.0)
     assert without.deposits.frame.max() == 26
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, poisson
 
-from ohana.rampfit.covariance import differences
+from ohana.rampfit.covariance import difference_covariance
 from ohana.simulate import PRESETS, SimulationConfig, exposure_rng, preset, simulate_exposure
 from ohana.simulate.electronics import Electronics
 from ohana.simulate.exposure import draw_scene, read_out
@@ -89,7 +89,7 @@ def test_averaged_frames_have_mean_and_covariance_of_theory(timing):
     config = settings(reads=6, rows=136, cols=136, sky=60.0, read_noise=20.0, **timing)
     cube = simulate_exposure(config, np.random.default_rng(2)).cube
     steps = np.diff(cube[INSIDE].astype(float), axis=0).reshape(5, -1)
-    model = differences(config.read_times, config.frame_time, config.nframes)
+    model = difference_covariance(config.read_times, config.frame_time, config.nframes)
     rate = 60.0 * config.frame_time
     variance = 20.0**2 * model.read + rate * model.shot + 1 / 6
     shared = (20.0**2 * model.read_next + rate * model.shot_next)[:-1] - 1 / 12

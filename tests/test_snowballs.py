@@ -11,17 +11,17 @@ import pytest
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.detect.linking import dating_error, link_steps
+from ohana.detect.linking import link_steps, read_tolerance
 from ohana.detect.row_block import analyse
 from ohana.detect.snowballs.classify import find_snowballs
 from ohana.detect.snowballs.cores import find_cores
 from ohana.detect.snowballs.disks import fit_disks
 from ohana.detect.snowballs.halo import footprint, radial_profile, with_later
-from ohana.detect.snowballs.step_image import Cutout, step_window
+from ohana.detect.snowballs.step_image import StepImage, step_image
 from ohana.events import Event, PixelMaps, Steps, join_steps
-from ohana.ramp import Facts, Planes, Ramp
-from ohana.rampfit.covariance import difference_model, differences
-from ohana.rampfit.load import Source, load_block
+from ohana.ramp import DetectorInfo, Planes, Ramp
+from ohana.rampfit.covariance import covariance_of, difference_covariance
+from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import measure
 from ohana.simulate.true_signal import step_errors
 
@@ -59,29 +59,29 @@ def exposure(balls: list[Ball], reads: int = READS, rate: np.ndarray | float = 0
     return (np.minimum(signal, FULL) + rng.normal(0, NOISE, signal.shape)).astype(np.float32)
 
 
-def source_of(cube: np.ndarray, folder: Path) -> Source:
+def source_of(cube: np.ndarray, folder: Path) -> CorrectedRamp:
     """Write reads to a file and describe them as a ramp without border."""
     path = folder / "cube.raw"
     cube.astype("<f4").tofile(path)
     reads, height, width = cube.shape
     offsets = np.arange(reads) * height * width * 4
     planes = Planes(path, offsets, (height, width), np.dtype("<f4"))
-    facts = Facts(gain=1.5, saturation=0.95 * FULL)
-    return Source(Ramp("cube", path, planes, np.arange(float(reads)), facts))
+    facts = DetectorInfo(gain=1.5, saturation=0.95 * FULL)
+    return CorrectedRamp(Ramp("cube", path, planes, np.arange(float(reads)), facts))
 
 
 @dataclass(frozen=True)
 class Case:
     """Everything that `find_snowballs` takes, but for the settings."""
 
-    source: Source
+    source: CorrectedRamp
     steps: Steps
     group: np.ndarray
     maps: PixelMaps
 
     def find(self, **settings: float) -> tuple[list[Event], np.ndarray]:
         """Run the rule with some settings changed."""
-        model = difference_model(self.source.ramp)
+        model = covariance_of(self.source.ramp)
         config = DetectorConfig(**settings)
         return find_snowballs(self.source, self.steps, self.group, self.maps, model, config)
 
@@ -89,12 +89,12 @@ class Case:
 def case(cube: np.ndarray, folder: Path) -> Case:
     """Run the stages before the rule."""
     source, config = source_of(cube, folder), DetectorConfig()
-    model = difference_model(source.ramp)
+    model = covariance_of(source.ramp)
     block, first = load_block(source, slice(None))
     noise = measure(block.data, block.stop, np.zeros((HEIGHT, WIDTH), bool), model, 1.5)
     steps, *_, maps = analyse(block, noise, model, 1.5, config)
     steps = steps.select(steps.amplitude > 0)
-    group = link_steps(steps, dating_error(steps, maps.noise), (HEIGHT, WIDTH))
+    group = link_steps(steps, read_tolerance(steps, maps.noise), (HEIGHT, WIDTH))
     return Case(source, steps, group, replace(maps, first_usable=first))
 
 
@@ -105,7 +105,7 @@ def one(tmp_path_factory) -> Case:
 
 def overlap(event: Event, ball: Ball, reads: int = READS) -> float:
     """Return intersection over union with the pixels above three errors of a step."""
-    model = differences(np.arange(float(reads)))
+    model = difference_covariance(np.arange(float(reads)))
     places = np.array([[ball.read], [reads]])
     error = step_errors(*places, np.array([NOISE]), np.zeros(1), model)[0]
     seen = ball.step() > 3 * error
@@ -158,9 +158,9 @@ def test_track_is_no_disk_and_a_pair_is_two():
 # Halo
 
 
-def still(amplitude: np.ndarray, error: float, rise: np.ndarray | None = None) -> Cutout:
+def still(amplitude: np.ndarray, error: float, rise: np.ndarray | None = None) -> StepImage:
     errors = np.full(amplitude.shape, error)
-    return Cutout(amplitude, errors, errors, amplitude if rise is None else rise)
+    return StepImage(amplitude, errors, errors, amplitude if rise is None else rise)
 
 
 @cache
@@ -219,8 +219,8 @@ def test_second_look_gives_steps_and_their_errors(tmp_path):
     cube[10:] += 100
     found = case(cube, tmp_path)
     window, empty = np.s_[8:40, 16:60], join_steps([])
-    model = difference_model(found.source.ramp)
-    look = step_window(found.source, found.maps, model, window, 10, empty, {}, 5)
+    model = covariance_of(found.source.ramp)
+    look = step_image(found.source, found.maps, model, window, 10, empty, {}, 5)
     assert look.amplitude.shape == (32, 44)
     assert np.mean(look.amplitude) == pytest.approx(100, abs=1)
     assert np.std(look.amplitude) == pytest.approx(np.median(look.error), rel=0.1)
@@ -234,8 +234,8 @@ def test_second_look_leaves_other_steps_out(tmp_path):
     cube[16:, 20, 30] += 5000
     found = case(cube, tmp_path)
     window = np.s_[16:32, 16:48]
-    model = difference_model(found.source.ramp)
-    look = step_window(found.source, found.maps, model, window, 10, found.steps, {}, 5)
+    model = covariance_of(found.source.ramp)
+    look = step_image(found.source, found.maps, model, window, 10, found.steps, {}, 5)
     assert abs(look.amplitude[4, 14] - 100) < 5 * look.error[4, 14]
     assert look.error[4, 14] > look.alone[4, 14]
 

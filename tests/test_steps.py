@@ -3,9 +3,9 @@ import pytest
 from scipy import stats
 
 from ohana.config import DetectorConfig
-from ohana.rampfit.covariance import differences
+from ohana.rampfit.covariance import difference_covariance
 from ohana.rampfit.noise import measure
-from ohana.rampfit.nonlinearity import filling_up
+from ohana.rampfit.nonlinearity import saturates_slowly
 from ohana.rampfit.scan import Ramps, scan, step_at
 from ohana.rampfit.step_search import find_steps
 
@@ -25,7 +25,7 @@ def straight(reads, n, sigma=10.0, rate=0.0, seed=1):
 
 
 def found(ramps, config=CONFIG, times=None):
-    model = differences(np.arange(float(len(ramps.data))) if times is None else times)
+    model = difference_covariance(np.arange(float(len(ramps.data))) if times is None else times)
     dof = np.full(ramps.data.shape[1], np.inf)
     return find_steps(ramps, dof, scan(ramps, model), model, config)
 
@@ -76,7 +76,7 @@ def test_max_steps_acts():
 
 @pytest.mark.parametrize("threshold", [4.0, 5.0, 7.0])
 def test_completeness_follows_the_gaussian(threshold):
-    model, n = differences(np.arange(30.0)), 8000
+    model, n = difference_covariance(np.arange(30.0)), 8000
     _, error = step_at(straight(30, 1), model, np.array([12]))
     ramps = straight(30, n)
     ramps.data[12:] += np.float32(5.5 * error[0])
@@ -97,11 +97,11 @@ def test_false_alarms_follow_the_gaussian_tail(rate, level):
         ramps.data.reshape(reads, 400, 500),
         ramps.stop.reshape(400, 500),
         np.zeros((400, 500), bool),
-        differences(np.arange(float(reads))),
+        difference_covariance(np.arange(float(reads))),
         1.0,
     )
     ramps = ramps._replace(variance=noise.variance.ravel(), shot=noise.shot.ravel())
-    model = differences(np.arange(float(reads)))
+    model = difference_covariance(np.arange(float(reads)))
     count = 0
     for read in range(1, reads):
         amplitude, error = step_at(ramps, model, np.full(n, read))
@@ -205,7 +205,7 @@ def test_pixels_that_fill_to_a_level_of_their_own():
     ramps.data[12:, 2] += 3000  # A step after the others: it was not full.
     ramps.data[:2, 3] = ramps.data[2, 3]  # None in the first difference.
     steps, rate = found(ramps)
-    index, stop = filling_up(steps, rate, differences(np.arange(20.0)))
+    index, stop = saturates_slowly(steps, rate, difference_covariance(np.arange(20.0)))
     assert (index.tolist(), stop.tolist()) == ([0, 1], [5, 5])
 
 

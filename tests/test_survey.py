@@ -14,19 +14,19 @@ import pytest
 from ohana import DetectorConfig, OhanaError, Predictor
 from ohana.batch import job as worker
 from ohana.batch import lock
-from ohana.batch.folders import Wanted
-from ohana.batch.inputs import Exposure, expand
+from ohana.batch.folders import Request
+from ohana.batch.inputs import InputExposure, expand
 from ohana.batch.job import Job, find_in
 from ohana.batch.lock import LOCK, locked
 from ohana.batch.manifest import Manifest, read_manifest
 from ohana.batch.resources import memory_of, room
-from ohana.batch.run import Means, run_survey
+from ohana.batch.run import Workers, run_survey
 from ohana.cli.predict import main
 from ohana.report.page import build as page
 from ohana.results.prediction import open_prediction
 from surveys import results_of, write_exposures
 
-HERE = Means(workers=1)
+HERE = Workers(workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_patterns_are_expanded_and_each_input_counts_once(tmp_path, monkeypatch)
     found = expand(["c.npy", "*.fits", "a.fits", tmp_path / "a.fits", "deep/**/*.fits"])
     assert [item.name for item in found] == ["c", "a", "b", "x[1]", "d"]
     assert all(item.path.is_absolute() for item in found)
-    assert expand(["x[1].fits"]) == [Exposure("x[1]", tmp_path / "x[1].fits")]
+    assert expand(["x[1].fits"]) == [InputExposure("x[1]", tmp_path / "x[1].fits")]
     with pytest.raises(OhanaError, match=r"night/\*\.fits: no file matches this pattern"):
         expand(["night/*.fits"])
 
@@ -333,22 +333,22 @@ def test_missing_input_and_a_file_in_the_way(copy):
 
 
 def test_worker_that_differs_refuses(night, tmp_path):
-    item = Exposure("dark_00", night / "night/dark_00.npy")
-    wanted = Wanted(DetectorConfig(), None, {}, version="9.9")
+    item = InputExposure("dark_00", night / "night/dark_00.npy")
+    wanted = Request(DetectorConfig(), None, {}, version="9.9")
     assert (
         "version of ohana: this worker has"
         in find_in(Job(tmp_path, None, wanted, ""), item)["error"]
     )
-    wanted = Wanted(DetectorConfig(), "0123", {})
+    wanted = Request(DetectorConfig(), "0123", {})
     assert find_in(Job(tmp_path, None, wanted, ""), item)["error"] == (
         "network: this worker has None, wanted 0123"
     )
 
 
 def test_results_for_a_run_that_is_over_are_dropped(night, tmp_path):
-    item = Exposure("dark_00", night / "night/dark_00.npy")
+    item = InputExposure("dark_00", night / "night/dark_00.npy")
     with locked(tmp_path):
-        late = find_in(Job(tmp_path, None, Wanted(DetectorConfig(), None, {}), "another"), item)
+        late = find_in(Job(tmp_path, None, Request(DetectorConfig(), None, {}), "another"), item)
     assert "the run that asked for this is over" in late["error"]
     assert [path.name for path in (tmp_path / "dark_00").iterdir()] == ["ohana.log"]
 
@@ -364,10 +364,10 @@ def test_model_is_loaded_once_for_all_exposures_of_a_process(night, tmp_path, mo
     monkeypatch.setattr(worker, "Predictor", Counted)
     worker._predictor.cache_clear()
     with locked(tmp_path) as text:
-        job = Job(tmp_path, None, Wanted(DetectorConfig(sigma_threshold=7), None, {}), text)
+        job = Job(tmp_path, None, Request(DetectorConfig(sigma_threshold=7), None, {}), text)
         for i in (0, 1):
             path = night / f"night/dark_0{i}.npy"
-            assert find_in(job, Exposure(path.stem, path))["status"] == "done"
+            assert find_in(job, InputExposure(path.stem, path))["status"] == "done"
     assert len(loaded) == 1
 
 

@@ -11,7 +11,7 @@ import time
 import distributed
 import pytest
 
-from ohana.batch.run import Means, run_survey
+from ohana.batch.run import Workers, run_survey
 from ohana.errors import OhanaError
 from ohana.utils.workers import by_dask
 from surveys import results_of, twice_or_end, write_exposures
@@ -24,7 +24,7 @@ def night(tmp_path_factory):
     """Write exposures, some broken, and find their events one after another."""
     folder = tmp_path_factory.mktemp("survey")
     pattern = write_exposures(folder / "night", 14, BROKEN)
-    survey = run_survey([pattern], folder / "out", means=Means(workers=1))
+    survey = run_survey([pattern], folder / "out", means=Workers(workers=1))
     assert len(survey.failed) == len(BROKEN)
     return folder
 
@@ -99,7 +99,7 @@ def test_workers_of_a_scheduler_do_the_same(night, tmp_path):
         protocol="tcp://",
         dashboard_address="127.0.0.1:0",
     ) as cluster:
-        means = Means(scheduler=cluster.scheduler_address)
+        means = Workers(scheduler=cluster.scheduler_address)
         inputs = [night / f"night/dark_0{i}.npy" for i in (0, 1, 2, 3)]
         survey = run_survey(inputs, tmp_path, means=means)
     assert list(survey.failed) == ["dark_03"]
@@ -110,7 +110,7 @@ def test_scheduler_that_does_not_answer(night, tmp_path, monkeypatch):
     monkeypatch.setattr("ohana.utils.workers.SCHEDULER_TIMEOUT", 0.3)
     with pytest.raises(OhanaError, match="scheduler tcp://127.0.0.1:1: cannot connect"):
         run_survey(
-            [night / "night/dark_00.npy"], tmp_path, means=Means(scheduler="tcp://127.0.0.1:1")
+            [night / "night/dark_00.npy"], tmp_path, means=Workers(scheduler="tcp://127.0.0.1:1")
         )
     assert manifest(tmp_path)["run"] == "interrupted"
 

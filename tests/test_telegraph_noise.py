@@ -8,10 +8,10 @@ import pytest
 from ohana.config import DetectorConfig
 from ohana.detect.telegraph.fit import MIN_READS, confidence_of, fit_telegraph_noise
 from ohana.detect.telegraph.hidden_markov import backward, forward, viterbi
-from ohana.detect.telegraph.models import place, prepare
+from ohana.detect.telegraph.models import place, whiten_ramp
 from ohana.detect.telegraph.screen import CANDIDATE, screen
 from ohana.detect.telegraph.whitening import best_upward_step, find_steps, remove
-from ohana.rampfit.covariance import differences
+from ohana.rampfit.covariance import difference_covariance
 
 NOISE = 5.0
 
@@ -34,7 +34,9 @@ def fit(data, times=None, rate=0.0, stop=None, noise=NOISE, gain=1.0, nframes=1,
     data = np.asarray(data, np.float32)
     data = data[:, None] if data.ndim == 1 else data
     reads, n = data.shape
-    model = differences(np.arange(float(reads)) if times is None else times, nframes=nframes)
+    model = difference_covariance(
+        np.arange(float(reads)) if times is None else times, nframes=nframes
+    )
     stop = np.full(n, reads) if stop is None else np.asarray(stop)
     noise, rate = np.broadcast_to(float(noise), n), np.broadcast_to(float(rate), n)
     return fit_telegraph_noise(data, stop, noise, rate, model, gain, DetectorConfig(**changes))
@@ -48,7 +50,7 @@ def small_ramp(seed=1, reads=12, shot=3.0):
     y = rng.normal(0, NOISE, reads) + np.cumsum(rng.normal(0, 1, reads) * np.sqrt(walk))
     covariance = np.minimum.outer(times, times) - times[0]
     covariance = shot * covariance + NOISE**2 * np.eye(reads)
-    return prepare(y, times, walk, np.full(reads, NOISE**2)), times, covariance
+    return whiten_ramp(y, times, walk, np.full(reads, NOISE**2)), times, covariance
 
 
 def chi2_dense(y, columns, covariance):
@@ -91,7 +93,9 @@ def test_best_step_against_all_steps():
 
 def test_two_steps_are_both_found_at_their_reads():
     y = 40.0 * (np.arange(60) >= 20) + 40.0 * (np.arange(60) >= 35)
-    ramp = prepare(noisy(y)[:, 0].astype(float), np.arange(60.0), np.zeros(60), np.full(60, 25.0))
+    ramp = whiten_ramp(
+        noisy(y)[:, 0].astype(float), np.arange(60.0), np.zeros(60), np.full(60, 25.0)
+    )
     reads = np.empty(4, np.int64)
     count = find_steps(ramp.data[1], 20.0, reads, ramp.columns, 2, ramp.filter)
     assert sorted(reads[:count]) == [20, 35]
@@ -212,7 +216,7 @@ def test_too_few_reads():
 
 def test_pixels_without_noise_or_rate():
     data = noisy(np.tile(square(60, 10, 40.0)[:, None], 3))
-    model, stop = differences(np.arange(60.0)), np.full(3, 60)
+    model, stop = difference_covariance(np.arange(60.0)), np.full(3, 60)
     noise, rate = np.array([NOISE, np.nan, NOISE]), np.array([0.0, 0.0, np.nan])
     found = fit_telegraph_noise(data, stop, noise, rate, model, 1.0, DetectorConfig())
     assert found.accepted.tolist() == [True, False, False]
@@ -299,7 +303,7 @@ def test_confidence_limit_acts():
 def test_quiet_ramps():
     """Five of a million are allowed; of 3000 none, and fewer than 1 % are worth a fit."""
     data = noisy(np.zeros((60, 3000)), seed=4, shot=1.0)
-    model, stop = differences(np.arange(60.0)), np.full(3000, 60)
+    model, stop = difference_covariance(np.arange(60.0)), np.full(3000, 60)
     noise, rate = np.full(3000, NOISE), np.ones(3000)
     candidate = screen(data, stop, noise, rate, model, 1.0) > CANDIDATE
     assert 0 < candidate.sum() < 30
@@ -320,7 +324,7 @@ def test_completeness_and_recovery(shot):
     """Two levels that take off chi-squared of several hundred: 97 % found, without bias."""
     data, transitions = telegraph_ramps(120, 150, 12.0, 30.0, 5, shot)
     n = data.shape[1]
-    model, stop = differences(np.arange(120.0)), np.full(n, 120)
+    model, stop = difference_covariance(np.arange(120.0)), np.full(n, 120)
     candidate = screen(data, stop, np.full(n, NOISE), np.full(n, shot), model, 1.0) > CANDIDATE
     found = fit(data, rate=shot)
     assert (found.accepted & candidate).mean() >= 0.97
@@ -340,7 +344,7 @@ def test_screen_is_per_pixel():
     stop = np.full(n, 60)
     stop[7] = 40
     data[40:, 7] = 60000.0
-    model, noise, rate = differences(np.arange(60.0)), np.full(n, NOISE), np.zeros(n)
+    model, noise, rate = difference_covariance(np.arange(60.0)), np.full(n, NOISE), np.zeros(n)
     whole = screen(data, stop, noise, rate, model, 1.0)
     for i in (0, 5, 7, 255, 256, 299):
         part = (data[:, i : i + 1], stop[i : i + 1], noise[i : i + 1], rate[i : i + 1])

@@ -8,8 +8,8 @@ from ohana.config import DetectorConfig
 from ohana.detect.row_block import analyse
 from ohana.events import Event
 from ohana.pipeline import outside_snowballs
-from ohana.ramp import Block
-from ohana.rampfit.covariance import differences
+from ohana.ramp import RampBlock
+from ohana.rampfit.covariance import difference_covariance
 from ohana.rampfit.noise import measure
 
 READS, ROWS, COLS, NOISE = 60, 16, 128, 8.0
@@ -30,9 +30,9 @@ def flicker(amplitude, dwell, seed):
 
 def look(cube, config=CONFIG):
     """Steps, telegraph pixels as {(row, col): event}, and maps of a block."""
-    model = differences(np.arange(float(len(cube))))
+    model = difference_covariance(np.arange(float(len(cube))))
     data = cube - cube[0]
-    block = Block(data, np.full((ROWS, COLS), len(cube), np.int32))
+    block = RampBlock(data, np.full((ROWS, COLS), len(cube), np.int32))
     noise = measure(*block, np.zeros((ROWS, COLS), bool), model, 1.5)
     steps, events, maps = analyse(block, noise, model, 1.5, config)
     return steps, {(int(e.rows[0]), int(e.cols[0])): e for e in events}, maps

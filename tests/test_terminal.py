@@ -21,7 +21,7 @@ from ohana.cli.predict import main
 from ohana.cli.progress import show_progress
 from ohana.cli.tables import outcome, show_summary
 from ohana.errors import OhanaError
-from ohana.ramp import Facts
+from ohana.ramp import DetectorInfo
 from ohana.results.summary import ClassSummary, Summary
 from ohana.utils.log_file import LOG, writing_log
 
@@ -31,7 +31,7 @@ SUMMARY = Summary(
     folder=Path("out"),
     shape=(24, 64, 96),
     integrations=2,
-    facts=Facts(gain=1.5, sources={"gain": "header GAIN"}),
+    facts=DetectorInfo(gain=1.5, sources={"gain": "header GAIN"}),
     noise=6.5,
     rate=0.1,
     classes=(

@@ -15,7 +15,7 @@ from ohana.network.unet3d import Architecture
 from ohana.training import batch_size as memory
 from ohana.training import learner, recorder
 from ohana.training.config import TrainConfig
-from ohana.training.data_module import Dealt, TrainingData
+from ohana.training.data_module import DistributedBatchSampler, TrainingData
 from ohana.training.history import HISTORY, PLOT, best_row, scores
 from ohana.training.recorder import CHECKPOINT, MODEL
 from ohana.training.samples import Batches
@@ -377,7 +377,7 @@ class TestData:
                 monkeypatch.setattr(
                     "ohana.training.data_module.distributed.get_rank", lambda r=rank: r
                 )
-                own = Dealt(Batches(dealt.batches.samples, 2), fixed)
+                own = DistributedBatchSampler(Batches(dealt.batches.samples, 2), fixed)
                 parts.append(list(own))
                 assert len(own) == len(parts[-1]) == shares[rank]
             dealt_out = [batch for part in parts for batch in part]

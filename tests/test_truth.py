@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ohana.classes import Label
 from ohana.errors import OhanaError
-from ohana.rampfit.covariance import differences
+from ohana.rampfit.covariance import difference_covariance
 from ohana.simulate import SimulationConfig, TrueEvent, Truth, simulate_exposure
 from ohana.simulate.true_signal import path_chi2, step_errors
 from ohana.simulate.truth import PixelSteps
@@ -26,7 +26,7 @@ def simulate(seed=1, **settings):
 def test_errors_of_steps_agree_with_dense_matrices():
     reads, stop = np.array([1, 4, 9, 3, 5, 6]), np.array([10, 10, 10, 6, 5, 5])
     noise, rate = np.full(6, 8.0), np.full(6, 20.0)
-    errors = step_errors(reads, stop, noise, rate, differences(np.arange(11.0)))
+    errors = step_errors(reads, stop, noise, rate, difference_covariance(np.arange(11.0)))
 
     def dense(read, count):
         diagonal = np.full(count, 2 * 64.0 + 20.0)
@@ -40,7 +40,7 @@ def test_errors_of_steps_agree_with_dense_matrices():
 
 def path_of(levels, noise=10.0, rate=1.0):
     steps = np.diff(np.asarray(levels, float))[:, None]
-    model = differences(np.arange(float(len(levels))))
+    model = difference_covariance(np.arange(float(len(levels))))
     stop = np.array([len(levels)])
     return path_chi2(steps, stop, np.array([noise]), np.array([rate]), model)[0]
 

@@ -12,7 +12,7 @@ from ohana.evaluate.injection.planes import with_events
 from ohana.evaluate.injection.run import inject_and_recover
 from ohana.evaluate.truth.folder import evaluate_prediction
 from ohana.pipeline import predict
-from ohana.rampfit.covariance import difference_model
+from ohana.rampfit.covariance import covariance_of
 from ohana.read import open_exposure
 from ohana.simulate import SimulationConfig, simulate_exposure, simulate_to_fits
 from ohana.simulate.layouts.roman import read_pattern
@@ -124,9 +124,9 @@ def test_noise_and_charge_have_the_covariance_of_the_model():
     assert config.collecting_time == 9
     cube = simulate_exposure(config, np.random.default_rng(5)).cube[:, 4:-4, 4:-4]
     d = np.diff(cube.reshape(4, -1).astype(float), axis=0)
-    from ohana.rampfit.covariance import differences
+    from ohana.rampfit.covariance import difference_covariance
 
-    model = differences(config.read_times, 1.0, config.averaged)
+    model = difference_covariance(config.read_times, 1.0, config.averaged)
     wanted = np.diag(400 * model.read + 60 * model.shot)
     beside = (400 * model.read_next + 60 * model.shot_next)[:-1]
     wanted += np.diag(beside, 1) + np.diag(beside, -1)
@@ -153,7 +153,7 @@ def test_injected_events_and_the_model_fit_the_pattern(exposure):
     [ramp] = open_exposure(folder / "r1_wfi01_uncal.asdf")
     more = with_events(ramp, truth.events[:3])
     assert more.averaged.tolist() == ramp.averaged.tolist()
-    assert len(difference_model(more).dt) == len(PATTERN) - 1
+    assert len(covariance_of(more).dt) == len(PATTERN) - 1
 
 
 def test_events_can_be_injected_into_uneven_groups(exposure):

@@ -7,9 +7,9 @@ import pytest
 
 from ohana.config import DetectorConfig
 from ohana.detect.row_block import analyse
-from ohana.ramp import Block, Facts, Planes, Ramp, row_blocks
-from ohana.rampfit.covariance import differences
-from ohana.rampfit.load import Corrected, Source, load_block
+from ohana.ramp import DetectorInfo, Planes, Ramp, RampBlock, row_blocks
+from ohana.rampfit.covariance import difference_covariance
+from ohana.rampfit.load import Corrected, CorrectedRamp, load_block
 from ohana.rampfit.noise import measure
 
 READS, ROWS, COLS = 10, 40, 24
@@ -30,7 +30,7 @@ def ramp_of(tmp_path):
         if flags is not None:
             more["flags"] = planes_of(flags.astype(np.uint8), tmp_path / "flags.raw")
         times = np.arange(float(len(cube)))
-        facts = Facts(saturation=FULL, gain=1.5)
+        facts = DetectorInfo(saturation=FULL, gain=1.5)
         return Ramp("cube", planes.path, planes, times, facts, **more)
 
     return make
@@ -41,7 +41,7 @@ def flat(level=100.0):
 
 
 def load(ramp, rows=slice(None), cols=slice(None)):
-    block, first = load_block(Source(ramp), rows, cols)
+    block, first = load_block(CorrectedRamp(ramp), rows, cols)
     return block.data, block.stop, first
 
 
@@ -181,7 +181,7 @@ def test_corrected_reads_give_the_same_block(ramp_of, tmp_path):
     cube[0, 8, 8] = np.nan
     cube[:, 9, 9] = np.nan
     cube[:, 20, 9] = FULL
-    source = Source(ramp_of(cube))
+    source = CorrectedRamp(ramp_of(cube))
     block, first = load_block(source, slice(None))
     planes = planes_of(block.data[1:], tmp_path / "corrected.raw")
     again = source._replace(corrected=Corrected(planes, first, block.stop))
@@ -238,7 +238,10 @@ def test_a_pixel_that_fills_to_a_level_of_its_own_ends_there():
     data = rng.normal(1000, 5, shape).astype(np.float32)
     data[:, 5, 7] += np.append(0, np.cumsum([5265, 5289, 5142, 4997, 1344] + 14 * [0]))
     data[9:, 3, 3] += 200
-    block, model = Block(data, np.full(shape[1:], 20, np.int32)), differences(np.arange(20.0))
+    block, model = (
+        RampBlock(data, np.full(shape[1:], 20, np.int32)),
+        difference_covariance(np.arange(20.0)),
+    )
     noise = measure(*block, np.zeros(shape[1:], bool), model, 1.5)
     steps, telegraph, maps = analyse(block, noise, model, 1.5, DetectorConfig())
     assert (steps.row.tolist(), steps.col.tolist(), steps.read.tolist()) == ([3], [3], [9])

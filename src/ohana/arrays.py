@@ -18,8 +18,8 @@ from ohana.products.fit import fit_integration
 from ohana.products.flags import Jumps, group_flags
 from ohana.products.ramps import Integration
 from ohana.ramp import Planes, Ramp
-from ohana.rampfit.covariance import difference_model
-from ohana.rampfit.load import Source, load_block
+from ohana.rampfit.covariance import covariance_of
+from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.read import refuse_empty
 from ohana.read.array import NAME, planes_of_array
 from ohana.read.detector import gather, read_times
@@ -191,7 +191,7 @@ def find_in_ramp(ramp: Ramp, config: DetectorConfig, network: Network | None = N
     refuse_empty(ramp)
     ramp = with_full_level(ramp)
     compile_kernels(log)
-    source = Source(ramp, fit_reference(ramp, config)[0])
+    source = CorrectedRamp(ramp, fit_reference(ramp, config)[0])
     found = find_events(source, config, no_progress, network=network)
     events = catalogue([replace(event, integration=ramp.integration) for event in found.events])
     maps: dict[str, np.ndarray] = dict(vars(found.maps))
@@ -200,7 +200,7 @@ def find_in_ramp(ramp: Ramp, config: DetectorConfig, network: Network | None = N
             events,
             ramp.shape,
             maps,
-            difference_model(ramp),
+            covariance_of(ramp),
             ramp.facts.frame_time,
             lambda rows: load_block(source, rows)[0].data,
             config,

@@ -7,14 +7,14 @@ class OhanaError(Exception):
     """Bad input, settings or output place; the message is one line that names file and field."""
 
 
-def told(error: Exception) -> str:
+def one_line_message(error: Exception) -> str:
     """Say in one line what went wrong.
 
     Examples
     --------
-    >>> told(OhanaError("dark.fits: no such file or folder"))
+    >>> one_line_message(OhanaError("dark.fits: no such file or folder"))
     'dark.fits: no such file or folder'
-    >>> told(KeyError("SCI"))
+    >>> one_line_message(KeyError("SCI"))
     "unexpected KeyError: 'SCI'"
     """
     what = " ".join(str(error).split())

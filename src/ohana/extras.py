@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ohana.errors import told
+from ohana.errors import one_line_message
 from ohana.utils.log_file import FILE_ONLY
 from ohana.utils.progress import Progress, no_progress
 
@@ -52,7 +52,7 @@ def make_extras(
             files += make(folder, into, wanted[kind], tell)
         except Exception as error:
             log.log(FILE_ONLY, "".join(traceback.format_exception(error)).rstrip())
-            failed[kind] = told(error)
+            failed[kind] = one_line_message(error)
     return Made(tuple(files), failed)
 
 

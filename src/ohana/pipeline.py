@@ -13,24 +13,24 @@ import numpy as np
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.detect.cosmic_rays import charge_steps, find_cosmic_rays, wing_steps
-from ohana.detect.false_discovery import Population
-from ohana.detect.linking import dating_error, link_steps
+from ohana.detect.cosmic_rays import charge_steps, find_cosmic_rays, halo_steps
+from ohana.detect.false_discovery import EventDensities
+from ohana.detect.linking import link_steps, read_tolerance
 from ohana.detect.row_block import BlockResult, analyse_block, compile_kernels
 from ohana.detect.snowballs.classify import find_snowballs
 from ohana.detect.telegraph.fit import MIN_READS
 from ohana.events import Event, PixelMaps, Steps, join_steps
-from ohana.network.calibration import LEAST_READS, Calibration
+from ohana.network.calibration import NETWORK_MIN_READS, Calibration
 from ohana.ramp import Ramp, row_blocks
-from ohana.rampfit.covariance import difference_model
-from ohana.rampfit.load import Source
+from ohana.rampfit.covariance import covariance_of
+from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
 from ohana.refpix.border import border_mask
 from ohana.results.catalogue import write_catalogue
 from ohana.results.corrected_cube import Processed
 from ohana.results.maps import paint_mask, write_mask
 from ohana.results.outputs import corrected_source, files_of, outputs_of, write_maps, writing_cube
-from ohana.results.run_record import Part, remove_run, run_record, write_run
+from ohana.results.run_record import IntegrationFiles, remove_run, run_record, write_run
 from ohana.results.summary import Summary, medians, summarise, tell_sources
 from ohana.utils.files import make_folder
 from ohana.utils.progress import Progress, Stopwatch, no_progress
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("ohana")
 
 
-class Found(NamedTuple):
+class FoundEvents(NamedTuple):
     """Events and per-pixel maps of one integration, and what confidences rest on."""
 
     events: list[Event]
     maps: PixelMaps
-    population: Population
+    population: EventDensities
 
 
 def predict(
@@ -92,8 +92,8 @@ def predict(
     parts, notices = [], list(ramps[0].notes)
     if ramps[0].shape[0] < MIN_READS:
         notices.append(f"telegraph noise: needs {MIN_READS} reads, not looked for")
-    if network is not None and ramps[0].shape[0] < LEAST_READS:
-        notices.append(f"network: needs {LEAST_READS} reads, events by the rules alone")
+    if network is not None and ramps[0].shape[0] < NETWORK_MIN_READS:
+        notices.append(f"network: needs {MIN_READS} reads, events by the rules alone")
         network = None
     for ramp in ramps:
         # A segment of a longer exposure may hold a single integration.
@@ -148,7 +148,7 @@ def predict_ramp(
     processed: bool,
     progress: Progress,
     network: Network | None = None,
-) -> tuple[Found, Part, list[str]]:
+) -> tuple[FoundEvents, IntegrationFiles, list[str]]:
     """Find the events of one integration; writes features and, if wanted, the corrected cube."""
     outputs = outputs_of(ramp, stem, config)
     source, notice = corrected_source(outputs, config, progress)
@@ -161,18 +161,18 @@ def predict_ramp(
 
 
 def find_events(
-    source: Source,
+    source: CorrectedRamp,
     config: DetectorConfig,
     progress: Progress,
     cube: Processed | None = None,
-    population: Population | None = None,
+    population: EventDensities | None = None,
     network: Network | None = None,
-) -> Found:
+) -> FoundEvents:
     """Find the events of one integration: all stages between reading and writing.
 
     Parameters
     ----------
-    source : Source
+    source : CorrectedRamp
         Ramp and its correction.
     config : DetectorConfig
         Settings.
@@ -180,14 +180,14 @@ def find_events(
         Called with the name of a stage, the parts done and the parts in all.
     cube : Processed, optional
         Where to write the corrected reads.
-    population : Population, optional
+    population : EventDensities, optional
         How frequent noise and charge are, if that is known better than from this ramp.
     network : Network, optional
         Looks for events besides the rules.
     """
-    steps, telegraph, maps = walk(source, config, cube, progress)
+    steps, telegraph, maps = search_pixels(source, config, cube, progress)
     log.debug(f"{len(steps.row)} steps of pixels, {len(telegraph)} pixels like telegraph noise")
-    if len(source.ramp.planes) < LEAST_READS:
+    if len(source.ramp.planes) < NETWORK_MIN_READS:
         network = None
     # Of what the rules are too unsure, the network may be sure.
     lenient = {} if network is None else {"min_confidence": 0.0}
@@ -197,17 +197,17 @@ def find_events(
     if network is not None:
         walked = source, steps, maps
         events, population = add_network(network, events, population, walked, config, progress)
-    return Found(events, maps, population)
+    return FoundEvents(events, maps, population)
 
 
 def add_network(
     network: Network,
     rules: list[Event],
-    population: Population,
-    walked: tuple[Source, Steps, PixelMaps],
+    population: EventDensities,
+    walked: tuple[CorrectedRamp, Steps, PixelMaps],
     config: DetectorConfig,
     progress: Progress,
-) -> tuple[list[Event], Population]:
+) -> tuple[list[Event], EventDensities]:
     """Let the network look at the same reads, and merge what it sees with the rules' events.
 
     How many of the candidates for cosmic rays are real becomes part of ``population``, unless
@@ -216,10 +216,10 @@ def add_network(
     from ohana.network.candidates import combine  # torch: only with a network
     from ohana.network.combine import merge, real_parts
     from ohana.network.events import network_events
-    from ohana.network.inference import look
+    from ohana.network.inference import run_network
 
     noise, calibration = walked[2].noise, network.calibration or Calibration()
-    opinion = look(*walked, network, config, progress)
+    opinion = run_network(*walked, network, config, progress)
     seen = network_events(opinion, rules, *walked, config)
     found = combine(rules, seen, opinion, noise, config)
     if not np.isfinite(population.parts).all():
@@ -227,12 +227,12 @@ def add_network(
     return merge(found, noise, calibration, config, population.parts), population
 
 
-def walk(
-    source: Source, config: DetectorConfig, cube: Processed | None, progress: Progress
+def search_pixels(
+    source: CorrectedRamp, config: DetectorConfig, cube: Processed | None, progress: Progress
 ) -> tuple[Steps, list[Event], PixelMaps]:
     """Run the per-pixel stages over all row blocks, on several threads."""
     reads, height, width = source.ramp.shape
-    model, blocks = difference_model(source.ramp), list(row_blocks(height))
+    model, blocks = covariance_of(source.ramp), list(row_blocks(height))
     maps: PixelMaps | None = None
     steps, telegraph = [], []
 
@@ -262,23 +262,23 @@ def _empty_maps(like: PixelMaps, shape: tuple[int, int]) -> PixelMaps:
 
 
 def link_events(
-    source: Source,
+    source: CorrectedRamp,
     steps: Steps,
     maps: PixelMaps,
     config: DetectorConfig,
     progress: Progress,
-    population: Population | None = None,
-) -> tuple[list[Event], Population]:
+    population: EventDensities | None = None,
+) -> tuple[list[Event], EventDensities]:
     """Link the steps of neighbouring pixels to snowballs and cosmic rays."""
     progress("events", 0, 1)
     border = border_mask(source.ramp)
     steps = steps.select(charge_steps(steps, border))
-    slack = dating_error(steps, maps.noise)
+    slack = read_tolerance(steps, maps.noise)
     group = link_steps(steps, slack, maps.stop.shape)
-    model = difference_model(source.ramp)
+    model = covariance_of(source.ramp)
     snowballs, claimed = find_snowballs(source, steps, group, maps, model, config)
     if snowballs:
-        left = ~claimed & ~wing_steps(steps, snowballs, maps.stop.shape, config)
+        left = ~claimed & ~halo_steps(steps, snowballs, maps.stop.shape, config)
         steps, slack = steps.select(left), slack[left]
         group = link_steps(steps, slack, maps.stop.shape)
     # Reference pixels hold no charge, so none joins an event beside them either.

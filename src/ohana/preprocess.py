@@ -9,7 +9,7 @@ import numpy as np
 
 from ohana.config import DetectorConfig
 from ohana.ramp import Ramp, row_blocks
-from ohana.rampfit.load import Source, load_block
+from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.read import open_exposure
 from ohana.read.integrations import pick_integration
 from ohana.refpix.fit import fit_reference
@@ -42,7 +42,7 @@ class Preprocessor:
 
         Reads that must not be used are NaN; saturated ones stay as they are.
         """
-        source = Source(ramp, fit_reference(ramp, self.config)[0])
+        source = CorrectedRamp(ramp, fit_reference(ramp, self.config)[0])
         for rows in row_blocks(ramp.shape[1]):
             yield rows, load_block(source, rows)[0].data
 

@@ -151,7 +151,7 @@ def _fill(file: io.RawIOBase, into: memoryview) -> int:
 
 
 @dataclass(frozen=True)
-class Origin:
+class ExposureInfo:
     """Which detector took an exposure, and when; what is not known is empty.
 
     Attributes
@@ -172,7 +172,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Facts:
+class DetectorInfo:
     """What is known of the detector, and from where.
 
     Attributes
@@ -198,7 +198,7 @@ class Facts:
         Frames averaged into each read; the most where they differ.
     groupgap : int
         Frames dropped between the averaged ones of two reads.
-    origin : Origin
+    origin : ExposureInfo
         Where the exposure comes from.
     sources : dict
         Field name -> "header KEY", "config", "default" or "derived ...".
@@ -215,11 +215,11 @@ class Facts:
     slow_axis: int = 2
     nframes: int = 1
     groupgap: int = 0
-    origin: Origin = Origin()
+    origin: ExposureInfo = ExposureInfo()
     sources: dict[str, str] = field(default_factory=dict)
 
 
-class Block(NamedTuple):
+class RampBlock(NamedTuple):
     """Part of a ramp in memory.
 
     ``data`` is float32 (T, rows, cols) [DN], NaN where a read is flagged or not finite;
@@ -245,7 +245,7 @@ class Ramp:
         The reads, in time order, in the orientation of the file.
     times : ndarray of float64, shape (T,)
         Mean time of each read [s], ascending.
-    facts : Facts
+    facts : DetectorInfo
         What is known of the detector.
     flags : Planes, optional
         Flags of each read, same shape as ``planes``, with the bits of JWST's GROUPDQ, of which
@@ -271,7 +271,7 @@ class Ramp:
     source: Path
     planes: Planes
     times: np.ndarray
-    facts: Facts = field(default_factory=Facts)
+    facts: DetectorInfo = field(default_factory=DetectorInfo)
     flags: Planes | None = None
     bad_pixels: np.ndarray | None = None
     integration: int = 0

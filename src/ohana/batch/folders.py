@@ -24,7 +24,7 @@ REUSED = ("_processed.npy", "_temporal.npz")
 UNFINISHED = ".part-"
 
 
-class Wanted(NamedTuple):
+class Request(NamedTuple):
     """What decides the results of an exposure, besides the exposure.
 
     ``network`` is its fingerprint, None for rules alone; ``options`` are the arguments of
@@ -37,7 +37,7 @@ class Wanted(NamedTuple):
     version: str = __version__
 
 
-def is_current(folder: Path, fingerprint: str, wanted: Wanted) -> bool:
+def is_current(folder: Path, fingerprint: str, wanted: Request) -> bool:
     """Tell whether a folder holds all that is wanted of an input, made by the same means.
 
     More than is wanted does no harm.

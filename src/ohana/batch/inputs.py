@@ -12,7 +12,7 @@ from ohana.errors import OhanaError
 from ohana.read.integrations import exposure_name
 
 
-class Exposure(NamedTuple):
+class InputExposure(NamedTuple):
     """An input, and the name of the folder for its results."""
 
     name: str
@@ -30,7 +30,7 @@ def is_pattern(text: str) -> bool:
     return glob.has_magic(text) and not os.path.lexists(text)
 
 
-def expand(inputs: Sequence[str | Path]) -> list[Exposure]:
+def expand(inputs: Sequence[str | Path]) -> list[InputExposure]:
     """Return the exposures of paths and patterns, each once, in the order of the paths.
 
     Parameters
@@ -51,7 +51,7 @@ def expand(inputs: Sequence[str | Path]) -> list[Exposure]:
             twin = found.setdefault(name, path)
             if twin != path and twin.absolute() != path.absolute():
                 raise OhanaError(f"{path}: {twin} would write to the same folder {name}")
-    return [Exposure(name, path.absolute()) for name, path in found.items()]
+    return [InputExposure(name, path.absolute()) for name, path in found.items()]
 
 
 def _matches(text: str) -> list[str]:

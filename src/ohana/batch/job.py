@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ohana import __version__
-from ohana.batch.folders import Wanted, is_current, publish, publish_extras, unfinished
-from ohana.batch.inputs import Exposure
+from ohana.batch.folders import Request, is_current, publish, publish_extras, unfinished
+from ohana.batch.inputs import InputExposure
 from ohana.batch.lock import is_held
 from ohana.batch.manifest import DONE, FAILED, Entry
 from ohana.config import DetectorConfig
-from ohana.errors import OhanaError, told
+from ohana.errors import OhanaError, one_line_message
 from ohana.extras import EXTRAS, make_extras
 from ohana.predictor import Predictor
 from ohana.results.corrected_cube import input_fingerprint
@@ -40,7 +40,7 @@ class Job:
         Output folder, as workers see it.
     model : str, optional
         Model file, loaded once by each worker.
-    wanted : Wanted
+    wanted : Request
         Settings and kinds of results.
     lock : str
         Of the run, see `ohana.batch.lock.locked`.
@@ -50,19 +50,19 @@ class Job:
 
     output: Path
     model: str | None
-    wanted: Wanted
+    wanted: Request
     lock: str
     reuse: bool = True
 
 
-def find_in(job: Job, exposure: Exposure, predictor: Predictor | None = None) -> Entry:
+def find_in(job: Job, exposure: InputExposure, predictor: Predictor | None = None) -> Entry:
     """Find the events of an exposure; what goes wrong is told by the result, never raised.
 
     Parameters
     ----------
     job : Job
         The run.
-    exposure : Exposure
+    exposure : InputExposure
         One of its inputs.
     predictor : Predictor, optional
         Used instead of one that this process loads for all exposures of the run.
@@ -77,7 +77,7 @@ def find_in(job: Job, exposure: Exposure, predictor: Predictor | None = None) ->
                 log.log(FILE_ONLY, "".join(traceback.format_exception(error)).rstrip())
                 raise
     except Exception as error:
-        return {"status": FAILED, "error": told(error)}
+        return {"status": FAILED, "error": one_line_message(error)}
 
 
 def _find(job: Job, path: Path, folder: Path, predictor: Predictor) -> Entry:

@@ -25,14 +25,16 @@ PART = 0.9
 LOOKED_AT = 5
 
 
-class Room(NamedTuple):
+class WorkerPlan(NamedTuple):
     """Processes on this machine, and the threads of each."""
 
     workers: int
     threads: int
 
 
-def room(paths: Sequence[Path], config: DetectorConfig, network: bool, asked: int | None) -> Room:
+def room(
+    paths: Sequence[Path], config: DetectorConfig, network: bool, asked: int | None
+) -> WorkerPlan:
     """Return how many processes suit the cores and memory of this machine, and the exposures.
 
     Parameters
@@ -50,7 +52,7 @@ def room(paths: Sequence[Path], config: DetectorConfig, network: bool, asked: in
     if asked is None and most > 1:
         need = memory_of(_largest(paths, config), CPU_COUNT // most, network)
         most = max(min(most, int(PART * psutil.virtual_memory().available / need)), 1)
-    return Room(most, config.threads or max(CPU_COUNT // most, 1))
+    return WorkerPlan(most, config.threads or max(CPU_COUNT // most, 1))
 
 
 def memory_of(shape: tuple[int, int, int], threads: int, network: bool) -> float:

@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ohana.batch.folders import Wanted, is_current, remove_unfinished
-from ohana.batch.inputs import Exposure, expand
+from ohana.batch.folders import Request, is_current, remove_unfinished
+from ohana.batch.inputs import InputExposure, expand
 from ohana.batch.job import Job, entry_of, find_in, network_of
 from ohana.batch.lock import locked
 from ohana.batch.manifest import DONE, FAILED, MANIFEST, WAITING, Entry, Manifest, read_manifest
-from ohana.errors import told
+from ohana.errors import one_line_message
 from ohana.predictor import Predictor
 from ohana.results.corrected_cube import input_fingerprint
 from ohana.results.run_record import read_run
@@ -29,7 +29,7 @@ log = logging.getLogger("ohana")
 READERS = 16
 
 
-class Means(NamedTuple):
+class Workers(NamedTuple):
     """Who does the work of a run.
 
     Attributes
@@ -50,7 +50,7 @@ class Means(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Survey:
+class BatchResult:
     """Outcome of a run over many exposures; ``str()`` gives a line.
 
     Attributes
@@ -91,9 +91,9 @@ def run_survey(
     output_dir: str | Path,
     predictor: Predictor | None = None,
     options: Mapping[str, Any] | None = None,
-    means: Means | None = None,
+    means: Workers | None = None,
     progress: Progress | None = None,
-) -> Survey:
+) -> BatchResult:
     """Find the events of many exposures, each into a folder of its own.
 
     Exposures whose results are there already stay as they are, if input, settings, network and
@@ -110,7 +110,7 @@ def run_survey(
         Settings and network; the default settings and rules alone if absent.
     options : mapping, optional
         Arguments of `Predictor.predict` for all of them, such as ``{"processed": False}``.
-    means : Means, optional
+    means : Workers, optional
         Who does the work.
     progress : callable, optional
         Called with the name of a stage, the parts done and the parts in all.
@@ -132,13 +132,13 @@ def run_survey(
     >>> folder = Path(tempfile.mkdtemp())
     >>> np.save(folder / "dark.npy", np.random.default_rng(1).normal(9e3, 9, (5, 16, 16)))
     >>> (folder / "broken.npy").touch()
-    >>> survey = run_survey([folder / "*.npy"], folder / "out", means=Means(workers=1))
+    >>> survey = run_survey([folder / "*.npy"], folder / "out", means=Workers(workers=1))
     >>> survey.done, list(survey.failed)
     (1, ['broken'])
     """
-    start, means = time.perf_counter(), means or Means()
+    start, means = time.perf_counter(), means or Workers()
     exposures, predictor = expand(inputs), predictor or Predictor()
-    wanted = Wanted(predictor.config, network_of(predictor), dict(options or {}))
+    wanted = Request(predictor.config, network_of(predictor), dict(options or {}))
     output = make_folder(Path(output_dir)).resolve()
     with locked(output) as lock:
         remove_unfinished(output)
@@ -163,11 +163,11 @@ def run_survey(
     incomplete = {n: entry["failed"] for n, entry in entries.items() if "failed" in entry}
     done = len(exposures) - current - len(failed)
     seconds = time.perf_counter() - start
-    return Survey(Path(output_dir), done, current, failed, incomplete, seconds)
+    return BatchResult(Path(output_dir), done, current, failed, incomplete, seconds)
 
 
 def _compare(
-    exposures: Sequence[Exposure], output: Path, wanted: Wanted, redo: bool
+    exposures: Sequence[InputExposure], output: Path, wanted: Request, redo: bool
 ) -> dict[str, Entry]:
     """Return what is known of each exposure before the work: done, waiting, or not readable."""
     same = {
@@ -177,7 +177,7 @@ def _compare(
         "options": wanted.options,
     }
 
-    def compare(exposure: Exposure) -> Entry:
+    def compare(exposure: InputExposure) -> Entry:
         entry: Entry = {"input": str(exposure.path), "fingerprint": None, **same}
         folder = output / exposure.name
         try:
@@ -203,8 +203,8 @@ def _seen_anywhere(model: str | Path | None) -> str | None:
 
 
 def _results(
-    job: Job, missing: Sequence[Exposure], predictor: Predictor, means: Means
-) -> Generator[tuple[Exposure, Entry | Exception], None, None]:
+    job: Job, missing: Sequence[InputExposure], predictor: Predictor, means: Workers
+) -> Generator[tuple[InputExposure, Entry | Exception], None, None]:
     """Yield exposures in the order in which they are done, and what became of each."""
     workers, config = 1, predictor.config
     if missing and means.scheduler is None and means.workers != 1:
@@ -225,7 +225,7 @@ def _results(
 
 
 def _note(
-    results: Iterator[tuple[Exposure, Entry | Exception]],
+    results: Iterator[tuple[InputExposure, Entry | Exception]],
     manifest: Manifest,
     total: int,
     progress: Progress | None,
@@ -253,4 +253,4 @@ def _lost(error: Exception) -> str:
     """Say what has become of an exposure that its worker could not tell about."""
     if type(error).__name__ == "KilledWorker":  # the library is slow to import
         return "its workers ended, one after another: killed, or out of memory"
-    return told(error)
+    return one_line_message(error)

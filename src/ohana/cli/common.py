@@ -12,7 +12,7 @@ from contextlib import contextmanager, redirect_stdout
 
 from ohana import __version__
 from ohana.cli.progress import console
-from ohana.errors import OhanaError, told
+from ohana.errors import OhanaError, one_line_message
 from ohana.utils.log_file import FILE_ONLY
 
 log = logging.getLogger("ohana")
@@ -81,7 +81,7 @@ def report_error(error: Exception, debug: bool, about: str = "") -> None:
             log.error(about + line)
     else:
         hint = "" if debug or isinstance(error, MemoryError) else " (--debug shows where)"
-        log.error(about + told(error) + hint)
+        log.error(about + one_line_message(error) + hint)
 
 
 @contextmanager

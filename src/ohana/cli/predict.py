@@ -228,9 +228,9 @@ def predict_many(
     predictor: Predictor, output: Path, options: dict[str, Any], arguments: argparse.Namespace
 ) -> int:
     """Find the events of many exposures; returns the exit code."""
-    from ohana.batch.run import Means, run_survey
+    from ohana.batch.run import Workers, run_survey
 
-    means = Means(arguments.workers, arguments.scheduler, arguments.redo)
+    means = Workers(arguments.workers, arguments.scheduler, arguments.redo)
     with writing_log(output), show_progress(arguments.quiet, unit="exposures") as progress:
         survey = run_survey(arguments.input, output, predictor, options, means, progress)
         log.log(FILE_ONLY, str(survey))

@@ -29,7 +29,7 @@ Examples:
 Exit code: 0 done, 1 a report failed, 2 wrong usage."""
 
 #: Smallest file that holds the frame and some events [MB].
-LEAST_SIZE = 1.0
+MIN_SIZE = 1.0
 
 
 def parser() -> Parser:
@@ -59,8 +59,8 @@ def megabytes(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not LEAST_SIZE <= value <= 1e4:
-        raise argparse.ArgumentTypeError(f"wanted at least {LEAST_SIZE:g} [MB], got {text!r}")
+    if not MIN_SIZE <= value <= 1e4:
+        raise argparse.ArgumentTypeError(f"wanted at least {MIN_SIZE:g} [MB], got {text!r}")
     return value
 
 

@@ -122,7 +122,7 @@ def _train(arguments: argparse.Namespace) -> int:
     config = _changed(load_training(arguments.config), changes)
 
     from ohana.training.history import best_row
-    from ohana.training.train import speaks_for_all, train
+    from ohana.training.train import is_main_process, train
 
     with show_progress(arguments.quiet) as progress:
         history = train(
@@ -132,7 +132,7 @@ def _train(arguments: argparse.Namespace) -> int:
             calibration=not arguments.no_calibration,
             progress=progress,
         )
-    if not speaks_for_all():
+    if not is_main_process():
         return OK
     best = best_row(history)
     score = "" if best["score"] is None else f", mean F1 of the events {best['score']:.3f}"

@@ -7,8 +7,8 @@ from scipy import ndimage
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.detect.false_discovery import Population, event_confidence, measure_population
-from ohana.detect.linking import MOST_READS
+from ohana.detect.false_discovery import EventDensities, event_confidence, measure_population
+from ohana.detect.linking import MAX_READ_TOLERANCE
 from ohana.events import Event, PixelMaps, Steps
 
 #: A fall of at least this fraction of a rise means that the rise was not charge.
@@ -16,10 +16,10 @@ FALL = 0.5
 #: Pixels around the footprint of a snowball (or this part of the width of its halo, if more), and
 #: reads after it, in which steps up to so many times the threshold are its halo and what it
 #: releases later.
-WING = 4
+HALO_MARGIN = 4
 WING_PART = 0.3
-WING_READS = 16
-WING_FACTOR = 2.0
+HALO_READS = 16
+HALO_FACTOR = 2.0
 
 
 def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
@@ -44,7 +44,7 @@ def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
     return up & stays & ~border[steps.row, steps.col]
 
 
-def wing_steps(
+def halo_steps(
     steps: Steps, snowballs: list[Event], shape: tuple[int, int], config: DetectorConfig
 ) -> np.ndarray:
     """Tell faint steps just outside the footprint of a snowball that belong to its halo.
@@ -65,12 +65,12 @@ def wing_steps(
     ndarray of bool, shape (n,)
     """
     wing = np.zeros(len(steps.row), bool)
-    faint = steps.significance < WING_FACTOR * config.sigma_threshold
+    faint = steps.significance < HALO_FACTOR * config.sigma_threshold
     for ball in snowballs:
         inside = np.zeros(shape, bool)
         inside[ball.rows, ball.cols] = True
         halo, core = (float(ball.extra[f"{name}_radius"]) for name in ("halo", "core"))  # type: ignore[arg-type]
-        reach = int(max(WING, WING_PART * (halo - core)))
+        reach = int(max(HALO_MARGIN, WING_PART * (halo - core)))
         top, bottom = max(ball.rows.min() - reach, 0), ball.rows.max() + reach + 1
         left, right = max(ball.cols.min() - reach, 0), ball.cols.max() + reach + 1
         near = np.flatnonzero(
@@ -79,7 +79,7 @@ def wing_steps(
         away = ndimage.distance_transform_edt(~inside[top:bottom, left:right])
         close = away[steps.row[near] - top, steps.col[near] - left] <= reach
         since = steps.read[near] - ball.first_frame
-        wing[near] |= close & faint[near] & (since >= -MOST_READS) & (since <= WING_READS)
+        wing[near] |= close & faint[near] & (since >= -MAX_READ_TOLERANCE) & (since <= HALO_READS)
     return wing
 
 
@@ -88,8 +88,8 @@ def find_cosmic_rays(
     group: np.ndarray,
     maps: PixelMaps,
     config: DetectorConfig,
-    population: Population | None = None,
-) -> tuple[list[Event], Population]:
+    population: EventDensities | None = None,
+) -> tuple[list[Event], EventDensities]:
     """Make cosmic rays of linked steps.
 
     Parameters
@@ -102,14 +102,14 @@ def find_cosmic_rays(
         Per-pixel results.
     config : DetectorConfig
         The fields of the stages "steps", "events" and "cosmic rays" act here.
-    population : Population, optional
+    population : EventDensities, optional
         What confidences rest on; measured from these very steps if absent.
 
     Returns
     -------
     events : list of Event
         Those of more than ``cosmic_ray_max_spatial_extent`` pixels are flagged ``extended``.
-    population : Population
+    population : EventDensities
         As given or measured.
     """
     bright = steps.amplitude >= config.cosmic_ray_min_step

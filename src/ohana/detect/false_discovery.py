@@ -16,10 +16,10 @@ NOISE_BAND = (3.5, 4.0)
 #: ones there are for each sigma.
 REAL_BAND = (0.5, 4.0)
 #: Confidence never exceeds this: not all that is false is noise.
-MOST_CONFIDENT = 0.98
+MAX_CONFIDENT = 0.98
 
 
-class Population(NamedTuple):
+class EventDensities(NamedTuple):
     """How frequent events of noise and of charge are in an exposure: events of one pixel, of more.
 
     Attributes
@@ -41,7 +41,7 @@ class Population(NamedTuple):
 
 def measure_population(
     significance: np.ndarray, size: np.ndarray, best: np.ndarray, config: DetectorConfig
-) -> Population:
+) -> EventDensities:
     """Measure how many events noise makes, and how many are real, from what is seen.
 
     The density of false ones follows the Gaussian, its height measured below the threshold.
@@ -71,11 +71,11 @@ def measure_population(
         by_chance = noise[-1] * (stats.norm.sf(bottom) - stats.norm.sf(top))
         # Half an event stands for those that an empty band may hide.
         real.append(float((max(seen - by_chance, 0.0) + 0.5) / (top - bottom)))
-    return Population((noise[0], noise[1]), (real[0], real[1]))
+    return EventDensities((noise[0], noise[1]), (real[0], real[1]))
 
 
 def event_confidence(
-    significance: np.ndarray, size: np.ndarray, population: Population
+    significance: np.ndarray, size: np.ndarray, population: EventDensities
 ) -> np.ndarray:
     """Probability that events are real, from how many of their kind noise would make.
 
@@ -88,20 +88,20 @@ def event_confidence(
         Of the most significant pixel of each event [sigma].
     size : ndarray of int, shape (n,)
         Pixels of each event.
-    population : Population
+    population : EventDensities
         How frequent noise and charge are.
 
     Returns
     -------
     ndarray, shape (n,)
-        0 to `MOST_CONFIDENT`.
+        0 to `MAX_CONFIDENT`.
 
     Examples
     --------
-    >>> usual = Population(noise=(1e6, 1.0), real=(3.0, 3.0))
+    >>> usual = EventDensities(noise=(1e6, 1.0), real=(3.0, 3.0))
     >>> event_confidence(np.array([5.0, 7.0]), np.ones(2), usual).round(3)
     array([0.655, 0.98 ])
     """
     several = np.asarray(size > 1, int)
     noise, real = np.array(population.noise)[several], np.array(population.real)[several]
-    return MOST_CONFIDENT * real / (real + noise * stats.norm.pdf(significance))
+    return MAX_CONFIDENT * real / (real + noise * stats.norm.pdf(significance))

@@ -10,10 +10,10 @@ from ohana.events import Steps
 #: A step of so many read noises is dated to the read; fainter ones less well, as its inverse
 #: square, up to a limit in reads.
 DATED_AT = 2.5
-MOST_READS = 8
+MAX_READ_TOLERANCE = 8
 
 
-def dating_error(steps: Steps, noise: np.ndarray) -> np.ndarray:
+def read_tolerance(steps: Steps, noise: np.ndarray) -> np.ndarray:
     """Return the reads by which the date of each step may be off, at least 1.
 
     A step of ``a`` read noises shifted by k reads costs ``k a^2`` in chi-squared.
@@ -28,7 +28,7 @@ def dating_error(steps: Steps, noise: np.ndarray) -> np.ndarray:
     ratio = np.abs(steps.amplitude) / noise[steps.row, steps.col]
     with np.errstate(divide="ignore"):
         reads = np.ceil((DATED_AT / ratio) ** 2)
-    return np.clip(np.nan_to_num(reads, nan=1.0), 1, MOST_READS).astype(np.int32)
+    return np.clip(np.nan_to_num(reads, nan=1.0), 1, MAX_READ_TOLERANCE).astype(np.int32)
 
 
 @njit(nogil=True, cache=True)

@@ -13,11 +13,11 @@ import numpy as np
 from ohana.config import DetectorConfig
 from ohana.detect.telegraph.pixels import find_telegraph_noise, telegraph_events, without_levels
 from ohana.events import Event, PixelMaps, Steps, join_steps
-from ohana.ramp import Block
-from ohana.rampfit.covariance import Differences, differences
-from ohana.rampfit.load import Source, load_block
+from ohana.ramp import RampBlock
+from ohana.rampfit.covariance import DifferenceCovariance, difference_covariance
+from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import Noise, gaussian, measure, with_read_noise
-from ohana.rampfit.nonlinearity import filling_up
+from ohana.rampfit.nonlinearity import saturates_slowly
 from ohana.rampfit.scan import Ramps, Scan, scan
 from ohana.rampfit.scan_kernels import scan_kernel
 from ohana.rampfit.step_search import find_steps
@@ -35,17 +35,17 @@ class BlockResult(NamedTuple):
 
 
 def analyse_block(
-    source: Source, rows: slice, model: Differences, config: DetectorConfig
+    source: CorrectedRamp, rows: slice, model: DifferenceCovariance, config: DetectorConfig
 ) -> tuple[BlockResult, np.ndarray]:
     """Run the per-pixel stages on one row block of a ramp.
 
     Parameters
     ----------
-    source : Source
+    source : CorrectedRamp
         Ramp and reference correction.
     rows : slice
         From `ohana.ramp.row_blocks`.
-    model : Differences
+    model : DifferenceCovariance
         Covariance coefficients.
     config : DetectorConfig
         Settings.
@@ -70,7 +70,7 @@ def analyse_block(
 
 
 def analyse(
-    block: Block, noise: Noise, model: Differences, gain: float, config: DetectorConfig
+    block: RampBlock, noise: Noise, model: DifferenceCovariance, gain: float, config: DetectorConfig
 ) -> tuple[Steps, list[Event], PixelMaps]:
     """Find steps and telegraph noise of the pixels of a block, and describe them by maps."""
     reads, rows, cols = block.data.shape
@@ -104,7 +104,7 @@ def _end_where_full(
     ramps: Ramps,
     dof: np.ndarray,
     found: tuple[Scan, Steps, np.ndarray],
-    model: Differences,
+    model: DifferenceCovariance,
     config: DetectorConfig,
 ) -> tuple[Ramps, Scan, Steps, np.ndarray]:
     """End the ramps of pixels that fill up to a level of their own, and look at these again.
@@ -112,7 +112,7 @@ def _end_where_full(
     ``found`` are scan, steps and rates; all are returned anew.
     """
     scanned, steps, rate = found
-    index, stop = filling_up(steps, rate, model)
+    index, stop = saturates_slowly(steps, rate, model)
     if not len(index):
         return ramps, scanned, steps, rate
     ramps, scanned, rate = (
@@ -139,14 +139,17 @@ def compile_kernels(log: logging.Logger) -> None:
     start = time.perf_counter()
     data = np.random.default_rng(0).normal(0, 1, (12, 16, 32)).astype(np.float32)
     data[6:, 8, 8] += 100
-    block, model = Block(data, np.full((16, 32), 12, np.int32)), differences(np.arange(12.0))
+    block, model = (
+        RampBlock(data, np.full((16, 32), 12, np.int32)),
+        difference_covariance(np.arange(12.0)),
+    )
     noise = measure(*block, np.zeros((16, 32), bool), model, 1.0)
     analyse(block, noise, model, 1.0, DetectorConfig())
     log.info(f"compiled in {time.perf_counter() - start:.0f} s")
 
 
 def _maps(
-    block: Block,
+    block: RampBlock,
     noise: Noise,
     scanned: Scan,
     measured: tuple[np.ndarray, np.ndarray],
@@ -166,7 +169,7 @@ def _maps(
     return PixelMaps(
         rate=plane(rate),
         noise=plane(np.sqrt(noise.variance)),
-        neighbour_noise=plane(np.sqrt(noise.typical)),
+        neighbour_noise=plane(np.sqrt(noise.neighbourhood_variance)),
         shot=plane(noise.shot),
         dof=plane(noise.dof),
         best_step=plane(scanned.up_step),

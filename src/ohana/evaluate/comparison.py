@@ -11,10 +11,10 @@ import numpy as np
 from ohana.classes import Label, label_of, labels_with
 from ohana.detect.matching import Members
 from ohana.evaluate.bins import Bin
-from ohana.evaluate.other_codes import PEERS, Flagged, flag_ramp
+from ohana.evaluate.other_codes import PEERS, FlaggedPixels, flag_ramp
 from ohana.evaluate.truth.limits import is_detectable
 from ohana.evaluate.truth.pixels import ray_pixels
-from ohana.rampfit.load import Source
+from ohana.rampfit.load import CorrectedRamp
 from ohana.results.catalogue import Detection, member_pixels
 from ohana.simulate.truth import Truth
 
@@ -26,7 +26,7 @@ SNR_BINS = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 25.0, 50.0)
 #: Range in which a peer's threshold is searched, and how finely [sigma].
 THRESHOLDS, FINE = (2.0, 12.0), 0.02
 #: Fewest false pixels that peers are allowed, per million: a single odd pixel can exceed less.
-FEWEST = 20.0
+MIN_FALSE_PER_MPIX = 20.0
 #: Names for tables and plots.
 TITLES = {"ohana": "ohana", "stcal": "two-point (JWST jump)", "likelihood": "likelihood"}
 
@@ -61,7 +61,7 @@ class Score(NamedTuple):
         return 1e6 * self.false / max(self.empty, 1)
 
 
-def flags_of(detections: Sequence[Detection], integration: int = 0) -> Flagged:
+def flags_of(detections: Sequence[Detection], integration: int = 0) -> FlaggedPixels:
     """Return what a catalogue says of charge: pixels and reads of cosmic rays and snowballs."""
     charge = labels_with("adds_charge")
     found = [
@@ -70,7 +70,9 @@ def flags_of(detections: Sequence[Detection], integration: int = 0) -> Flagged:
         if label_of(entry["type"]) in charge and entry["integration"] == integration
     ]
     parts = [np.stack([rows, cols, np.full(len(rows), read)]) for rows, cols, read in found]
-    return Flagged(*np.concatenate([np.empty((3, 0), np.int64), *parts], axis=1).astype(np.int64))
+    return FlaggedPixels(
+        *np.concatenate([np.empty((3, 0), np.int64), *parts], axis=1).astype(np.int64)
+    )
 
 
 def empty_pixels(truth: Truth, stop: np.ndarray) -> np.ndarray:
@@ -95,7 +97,7 @@ def empty_pixels(truth: Truth, stop: np.ndarray) -> np.ndarray:
     return empty & (stop >= truth.shape[0])
 
 
-def count_pixels(flagged: Flagged, among: np.ndarray) -> int:
+def count_pixels(flagged: FlaggedPixels, among: np.ndarray) -> int:
     """Count the flagged pixels among some, given as bool (H, W)."""
     hit = np.zeros_like(among)
     hit[flagged.row, flagged.col] = True
@@ -103,8 +105,8 @@ def count_pixels(flagged: Flagged, among: np.ndarray) -> int:
 
 
 def allowed_false(ours: int, empty: int) -> int:
-    """Return how many false pixels a peer may have: ours, or `FEWEST` if these are more."""
-    return max(ours, round(1e-6 * FEWEST * empty))
+    """Return how many false pixels a peer may have: ours, at least `MIN_FALSE_PER_MPIX`."""
+    return max(ours, round(1e-6 * MIN_FALSE_PER_MPIX * empty))
 
 
 def equal_threshold(count: Callable[[float], int], target: int) -> float:
@@ -122,7 +124,9 @@ def equal_threshold(count: Callable[[float], int], target: int) -> float:
     return high
 
 
-def score(name: str, threshold: float, truth: Truth, flagged: Flagged, empty: np.ndarray) -> Score:
+def score(
+    name: str, threshold: float, truth: Truth, flagged: FlaggedPixels, empty: np.ndarray
+) -> Score:
     """Compare flagged steps with the truth; ``empty`` is what `empty_pixels` gives."""
     width = truth.shape[2]
     return Score(
@@ -135,13 +139,13 @@ def score(name: str, threshold: float, truth: Truth, flagged: Flagged, empty: np
     )
 
 
-def _members(flagged: Flagged, width: int) -> Members:
+def _members(flagged: FlaggedPixels, width: int) -> Members:
     pixel = np.int64(width) * flagged.row + flagged.col
     order = np.argsort(pixel, kind="stable")
     return Members(len(pixel), order, pixel[order], order, flagged.read[order])
 
 
-def _telegraph(truth: Truth, flagged: Flagged) -> Bin:
+def _telegraph(truth: Truth, flagged: FlaggedPixels) -> Bin:
     events = [event for event in truth.of(Label.TELEGRAPH_NOISE) if is_detectable(event)]
     hit = np.zeros(truth.shape[1:], bool)
     hit[flagged.row, flagged.col] = True
@@ -151,7 +155,7 @@ def _telegraph(truth: Truth, flagged: Flagged) -> Bin:
 
 def compare(
     truth: Truth,
-    source: Source,
+    source: CorrectedRamp,
     maps: Mapping[str, np.ndarray],
     detections: Sequence[Detection],
     peers: Sequence[str],
@@ -166,7 +170,7 @@ def compare(
     ----------
     truth : Truth
         What is in the exposure.
-    source : Source
+    source : CorrectedRamp
         The exposure, with its reference correction.
     maps : mapping of ndarray
         ``noise`` of one read [DN], given to the peers, and ``stop``, the first read that cannot
@@ -184,7 +188,7 @@ def compare(
     for name in peers:
         flag = partial(flag_ramp, source, maps["noise"], PEERS[name])
 
-        def false(at: float, flag: Callable[..., Flagged] = flag) -> int:
+        def false(at: float, flag: Callable[..., FlaggedPixels] = flag) -> int:
             return count_pixels(flag(at, empty), empty)
 
         at = equal_threshold(false, target)

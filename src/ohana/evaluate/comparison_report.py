@@ -18,7 +18,7 @@ from ohana.errors import OhanaError
 from ohana.evaluate.comparison import Score, compare, plot_comparison
 from ohana.evaluate.truth.folder import features_of
 from ohana.evaluate.truth.report import plain_bin
-from ohana.rampfit.load import Source
+from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
 from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import read_catalogue
@@ -72,7 +72,7 @@ def compare_exposure(
             f"{path}: wanted {wanted} reads and pixels as in the truth in integration "
             f"{integration}, got {len(ramps)} of {got}"
         )
-    source = Source(ramps[integration], fit_reference(ramps[integration], config)[0])
+    source = CorrectedRamp(ramps[integration], fit_reference(ramps[integration], config)[0])
     # A catalogue of one integration is that of an exposure of its own.
     first = [entry | {"integration": 0} for entry in mine]
     return compare(truth, source, features, first, peers, config.sigma_threshold)

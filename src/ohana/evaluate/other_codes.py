@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.errors import OhanaError
-from ohana.ramp import DO_NOT_USE, SATURATED, Block, Facts, Ramp, row_blocks
-from ohana.rampfit.load import Source, load_block
+from ohana.ramp import DO_NOT_USE, SATURATED, DetectorInfo, Ramp, RampBlock, row_blocks
+from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.refpix.border import border_mask
 
 #: Bits of the peers' flags.
@@ -30,7 +30,7 @@ AT_ONCE = 2048
 EVEN = 1e-3
 
 
-class Flagged(NamedTuple):
+class FlaggedPixels(NamedTuple):
     """Steps that a code has flagged, one entry for each pixel and read, int64 (n,) each."""
 
     row: np.ndarray
@@ -39,11 +39,11 @@ class Flagged(NamedTuple):
 
 
 #: Flags jumps of a block: data, flags, noise of one read [DN], facts, threshold [sigma].
-Peer = Callable[[np.ndarray, np.ndarray, np.ndarray, Facts, float], np.ndarray]
+Peer = Callable[[np.ndarray, np.ndarray, np.ndarray, DetectorInfo, float], np.ndarray]
 
 
 def two_point(
-    data: np.ndarray, flags: np.ndarray, noise: np.ndarray, facts: Facts, threshold: float
+    data: np.ndarray, flags: np.ndarray, noise: np.ndarray, facts: DetectorInfo, threshold: float
 ) -> np.ndarray:
     """Flag jumps by the two-point differences of the JWST jump step.
 
@@ -55,7 +55,7 @@ def two_point(
         Reads that are saturated or must not be used, in the bits of JWST's GROUPDQ.
     noise : ndarray, shape (R, W)
         Noise of one read [DN].
-    facts : Facts
+    facts : DetectorInfo
         Gain and averaged frames.
     threshold : float
         [sigma]
@@ -80,7 +80,7 @@ def two_point(
 
 
 def likelihood(
-    data: np.ndarray, flags: np.ndarray, noise: np.ndarray, facts: Facts, threshold: float
+    data: np.ndarray, flags: np.ndarray, noise: np.ndarray, facts: DetectorInfo, threshold: float
 ) -> np.ndarray:
     """Flag jumps by likelihood ramp fitting; parameters and result as in `two_point`."""
     from stcal.ramp_fitting.likely_fit import likely_ramp_fit
@@ -122,17 +122,17 @@ def wanted_peers(names: str) -> list[str]:
 
 
 def flag_ramp(
-    source: Source,
+    source: CorrectedRamp,
     noise: np.ndarray,
     peer: Peer,
     threshold: float,
     use: np.ndarray | None = None,
-) -> Flagged:
+) -> FlaggedPixels:
     """Flag the jumps of an exposure by a peer, in row blocks.
 
     Parameters
     ----------
-    source : Source
+    source : CorrectedRamp
         Ramp and reference correction.
     noise : ndarray, shape (H, W)
         Noise of one read [DN]; pixels where it is not finite are left out.
@@ -162,7 +162,7 @@ def flag_ramp(
             data, flags, some = (part[..., None, start : start + AT_ONCE] for part in pixels)
             read, _, pixel = np.nonzero(peer(data, flags, some, ramp.facts, threshold))
             found.append(np.stack([row[pixel + start] + rows.start, col[pixel + start], read]))
-    return Flagged(*np.concatenate([np.empty((3, 0), np.int64), *found], axis=1))
+    return FlaggedPixels(*np.concatenate([np.empty((3, 0), np.int64), *found], axis=1))
 
 
 def _check_even(ramp: Ramp) -> None:
@@ -175,7 +175,7 @@ def _check_even(ramp: Ramp) -> None:
 
 
 def _pixels(
-    block: Block, noise: np.ndarray, looked: np.ndarray
+    block: RampBlock, noise: np.ndarray, looked: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return reads (T, n), flags (T, n) and noise (n,) of some pixels of a block."""
     data, stop = block.data[:, looked], block.stop[looked]

@@ -16,7 +16,7 @@ from ohana.evaluate.reliability import Reliability, measure_reliability
 from ohana.results.catalogue import Detection
 from ohana.results.verdicts import Verdict
 from ohana.utils.files import make_folder, replacing
-from ohana.utils.formatting import columns, plain
+from ohana.utils.formatting import columns, json_safe
 
 #: Name of the file with the results.
 REVIEW = "review.json"
@@ -159,5 +159,7 @@ def save_review(result: Review, folder: Path) -> Path:
         },
     }
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(plain(content), indent=1, allow_nan=False) + "\n", "utf-8")
+        temporary.write_text(
+            json.dumps(json_safe(content), indent=1, allow_nan=False) + "\n", "utf-8"
+        )
     return path

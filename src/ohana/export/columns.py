@@ -9,7 +9,7 @@ import numpy as np
 
 from ohana.classes import CLASSES, Column
 from ohana.errors import OhanaError
-from ohana.export.exposure import Exposure
+from ohana.export.exposure import ExposureMetadata
 from ohana.results.catalogue import Detection
 
 #: Events as columns: masked where a value is not known or not of the class.
@@ -66,7 +66,7 @@ COLUMNS = EXPOSURE_COLUMNS + EVENT_COLUMNS + CLASS_COLUMNS
 _DTYPES = {str: object, int: np.int64, float: np.float64, bool: np.bool_}
 
 
-def event_columns(events: Sequence[Detection], exposure: Exposure) -> Columns:
+def event_columns(events: Sequence[Detection], exposure: ExposureMetadata) -> Columns:
     """Lay the events of an exposure out in columns.
 
     What is a list in the catalogue, as the pixels of an event, has no column.
@@ -75,7 +75,7 @@ def event_columns(events: Sequence[Detection], exposure: Exposure) -> Columns:
     ----------
     events : sequence of dict
         See `ohana.results.catalogue.Detection`.
-    exposure : Exposure
+    exposure : ExposureMetadata
         That they were found in.
 
     Raises
@@ -96,7 +96,7 @@ def event_columns(events: Sequence[Detection], exposure: Exposure) -> Columns:
     return columns
 
 
-def _of_exposure(exposure: Exposure, number: int) -> Columns:
+def _of_exposure(exposure: ExposureMetadata, number: int) -> Columns:
     """Repeat what is known of an exposure for each of its events."""
     values: dict[str, Any] = {
         "exposure": exposure.name,
@@ -122,7 +122,7 @@ def _places(events: Sequence[Detection]) -> Columns:
     return columns
 
 
-def _measures(events: Sequence[Detection], exposure: Exposure) -> Columns:
+def _measures(events: Sequence[Detection], exposure: ExposureMetadata) -> Columns:
     """Return what follows from other fields: time and charge."""
     frame = masked([event["first_frame"] for event in events], int)
     late, reads = int(frame.max()) if frame.count() else 0, len(exposure.times)

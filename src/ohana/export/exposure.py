@@ -52,7 +52,7 @@ class Detector(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Exposure:
+class ExposureMetadata:
     """What a run tells of its exposure, events aside.
 
     Attributes
@@ -78,7 +78,7 @@ class Exposure:
     gain : float or None
         [e-/DN]; None where it was only assumed.
     axes : tuple of int
-        Fast and slow axis of the read-out, see `ohana.ramp.Facts`.
+        Fast and slow axis of the read-out, see `ohana.ramp.DetectorInfo`.
     found_by : str
         Version, settings and network that looked for events.
     """
@@ -128,7 +128,9 @@ class Skipped(NamedTuple):
     reason: str
 
 
-def find_exposures(root: Path, pitch: float | None = None) -> tuple[list[Exposure], list[Skipped]]:
+def find_exposures(
+    root: Path, pitch: float | None = None
+) -> tuple[list[ExposureMetadata], list[Skipped]]:
     """Find the results of all exposures below a folder, or in it, in order of time.
 
     Exposures come in order of their begin, those without one after the others by name. Of
@@ -148,7 +150,7 @@ def find_exposures(root: Path, pitch: float | None = None) -> tuple[list[Exposur
     """
     if not root.is_dir():
         raise OhanaError(f"{root}: wanted a folder with results of ohana-predict, got none")
-    latest: dict[tuple[str, Detector], tuple[str, Exposure]] = {}
+    latest: dict[tuple[str, Detector], tuple[str, ExposureMetadata]] = {}
     skipped: list[Skipped] = []
     for folder in _result_folders(root):
         try:
@@ -192,7 +194,7 @@ def whole_run(folder: Path) -> dict[str, Any]:
     return run
 
 
-def exposure_of(folder: Path, run: dict[str, Any], pitch: float | None = None) -> Exposure:
+def exposure_of(folder: Path, run: dict[str, Any], pitch: float | None = None) -> ExposureMetadata:
     """Describe an exposure from the record of its run.
 
     Raises
@@ -219,7 +221,7 @@ def exposure_of(folder: Path, run: dict[str, Any], pitch: float | None = None) -
         frames = run.get("frames") or [facts["nframes"]]
         outside = (frames[0] + frames[-1] - 2) / 2 * facts["frame_time"]
         live = times[-1] - times[0] + outside
-        return Exposure(
+        return ExposureMetadata(
             folder=folder,
             name=run["exposure"],
             detector=detector,

@@ -17,7 +17,7 @@ import numpy as np
 from ohana import __version__
 from ohana.classes import Column, Label
 from ohana.export.columns import COLUMNS, Columns, masked
-from ohana.export.exposure import Exposure
+from ohana.export.exposure import ExposureMetadata
 from ohana.results.summary import SOURCES
 from ohana.utils.files import replacing
 
@@ -73,7 +73,7 @@ def rows_table(
     return astropy_table(columns, spec, meta)
 
 
-def about(exposure: Exposure) -> dict[str, Any]:
+def about(exposure: ExposureMetadata) -> dict[str, Any]:
     """Return what the table of one exposure tells of it."""
     telescope, instrument, detector, shape, corner = exposure.detector
     return {
@@ -94,7 +94,7 @@ def about(exposure: Exposure) -> dict[str, Any]:
 
 @contextmanager
 def writing_parquet(
-    path: Path, exposures: Sequence[Exposure], meta: dict[str, Any]
+    path: Path, exposures: Sequence[ExposureMetadata], meta: dict[str, Any]
 ) -> Iterator[Callable[[Columns], None]]:
     """Give a function that adds events to a Parquet file, which appears when all is there.
 
@@ -102,7 +102,7 @@ def writing_parquet(
     ----------
     path : Path
         The file; an older one is replaced at the end.
-    exposures : sequence of Exposure
+    exposures : sequence of ExposureMetadata
         All that events will be added of.
     meta : dict
         About the whole table, plain values.
@@ -131,7 +131,7 @@ def writing_parquet(
         flush()
 
 
-def _schema(exposures: Sequence[Exposure], meta: dict[str, Any]) -> pyarrow.Schema:
+def _schema(exposures: Sequence[ExposureMetadata], meta: dict[str, Any]) -> pyarrow.Schema:
     """Return the types of the columns with their units, and what astropy keeps of a table."""
     import pyarrow as pa
     from astropy.table import Column as Plain
@@ -152,7 +152,7 @@ def _schema(exposures: Sequence[Exposure], meta: dict[str, Any]) -> pyarrow.Sche
     return pa.schema(fields, {key: str(value) for key, value in about_table.items()})
 
 
-def _lengths(exposures: Sequence[Exposure]) -> dict[str, int]:
+def _lengths(exposures: Sequence[ExposureMetadata]) -> dict[str, int]:
     """Return how long the texts of each column can be, which astropy wants to know."""
     texts = {
         "exposure": [exposure.name for exposure in exposures],

@@ -13,15 +13,15 @@ from ohana.classes import Label
 from ohana.errors import OhanaError
 
 #: Fewest reads that a network looks at. Kept here: rules alone know it without PyTorch.
-LEAST_READS = 4
+NETWORK_MIN_READS = 4
 #: Log-odds beyond this say no more: neither opinion is that certain of its own error.
-MOST_LOG_ODDS = 7.0
+MAX_LOG_ODDS = 7.0
 
 #: Candidates that an estimate of their real part begins with, and its rounds.
 PSEUDO, ROUNDS = 4.0, 100
 
 
-class Evidence(NamedTuple):
+class EventScores(NamedTuple):
     """What both opinions hold of n events; arrays of shape (n,).
 
     Attributes
@@ -85,7 +85,7 @@ class Calibration:
 
     Examples
     --------
-    >>> evidence = Evidence(
+    >>> evidence = EventScores(
     ...     rules=np.array([0.9, np.nan]),
     ...     score=np.array([4.0, 4.0]),
     ...     seen=np.array([True, True]),
@@ -103,7 +103,7 @@ class Calibration:
     known: float = 0.5
     faint: float = 0.5
 
-    def apply(self, label: Label, evidence: Evidence) -> np.ndarray:
+    def apply(self, label: Label, evidence: EventScores) -> np.ndarray:
         """Return the probability that events of one class are real, shape (n,)."""
         weights = getattr(self, label.key, Logistic())
         return special.expit(inputs(evidence) @ astuple(weights))
@@ -136,7 +136,7 @@ def _logistic(values: object, what: str) -> Logistic:
     return Logistic(**{name: _number(value, f"{what}.{name}") for name, value in weights.items()})
 
 
-def inputs(evidence: Evidence) -> np.ndarray:
+def inputs(evidence: EventScores) -> np.ndarray:
     """Return what the weights of `Logistic` multiply, in their order, shape (n, 7)."""
     found = np.isfinite(evidence.rules)
     own = _limited(special.logit(np.where(found, evidence.rules, 0.5).astype(float)))
@@ -188,7 +188,7 @@ def shifted(chance: np.ndarray, before: float, part: float) -> np.ndarray:
 
 
 def _limited(log_odds: np.ndarray) -> np.ndarray:
-    return np.clip(log_odds, -MOST_LOG_ODDS, MOST_LOG_ODDS)
+    return np.clip(log_odds, -MAX_LOG_ODDS, MAX_LOG_ODDS)
 
 
 def _table(values: object, what: str, names: list[str]) -> Mapping[str, Any]:

@@ -14,23 +14,23 @@ from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.cosmic_rays import dominant_read
 from ohana.detect.matching import Members
-from ohana.detect.snowballs.cores import GROWTH_READS, SAME
+from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE, GROWTH_READS
 from ohana.events import Event, Steps
-from ohana.network.calibration import Evidence
-from ohana.network.probabilities import Opinion, network_score, reads_of_slack
+from ohana.network.calibration import EventScores
+from ohana.network.probabilities import NetworkOutput, network_score, reads_of_slack
 
 
 class Candidates(NamedTuple):
     """Events of either origin, each once, and what both opinions hold of them."""
 
     events: list[Event]
-    evidence: Evidence
+    evidence: EventScores
 
 
 def combine(
     rules: Sequence[Event],
     network: Sequence[Event],
-    opinion: Opinion,
+    opinion: NetworkOutput,
     noise: np.ndarray,
     config: DetectorConfig,
 ) -> Candidates:
@@ -42,7 +42,7 @@ def combine(
         Source ``rules``; also those in which the rules have less confidence than they need.
     network : sequence of Event
         Source ``unet``, from `ohana.network.events.network_events`.
-    opinion : Opinion
+    opinion : NetworkOutput
         What the network says.
     noise : ndarray, shape (H, W)
         Read noise [DN].
@@ -64,7 +64,7 @@ def combine(
     all_events = [event for event, _ in joined]
     score = network_score(all_events, opinion, noise)
     least = np.array([event.label.traits.network_threshold for event in all_events])
-    evidence = Evidence(
+    evidence = EventScores(
         np.array([confidence for _, confidence in joined]),
         score,
         (score >= np.log(least / (1 - least)))
@@ -117,7 +117,7 @@ def close_pairs(
 def _slack(events: list[Event], noise: np.ndarray) -> np.ndarray:
     """Return by how many reads what belongs to each event may come before and after it."""
     slack = np.repeat(reads_of_slack(events, noise)[:, None], 2, axis=1)
-    slack[[e.label == Label.SNOWBALL for e in events]] = SAME, GROWTH_READS
+    slack[[e.label == Label.SNOWBALL for e in events]] = CORE_READ_TOLERANCE, GROWTH_READS
     return slack
 
 

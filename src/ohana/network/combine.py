@@ -9,7 +9,7 @@ import numpy as np
 from ohana.classes import EVENT_LABELS, MASK_PRIORITY, Label
 from ohana.config import DetectorConfig
 from ohana.events import Event
-from ohana.network.calibration import Calibration, Evidence, real_part, shifted
+from ohana.network.calibration import Calibration, EventScores, real_part, shifted
 from ohana.network.candidates import Candidates, close_pairs, order_of
 
 #: Two classes are at odds over an event if they share this part of the pixels of the smaller kind.
@@ -102,7 +102,7 @@ def _as_calibrated(found: Candidates, calibration: Calibration) -> np.ndarray:
     out, labels = found.evidence.rules.copy(), _labels(found)
     for label in EVENT_LABELS:
         mine = (labels == label) & np.isfinite(found.evidence.score)
-        out[mine] = calibration.apply(label, Evidence(*(v[mine] for v in found.evidence)))
+        out[mine] = calibration.apply(label, EventScores(*(v[mine] for v in found.evidence)))
     return out
 
 

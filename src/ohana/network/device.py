@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ohana.errors import OhanaError
 from ohana.network.contract import Network3D
-from ohana.network.inputs import CHANNELS, OF_READS, Seen
+from ohana.network.inputs import CHANNELS, OF_READS, NetworkInput
 
 log = logging.getLogger("ohana")
 
@@ -31,7 +31,7 @@ class Engine(NamedTuple):
     device: torch.device
     precision: torch.dtype
 
-    def input(self, seen: Seen, reads: slice) -> Tensor:
+    def input(self, seen: NetworkInput, reads: slice) -> Tensor:
         """Return the input (1, C, t, R, W) for some reads of a window, on the device.
 
         Nothing is added up to multiples of the network's stride.
@@ -46,7 +46,7 @@ class Engine(NamedTuple):
         return x.permute(3, 0, 1, 2)[None].to(self.device, self.precision)
 
 
-def prepare(model: Network3D, precision: str) -> Engine:
+def for_inference(model: Network3D, precision: str) -> Engine:
     """Make a network ready to run on the best device there is.
 
     Parameters

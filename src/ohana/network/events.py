@@ -12,34 +12,40 @@ from ohana.config import DetectorConfig
 from ohana.detect.cosmic_rays import (
     charge_steps,
     dominant_read,
+    halo_steps,
     once_per_pixel,
     ray_event,
-    wing_steps,
 )
-from ohana.detect.linking import dating_error, link_steps
-from ohana.detect.snowballs.candidates import Scene, look_at
-from ohana.detect.snowballs.classify import judge
-from ohana.detect.snowballs.cores import GROWTH_READS, SAME
+from ohana.detect.linking import link_steps, read_tolerance
+from ohana.detect.snowballs.candidates import SnowballContext, measure_candidate
+from ohana.detect.snowballs.classify import classify
+from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE, GROWTH_READS
 from ohana.detect.telegraph.fit import TelegraphFit, fit_telegraph_noise, within_limits
 from ohana.detect.telegraph.pixels import telegraph_events
 from ohana.events import Event, PixelMaps, Steps, join_steps
-from ohana.network.probabilities import JOIN, Opinion, Voxels, any_of, odds_of_groups
-from ohana.network.snowball_seeds import core_of, core_of_event, find_landings, is_known
-from ohana.rampfit.covariance import difference_model
-from ohana.rampfit.load import Source, load_block
-from ohana.rampfit.nonlinearity import CURVED_READS, CURVED_SIGNAL, NOT_LINEAR
+from ohana.network.probabilities import (
+    MEMBER_THRESHOLD,
+    NetworkOutput,
+    Voxels,
+    any_of,
+    odds_of_groups,
+)
+from ohana.network.snowball_seeds import core_of, core_of_event, find_snowball_seeds, is_known
+from ohana.rampfit.covariance import covariance_of
+from ohana.rampfit.load import CorrectedRamp, load_block
+from ohana.rampfit.nonlinearity import NONLINEAR_READS, NONLINEAR_SIGNAL, NOT_LINEAR
 from ohana.refpix.border import border_mask
 from ohana.results.maps import paint_mask
 
 #: Probability from which on telegraph noise that the rules do not accept is looked at again: a
 #: model of levels fits much, if it is allowed to.
-SURE = 0.7
+REFIT_THRESHOLD = 0.7
 
 
 def network_events(
-    opinion: Opinion,
+    opinion: NetworkOutput,
     rules: list[Event],
-    source: Source,
+    source: CorrectedRamp,
     steps: Steps,
     maps: PixelMaps,
     config: DetectorConfig,
@@ -51,11 +57,11 @@ def network_events(
 
     Parameters
     ----------
-    opinion : Opinion
+    opinion : NetworkOutput
         What the network says.
     rules : list of Event
         What the rules have found.
-    source : Source
+    source : CorrectedRamp
         Ramp and correction, for a second look at candidates.
     steps : Steps
         All steps of the whole array, from the same walk as the maps.
@@ -82,44 +88,50 @@ def network_events(
     covered = flickers | (paint_mask(balls + new_balls, maps.stop.shape) > 0)
     telegraph = _telegraph_noise(opinion, covered, source, maps, config)
     flickers |= opinion.telegraph >= Label.TELEGRAPH_NOISE.traits.network_threshold
-    steep = _may_bend(opinion.voxels, maps, difference_model(source.ramp).dt)
+    steep = _may_be_nonlinear(opinion.voxels, maps, covariance_of(source.ramp).dt)
     voxels = _possible(opinion.voxels.select(~steep), balls + new_balls, flickers, maps, config)
     rays = _cosmic_rays(voxels, steps, border_mask(source.ramp), maps, config)
     return [replace(event, source="unet") for event in [*new_balls, *telegraph, *rays]]
 
 
 def _snowballs(
-    opinion: Opinion,
+    opinion: NetworkOutput,
     known: list[Event],
-    source: Source,
+    source: CorrectedRamp,
     charge: Steps,
     maps: PixelMaps,
     config: DetectorConfig,
 ) -> list[Event]:
     """Describe snowballs that the rules do not know as the rules describe theirs."""
     shape = maps.stop.shape
-    landings = find_landings(opinion.voxels, shape, config)
+    landings = find_snowball_seeds(opinion.voxels, shape, config)
     landings = [landing for landing in landings if not is_known(landing, known, shape)]
     if not landings:
         return []
     dead = ~np.isfinite(maps.noise) | border_mask(source.ramp)
-    group = link_steps(charge, dating_error(charge, maps.noise), shape)
-    model, stop = difference_model(source.ramp), np.where(dead, -1, maps.stop)
-    scene = Scene(source, charge, group, maps, model, stop, config)
+    group = link_steps(charge, read_tolerance(charge, maps.noise), shape)
+    model, stop = covariance_of(source.ramp), np.where(dead, -1, maps.stop)
+    scene = SnowballContext(source, charge, group, maps, model, stop, config)
     cores = [core for core in (core_of(landing, scene) for landing in landings) if core]
     others = cores + [core_of_event(ball) for ball in known]
     found = (
-        judge(core, look_at(core, [o for o in others if o is not core], scene), scene, 0.0)
+        classify(
+            core, measure_candidate(core, [o for o in others if o is not core], scene), scene, 0.0
+        )
         for core in cores
     )
     return [event for event in found if event is not None]
 
 
 def _telegraph_noise(
-    opinion: Opinion, covered: np.ndarray, source: Source, maps: PixelMaps, config: DetectorConfig
+    opinion: NetworkOutput,
+    covered: np.ndarray,
+    source: CorrectedRamp,
+    maps: PixelMaps,
+    config: DetectorConfig,
 ) -> list[Event]:
     """Fit levels to the pixels that are not known or covered yet, one row after another."""
-    pixels = np.flatnonzero((opinion.telegraph >= SURE) & ~covered)
+    pixels = np.flatnonzero((opinion.telegraph >= REFIT_THRESHOLD) & ~covered)
     rows, cols = np.divmod(pixels, covered.shape[1])
     if not len(pixels):
         return []
@@ -131,14 +143,14 @@ def _telegraph_noise(
     gain = source.ramp.facts.gain
     # As the rules do it: flicker raises a pixel's own scatter, from which its rate is told.
     rate = shot * gain * (typical / noise) ** 2
-    stop, model = maps.stop.ravel()[pixels], difference_model(source.ramp)
+    stop, model = maps.stop.ravel()[pixels], covariance_of(source.ramp)
     fit = fit_telegraph_noise(ramps, stop, typical, rate, model, gain, config)
     good = within_limits(fit, config)
     fit = TelegraphFit(*(values[..., good] for values in fit))
     return telegraph_events(pixels[good], fit, covered.shape[1])
 
 
-def _ramps(source: Source, row: int, cols: np.ndarray) -> np.ndarray:
+def _ramps(source: CorrectedRamp, row: int, cols: np.ndarray) -> np.ndarray:
     """Read some pixels of a row, corrected (T, n) [DN]."""
     window = slice(row, row + 1), slice(int(cols.min()), int(cols.max()) + 1)
     block, _ = load_block(source, *window)
@@ -156,19 +168,21 @@ def _possible(
 
     A hit in a pixel that flickers is for the rules to find, who know how far its levels are apart.
     """
-    some = voxels.select((voxels.ray >= JOIN) & (voxels.amplitude >= config.cosmic_ray_min_step))
+    some = voxels.select(
+        (voxels.p_cosmic_ray >= MEMBER_THRESHOLD) & (voxels.amplitude >= config.cosmic_ray_min_step)
+    )
     some = some.select(~flickers[some.row, some.col])
     for ball in balls:
         inside = np.zeros(maps.stop.shape, bool)
         inside[ball.rows, ball.cols] = True
         since = some.read - ball.reads[0]
-        grows = (since >= -SAME) & (since <= GROWTH_READS)
+        grows = (since >= -CORE_READ_TOLERANCE) & (since <= GROWTH_READS)
         # A hit on top of it is for the rules to find, who know the shape of the snowball.
         some = some.select(~(grows & inside[some.row, some.col]))
-    return some.select(~wing_steps(_as_steps(some, maps), balls, maps.stop.shape, config))
+    return some.select(~halo_steps(_as_steps(some, maps), balls, maps.stop.shape, config))
 
 
-def _may_bend(voxels: Voxels, maps: PixelMaps, dt: np.ndarray) -> np.ndarray:
+def _may_be_nonlinear(voxels: Voxels, maps: PixelMaps, dt: np.ndarray) -> np.ndarray:
     """Tell voxels of bright ramps of few reads that may be their curve, as the rules do.
 
     ``dt`` (T-1,) is the time from each read to the next.
@@ -176,7 +190,7 @@ def _may_bend(voxels: Voxels, maps: PixelMaps, dt: np.ndarray) -> np.ndarray:
     rate = np.abs(maps.rate[voxels.row, voxels.col])
     used = np.maximum(maps.stop[voxels.row, voxels.col] - 1, 0)
     signal = rate * np.append(0.0, np.cumsum(dt))[used]
-    few = (used < CURVED_READS) & (signal > CURVED_SIGNAL) & (voxels.read <= used)
+    few = (used < NONLINEAR_READS) & (signal > NONLINEAR_SIGNAL) & (voxels.read <= used)
     return few & (voxels.amplitude < NOT_LINEAR * rate * dt[voxels.read - 1])
 
 
@@ -195,10 +209,10 @@ def _cosmic_rays(
     shape, found = maps.stop.shape, _as_steps(voxels, maps)
     falls = steps.select(steps.amplitude < 0)
     stays = charge_steps(join_steps([falls, found]), border)[len(falls.row) :]
-    found, chance = found.select(stays), voxels.ray[stays].astype(float)
+    found, chance = found.select(stays), voxels.p_cosmic_ray[stays].astype(float)
     if not len(chance):
         return []
-    group = link_steps(found, dating_error(found, maps.noise), shape)
+    group = link_steps(found, read_tolerance(found, maps.noise), shape)
     pixel = np.ravel_multi_index((found.row, found.col), shape)
     # A faint step leaves its date open: its probability is spread over some reads.
     member, place = np.unique(group * maps.stop.size + pixel, return_inverse=True)

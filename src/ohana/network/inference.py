@@ -14,16 +14,16 @@ from torch import Tensor
 from ohana.classes import Label, label_of
 from ohana.config import DetectorConfig
 from ohana.events import PixelMaps, Steps
-from ohana.network.calibration import LEAST_READS
-from ohana.network.device import Engine, keeping_memory, prepare, using_threads
-from ohana.network.inputs import USABLE, Seen, network_input
+from ohana.network.calibration import NETWORK_MIN_READS
+from ohana.network.device import Engine, for_inference, keeping_memory, using_threads
+from ohana.network.inputs import USABLE, NetworkInput, network_input
 from ohana.network.model_file import Network
-from ohana.network.probabilities import FLOOR, Opinion, Voxels, join_voxels
+from ohana.network.probabilities import STORE_THRESHOLD, NetworkOutput, Voxels, join_voxels
 from ohana.network.step_fits import Picked, measure_voxels
-from ohana.network.tiling import Span, cut
-from ohana.ramp import Block
-from ohana.rampfit.covariance import Differences, difference_model
-from ohana.rampfit.load import Source, load_block
+from ohana.network.tiling import Span, tile
+from ohana.ramp import RampBlock
+from ohana.rampfit.covariance import DifferenceCovariance, covariance_of
+from ohana.rampfit.load import CorrectedRamp, load_block
 
 if TYPE_CHECKING:
     from ohana.utils.progress import Progress
@@ -38,25 +38,25 @@ class Window(NamedTuple):
 
     rows: Span
     cols: Span
-    block: Block
+    block: RampBlock
     steps: Steps
     maps: PixelMaps
 
 
 @torch.inference_mode()
-def look(
-    source: Source,
+def run_network(
+    source: CorrectedRamp,
     steps: Steps,
     maps: PixelMaps,
     network: Network,
     config: DetectorConfig,
     progress: Progress,
-) -> Opinion:
+) -> NetworkOutput:
     """Ask the network about all pixels and reads of an integration.
 
     Parameters
     ----------
-    source : Source
+    source : CorrectedRamp
         Ramp and its correction.
     steps : Steps
         Known steps of the whole array.
@@ -71,8 +71,8 @@ def look(
 
     Returns
     -------
-    Opinion
-        Empty if there are fewer reads than a network can look at (`LEAST_READS`).
+    NetworkOutput
+        Empty if there are fewer reads than a network can look at (`NETWORK_MIN_READS`).
 
     Raises
     ------
@@ -88,11 +88,11 @@ def look(
     telegraph = np.zeros(maps.stop.shape, np.float32)
     outputs = {label_of(name): i for i, name in enumerate(network.classes)}
     known = frozenset(outputs) - {Label.BACKGROUND}
-    if source.ramp.shape[0] < LEAST_READS:
-        return Opinion(join_voxels([]), telegraph, known)
-    engine = prepare(network.model, config.network_precision)
-    model = difference_model(source.ramp)
-    parts, voxels = cut(source.ramp.shape, network.model), []
+    if source.ramp.shape[0] < NETWORK_MIN_READS:
+        return NetworkOutput(join_voxels([]), telegraph, known)
+    engine = for_inference(network.model, config.network_precision)
+    model = covariance_of(source.ramp)
+    parts, voxels = tile(source.ramp.shape, network.model), []
     windows, pixel_reads = len(parts.rows) * len(parts.cols), math.prod(source.ramp.shape)
     progress("network", 0, pixel_reads)
     with using_threads(config.threads), keeping_memory():
@@ -109,12 +109,12 @@ def look(
             telegraph[rows.kept, cols.kept] = level
             voxels.append(found)
             progress("network", pixel_reads * len(voxels) // windows, pixel_reads)
-    return Opinion(join_voxels(voxels), telegraph, known)
+    return NetworkOutput(join_voxels(voxels), telegraph, known)
 
 
 def _look_at(
     window: Window,
-    model: Differences,
+    model: DifferenceCovariance,
     engine: Engine,
     times: list[Span],
     outputs: dict[Label, int],
@@ -126,7 +126,9 @@ def _look_at(
     return level, _moved(measure_voxels(picked, *known), window)
 
 
-def window_of(source: Source, steps: Steps, maps: PixelMaps, rows: Span, cols: Span) -> Window:
+def window_of(
+    source: CorrectedRamp, steps: Steps, maps: PixelMaps, rows: Span, cols: Span
+) -> Window:
     """Read a window."""
     at = (rows.whole, cols.whole)
     # Which neighbours a block has decides where its ramps end: the maps had all.
@@ -141,7 +143,7 @@ def _moved(voxels: Voxels, window: Window) -> Voxels:
 
 
 def _ask(
-    engine: Engine, seen: Seen, window: Window, times: list[Span], outputs: dict[Label, int]
+    engine: Engine, seen: NetworkInput, window: Window, times: list[Span], outputs: dict[Label, int]
 ) -> tuple[Picked, np.ndarray]:
     """Return where a hit is seen, and the mean probability of telegraph noise, of what is kept.
 
@@ -159,7 +161,7 @@ def _ask(
         of_class = {label: chance[i] for label, i in outputs.items()}
         total += torch.where(known, of_class.get(Label.TELEGRAPH_NOISE, none), 0.0).sum(0)
         hit = torch.stack([of_class.get(label, none) for label in charge])
-        place = torch.nonzero(hit.amax(0) >= FLOOR, as_tuple=True)
+        place = torch.nonzero(hit.amax(0) >= STORE_THRESHOLD, as_tuple=True)
         chances.append(hit[:, place[0], place[1], place[2]].cpu().numpy())
         read, row, col = (index.cpu().numpy() for index in place)
         places.append((read + reads.start, row, col))
@@ -175,7 +177,7 @@ def _ask(
 
 
 def _logits(
-    engine: Engine, seen: Seen, window: Window, times: list[Span]
+    engine: Engine, seen: NetworkInput, window: Window, times: list[Span]
 ) -> Iterator[tuple[slice, Tensor]]:
     """Yield some reads after the other, and the logits (classes, t, r, c) of what is kept."""
     rows, cols = window.rows.inside, window.cols.inside

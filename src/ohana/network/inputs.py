@@ -14,9 +14,9 @@ import numpy as np
 from numba import njit
 
 from ohana.events import PixelMaps, Steps
-from ohana.ramp import Block
-from ohana.rampfit.covariance import Differences, can_share
-from ohana.rampfit.gls import DATA, LEAST_SINGLE, PIVOT, ROWS
+from ohana.ramp import RampBlock
+from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
+from ohana.rampfit.gls import DATA, MIN_INFORMATION_SINGLE, PIVOT, ROWS
 from ohana.rampfit.scan_kernels import CHUNK, fit_chunk
 
 #: Names of the channels, in their order.
@@ -36,13 +36,13 @@ OF_READS = 4
 #: Noise of 1 stays 1, and nothing exceeds this, however bright.
 CEILING = 8.0
 #: Ratios of noise, as logarithms, are cut off here; flicker counts in units of a few sigma.
-MOST_NOISY = 2.0
+MAX_NOISY = 2.0
 FLICKER_UNIT = 3.0
 #: With so many degrees of freedom the noise is as good as known.
 FEW = 1e3
 
 
-class Seen(NamedTuple):
+class NetworkInput(NamedTuple):
     """What the network sees of a window: channels of reads (4, T, R, W), of pixels (3, R, W)."""
 
     reads: np.ndarray
@@ -55,26 +55,30 @@ class Seen(NamedTuple):
 
 
 def network_input(
-    block: Block, maps: PixelMaps, steps: Steps, model: Differences, threads: int | None = None
-) -> Seen:
+    block: RampBlock,
+    maps: PixelMaps,
+    steps: Steps,
+    model: DifferenceCovariance,
+    threads: int | None = None,
+) -> NetworkInput:
     """Describe the ramps of a window to the network.
 
     Parameters
     ----------
-    block : Block
+    block : RampBlock
         Reads (T, R, W) [DN] and where ramps end, from `ohana.rampfit.load.load_block`.
     maps : PixelMaps
         Per-pixel results for the window.
     steps : Steps
         Known steps; ``row`` and ``col`` count from the corner of the window.
-    model : Differences
+    model : DifferenceCovariance
         Covariance coefficients.
     threads : int, optional
         As many as there are cores if absent.
 
     Returns
     -------
-    Seen
+    NetworkInput
         One of `CHANNELS` after the other, float32. Entry f of the first is about the step from
         read f - 1 to f; there is none to read 0.
 
@@ -85,21 +89,21 @@ def network_input(
     reads, rows, cols = block.data.shape
     known = np.isfinite(maps.noise) & (maps.noise > 0)
     out = np.zeros((OF_READS, reads, rows, cols), np.float32)
-    left_out = np.zeros((reads, rows, cols), np.bool_)
-    left_out[steps.read, steps.row, steps.col] = True
-    both = can_share(model)[steps.read]
-    left_out[steps.read[both] + 1, steps.row[both], steps.col[both]] = True
+    excluded = np.zeros((reads, rows, cols), np.bool_)
+    excluded[steps.read, steps.row, steps.col] = True
+    both = may_split_jump(model)[steps.read]
+    excluded[steps.read[both] + 1, steps.row[both], steps.col[both]] = True
     given = np.zeros((3, rows, cols), np.float32)
     given[0] = np.where(known, maps.noise, 1.0) ** 2
     given[1] = np.where(known, maps.shot, 0.0)
     given[2] = np.nan_to_num(maps.rate)
     stop = np.where(known, block.stop, 0).astype(np.int32)
-    single = Differences(*(values.astype(np.float32) for values in model))
+    single = DifferenceCovariance(*(values.astype(np.float32) for values in model))
     dof = np.clip(maps.dof, 0.5, 1e6).astype(np.float32)
 
     def fill(row: int) -> None:
-        own = (block.data[:, row], stop[row], left_out[:, row], given[:, row], dof[row])
-        _fill(*own, single, LEAST_SINGLE, out[:, :, row])
+        own = (block.data[:, row], stop[row], excluded[:, row], given[:, row], dof[row])
+        _fill(*own, single, MIN_INFORMATION_SINGLE, out[:, :, row])
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         list(pool.map(fill, range(rows)))
@@ -108,7 +112,9 @@ def network_input(
     shot = given[1] * np.float32(np.mean(model.shot))
     poisson = shot / (shot + given[0] * np.float32(np.mean(model.read)))
     flicker = _limited(np.where(known, maps.flicker, 0.0) / FLICKER_UNIT)
-    return Seen(out, np.stack([flicker, _log_ratio(maps, known), poisson]).astype(np.float32))
+    return NetworkInput(
+        out, np.stack([flicker, _log_ratio(maps, known), poisson]).astype(np.float32)
+    )
 
 
 def _limited(x: np.ndarray) -> np.ndarray:
@@ -129,11 +135,11 @@ def _mark_usable(usable: np.ndarray, stop: np.ndarray, known: np.ndarray) -> Non
 def _log_ratio(maps: PixelMaps, known: np.ndarray) -> np.ndarray:
     around = np.where(known & (maps.neighbour_noise > 0), maps.neighbour_noise, 1.0)
     ratio = np.where(known, maps.noise, 1.0) / np.where(known, around, 1.0)
-    return np.clip(np.log(ratio), -MOST_NOISY, MOST_NOISY)
+    return np.clip(np.log(ratio), -MAX_NOISY, MAX_NOISY)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fill(data, stop, left_out, given, dof, model, least, out):
+def _fill(data, stop, excluded, given, dof, model, least, out):
     """Fill the channels (C, T, n) that differ from read to read, ``CHUNK`` pixels at a time."""
     reads, n = data.shape
     chunk = min(CHUNK, n)
@@ -147,7 +153,7 @@ def _fill(data, stop, left_out, given, dof, model, least, out):
         fit_chunk(
             data[:, part],
             stop[part],
-            left_out[:, part],
+            excluded[:, part],
             own,
             nothing,
             model,

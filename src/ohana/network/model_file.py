@@ -31,7 +31,7 @@ PRETRAINED = "pretrained"
 PRETRAINED_FILE = "unet3d.safetensors"
 #: Bounds on what a file may ask for, far beyond any sensible network: without them a damaged or
 #: hostile file could take all memory before its weights are looked at.
-MOST_VALUES, MOST_WIDTH, MOST_WEIGHTS = 16, 1024, 50_000_000
+MAX_VALUES, MAX_WIDTH, MAX_WEIGHTS = 16, 1024, 50_000_000
 
 Tensors = dict[str, torch.Tensor]
 
@@ -255,14 +255,14 @@ def _build(path: Path, name: str, values: Any, tensors: Tensors) -> Network3D:
         _refuse(path, f"an architecture of {_names(names)}", got)
     for name, value in values.items():
         if not _sensible(value):
-            _refuse(path, f"a sensible architecture, {name} up to {MOST_WIDTH}", _names([value]))
+            _refuse(path, f"a sensible architecture, {name} up to {MAX_WIDTH}", _names([value]))
     try:
         architecture = size(**{name: _tuples(value) for name, value in values.items()})
         with torch.device("meta"):
             empty = kind(architecture)
         weights = sum(value.numel() for value in empty.state_dict().values())
-        if weights > MOST_WEIGHTS:
-            _refuse(path, f"a network of at most {MOST_WEIGHTS} weights", str(weights))
+        if weights > MAX_WEIGHTS:
+            _refuse(path, f"a network of at most {MAX_WEIGHTS} weights", str(weights))
         model = kind(architecture)
     except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
         _refuse(path, "an architecture that can be built", str(error))
@@ -274,13 +274,13 @@ def _build(path: Path, name: str, values: Any, tensors: Tensors) -> Network3D:
 def _sensible(value: Any, depth: int = 0) -> bool:
     """Tell whether a value of an architecture is a name, a small number, or a few of them."""
     if isinstance(value, list):
-        few = len(value) <= MOST_VALUES and depth < 2
+        few = len(value) <= MAX_VALUES and depth < 2
         return few and all(_sensible(item, depth + 1) for item in value)
     if isinstance(value, str):
         return len(value) <= 64
     if isinstance(value, bool) or value is None:
         return True
-    return isinstance(value, int | float) and isinstance(value, int) <= value <= MOST_WIDTH
+    return isinstance(value, int | float) and isinstance(value, int) <= value <= MAX_WIDTH
 
 
 def _tuples(value: Any) -> Any:

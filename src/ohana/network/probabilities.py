@@ -9,14 +9,14 @@ import numpy as np
 from scipy import special
 
 from ohana.classes import EVENT_LABELS, Label
-from ohana.detect.linking import dating_error
-from ohana.detect.snowballs.cores import SAME
+from ohana.detect.linking import read_tolerance
+from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE
 from ohana.events import Event, Steps
 
 #: A pixel and read is listed where the network gives a cosmic ray or a snowball this probability.
-FLOOR = 0.02
+STORE_THRESHOLD = 0.02
 #: Probability from which on a pixel and read can be part of a cosmic ray: its step is measured.
-JOIN = 0.08
+MEMBER_THRESHOLD = 0.08
 #: No voxel is believed more than this, so that odds stay finite.
 CERTAIN = 1.0 - 1e-6
 
@@ -29,12 +29,12 @@ class Voxels(NamedTuple):
     row, col, read : ndarray of int32
         Pixel, and the read that the step from the one before leads to: 1 to T - 1, up to the
         one that is saturated first.
-    ray, ball : ndarray of float32
-        Probability of a cosmic ray and of a snowball; one of them is at least `FLOOR`.
+    p_cosmic_ray, p_snowball : ndarray of float32
+        Probability of a cosmic ray and of a snowball; one of them is at least `STORE_THRESHOLD`.
     amplitude, error : ndarray of float32
         Generalised-least-squares step at that read, known steps at other reads left free, and its
         standard error [DN]; 0 and infinity where it cannot be told from the rest of the ramp, and
-        where a cosmic ray is less likely than `JOIN` and no step is known.
+        where a cosmic ray is less likely than `MEMBER_THRESHOLD` and no step is known.
     significance : ndarray of float32
         Gaussian-equivalent significance [sigma].
     """
@@ -42,8 +42,8 @@ class Voxels(NamedTuple):
     row: np.ndarray
     col: np.ndarray
     read: np.ndarray
-    ray: np.ndarray
-    ball: np.ndarray
+    p_cosmic_ray: np.ndarray
+    p_snowball: np.ndarray
     amplitude: np.ndarray
     error: np.ndarray
     significance: np.ndarray
@@ -53,7 +53,7 @@ class Voxels(NamedTuple):
         return Voxels(*(column[which] for column in self))
 
 
-class Opinion(NamedTuple):
+class NetworkOutput(NamedTuple):
     """What the network says of one integration.
 
     Attributes
@@ -99,14 +99,14 @@ class Entries(NamedTuple):
     slack: np.ndarray
 
 
-def network_score(events: Sequence[Event], opinion: Opinion, noise: np.ndarray) -> np.ndarray:
+def network_score(events: Sequence[Event], opinion: NetworkOutput, noise: np.ndarray) -> np.ndarray:
     """Return the log-odds that the network gives each event, shape (n,); NaN if it cannot tell.
 
     Parameters
     ----------
     events : sequence of Event
         n events of any classes and origin.
-    opinion : Opinion
+    opinion : NetworkOutput
         What the network says.
     noise : ndarray, shape (H, W)
         Read noise [DN].
@@ -161,7 +161,7 @@ def _entries(events: Sequence[Event], noise: np.ndarray) -> Entries:
     )
     steps = Steps(row, col, read, size, size, size, size, size)
     number = np.repeat(np.arange(len(events)), [len(event.rows) for event in events])
-    return Entries(number, row, col, read, dating_error(steps, noise))
+    return Entries(number, row, col, read, read_tolerance(steps, noise))
 
 
 def _voxels_of(entries: Entries, voxels: Voxels, shape) -> tuple[np.ndarray, np.ndarray]:
@@ -175,26 +175,26 @@ def _voxels_of(entries: Entries, voxels: Voxels, shape) -> tuple[np.ndarray, np.
     return entry, order[np.repeat(low, high - low) + within]
 
 
-def _rays(entries: Entries, opinion: Opinion) -> np.ndarray:
+def _rays(entries: Entries, opinion: NetworkOutput) -> np.ndarray:
     entry, voxel = _voxels_of(entries, opinion.voxels, opinion.telegraph.shape)
     near = np.abs(opinion.voxels.read[voxel] - entries.read[entry]) <= entries.slack[entry]
     size = len(entries.event)
-    total = any_of(opinion.voxels.ray[voxel[near]].astype(float), entry[near], size)
+    total = any_of(opinion.voxels.p_cosmic_ray[voxel[near]].astype(float), entry[near], size)
     odds = odds_of_groups(total, entries.event, entries.event[-1] + 1)
-    return np.log(np.maximum(odds, FLOOR))
+    return np.log(np.maximum(odds, STORE_THRESHOLD))
 
 
-def _balls(entries: Entries, opinion: Opinion) -> np.ndarray:
+def _balls(entries: Entries, opinion: NetworkOutput) -> np.ndarray:
     entry, voxel = _voxels_of(entries, opinion.voxels, opinion.telegraph.shape)
     since = opinion.voxels.read[voxel] - entries.read[entry]
-    near = (since >= -SAME) & (since <= SAME)
+    near = (since >= -CORE_READ_TOLERANCE) & (since <= CORE_READ_TOLERANCE)
     highest = np.zeros(len(entries.event))
-    np.maximum.at(highest, entry[near], opinion.voxels.ball[voxel[near]])
+    np.maximum.at(highest, entry[near], opinion.voxels.p_snowball[voxel[near]])
     mean = np.bincount(entries.event, highest) / np.bincount(entries.event)
-    return special.logit(np.clip(mean, FLOOR, CERTAIN))
+    return special.logit(np.clip(mean, STORE_THRESHOLD, CERTAIN))
 
 
-def _telegraph(entries: Entries, opinion: Opinion) -> np.ndarray:
+def _telegraph(entries: Entries, opinion: NetworkOutput) -> np.ndarray:
     highest = np.zeros(entries.event[-1] + 1)
     np.maximum.at(highest, entries.event, opinion.telegraph[entries.row, entries.col])
-    return special.logit(np.clip(highest, FLOOR, CERTAIN))
+    return special.logit(np.clip(highest, STORE_THRESHOLD, CERTAIN))

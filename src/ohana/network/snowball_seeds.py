@@ -10,14 +10,21 @@ from scipy import ndimage
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.linking import link_steps
-from ohana.detect.snowballs.candidates import Scene
-from ohana.detect.snowballs.cores import GROWTH_READS, MARGIN, PIXEL, SAME, Core, bright_steps
+from ohana.detect.snowballs.candidates import SnowballContext
+from ohana.detect.snowballs.cores import (
+    CORE_READ_TOLERANCE,
+    FIT_MARGIN,
+    GROWTH_READS,
+    RADIUS_TOLERANCE,
+    Core,
+    bright_steps,
+)
 from ohana.detect.snowballs.disks import EIGHT, Disk, fit_disks
 from ohana.events import Event, Steps
 from ohana.network.probabilities import Voxels
 
 
-class Landing(NamedTuple):
+class SnowballSeed(NamedTuple):
     """Pixels in which the network sees the charge of one snowball begin, and the read."""
 
     read: int
@@ -25,7 +32,9 @@ class Landing(NamedTuple):
     cols: np.ndarray
 
 
-def find_landings(voxels: Voxels, shape: tuple[int, int], config: DetectorConfig) -> list[Landing]:
+def find_snowball_seeds(
+    voxels: Voxels, shape: tuple[int, int], config: DetectorConfig
+) -> list[SnowballSeed]:
     """Group the voxels of snowballs by where and when they begin.
 
     What follows in the same pixels, while the charge grows, belongs to the voxels before.
@@ -39,42 +48,44 @@ def find_landings(voxels: Voxels, shape: tuple[int, int], config: DetectorConfig
     config : DetectorConfig
         ``snowball_min_radius`` acts here: a landing has at least the pixels of such a core.
     """
-    some = voxels.select(voxels.ball >= Label.SNOWBALL.traits.network_threshold)
+    some = voxels.select(voxels.p_snowball >= Label.SNOWBALL.traits.network_threshold)
     pixel = np.ravel_multi_index((some.row, some.col), shape)
     order = np.lexsort((some.read, pixel))
     pixel, read = pixel[order], some.read[order]
-    begins = (np.diff(pixel, prepend=-1) != 0) | (np.diff(read, prepend=-1) > SAME)
+    begins = (np.diff(pixel, prepend=-1) != 0) | (np.diff(read, prepend=-1) > CORE_READ_TOLERANCE)
     first = some.select(order[begins])
     group = _linked(first, shape)
-    least = np.pi * (config.snowball_min_radius - PIXEL) ** 2
+    least = np.pi * (config.snowball_min_radius - RADIUS_TOLERANCE) ** 2
     landings = []
     for number in np.flatnonzero(np.bincount(group) >= least):
         mine = first.select(group == number)
         reads, count = np.unique(mine.read, return_counts=True)
-        landings.append(Landing(int(reads[count.argmax()]), mine.row, mine.col))
+        landings.append(SnowballSeed(int(reads[count.argmax()]), mine.row, mine.col))
     return landings
 
 
 def _linked(voxels: Voxels, shape: tuple[int, int]) -> np.ndarray:
-    steps = Steps(voxels.row, voxels.col, voxels.read, *[voxels.ball] * 5)
+    steps = Steps(voxels.row, voxels.col, voxels.read, *[voxels.p_snowball] * 5)
     return link_steps(steps, np.ones(len(voxels.row), int), shape)
 
 
-def is_known(landing: Landing, balls: list[Event], shape: tuple[int, int]) -> bool:
+def is_known(landing: SnowballSeed, balls: list[Event], shape: tuple[int, int]) -> bool:
     """Tell whether most pixels of a landing lie in snowballs that have landed or still grow."""
     inside = np.zeros(shape, bool)
     for ball in balls:
-        if -SAME <= landing.read - ball.reads[0] <= GROWTH_READS:
+        if -CORE_READ_TOLERANCE <= landing.read - ball.reads[0] <= GROWTH_READS:
             inside[ball.rows, ball.cols] = True
     return bool(np.mean(inside[landing.rows, landing.cols]) > 0.5)
 
 
-def core_of(landing: Landing, scene: Scene) -> Core | None:
+def core_of(landing: SnowballSeed, scene: SnowballContext) -> Core | None:
     """Find the core of a landing: its brightest steps, if they fit a disk within the limits."""
     here = np.zeros(scene.stop.shape, bool)
     here[landing.rows, landing.cols] = True
     steps = scene.steps
-    at = np.flatnonzero(here[steps.row, steps.col] & (np.abs(steps.read - landing.read) <= SAME))
+    at = np.flatnonzero(
+        here[steps.row, steps.col] & (np.abs(steps.read - landing.read) <= CORE_READ_TOLERANCE)
+    )
     at = at[bright_steps(steps.select(at))]
     if not len(at):
         return None
@@ -83,7 +94,7 @@ def core_of(landing: Landing, scene: Scene) -> Core | None:
     read = int(reads[count.argmax()])
     disk = _disk(bright, scene.stop, read)
     least, most = scene.config.snowball_min_radius, scene.config.snowball_max_radius
-    if not least - PIXEL <= disk.radius <= most + PIXEL:
+    if not least - RADIUS_TOLERANCE <= disk.radius <= most + RADIUS_TOLERANCE:
         return None
     return Core(
         read,
@@ -96,8 +107,10 @@ def core_of(landing: Landing, scene: Scene) -> Core | None:
 
 def _disk(bright: Steps, stop: np.ndarray, read: int) -> Disk:
     """Fit a disk to the largest connected part of bright pixels."""
-    top, left = max(bright.row.min() - MARGIN, 0), max(bright.col.min() - MARGIN, 0)
-    window = np.s_[top : bright.row.max() + MARGIN + 1, left : bright.col.max() + MARGIN + 1]
+    top, left = max(bright.row.min() - FIT_MARGIN, 0), max(bright.col.min() - FIT_MARGIN, 0)
+    window = np.s_[
+        top : bright.row.max() + FIT_MARGIN + 1, left : bright.col.max() + FIT_MARGIN + 1
+    ]
     inside = np.zeros(stop[window].shape, bool)
     inside[bright.row - top, bright.col - left] = True
     parts, _ = ndimage.label(inside, EIGHT)

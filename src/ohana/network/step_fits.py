@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ohana.events import PixelMaps, Steps
-from ohana.network.probabilities import JOIN, Voxels
-from ohana.ramp import Block
-from ohana.rampfit.covariance import Differences
+from ohana.network.probabilities import MEMBER_THRESHOLD, Voxels
+from ohana.ramp import RampBlock
+from ohana.rampfit.covariance import DifferenceCovariance
 from ohana.rampfit.noise import gaussian
 from ohana.rampfit.scan import Ramps, step_at
 
@@ -19,7 +19,7 @@ BATCH = 2048
 
 
 def measure_voxels(
-    picked: Picked, block: Block, maps: PixelMaps, steps: Steps, model: Differences
+    picked: Picked, block: RampBlock, maps: PixelMaps, steps: Steps, model: DifferenceCovariance
 ) -> Voxels:
     """Fit a step at each pixel and read that may be hit, other known steps of the pixel left free.
 
@@ -28,13 +28,13 @@ def measure_voxels(
     picked : tuple
         Arrays of shape (n,): (read, row, column) and (ray, ball). Rows and columns, here and
         in ``steps``, count from the corner of the window.
-    block : Block
+    block : RampBlock
         Reads of the window.
     maps : PixelMaps
         Per-pixel results for the window.
     steps : Steps
         Known steps. One that is picked is not measured again: its values are taken over.
-    model : Differences
+    model : DifferenceCovariance
         Covariance coefficients.
 
     Returns
@@ -49,13 +49,13 @@ def measure_voxels(
     pixel_of_step = steps.row.astype(np.int64) * width + steps.col
     order = np.argsort(pixel_of_step, kind="stable")
     sorted_steps = pixel_of_step[order], steps.read[order]
-    likely = np.flatnonzero(chances[0] >= JOIN)
+    likely = np.flatnonzero(chances[0] >= MEMBER_THRESHOLD)
     for start in range(0, len(likely), BATCH):
         part = likely[start : start + BATCH]
         ramps = _ramps(row[part], col[part], block, maps)
-        _leave_out(ramps.left_out, pixel[part], *sorted_steps)
+        _exclude(ramps.excluded, pixel[part], *sorted_steps)
         at = read[part]
-        ramps.left_out[at, np.arange(len(at))] = False
+        ramps.excluded[at, np.arange(len(at))] = False
         amplitude[part], error[part] = step_at(ramps, model, at)
     significance = gaussian(amplitude / error, maps.dof[row, col])
     voxels = Voxels(
@@ -65,7 +65,7 @@ def measure_voxels(
     return _taken_over(voxels, steps, block.data.shape)
 
 
-def _ramps(row: np.ndarray, col: np.ndarray, block: Block, maps: PixelMaps) -> Ramps:
+def _ramps(row: np.ndarray, col: np.ndarray, block: RampBlock, maps: PixelMaps) -> Ramps:
     """Return the ramps of some pixels, nothing left out yet."""
     noise = maps.noise[row, col].astype(np.float64)
     known = np.isfinite(noise) & (noise > 0)
@@ -74,19 +74,19 @@ def _ramps(row: np.ndarray, col: np.ndarray, block: Block, maps: PixelMaps) -> R
         np.where(known, block.stop[row, col], 0).astype(np.int32),
         np.where(known, noise, 1.0) ** 2,
         np.where(known, maps.shot[row, col], 0.0),
-        left_out=np.zeros((len(block.data), len(row)), np.bool_),
+        excluded=np.zeros((len(block.data), len(row)), np.bool_),
     )
 
 
-def _leave_out(
-    left_out: np.ndarray, pixel: np.ndarray, pixel_of_step: np.ndarray, read_of_step: np.ndarray
+def _exclude(
+    excluded: np.ndarray, pixel: np.ndarray, pixel_of_step: np.ndarray, read_of_step: np.ndarray
 ) -> None:
     """Mark the known steps, sorted by their pixel, of each of some pixels, in place."""
     first, end = (np.searchsorted(pixel_of_step, pixel, side) for side in ("left", "right"))
     count = end - first
     ramp = np.repeat(np.arange(len(pixel)), count)
     which = np.arange(len(ramp)) - np.repeat(np.cumsum(count) - count - first, count)
-    left_out[read_of_step[which], ramp] = True
+    excluded[read_of_step[which], ramp] = True
 
 
 def _taken_over(voxels: Voxels, steps: Steps, shape: tuple[int, ...]) -> Voxels:

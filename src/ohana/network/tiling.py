@@ -12,7 +12,7 @@ Triple = tuple[int, int, int]
 
 #: Memory for reads, features and network of the windows at work [bytes]. Larger windows have
 #: less around them that is worked on twice; a process needs about 1 GB besides.
-MOST_BYTES = 1_300_000_000
+MAX_BYTES = 1_300_000_000
 #: Share of the network's work that is done again where parts overlap in time.
 DEEP = 0.5
 
@@ -30,7 +30,7 @@ class Span(NamedTuple):
         return slice(first, first + self.kept.stop - self.kept.start)
 
 
-class Cut(NamedTuple):
+class Tiling(NamedTuple):
     """An exposure in parts: every combination of reads, rows and columns is a window."""
 
     times: list[Span]
@@ -61,7 +61,7 @@ class _Axis(NamedTuple):
     worked: int
 
 
-def cut(shape: Triple, model: Network3D, most_bytes: int = MOST_BYTES) -> Cut:
+def tile(shape: Triple, model: Network3D, most_bytes: int = MAX_BYTES) -> Tiling:
     """Cut an exposure so that least is worked on twice, within a bound of memory.
 
     Parameters
@@ -75,7 +75,7 @@ def cut(shape: Triple, model: Network3D, most_bytes: int = MOST_BYTES) -> Cut:
 
     Returns
     -------
-    Cut
+    Tiling
         Corners are multiples of the stride of the network.
     """
     reads = shape[0]
@@ -88,7 +88,7 @@ def cut(shape: Triple, model: Network3D, most_bytes: int = MOST_BYTES) -> Cut:
         return max(excess, 0), again * rows.worked * cols.worked
 
     ways = [_ways(*axis) for axis in zip(shape, model.stride, model.context, strict=True)]
-    return Cut(*(axis.parts for axis in min(product(*ways), key=judge)))
+    return Tiling(*(axis.parts for axis in min(product(*ways), key=judge)))
 
 
 def _ways(length: int, stride: int, context: int) -> list[_Axis]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ohana.classes import Label
-from ohana.network.calibration import LEAST_READS
+from ohana.network.calibration import NETWORK_MIN_READS
 from ohana.network.contract import Network3D, Triple
 from ohana.network.inputs import CHANNELS
 
@@ -152,9 +152,13 @@ class UNet3D(Network3D):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N, classes, T, H, W) of an input (N, channels, T, H, W)."""
-        if x.ndim != 5 or x.shape[1] != self.architecture.channels or x.shape[2] < LEAST_READS:
+        if (
+            x.ndim != 5
+            or x.shape[1] != self.architecture.channels
+            or x.shape[2] < NETWORK_MIN_READS
+        ):
             raise ValueError(
-                f"x: wanted (N, {self.architecture.channels}, T >= {LEAST_READS}, H, W), "
+                f"x: wanted (N, {self.architecture.channels}, T >= {NETWORK_MIN_READS}, H, W), "
                 f"got {tuple(x.shape)}"
             )
         size = x.shape[2:]

@@ -14,9 +14,9 @@ import numpy as np
 
 from ohana.config import DetectorConfig
 from ohana.products.flags import Jumps, join_jumps
-from ohana.products.ramps import Integration, Part, Plan, load_part, plan_of, ramps_of, within
+from ohana.products.ramps import Integration, Plan, RowPart, load_part, plan_of, ramps_of, within
 from ohana.ramp import row_blocks
-from ohana.rampfit.covariance import Differences, can_share
+from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.gls import fit_line
 from ohana.rampfit.step_search import exclude_steps
 from ohana.utils.progress import Progress, no_progress
@@ -82,7 +82,7 @@ def _fit_rows(
 ) -> tuple[np.ndarray, np.ndarray, Jumps]:
     """Fit some rows: rate, error [DN per frame time], and the jumps in them."""
     part, model = load_part(integration, plan, rows), integration.model
-    rays, sharing = within(plan.rays, rows), can_share(model)
+    rays, sharing = within(plan.rays, rows), may_split_jump(model)
     struck = part.hit | part.known.any(0)
     struck[rays.row, rays.col] = True
     flagged = _own_steps(part, struck | plan.telegraph[rows], model, integration.config)
@@ -98,7 +98,7 @@ def _fit_rows(
 
 
 def _own_steps(
-    part: Part, wanted: np.ndarray, model: Differences, config: DetectorConfig
+    part: RowPart, wanted: np.ndarray, model: DifferenceCovariance, config: DetectorConfig
 ) -> np.ndarray:
     """Tell the reads that begin with a step in ramps that are wanted: bool (T, R, W)."""
     index = np.flatnonzero(wanted & (part.variance > 0))
@@ -109,14 +109,16 @@ def _own_steps(
     return flagged
 
 
-def _fit(part: Part, left_out: np.ndarray, model: Differences) -> tuple[np.ndarray, np.ndarray]:
+def _fit(
+    part: RowPart, excluded: np.ndarray, model: DifferenceCovariance
+) -> tuple[np.ndarray, np.ndarray]:
     """Fit straight ramps: rate and error (R, W) [DN per frame time]."""
     rate, error = np.empty((2, *part.full.shape))
     later = np.arange(1, len(part.data))[:, None, None]
     for start in range(0, rate.shape[1], COLUMNS):
         cols = np.s_[..., start : start + COLUMNS]
         steps = np.diff(part.data[cols], axis=0)
-        steps[(later >= part.full[cols]) | left_out[cols][1:]] = np.nan
+        steps[(later >= part.full[cols]) | excluded[cols][1:]] = np.nan
         variance = part.variance[cols]
         steps[:, ~(variance > 0)] = np.nan
         slope, sigma = fit_line(
@@ -139,7 +141,7 @@ def flag_filling(flagged: np.ndarray, full: np.ndarray, sharing: np.ndarray) -> 
     full : ndarray of int, shape (R, W)
         First saturated read, T where there is none.
     sharing : ndarray of bool, shape (T,)
-        Reads that can share a step with the next one, `ohana.rampfit.covariance.can_share`.
+        Reads that can share a step with the next one, `ohana.rampfit.covariance.may_split_jump`.
     """
     reads = len(flagged)
     row, col = np.nonzero((full > 1) & (full < reads))

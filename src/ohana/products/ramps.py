@@ -12,7 +12,7 @@ from ohana.config import DetectorConfig
 from ohana.detect.telegraph.fit import fit_telegraph_noise
 from ohana.detect.telegraph.screen import NOISE_ERROR
 from ohana.products.flags import Jumps, ray_jumps, saturated_from, snowball_jumps
-from ohana.rampfit.covariance import Differences
+from ohana.rampfit.covariance import DifferenceCovariance
 from ohana.rampfit.scan import Ramps, scan
 from ohana.rampfit.step_search import exclude_steps
 from ohana.results.catalogue import Detection, member_pixels
@@ -33,8 +33,8 @@ class Integration(NamedTuple):
         (T, H, W).
     maps : mapping
         Per-pixel maps by name, see `ohana.events.PixelMaps`.
-    model : Differences
-        Covariance coefficients, `ohana.rampfit.covariance.difference_model`.
+    model : DifferenceCovariance
+        Covariance coefficients, `ohana.rampfit.covariance.covariance_of`.
     frame_time : float
         [s]
     load : callable
@@ -46,7 +46,7 @@ class Integration(NamedTuple):
     events: Sequence[Detection]
     shape: tuple[int, int, int]
     maps: Mapping[str, np.ndarray]
-    model: Differences
+    model: DifferenceCovariance
     frame_time: float
     load: Callable[[slice], np.ndarray]
     config: DetectorConfig
@@ -61,7 +61,7 @@ class Plan(NamedTuple):
     full: np.ndarray
 
 
-class Part(NamedTuple):
+class RowPart(NamedTuple):
     """The ramps of some rows.
 
     Reads (T, R, W), first saturated read and noise (R, W), pixels that have steps (R, W), and
@@ -95,7 +95,7 @@ def within(jumps: Jumps, rows: slice) -> Jumps:
     return Jumps(read, row - rows.start, col)
 
 
-def load_part(integration: Integration, plan: Plan, rows: slice) -> Part:
+def load_part(integration: Integration, plan: Plan, rows: slice) -> RowPart:
     """Read some rows; telegraph noise is subtracted."""
     data, full, maps = integration.load(rows), plan.full[rows], integration.maps
     variance = maps["noise"][rows].astype(np.float64) ** 2
@@ -115,12 +115,14 @@ def load_part(integration: Integration, plan: Plan, rows: slice) -> Part:
     hit = maps["best_significance"][rows] >= integration.config.sigma_threshold
     known = np.zeros(data.shape, bool)
     known[within(plan.snowballs, rows)] = True
-    part = Part(data, full, variance, shot, maps["dof"][rows].astype(np.float64), hit, known)
+    part = RowPart(data, full, variance, shot, maps["dof"][rows].astype(np.float64), hit, known)
     _calm(part, typical.astype(np.float64) ** 2, integration.model, integration.config)
     return part
 
 
-def _calm(part: Part, typical: np.ndarray, model: Differences, config: DetectorConfig) -> None:
+def _calm(
+    part: RowPart, typical: np.ndarray, model: DifferenceCovariance, config: DetectorConfig
+) -> None:
     """Give pixels the noise of those around where steps explain why theirs is more, in place.
 
     Several hits in a short ramp look like noise.
@@ -130,22 +132,22 @@ def _calm(part: Part, typical: np.ndarray, model: Differences, config: DetectorC
     share = typical.ravel()[index] / given.variance
     ramps = given._replace(variance=given.variance * share, shot=given.shot * share)
     sure = np.full(len(index), np.inf)
-    left_out = exclude_steps(ramps, sure, model, config)
-    rest = scan(ramps._replace(left_out=left_out), model, quick=True)
-    steps = (left_out & ~ramps.left_out).sum(0)
+    excluded = exclude_steps(ramps, sure, model, config)
+    rest = scan(ramps._replace(excluded=excluded), model, quick=True)
+    steps = (excluded & ~ramps.excluded).sum(0)
     calm = (rest.chi2 < CALM * (rest.used - 1)) & (steps <= rest.used)
     for values, new in ((part.variance, ramps.variance), (part.shot, ramps.shot), (part.dof, sure)):
         values.ravel()[index[calm]] = new[calm]
     part.hit.ravel()[index[calm]] = True
 
 
-def ramps_of(part: Part) -> Ramps:
+def ramps_of(part: RowPart) -> Ramps:
     """Return the ramps of some rows, one after another, for `ohana.rampfit.scan.scan`."""
     return Ramps(
         part.data.reshape(len(part.data), -1),
         part.full.ravel(),
         part.variance.ravel(),
         part.shot.ravel(),
-        left_out=part.known.reshape(len(part.known), -1),
+        excluded=part.known.reshape(len(part.known), -1),
         guess=np.zeros(part.full.size),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from ohana.ramp import Ramp
 
 
-class Differences(NamedTuple):
+class DifferenceCovariance(NamedTuple):
     """Coefficients of the first differences, one entry per step (step f at index f - 1).
 
     For a pixel of read noise ``s`` [DN, one frame], rate ``m`` [DN per frame time] and gain ``g``::
@@ -30,12 +30,12 @@ class Differences(NamedTuple):
     shot_next: np.ndarray
 
 
-def differences(
+def difference_covariance(
     times: np.ndarray,
     frame_time: float = 1.0,
     nframes: int | np.ndarray = 1,
     frame_gap: float = 1.0,
-) -> Differences:
+) -> DifferenceCovariance:
     """Describe the differences of reads taken at ``times``.
 
     Parameters
@@ -51,19 +51,19 @@ def differences(
 
     Returns
     -------
-    Differences
+    DifferenceCovariance
         float64 arrays of shape (T - 1,).
 
     Examples
     --------
     >>> import numpy as np
-    >>> d = differences(np.arange(3.0))
+    >>> d = difference_covariance(np.arange(3.0))
     >>> d.dt, d.read, d.shot, d.read_next
     (array([1., 1.]), array([2., 2.]), array([1., 1.]), array([-1.,  0.]))
 
     Three resultants, of which the second is the mean of two frames:
 
-    >>> d = differences(np.array([1.0, 2.5, 4.0]), nframes=np.array([1, 2, 1]))
+    >>> d = difference_covariance(np.array([1.0, 2.5, 4.0]), nframes=np.array([1, 2, 1]))
     >>> d.read, d.read_next, d.shot, d.shot_next
     (array([1.5, 1.5]), array([-0.5,  0. ]), array([1.25, 1.25]), array([0.25, 0.  ]))
     """
@@ -84,15 +84,15 @@ def differences(
     shot = tau[:-1] + tau[1:] - 2 * times[:-1]
     read_next = np.append(-1.0 / n[1:-1], 0.0)
     shot_next = np.append((times - tau)[1:-1], 0.0)
-    return Differences(np.diff(times), read, shot, read_next, shot_next)
+    return DifferenceCovariance(np.diff(times), read, shot, read_next, shot_next)
 
 
-def read_variance(model: Differences) -> np.ndarray:
+def read_variance(model: DifferenceCovariance) -> np.ndarray:
     """Return the variance of the white noise of each read, in units of that of one frame: (T,).
 
     Examples
     --------
-    >>> read_variance(differences(np.arange(4.0), nframes=np.array([1, 1, 1, 2])))
+    >>> read_variance(difference_covariance(np.arange(4.0), nframes=np.array([1, 1, 1, 2])))
     array([1. , 1. , 1. , 0.5])
     """
     if len(model.dt) == 1:
@@ -102,7 +102,7 @@ def read_variance(model: Differences) -> np.ndarray:
     return np.concatenate([[first], inner, [model.read[-1] - inner[-1]]])
 
 
-def can_share(model: Differences) -> np.ndarray:
+def may_split_jump(model: DifferenceCovariance) -> np.ndarray:
     """Tell the reads that can share a step with the next one: boolean, shape (T,).
 
     A read that averages frames shows a part of the charge that arrives between them, the next
@@ -110,12 +110,13 @@ def can_share(model: Differences) -> np.ndarray:
 
     Examples
     --------
-    >>> can_share(differences(np.arange(4.0), nframes=np.array([2, 1, 3, 3]))).tolist()
+    >>> covariance = difference_covariance(np.arange(4.0), nframes=np.array([2, 1, 3, 3]))
+    >>> may_split_jump(covariance).tolist()
     [False, False, True, False]
     """
     return np.concatenate([[False], model.read_next[:-1] > -1 + 1e-9, [False]])
 
 
-def difference_model(ramp: Ramp) -> Differences:
+def covariance_of(ramp: Ramp) -> DifferenceCovariance:
     """Describe the differences of a ramp, in units of its frame time."""
-    return differences(ramp.times, ramp.facts.frame_time, ramp.averaged)
+    return difference_covariance(ramp.times, ramp.facts.frame_time, ramp.averaged)

@@ -19,7 +19,7 @@ DEVIANT = 4.0
 WIDTH = 1024
 
 
-class Scatter(NamedTuple):
+class DifferenceStats(NamedTuple):
     """Sums over the differences of each pixel, arrays of one shape.
 
     Attributes
@@ -176,14 +176,15 @@ def clipped_kernel(data, stop, dt, weight, sharing, centre, limit, sums):
                 largest[i] = max(largest[i], excess[i])
 
 
-def sum_differences(
+def difference_stats(
     data: np.ndarray, stop: np.ndarray, dt: np.ndarray, weight: np.ndarray, sharing: np.ndarray
-) -> Scatter:
+) -> DifferenceStats:
     """Sum up the differences of a block (T, R, W) with ``stop`` (R, W); results are (R, W).
 
     ``dt`` (T - 1,) are the frame times that the differences take, ``weight`` (T - 1,) what the
     noise of each is expected to be, in units of its own. ``sharing`` (T,) are the reads that may
-    share a hit with the next, see `ohana.rampfit.covariance.can_share`: there two are left out.
+    share a hit with the next, see `ohana.rampfit.covariance.may_split_jump`: there two are left
+    out.
     """
     ramps, last = data.reshape(len(data), -1), np.ascontiguousarray(stop).ravel()
     dt, weight = dt.astype(np.float32), weight.astype(np.float32)
@@ -214,8 +215,8 @@ def sum_differences(
         mean = np.where(stands_out, rest / rest_line, total / line)
         rate = np.where(count > 1, centre + np.where(np.isfinite(mean), mean, 0.0), centre)
         plain = (square - total**2 / line) / count
-    found = Scatter(count, rate, plain, trimmed, largest, everything / np.maximum(used, 1))
-    return Scatter(*(values.reshape(stop.shape) for values in found))
+    found = DifferenceStats(count, rate, plain, trimmed, largest, everything / np.maximum(used, 1))
+    return DifferenceStats(*(values.reshape(stop.shape) for values in found))
 
 
 def _rough(

@@ -21,11 +21,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from ohana.rampfit.covariance import Differences
+from ohana.rampfit.covariance import DifferenceCovariance
 
 
 class Fit(NamedTuple):
-    """Fit of straight (or curved) ramps and of one further step at every read.
+    """Fit of straight (or nonlinear) ramps and of one further step at every read.
 
     Attributes
     ----------
@@ -58,24 +58,24 @@ DIFFERENCE, USED, PIVOT, RATIO, DATA, RATE, CURVE = range(7)
 ROWS = 7
 
 #: See `substitute`; far above the rounding errors of either type.
-LEAST = np.array([1e-9])
-LEAST_SINGLE = np.array([1e-5], np.float32)
+MIN_INFORMATION = np.array([1e-9])
+MIN_INFORMATION_SINGLE = np.array([1e-5], np.float32)
 
 # The loops over ramps are kept short on purpose: each touches few arrays, which is what lets
 # the compiler use vector instructions. All arrays of a call have one type, float64 or float32.
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def eliminate(variance, shot, curved, model, work):
+def eliminate(variance, shot, nonlinear, model, work):
     """Forward elimination of the covariance in the differences and in the free columns.
 
     Parameters
     ----------
     variance, shot : ndarray, shape (n,)
         Read variance of one frame and Poisson variance per frame time.
-    curved : ndarray, shape (n,)
+    nonlinear : ndarray, shape (n,)
         1 where a curvature of the ramp is free, else 0; empty if it is nowhere.
-    model : Differences
+    model : DifferenceCovariance
         Covariance coefficients.
     work : ndarray of float64, shape (ROWS, T, n)
         Rows ``DIFFERENCE`` (0 where unusable) and ``USED`` (0 or 1) are given, the rest is
@@ -100,11 +100,11 @@ def eliminate(variance, shot, curved, model, work):
         now, last = work[RATE, f + 1], work[RATE, f]
         for i in range(n):
             now[i] = dt - ratio[i] * last[i]
-        if curved.size:
+        if nonlinear.size:
             bend = dt * (f - 0.5 * (count - 1)) / count
             now, last = work[CURVE, f + 1], work[CURVE, f]
             for i in range(n):
-                now[i] = curved[i] * bend - ratio[i] * last[i]
+                now[i] = nonlinear[i] * bend - ratio[i] * last[i]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -118,7 +118,7 @@ def dot(work, first, second, out):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def solve_free(work, curved, sums, fit):
+def solve_free(work, nonlinear, sums, fit):
     """Solve for rate and curvature of each ramp.
 
     ``fit`` (6, n) receives rate, curvature, chi-squared and the inverse of the 2 x 2 normal
@@ -129,7 +129,7 @@ def solve_free(work, curved, sums, fit):
     dot(work, RATE, RATE, sums[0])
     dot(work, RATE, DATA, sums[1])
     dot(work, DATA, DATA, sums[2])
-    if curved.size:
+    if nonlinear.size:
         dot(work, RATE, CURVE, sums[3])
         dot(work, CURVE, CURVE, sums[4])
         dot(work, CURVE, DATA, sums[5])
@@ -147,13 +147,13 @@ def solve_free(work, curved, sums, fit):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def relate(work, curved, fit, f):
+def relate(work, nonlinear, fit, f):
     """Turn the ratio of elimination of step f + 1 into what it has in common with step f."""
     common, after, share = work[RATIO, f + 1], work[PIVOT, f + 1], fit[3]
     rate, next_rate = work[RATE, f], work[RATE, f + 1]
     for i in range(common.size):
         common[i] = -common[i] * after[i] - rate[i] * next_rate[i] * share[i]
-    if curved.size:
+    if nonlinear.size:
         curve, next_curve, cross, own = work[CURVE, f], work[CURVE, f + 1], fit[4], fit[5]
         for i in range(common.size):
             common[i] -= (rate[i] * next_curve[i] + curve[i] * next_rate[i]) * cross[i]
@@ -161,7 +161,7 @@ def relate(work, curved, fit, f):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def substitute(work, curved, fit, least, sharing):
+def substitute(work, nonlinear, fit, least, sharing):
     """Back substitution: leaves the score in row ``DATA``, the information in row ``PIVOT``.
 
     ``least`` (1,) is the fraction of the information about a step, all else known, that must be
@@ -172,7 +172,7 @@ def substitute(work, curved, fit, least, sharing):
     none = work.dtype.type(0)
     for f in range(last, 0, -1):
         pivot = work[PIVOT, f]
-        for row in range(DATA, CURVE + 1 if curved.size else CURVE):
+        for row in range(DATA, CURVE + 1 if nonlinear.size else CURVE):
             now = work[row, f]
             for i in range(n):
                 now[i] *= pivot[i]
@@ -188,10 +188,10 @@ def substitute(work, curved, fit, least, sharing):
         score, rate, information = work[DATA, f], work[RATE, f], work[PIVOT, f]
         slope, share = fit[0], fit[3]
         if sharing.size and sharing[f] and f < last:
-            relate(work, curved, fit, f)
+            relate(work, nonlinear, fit, f)
         for i in range(n):
             score[i] -= rate[i] * slope[i]
-        if curved.size:
+        if nonlinear.size:
             curve, bend, cross, own = work[CURVE, f], fit[1], fit[4], fit[5]
             for i in range(n):
                 score[i] -= curve[i] * bend[i]
@@ -209,8 +209,8 @@ def fit_steps(
     d: np.ndarray,
     variance: np.ndarray,
     shot: np.ndarray,
-    model: Differences,
-    curved: np.ndarray | None = None,
+    model: DifferenceCovariance,
+    nonlinear: np.ndarray | None = None,
 ) -> Fit:
     """Fit ramps, and a step at every read of each, by generalised least squares.
 
@@ -222,9 +222,9 @@ def fit_steps(
         Read-noise variance of one frame, in units of ``d**2``.
     shot : ndarray, shape (n,)
         Poisson variance per frame time (rate / gain), in the same units.
-    model : Differences
+    model : DifferenceCovariance
         Coefficients of the covariance.
-    curved : ndarray of bool, shape (n,), optional
+    nonlinear : ndarray of bool, shape (n,), optional
         Where a quadratic term of the ramp is free too.
 
     Returns
@@ -242,9 +242,9 @@ def fit_steps(
     >>> float((fit.score / fit.information)[2, 0].round(6))
     10.0
     """
-    work, fit, curve = _solved(d, variance, shot, model, curved)
+    work, fit, curve = _solved(d, variance, shot, model, nonlinear)
     count, n = d.shape
-    substitute(work, curve, fit, LEAST, np.arange(count + 1) > 0)
+    substitute(work, curve, fit, MIN_INFORMATION, np.arange(count + 1) > 0)
     used = work[USED, 1:].sum(axis=0)
     rate, error = _known(fit, used)
     between = np.zeros((count, n))
@@ -253,7 +253,7 @@ def fit_steps(
 
 
 def fit_line(
-    d: np.ndarray, variance: np.ndarray, shot: np.ndarray, model: Differences
+    d: np.ndarray, variance: np.ndarray, shot: np.ndarray, model: DifferenceCovariance
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit ramps alone, by generalised least squares.
 
@@ -286,14 +286,14 @@ def _solved(
     d: np.ndarray,
     variance: np.ndarray,
     shot: np.ndarray,
-    model: Differences,
-    curved: np.ndarray | None,
+    model: DifferenceCovariance,
+    nonlinear: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Eliminate, and solve for what is free without a step: working array, solution, ``curved``."""
+    """Eliminate, and solve for what is free without a step: working array, solution, curvature."""
     count, n = d.shape
     if len(model.dt) != count:
         raise ValueError(f"model: wanted {count} differences, got {len(model.dt)}")
-    curve = np.empty(0) if curved is None else np.asarray(curved, np.float64)
+    curve = np.empty(0) if nonlinear is None else np.asarray(nonlinear, np.float64)
     work = np.empty((ROWS, count + 1, n))
     used = np.isfinite(d)
     work[DIFFERENCE, 1:] = np.where(used, d, 0.0)

@@ -8,13 +8,13 @@ import numpy as np
 from numba import njit
 from scipy import ndimage
 
-from ohana.ramp import DO_NOT_USE, SATURATED, Block, Planes, Ramp
+from ohana.ramp import DO_NOT_USE, SATURATED, Planes, Ramp, RampBlock
 from ohana.refpix.correction import Reference, subtract
 
 #: A rise into saturation up to so many times the one before is no jump.
-SLOW = 3.0
+MAX_SLOW_RISE = 3.0
 #: Saturated pixels of a 3 x 3 square up to which it holds no core.
-ALONE = 2
+MAX_LONE_SATURATED = 2
 
 
 class Corrected(NamedTuple):
@@ -25,7 +25,7 @@ class Corrected(NamedTuple):
     stop: np.ndarray
 
 
-class Source(NamedTuple):
+class CorrectedRamp(NamedTuple):
     """A ramp and the correction its blocks need, or its reads as corrected before."""
 
     ramp: Ramp
@@ -64,9 +64,9 @@ def _filling(data, stop, crowd, averaged, dt):
                 before = (data[s - 1, r, c] - data[s - 2, r, c]) / dt[s - 2]
                 if averaged and s > 2:
                     before = min(before, (data[s - 2, r, c] - data[s - 3, r, c]) / dt[s - 3])
-                if rise <= SLOW * before:
+                if rise <= MAX_SLOW_RISE * before:
                     filled[r, c] = s
-            elif s == 1 and crowd[r, c] <= ALONE:
+            elif s == 1 and crowd[r, c] <= MAX_LONE_SATURATED:
                 filled[r, c] = s
     return filled
 
@@ -91,7 +91,9 @@ def _zero_first(data, stop, first):
                 plane[c] -= base[c]
 
 
-def load_block(source: Source, rows: slice, cols: slice = slice(None)) -> tuple[Block, np.ndarray]:
+def load_block(
+    source: CorrectedRamp, rows: slice, cols: slice = slice(None)
+) -> tuple[RampBlock, np.ndarray]:
     """Read a window of all reads, corrected by reference pixels, first usable read at zero.
 
     A ramp stops where it saturates, and also where one of its eight neighbours has slowly
@@ -99,14 +101,14 @@ def load_block(source: Source, rows: slice, cols: slice = slice(None)) -> tuple[
 
     Parameters
     ----------
-    source : Source
+    source : CorrectedRamp
         Ramp and correction.
     rows, cols : slice
         Window in the orientation of the file. Neighbours beyond its columns do not count.
 
     Returns
     -------
-    block : Block
+    block : RampBlock
         Reads [DN]; flagged and non-finite ones are NaN, those not to be used are marked by
         ``stop``.
     first : ndarray of int32, shape (rows, cols)
@@ -121,10 +123,10 @@ def load_block(source: Source, rows: slice, cols: slice = slice(None)) -> tuple[
         subtract(block.data, reference, rows, cols)
     first = np.empty_like(stop)
     _zero_first(block.data, stop, first)
-    return Block(block.data, stop), first
+    return RampBlock(block.data, stop), first
 
 
-def _spilling(ramp: Ramp, block: Block, rows: slice, cols: slice) -> np.ndarray:
+def _spilling(ramp: Ramp, block: RampBlock, rows: slice, cols: slice) -> np.ndarray:
     """Return the first read in which a pixel or a neighbour has slowly filled up, else T."""
     top, bottom, _ = rows.indices(ramp.shape[1])
     # Two rows more on either side: neighbours, and what is around these.
@@ -142,7 +144,7 @@ def _spilling(ramp: Ramp, block: Block, rows: slice, cols: slice) -> np.ndarray:
     return np.split(ndimage.minimum_filter(np.concatenate(filled), 3), cuts)[1]
 
 
-def _load_raw(ramp: Ramp, rows: slice, cols: slice) -> Block:
+def _load_raw(ramp: Ramp, rows: slice, cols: slice) -> RampBlock:
     """Read a window of all reads, saturation and flags taken into account."""
     data = ramp.planes.read(rows, cols)
     stop = np.full(data.shape[1:], len(data), np.int32)
@@ -155,13 +157,13 @@ def _load_raw(ramp: Ramp, rows: slice, cols: slice) -> Block:
         stop = np.where(saturated.any(0), np.minimum(saturated.argmax(0), stop), stop)
     if ramp.bad_pixels is not None:
         data[:, ramp.bad_pixels[rows, cols]] = np.nan
-    return Block(data, stop.astype(np.int32))
+    return RampBlock(data, stop.astype(np.int32))
 
 
-def _load_corrected(corrected: Corrected, rows: slice, cols: slice) -> tuple[Block, np.ndarray]:
+def _load_corrected(corrected: Corrected, rows: slice, cols: slice) -> tuple[RampBlock, np.ndarray]:
     """Give what `load_block` gave when the corrected reads were written."""
     first, stop = corrected.first[rows, cols].copy(), corrected.stop[rows, cols].copy()
     later = corrected.planes.read(rows, cols)
     # Read 0 is the zero of all others, unless it could not be used.
     zero = np.where((first > 0) & (stop > 0), np.float32(np.nan), np.float32(0))
-    return Block(np.concatenate([zero[None], later]), stop), first
+    return RampBlock(np.concatenate([zero[None], later]), stop), first

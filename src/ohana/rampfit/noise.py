@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize, special, stats
 
-from ohana.rampfit.covariance import Differences, can_share
-from ohana.rampfit.difference_stats import Scatter, sum_differences
+from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
+from ohana.rampfit.difference_stats import DifferenceStats, difference_stats
 
 #: Columns of a tile over which noise is pooled (its rows are `ohana.ramp.TILE_ROWS`).
 TILE_COLS = 64
@@ -39,10 +39,11 @@ class Noise(NamedTuple):
         Robust rate [DN per frame time]; NaN without data.
     dof : ndarray
         Degrees of freedom behind ``variance``; may be infinite.
-    typical : ndarray
+    neighbourhood_variance : ndarray
         Read-noise variance of the pixels around, whatever this one's scatter [DN^2].
-    worth : ndarray
-        Degrees of freedom that ``typical`` is worth for a single pixel, see `worth_of_prior`.
+    prior_dof : ndarray
+        Degrees of freedom that ``neighbourhood_variance`` is worth for a single pixel, see
+        `prior_dof`.
     largest, scatter : ndarray
         Largest difference above the median one [DN], and mean square of all differences about
         it [DN^2], events included.
@@ -52,13 +53,13 @@ class Noise(NamedTuple):
     shot: np.ndarray
     rate: np.ndarray
     dof: np.ndarray
-    typical: np.ndarray
-    worth: np.ndarray
+    neighbourhood_variance: np.ndarray
+    prior_dof: np.ndarray
     largest: np.ndarray
     scatter: np.ndarray
 
 
-class Yields(NamedTuple):
+class ExpectedScatter(NamedTuple):
     """What the squared residuals of n differences amount to, per difference.
 
     ``read`` and ``shot`` are their expectation per unit of read variance and of Poisson
@@ -74,7 +75,7 @@ class Yields(NamedTuple):
     slope_shot: float
 
 
-def weighted(model: Differences) -> tuple[Differences, np.ndarray]:
+def weighted(model: DifferenceCovariance) -> tuple[DifferenceCovariance, np.ndarray]:
     """Divide differences by weights (T - 1,), so that read noise is the same in all of them.
 
     The weights are 1 where all reads are alike. Without them the differences of reads that
@@ -82,7 +83,7 @@ def weighted(model: Differences) -> tuple[Differences, np.ndarray]:
     """
     weight = np.sqrt(model.read / np.mean(model.read))
     both = weight * np.append(weight[1:], 1.0)
-    scaled = Differences(
+    scaled = DifferenceCovariance(
         model.dt / weight,
         model.read / weight**2,
         model.shot / weight**2,
@@ -92,8 +93,8 @@ def weighted(model: Differences) -> tuple[Differences, np.ndarray]:
     return scaled, weight
 
 
-def expected_yields(model: Differences) -> Yields:
-    """Compute `Yields` for the residuals about a line through zero, exactly.
+def expected_yields(model: DifferenceCovariance) -> ExpectedScatter:
+    """Compute `ExpectedScatter` for the residuals about a line through zero, exactly.
 
     With C the tridiagonal covariance and M the projection that removes a multiple of ``dt``, they
     are the traces of M C and of (M C)^2.
@@ -114,10 +115,12 @@ def expected_yields(model: Differences) -> Yields:
     read, squared, slope = trace(model.read, model.read_next)
     shot, _, walk = trace(model.shot, model.shot_next)
     slope_read = slope / length**2 * n**2 / np.mean(model.read)
-    return Yields(read / n, shot / n, read**2 / squared / n, slope_read, walk / length**2 * n)
+    return ExpectedScatter(
+        read / n, shot / n, read**2 / squared / n, slope_read, walk / length**2 * n
+    )
 
 
-def worth_of_prior(ratio: np.ndarray, dof: float) -> float:
+def prior_dof(ratio: np.ndarray, dof: float) -> float:
     """Degrees of freedom that the common noise is worth for a single pixel.
 
     Parameters
@@ -159,7 +162,9 @@ def tile_medians(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     return typical
 
 
-def poisson_variance(sums: Scatter, known: np.ndarray, yields: Yields, gain: float) -> np.ndarray:
+def poisson_variance(
+    sums: DifferenceStats, known: np.ndarray, yields: ExpectedScatter, gain: float
+) -> np.ndarray:
     """Poisson variance per frame time [DN^2] of each pixel (R, W), from its rate.
 
     A rate that chance can explain is that of the tile: otherwise faint pixels that happen to
@@ -175,7 +180,7 @@ def poisson_variance(sums: Scatter, known: np.ndarray, yields: Yields, gain: flo
 
 
 def measure(
-    data: np.ndarray, stop: np.ndarray, border: np.ndarray, model: Differences, gain: float
+    data: np.ndarray, stop: np.ndarray, border: np.ndarray, model: DifferenceCovariance, gain: float
 ) -> Noise:
     """Measure noise and rate of the pixels of a row block.
 
@@ -189,7 +194,7 @@ def measure(
         First saturated read of each pixel; T where none is.
     border : ndarray of bool, shape (R, W)
         Reference pixels; they are not pooled with the others.
-    model : Differences
+    model : DifferenceCovariance
         Covariance coefficients.
     gain : float
         [e-/DN]
@@ -200,8 +205,8 @@ def measure(
         Arrays of shape (R, W); variance NaN where a whole group has no data.
     """
     scaled, weight = weighted(model)
-    sums = sum_differences(data, stop, model.dt, weight, can_share(model))
-    yields, trimmed = expected_yields(scaled), 1 + can_share(model).any()
+    sums = difference_stats(data, stop, model.dt, weight, may_split_jump(model))
+    yields, trimmed = expected_yields(scaled), 1 + may_split_jump(model).any()
     variance, dof = np.full(stop.shape, np.nan), np.zeros(stop.shape)
     around, shot = variance.copy(), np.zeros(stop.shape)
     worth = np.full(stop.shape, np.inf)
@@ -239,13 +244,13 @@ def with_read_noise(noise: Noise, sigma: np.ndarray) -> Noise:
     variance = np.where(known, sigma, 1.0).astype(np.float64) ** 2
     with np.errstate(invalid="ignore"):
         # What was measured scales shot noise with it; that of the rate alone is wanted back.
-        shot = noise.shot * np.where(known, noise.typical / noise.variance, 1.0)
+        shot = noise.shot * np.where(known, noise.neighbourhood_variance / noise.variance, 1.0)
     return noise._replace(
         variance=np.where(known, variance, noise.variance),
         shot=shot,
         dof=np.where(known, np.inf, noise.dof),
-        typical=np.where(known, variance, noise.typical),
-        worth=np.where(known, np.inf, noise.worth),
+        neighbourhood_variance=np.where(known, variance, noise.neighbourhood_variance),
+        prior_dof=np.where(known, np.inf, noise.prior_dof),
     )
 
 
@@ -265,7 +270,7 @@ def _shrink(
     # Trimming makes all ratios smaller by the same factor.
     ratio = ratio * (stats.chi2.median(typical) / typical / middle)
     # Ramps that end early scatter for want of differences.
-    worth = worth_of_prior(ratio[known & (own >= typical / 2)], typical)
+    worth = prior_dof(ratio[known & (own >= typical / 2)], typical)
     share = own / (own + worth)
     outlier = known & (ratio > 1 + OUTLIER * np.sqrt(2 / np.maximum(own, 1)))
     limit = special.chdtri(own[outlier], stats.norm.sf(OUTLIER)) / own[outlier]

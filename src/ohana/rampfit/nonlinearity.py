@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from ohana.events import Steps
-from ohana.rampfit.covariance import Differences, can_share
+from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.scan import Ramps, Scan, scan
 
 #: Accumulated signal [DN] from which curvature (non-linearity, persistence) is considered, and
 #: the differences it takes to tell curvature from a step.
-CURVED_SIGNAL = 2000.0
-CURVED_READS = 6
+NONLINEAR_SIGNAL = 2000.0
+NONLINEAR_READS = 6
 #: The same for a step that two of them share, and what a curve must explain of it: of a hit in
 #: the first two of nine differences it explains half.
-CURVED_READS_SHARED, CURVED_SHARED = 4, 0.75
+NONLINEAR_READS_SHARED, NONLINEAR_SHARED = 4, 0.75
 #: Part of the other differences of a bright ramp by which one of too few of them to tell a curve
 #: must exceed them: non-linearity alone is a tenth or two before a pixel is full.
 NOT_LINEAR = 0.3
@@ -22,38 +22,40 @@ NOT_LINEAR = 0.3
 FULL = 0.02
 
 
-def is_curved(ramps: Ramps, plain: Scan, model: Differences) -> np.ndarray:
+def is_nonlinear(ramps: Ramps, plain: Scan, model: DifferenceCovariance) -> np.ndarray:
     """Tell ramps that a curve describes better than one step (boolean, shape (n,)).
 
     Only bright ones are looked at, and those with a step that two differences share: a rate that
     falls (persistence, the settling of a reset) raises the first two above the others.
     ``plain`` is their scan without a curve.
     """
-    bright = np.abs(plain.rate * plain.used) > CURVED_SIGNAL
+    bright = np.abs(plain.rate * plain.used) > NONLINEAR_SIGNAL
     shared = np.where(plain.up_sigma >= -plain.down_sigma, plain.up_shared, plain.down_shared)
     # With three differences two parts fit anything: a faint ramp gets the benefit of the doubt.
-    curved = np.where(
+    nonlinear = np.where(
         shared > 0,
-        plain.used >= CURVED_READS_SHARED - bright,
-        bright & (plain.used >= CURVED_READS),
+        plain.used >= NONLINEAR_READS_SHARED - bright,
+        bright & (plain.used >= NONLINEAR_READS),
     )
-    index = np.flatnonzero(curved)
-    bent = scan(ramps._replace(curved=np.ones(len(curved))).select(index), model, quick=True)
+    index = np.flatnonzero(nonlinear)
+    bent = scan(ramps._replace(nonlinear=np.ones(len(nonlinear))).select(index), model, quick=True)
     step = np.maximum(plain.up_sigma, -plain.down_sigma)[index] ** 2
-    step[shared[index] > 0] *= CURVED_SHARED
-    curved[index] = plain.chi2[index] - bent.chi2 > step
-    return curved
+    step[shared[index] > 0] *= NONLINEAR_SHARED
+    nonlinear[index] = plain.chi2[index] - bent.chi2 > step
+    return nonlinear
 
 
-def may_bend(steps: Steps, ramps: Ramps, scanned: Scan, model: Differences) -> np.ndarray:
+def may_be_nonlinear(
+    steps: Steps, ramps: Ramps, scanned: Scan, model: DifferenceCovariance
+) -> np.ndarray:
     """Tell steps of bright ramps that may be their curve, of which too few reads would tell.
 
     Such a pixel fills up within a few reads. A difference that is much unlike the others is a
     step all the same (boolean, one for each step).
     """
     bend = np.zeros(len(steps.col), bool)
-    bright = np.abs(scanned.rate * scanned.used) > CURVED_SIGNAL
-    few = bright & (scanned.used < CURVED_READS)
+    bright = np.abs(scanned.rate * scanned.used) > NONLINEAR_SIGNAL
+    few = bright & (scanned.used < NONLINEAR_READS)
     for k in np.flatnonzero(few[steps.col] & ~steps.saturating):
         ramp, read = steps.col[k], steps.read[k]
         slope = np.diff(ramps.data[: ramps.stop[ramp], ramp].astype(np.float64))
@@ -65,7 +67,9 @@ def may_bend(steps: Steps, ramps: Ramps, scanned: Scan, model: Differences) -> n
     return bend
 
 
-def filling_up(steps: Steps, rate: np.ndarray, model: Differences) -> tuple[np.ndarray, np.ndarray]:
+def saturates_slowly(
+    steps: Steps, rate: np.ndarray, model: DifferenceCovariance
+) -> tuple[np.ndarray, np.ndarray]:
     """Tell pixels that fill from the first read on, to a level of their own, and stay there.
 
     Bright steps in every difference from the first to some other one, and none after: no pixel
@@ -77,7 +81,7 @@ def filling_up(steps: Steps, rate: np.ndarray, model: Differences) -> tuple[np.n
         Of n ramps, from `ohana.rampfit.step_search.find_steps`, sorted by ramp and read as there.
     rate : ndarray, shape (n,)
         Of each ramp, its steps left out [DN per frame time].
-    model : Differences
+    model : DifferenceCovariance
         Timing of the reads.
 
     Returns
@@ -85,14 +89,14 @@ def filling_up(steps: Steps, rate: np.ndarray, model: Differences) -> tuple[np.n
     ramps, stop : ndarray of int
         Which they are, and the read in which each is full.
     """
-    found, gap = [], 1 + can_share(model).astype(int)
+    found, gap = [], 1 + may_split_jump(model).astype(int)
     steps = steps.select(~steps.saturating)
     ramp, first, count = np.unique(steps.col, return_index=True, return_counts=True)
     for k in np.flatnonzero((steps.read[first] == 1) & (count > 1)):
         mine = slice(first[k], first[k] + count[k])
         read, amplitude = steps.read[mine], steps.amplitude[mine]
         alike = (np.diff(read) <= gap[read[:-1]]).all()
-        bright = amplitude.min() > 0 and amplitude.sum() > CURVED_SIGNAL
+        bright = amplitude.min() > 0 and amplitude.sum() > NONLINEAR_SIGNAL
         if alike and bright and abs(rate[ramp[k]]) < FULL * amplitude.mean():
             found.append((ramp[k], read[-1]))
     ramps, stop = np.array(found, int).reshape(-1, 2).T

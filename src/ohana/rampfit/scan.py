@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ohana.rampfit.covariance import Differences, can_share
-from ohana.rampfit.gls import LEAST, LEAST_SINGLE
+from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
+from ohana.rampfit.gls import MIN_INFORMATION, MIN_INFORMATION_SINGLE
 from ohana.rampfit.scan_kernels import scan_kernel
 
 #: What a step that two differences share must explain beyond what one in a single difference
@@ -31,8 +31,8 @@ class Scan(NamedTuple):
     down_sigma, down_step, down_read : ndarray
         The same for the downward step; sigma and amplitude are negative.
     up_shared, down_shared : ndarray
-        1 where the next read has a part of the step, 0 elsewhere: see `can_share`. The amplitude
-        is that of both parts.
+        1 where the next read has a part of the step, 0 elsewhere: see `may_split_jump`. The
+        amplitude is that of both parts.
     """
 
     rate: np.ndarray
@@ -59,9 +59,9 @@ class Ramps(NamedTuple):
         First saturated read; T where none is.
     variance, shot : ndarray, shape (n,)
         Read variance of one frame, and Poisson variance per frame time [DN^2].
-    left_out : ndarray of bool, shape (T, n), optional
+    excluded : ndarray of bool, shape (T, n), optional
         Differences to leave out, at the index of their later read: a free step each.
-    curved : ndarray of bool, shape (n,), optional
+    nonlinear : ndarray of bool, shape (n,), optional
         Ramps with a free curvature.
     guess : ndarray, shape (n,), optional
         Rates to start from [DN per frame time]; needed for fits in single precision only.
@@ -71,8 +71,8 @@ class Ramps(NamedTuple):
     stop: np.ndarray
     variance: np.ndarray
     shot: np.ndarray
-    left_out: np.ndarray = np.empty((0, 0), np.bool_)
-    curved: np.ndarray = np.empty(0)
+    excluded: np.ndarray = np.empty((0, 0), np.bool_)
+    nonlinear: np.ndarray = np.empty(0)
     guess: np.ndarray = np.empty(0)
 
     def select(self, index: np.ndarray) -> Ramps:
@@ -82,15 +82,15 @@ class Ramps(NamedTuple):
             self.stop[index],
             self.variance[index],
             self.shot[index],
-            np.ascontiguousarray(self.left_out[:, index]) if self.left_out.size else self.left_out,
-            self.curved[index] if self.curved.size else self.curved,
+            np.ascontiguousarray(self.excluded[:, index]) if self.excluded.size else self.excluded,
+            self.nonlinear[index] if self.nonlinear.size else self.nonlinear,
             self.guess[index] if self.guess.size else self.guess,
         )
 
 
 def _run(
     ramps: Ramps,
-    model: Differences,
+    model: DifferenceCovariance,
     rows: int,
     precision: type = np.float64,
     at: np.ndarray | None = None,
@@ -104,30 +104,32 @@ def _run(
     if ramps.guess.size:
         given[2] = np.nan_to_num(ramps.guess)
     stop = np.ascontiguousarray(ramps.stop)
-    curved: np.ndarray = ramps.curved.astype(precision)
+    nonlinear: np.ndarray = ramps.nonlinear.astype(precision)
     single = precision is np.float32
-    sharing = can_share(model)
+    sharing = may_split_jump(model)
     settings = (
-        LEAST_SINGLE if single else LEAST,
+        MIN_INFORMATION_SINGLE if single else MIN_INFORMATION,
         SHARE_COST_SINGLE if single else SHARE_COST,
         sharing if sharing.any() else sharing[:0],
     )
-    model = Differences(*(values.astype(precision) for values in model))
+    model = DifferenceCovariance(*(values.astype(precision) for values in model))
     at = np.empty(0, np.int64) if at is None else np.ascontiguousarray(at, np.int64)
     both = np.empty(0, np.bool_) if shared is None else np.ascontiguousarray(shared, np.bool_)
     if n:
-        scan_kernel(ramps.data, stop, ramps.left_out, given, curved, model, settings, at, both, out)
+        scan_kernel(
+            ramps.data, stop, ramps.excluded, given, nonlinear, model, settings, at, both, out
+        )
     return out
 
 
-def scan(ramps: Ramps, model: Differences, quick: bool = False) -> Scan:
+def scan(ramps: Ramps, model: DifferenceCovariance, quick: bool = False) -> Scan:
     """Find the most significant upward and downward step of each ramp.
 
     Parameters
     ----------
     ramps : Ramps
         n ramps.
-    model : Differences
+    model : DifferenceCovariance
         Covariance coefficients.
     quick : bool
         Work in single precision, good to about 1e-3 in significance if ``ramps.guess`` is good.
@@ -160,7 +162,7 @@ def scan(ramps: Ramps, model: Differences, quick: bool = False) -> Scan:
 
 
 def fit_at(
-    ramps: Ramps, model: Differences, at: np.ndarray, shared: np.ndarray | None = None
+    ramps: Ramps, model: DifferenceCovariance, at: np.ndarray, shared: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fit a step at one given read of each ramp, and say how significant it is.
 
@@ -185,7 +187,7 @@ def fit_at(
 
 
 def step_at(
-    ramps: Ramps, model: Differences, at: np.ndarray, shared: np.ndarray | None = None
+    ramps: Ramps, model: DifferenceCovariance, at: np.ndarray, shared: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit a step at one given read of each ramp.
 
@@ -193,7 +195,7 @@ def step_at(
     ----------
     ramps : Ramps
         n ramps.
-    model : Differences
+    model : DifferenceCovariance
         Covariance coefficients.
     at : ndarray of int, shape (n,)
         First read that contains the step, 1 to T - 1.

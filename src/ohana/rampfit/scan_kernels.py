@@ -23,11 +23,11 @@ CHUNK = 128
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def fit_chunk(data, stop, left_out, given, curved, model, least, sharing, work, sums, fit):
+def fit_chunk(data, stop, excluded, given, nonlinear, model, least, sharing, work, sums, fit):
     """Fit (T, n) reads with a step at every read: differences, elimination, substitution.
 
-    No difference is used from read ``stop`` on, nor any that ``left_out`` (T, n) marks at its
-    later read; ``left_out`` may be empty, and so may ``curved``. ``given`` (3, n) is read
+    No difference is used from read ``stop`` on, nor any that ``excluded`` (T, n) marks at its
+    later read; ``excluded`` may be empty, and so may ``nonlinear``. ``given`` (3, n) is read
     variance, Poisson variance, and a rate to count differences from, which saves digits.
     ``sharing`` is that of `ohana.rampfit.gls.substitute`.
     """
@@ -42,18 +42,18 @@ def fit_chunk(data, stop, left_out, given, curved, model, least, sharing, work, 
             good = step - step == 0.0 and f < stop[i]
             value[i] = step if good else none
             used[i] = one if good else none
-        if left_out.size:
+        if excluded.size:
             for i in range(n):
-                if left_out[f, i]:
+                if excluded[f, i]:
                     value[i] = none
                     used[i] = none
-    eliminate(given[0], given[1], curved, model, work)
-    solve_free(work, curved, sums, fit)
-    substitute(work, curved, fit, least, sharing)
+    eliminate(given[0], given[1], nonlinear, model, work)
+    solve_free(work, nonlinear, sums, fit)
+    substitute(work, nonlinear, fit, least, sharing)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def share_step(work, f, i, cost):
+def fit_split_jump(work, f, i, cost):
     """Fit a step to the differences f and f + 1 of one ramp: amplitude, information and power.
 
     Power is the chi-squared that it explains, less ``cost``, with the sign of the step. The
@@ -103,7 +103,7 @@ def pick(work, fit, guess, sharing, cost, out):
         keep_best(power, at, up, up_read, down, down_read)
         if sharing.size and sharing[f]:
             for i in range(n):
-                power[i] = share_step(work, f, i, cost[0])[2]
+                power[i] = fit_split_jump(work, f, i, cost[0])[2]
             # Half a read later, until the end, stands for a step that the next read shares.
             keep_best(power, at + half, up, up_read, down, down_read)
         used = work[USED, f]
@@ -117,7 +117,7 @@ def pick(work, fit, guess, sharing, cost, out):
             f = int(out[row, i])
             if f > 0 and out[row, i] > f:
                 out[row, i], out[shared, i] = f, 1.0
-                out[step, i] = share_step(work, f, i, cost[0])[0]
+                out[step, i] = fit_split_jump(work, f, i, cost[0])[0]
             elif f > 0:
                 out[step, i] = work[DATA, f, i] / work[PIVOT, f, i]
 
@@ -130,14 +130,14 @@ def take(work, at, shared, cost, out):
         score, information = work[DATA, at[i], i], work[PIVOT, at[i], i]
         power = score * abs(score) / information if information > none else none
         if shared.size and shared[i]:
-            amplitude, both, together = share_step(work, at[i], i, cost[0])
+            amplitude, both, together = fit_split_jump(work, at[i], i, cost[0])
             if both > none:
                 score, information, power = amplitude * both, both, together
         out[0, i], out[1, i], out[2, i] = score, information, power
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def scan_kernel(data, stop, left_out, given, curved, model, settings, at, shared, out):
+def scan_kernel(data, stop, excluded, given, nonlinear, model, settings, at, shared, out):
     """Scan ramps (T, n), ``CHUNK`` at a time.
 
     ``settings`` are what must be left of the information (see `ohana.rampfit.gls.substitute`), the
@@ -155,8 +155,8 @@ def scan_kernel(data, stop, left_out, given, curved, model, settings, at, shared
         # The last chunk overlaps the one before instead of being narrower.
         start = min(first, n - chunk)
         part = slice(start, start + chunk)
-        bend = curved[part] if curved.size else curved
-        without = left_out[:, part] if left_out.size else left_out
+        bend = nonlinear[part] if nonlinear.size else nonlinear
+        without = excluded[:, part] if excluded.size else excluded
         fit_chunk(
             data[:, part],
             stop[part],

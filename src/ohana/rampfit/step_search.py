@@ -6,9 +6,9 @@ import numpy as np
 
 from ohana.config import DetectorConfig
 from ohana.events import Steps, join_steps
-from ohana.rampfit.covariance import Differences, can_share
+from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.noise import gaussian
-from ohana.rampfit.nonlinearity import is_curved, may_bend
+from ohana.rampfit.nonlinearity import is_nonlinear, may_be_nonlinear
 from ohana.rampfit.scan import Ramps, Scan, fit_at, scan
 
 #: Significance by which a scan in single precision may be off, generously.
@@ -24,7 +24,11 @@ BATCH = 2048
 
 
 def find_steps(
-    ramps: Ramps, dof: np.ndarray, scanned: Scan, model: Differences, config: DetectorConfig
+    ramps: Ramps,
+    dof: np.ndarray,
+    scanned: Scan,
+    model: DifferenceCovariance,
+    config: DetectorConfig,
 ) -> tuple[Steps, np.ndarray]:
     """Find every significant step, up and down, of every ramp.
 
@@ -36,7 +40,7 @@ def find_steps(
         Degrees of freedom of their noise.
     scanned : Scan
         Their most significant steps, from `ohana.rampfit.scan.scan`.
-    model : Differences
+    model : DifferenceCovariance
         Covariance coefficients.
     config : DetectorConfig
         ``sigma_threshold`` and ``max_steps`` act here.
@@ -68,7 +72,7 @@ def find_steps(
         # What fills a pixel may begin in the read before, and is one step.
         parts.append(found.select(found.read < filled[found.col]))
     steps = join_steps(parts)
-    bend = may_bend(steps, ramps, scanned, model)
+    bend = may_be_nonlinear(steps, ramps, scanned, model)
     steps, bent = steps.select(~bend), steps.col[bend]
     alone = np.setdiff1d(bent, steps.col[~steps.saturating])
     rate[alone] = scanned.rate[alone]
@@ -86,12 +90,12 @@ def strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
 
 
 def _search(
-    ramps: Ramps, dof: np.ndarray, plain: Scan, model: Differences, config: DetectorConfig
+    ramps: Ramps, dof: np.ndarray, plain: Scan, model: DifferenceCovariance, config: DetectorConfig
 ) -> tuple[Steps, np.ndarray]:
     """Find the steps of ramps that have at least one, and the rates without them."""
-    ramps = ramps._replace(left_out=np.zeros(ramps.data.shape, bool))
-    ramps, shared = _exclude(ramps, is_curved(ramps, plain, model), dof, model, config)
-    begins = ramps.left_out.copy()
+    ramps = ramps._replace(excluded=np.zeros(ramps.data.shape, bool))
+    ramps, shared = _exclude(ramps, is_nonlinear(ramps, plain, model), dof, model, config)
+    begins = ramps.excluded.copy()
     begins[1:] &= ~shared[:-1]
     at, ramp = np.nonzero(begins)
     parts = []
@@ -100,22 +104,22 @@ def _search(
         both = shared[at[part], ramp[part]]
         parts.append(_refit(ramps, (ramp[part], at[part], both), dof, model, config))
     steps, rest = join_steps(parts), scan(ramps, model, quick=True)
-    fit = rest.chi2 / np.maximum(rest.used - 1 - ramps.curved, 1)
+    fit = rest.chi2 / np.maximum(rest.used - 1 - ramps.nonlinear, 1)
     return steps._replace(fit=fit[steps.col].astype(np.float32)), rest.rate
 
 
 def exclude_steps(
-    ramps: Ramps, dof: np.ndarray, model: Differences, config: DetectorConfig
+    ramps: Ramps, dof: np.ndarray, model: DifferenceCovariance, config: DetectorConfig
 ) -> np.ndarray:
     """Find the differences of ramps that hold steps, at their later read: bool (T, n).
 
     Parameters
     ----------
     ramps : Ramps
-        n ramps; what ``ramps.left_out`` has is known to hold steps.
+        n ramps; what ``ramps.excluded`` has is known to hold steps.
     dof : ndarray, shape (n,)
         Degrees of freedom of their noise.
-    model : Differences
+    model : DifferenceCovariance
         Covariance coefficients.
     config : DetectorConfig
         ``sigma_threshold`` and ``max_steps`` act here.
@@ -124,29 +128,33 @@ def exclude_steps(
     -----
     `find_steps` goes on from here to the amplitude of each step, which rates can do without.
     """
-    curved = is_curved(ramps, scan(ramps, model), model)
-    return _exclude(ramps, curved, dof, model, config)[0].left_out
+    nonlinear = is_nonlinear(ramps, scan(ramps, model), model)
+    return _exclude(ramps, nonlinear, dof, model, config)[0].excluded
 
 
 def _exclude(
-    ramps: Ramps, curved: np.ndarray, dof: np.ndarray, model: Differences, config: DetectorConfig
+    ramps: Ramps,
+    nonlinear: np.ndarray,
+    dof: np.ndarray,
+    model: DifferenceCovariance,
+    config: DetectorConfig,
 ) -> tuple[Ramps, np.ndarray]:
     """Leave out the steps of ramps one by one, the most significant first.
 
     Returns
     -------
     ramps : Ramps
-        With ``left_out`` and ``curved`` set.
+        With ``excluded`` and ``nonlinear`` set.
     shared : ndarray of bool, shape (T, n)
         Steps of which the next read has a part.
     """
-    known = ramps.left_out
-    ramps = ramps._replace(left_out=known.copy(), curved=curved.astype(float))
+    known = ramps.excluded
+    ramps = ramps._replace(excluded=known.copy(), nonlinear=nonlinear.astype(float))
     shared = np.zeros(known.shape, bool)
     _exclude_strongest(ramps, shared, np.arange(len(dof)), dof, model, config)
     # No smooth curve has steps in half of its reads: a snowball's core that grows, rather.
-    bent = curved & (2 * ramps.left_out.sum(0) > np.minimum(ramps.stop, len(ramps.data)) - 1)
-    ramps.curved[bent], ramps.left_out[:, bent], shared[:, bent] = 0, known[:, bent], False
+    bent = nonlinear & (2 * ramps.excluded.sum(0) > np.minimum(ramps.stop, len(ramps.data)) - 1)
+    ramps.nonlinear[bent], ramps.excluded[:, bent], shared[:, bent] = 0, known[:, bent], False
     _exclude_strongest(ramps, shared, np.flatnonzero(bent), dof, model, config)
     return ramps, shared
 
@@ -156,7 +164,7 @@ def _exclude_strongest(
     shared: np.ndarray,
     active: np.ndarray,
     dof: np.ndarray,
-    model: Differences,
+    model: DifferenceCovariance,
     config: DetectorConfig,
 ) -> None:
     """Leave out the strongest step of each active ramp until none is significant, in place.
@@ -170,8 +178,8 @@ def _exclude_strongest(
         sigma, read, both = strongest(scanned, dof[active])
         significant = sigma >= config.sigma_threshold - MARGIN
         active, read, both = active[significant], read[significant], both[significant]
-        ramps.left_out[read, active] = True
-        ramps.left_out[read[both] + 1, active[both]] = True
+        ramps.excluded[read, active] = True
+        ramps.excluded[read[both] + 1, active[both]] = True
         shared[read[both], active[both]] = True
 
 
@@ -179,7 +187,7 @@ def _refit(
     ramps: Ramps,
     found: tuple[np.ndarray, np.ndarray, np.ndarray],
     dof: np.ndarray,
-    model: Differences,
+    model: DifferenceCovariance,
     config: DetectorConfig,
 ) -> Steps:
     """Fit each step with all other steps of its ramp free; keep those still significant.
@@ -188,8 +196,8 @@ def _refit(
     """
     ramp, at, both = found[0], found[1].copy(), found[2]
     alone, this = ramps.select(ramp), np.arange(len(ramp))
-    alone.left_out[at, this] = False
-    alone.left_out[at[both] + 1, this[both]] = False
+    alone.excluded[at, this] = False
+    alone.excluded[at[both] + 1, this[both]] = False
     fitted = fit_at(alone, model, at, both if both.any() else None)
     # What looked shared while another step was in the ramp may lie in one difference after all.
     weak = np.flatnonzero(both & (np.abs(gaussian(fitted[2], dof[ramp])) < config.sigma_threshold))
@@ -219,7 +227,11 @@ def _as_steps(ramp, read, amplitude, error, sigma, saturating: bool) -> Steps:
 
 
 def _saturating(
-    ramps: Ramps, dof: np.ndarray, scanned: Scan, model: Differences, config: DetectorConfig
+    ramps: Ramps,
+    dof: np.ndarray,
+    scanned: Scan,
+    model: DifferenceCovariance,
+    config: DetectorConfig,
 ) -> Steps:
     """Find jumps into saturation: the first saturated read is well above where the ramp led.
 
@@ -234,7 +246,7 @@ def _saturating(
     excess, error = _rise(ramps, index, read, rate, model)
     sigma = gaussian(excess / error, dof)
     keep = sigma >= config.sigma_threshold
-    early = np.flatnonzero(keep & known & can_share(model)[read - 1])
+    early = np.flatnonzero(keep & known & may_split_jump(model)[read - 1])
     part, its_error = _rise(ramps, index[early], read[early] - 1, rate[early], model)
     there = gaussian(part / its_error, dof[early]) >= config.sigma_threshold
     read[early[there]] -= 1
@@ -244,7 +256,7 @@ def _saturating(
 
 
 def _rise(
-    ramps: Ramps, index: np.ndarray, read: np.ndarray, rate: np.ndarray, model: Differences
+    ramps: Ramps, index: np.ndarray, read: np.ndarray, rate: np.ndarray, model: DifferenceCovariance
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rise of some ramps to a read from the one before, above their rate; and its error [DN]."""
     rise = ramps.data[read, index].astype(np.float64) - ramps.data[read - 1, index]

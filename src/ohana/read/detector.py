@@ -11,7 +11,7 @@ import numpy as np
 
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.ramp import Facts, Origin, Planes
+from ohana.ramp import DetectorInfo, ExposureInfo, Planes
 
 #: A value, and where it comes from.
 Found = dict[str, tuple[Any, str]]
@@ -66,7 +66,7 @@ def gather(
     planes: Planes,
     known: Found | None = None,
     default: Found | None = None,
-) -> tuple[Facts, list[str]]:
+) -> tuple[DetectorInfo, list[str]]:
     """Settle what is known of a detector.
 
     Parameters
@@ -84,7 +84,7 @@ def gather(
 
     Returns
     -------
-    Facts
+    DetectorInfo
         With the source of every field.
     list of str
         Notices for the user.
@@ -108,14 +108,14 @@ def gather(
     if values["read_noise"] is not None:
         values["read_noise"] /= values["gain"]  # headers and configs have electrons
     sources = {name: source for name, (_, source) in found.items()}
-    return Facts(**values, origin=origin_of(headers), sources=sources), notes
+    return DetectorInfo(**values, origin=origin_of(headers), sources=sources), notes
 
 
 def _built_in(planes: Planes) -> Found:
     height, width = planes.shape
     full = height == width and width in FULL_FRAMES
     border = (FULL_FRAME_BORDER, "default (full frame)") if full else (0, "default")
-    defaults = {name: (getattr(Facts, name), "default") for name in KEYS}
+    defaults = {name: (getattr(DetectorInfo, name), "default") for name in KEYS}
     return defaults | {"saturation": _rail(planes), "border": border}
 
 
@@ -180,24 +180,24 @@ def _check_geometry(found: Found, shape: tuple[int, int], notes: list[str]) -> N
         if source == "config":
             raise OhanaError(f"config: {name}: wanted a number that can {what}, got {value}")
         notes.append(f"{name} = {value} ({source}) does not {what} and is left out")
-        found[name] = (getattr(Facts, name), "default")
+        found[name] = (getattr(DetectorInfo, name), "default")
 
 
-def read_times(reads: int, facts: Facts) -> np.ndarray:
+def read_times(reads: int, facts: DetectorInfo) -> np.ndarray:
     """Return the mean time of each read since the reset [s], shape (T,).
 
     A read is the mean of ``facts.nframes`` frames, after which ``facts.groupgap`` are dropped.
 
     Examples
     --------
-    >>> read_times(3, Facts(frame_time=10.0, nframes=4, groupgap=1))
+    >>> read_times(3, DetectorInfo(frame_time=10.0, nframes=4, groupgap=1))
     array([ 25.,  75., 125.])
     """
     group = (facts.nframes + facts.groupgap) * facts.frame_time
     return (facts.nframes + 1) / 2 * facts.frame_time + group * np.arange(reads)
 
 
-def origin_of(headers: Iterable[Mapping[str, Any]]) -> Origin:
+def origin_of(headers: Iterable[Mapping[str, Any]]) -> ExposureInfo:
     """Settle where an exposure comes from; what no header tells is empty.
 
     Parameters
@@ -227,7 +227,7 @@ corner=(0, 0))
     texts = (first(key) for key in DATE_KEYS)
     time = next((found for key in TIME_KEYS if ":" in (found := first(key))), "")
     begin = _of_days(date) if date is not None else _of_text(next(filter(None, texts), ""), time)
-    return Origin(
+    return ExposureInfo(
         telescope=first("TELESCOP"),
         instrument=first("INSTRUME"),
         detector=first("DETECTOR"),

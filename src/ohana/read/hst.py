@@ -13,7 +13,7 @@ import numpy as np
 
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.ramp import Facts, Planes, Ramp
+from ohana.ramp import DetectorInfo, Planes, Ramp
 from ohana.read.detector import Found, gather, number, text
 from ohana.read.fits_images import FitsFile, Image, planes_of
 from ohana.read.integrations import exposure_name, require_reads
@@ -106,7 +106,7 @@ def _facts(file: FitsFile, times: np.ndarray) -> Found:
 
 
 def _in_counts(
-    file: FitsFile, planes: Planes, unit: str, times: np.ndarray, facts: Facts
+    file: FitsFile, planes: Planes, unit: str, times: np.ndarray, facts: DetectorInfo
 ) -> Planes:
     """Give each read the factor that turns its unit into DN."""
     factor = np.ones(len(planes))

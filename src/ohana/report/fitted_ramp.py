@@ -11,12 +11,12 @@ from scipy import linalg
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.detect.linking import MOST_READS
+from ohana.detect.linking import MAX_READ_TOLERANCE
 from ohana.detect.telegraph.fit import fit_telegraph_noise
 from ohana.detect.telegraph.screen import NOISE_ERROR
-from ohana.errors import told
-from ohana.rampfit.covariance import Differences, can_share
-from ohana.rampfit.nonlinearity import is_curved
+from ohana.errors import one_line_message
+from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
+from ohana.rampfit.nonlinearity import is_nonlinear
 from ohana.rampfit.scan import Ramps, scan
 from ohana.rampfit.step_search import find_steps
 from ohana.results.catalogue import Detection
@@ -26,7 +26,7 @@ from ohana.utils.log_file import FILE_ONLY
 log = logging.getLogger("ohana")
 
 #: Noise of a pixel that has none [DN].
-LEAST_NOISE = 1e-6
+MIN_NOISE = 1e-6
 
 
 class Pixel(NamedTuple):
@@ -53,7 +53,7 @@ def fit_to_draw(prediction: Prediction, event: Detection, y: int, x: int) -> Dra
         return Drawn(fitted_ramp(prediction, event, y, x), "")
     except Exception as error:
         log.log(FILE_ONLY, "".join(traceback.format_exception(error)).rstrip())
-        return Drawn(np.full(prediction.shape[0], np.nan), told(error))
+        return Drawn(np.full(prediction.shape[0], np.nan), one_line_message(error))
 
 
 def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.ndarray:
@@ -104,20 +104,22 @@ def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.
     frame = event["first_frame"]
     if frame is not None and 0 < frame < pixel.stop:
         # Too faint to be found by itself, or dated to a neighbouring read.
-        near = np.abs(steps.read - frame) <= MOST_READS
+        near = np.abs(steps.read - frame) <= MAX_READ_TOLERANCE
         if not (near & (steps.amplitude > 0)).any():
             reads.add(frame)
     # A read that averages frames holds a part of the charge that arrives between them.
-    reads |= {read + 1 for read in reads if can_share(model)[read] and read + 1 < pixel.stop}
-    bent = bool(is_curved(ramps, scanned, model)[0])
-    return _curve(rest, model, sorted(reads), bent) + levels
+    reads |= {read + 1 for read in reads if may_split_jump(model)[read] and read + 1 < pixel.stop}
+    nonlinear = bool(is_nonlinear(ramps, scanned, model)[0])
+    return _curve(rest, model, sorted(reads), nonlinear) + levels
 
 
 def _config(prediction: Prediction) -> DetectorConfig:
     return DetectorConfig(**prediction.run.get("config", {}))
 
 
-def _pixel(prediction: Prediction, model: Differences, y: int, x: int, integration: int) -> Pixel:
+def _pixel(
+    prediction: Prediction, model: DifferenceCovariance, y: int, x: int, integration: int
+) -> Pixel:
     """Return the ramp of a pixel and its noise; from its own scatter where there are no maps."""
     ramp, stop = prediction.ramp(y, x, integration), prediction.stop(y, x, integration)
     maps = prediction.features[integration]
@@ -131,7 +133,7 @@ def _pixel(prediction: Prediction, model: Differences, y: int, x: int, integrati
         known = [noise, noise, 0.0, max(len(steps) / 2, 1.0)]
     noise, typical, shot, dof = known
     # A pixel that is stuck has no noise, yet a ramp.
-    noise, typical = max(noise, LEAST_NOISE), max(typical, LEAST_NOISE)
+    noise, typical = max(noise, MIN_NOISE), max(typical, MIN_NOISE)
     return Pixel(ramp, stop, noise**2, max(shot, 0.0), typical, dof)
 
 
@@ -145,7 +147,7 @@ def _as_ramps(pixel: Pixel) -> Ramps:
     )
 
 
-def _levels(pixel: Pixel, model: Differences, config: DetectorConfig) -> np.ndarray:
+def _levels(pixel: Pixel, model: DifferenceCovariance, config: DetectorConfig) -> np.ndarray:
     """Return the level at each read of telegraph noise, above the mean [DN]."""
     data = np.ascontiguousarray(pixel.ramp[:, None], np.float32)
     # The variance of a pixel that jumps is more than its noise: that of its neighbours counts.
@@ -155,8 +157,10 @@ def _levels(pixel: Pixel, model: Differences, config: DetectorConfig) -> np.ndar
     return fit.model[:, 0].astype(np.float64)
 
 
-def _curve(pixel: Pixel, model: Differences, steps: list[int], bent: bool) -> np.ndarray:
-    """Fit a line, or a parabola if ``bent``, with steps at given reads (generalised least squares).
+def _curve(
+    pixel: Pixel, model: DifferenceCovariance, steps: list[int], nonlinear: bool
+) -> np.ndarray:
+    """Fit a line (a parabola if ``nonlinear``) with steps at given reads by least squares.
 
     Differences of reads that cannot be used are left out.
     """
@@ -167,7 +171,7 @@ def _curve(pixel: Pixel, model: Differences, steps: list[int], bent: bool) -> np
     if not len(used):
         return curve
     time = np.append(0.0, np.cumsum(model.dt))
-    columns = [model.dt] + ([np.diff(time**2)] if bent else [])
+    columns = [model.dt] + ([np.diff(time**2)] if nonlinear else [])
     columns += [np.arange(1, reads) == read for read in steps]
     design = np.column_stack(columns).astype(np.float64)
     banded = np.zeros((3, len(used)))
@@ -183,6 +187,6 @@ def _curve(pixel: Pixel, model: Differences, steps: list[int], bent: bool) -> np
     return curve
 
 
-def _between(pixel: Pixel, model: Differences) -> np.ndarray:
+def _between(pixel: Pixel, model: DifferenceCovariance) -> np.ndarray:
     """Return the covariance of each difference with the next one [DN^2]."""
     return pixel.variance * model.read_next + pixel.shot * model.shot_next

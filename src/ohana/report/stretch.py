@@ -27,17 +27,17 @@ class Stretch(NamedTuple):
     high: float
     soft: float
 
-    def bend(self, values: ArrayLike) -> Any:
+    def apply(self, values: ArrayLike) -> Any:
         """Return values on the bent scale, 0 at ``low``."""
         return np.arcsinh((np.asarray(values) - self.low) / self.soft)
 
-    def unbend(self, bent: ArrayLike) -> Any:
-        """Undo `bend`."""
+    def invert(self, bent: ArrayLike) -> Any:
+        """Undo `apply`."""
         return self.low + self.soft * np.sinh(bent)
 
     def __call__(self, values: ArrayLike) -> np.ndarray:
         """Return values from 0 (black) to 1 (white), float32; NaN stays."""
-        return np.clip(self.bend(values) / self.bend(self.high), 0, 1).astype(np.float32)
+        return np.clip(self.apply(values) / self.apply(self.high), 0, 1).astype(np.float32)
 
     def ticks(self, apart: float = 0.09) -> list[float]:
         """Return round values for a colour bar, ``apart`` or more of its length from each other."""
@@ -47,8 +47,8 @@ class Stretch(NamedTuple):
         chosen: list[float] = []
         # Zero first, then the roundest.
         for value in sorted({0.0, *steps, *-steps}, key=_roundness):
-            place = self.bend(value) / self.bend(self.high)
-            away = [abs(place - self.bend(other) / self.bend(self.high)) for other in chosen]
+            place = self.apply(value) / self.apply(self.high)
+            away = [abs(place - self.apply(other) / self.apply(self.high)) for other in chosen]
             if self.low <= value <= self.high and min(away, default=1) >= apart:
                 chosen.append(float(value))
         if len(chosen) > 2:

@@ -16,7 +16,7 @@ from ohana.classes import ClassKey
 from ohana.errors import OhanaError
 from ohana.events import Event
 from ohana.utils.files import replacing
-from ohana.utils.formatting import plain
+from ohana.utils.formatting import json_safe
 
 #: Events of at most so many pixels list each of them, larger ones runs along rows.
 MAX_LISTED_PIXELS = 64
@@ -115,7 +115,7 @@ def catalogue(events: Sequence[Event]) -> list[Detection]:
             "integration": int(event.integration),
             **_members(event),
         }
-        extra = {name: plain(value) for name, value in event.extra.items()}
+        extra = {name: json_safe(value) for name, value in event.extra.items()}
         if entry.keys() & extra.keys():
             raise ValueError(f"extra: {entry.keys() & extra.keys()} are fields of every event")
         entries.append(entry | extra)

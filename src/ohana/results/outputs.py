@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ohana.config import DetectorConfig
 from ohana.events import PixelMaps
 from ohana.ramp import Ramp
-from ohana.rampfit.load import Corrected, Source
+from ohana.rampfit.load import Corrected, CorrectedRamp
 from ohana.refpix.fit import fit_reference
 from ohana.results.corrected_cube import (
     Processed,
@@ -20,7 +20,7 @@ from ohana.results.corrected_cube import (
     writing_processed,
 )
 from ohana.results.maps import read_features, write_features
-from ohana.results.run_record import RUN, Part
+from ohana.results.run_record import RUN, IntegrationFiles
 from ohana.utils.progress import Progress
 
 
@@ -51,7 +51,7 @@ def outputs_of(ramp: Ramp, stem: Path, config: DetectorConfig) -> Outputs:
 
 def corrected_source(
     outputs: Outputs, config: DetectorConfig, progress: Progress
-) -> tuple[Source, str]:
+) -> tuple[CorrectedRamp, str]:
     """Give the ramp with its correction, or as corrected before; and a notice for the user."""
     source = _reused(outputs)
     if source is not None:
@@ -59,10 +59,10 @@ def corrected_source(
     progress("reference", 0, 1)
     reference, notice = fit_reference(outputs.ramp, config)
     progress("reference", 1, 1)
-    return Source(outputs.ramp, reference), notice
+    return CorrectedRamp(outputs.ramp, reference), notice
 
 
-def _reused(outputs: Outputs) -> Source | None:
+def _reused(outputs: Outputs) -> CorrectedRamp | None:
     """Give the corrected cube of an earlier run, if its input and settings were the same."""
     cube = outputs.cube
     planes = open_processed(cube, outputs.cube_shape) if cube.exists() else None
@@ -70,7 +70,7 @@ def _reused(outputs: Outputs) -> Source | None:
     if planes is None or features is None or features[1] != mark_of(cube, outputs.made_of):
         return None
     maps = features[0]
-    return Source(outputs.ramp, None, Corrected(planes, maps["first_usable"], maps["stop"]))
+    return CorrectedRamp(outputs.ramp, None, Corrected(planes, maps["first_usable"], maps["stop"]))
 
 
 def writing_cube(outputs: Outputs, wanted: bool) -> AbstractContextManager[Processed | None]:
@@ -78,15 +78,15 @@ def writing_cube(outputs: Outputs, wanted: bool) -> AbstractContextManager[Proce
     return writing_processed(outputs.cube, outputs.cube_shape) if wanted else nullcontext()
 
 
-def write_maps(outputs: Outputs, maps: PixelMaps, with_cube: bool) -> Part:
+def write_maps(outputs: Outputs, maps: PixelMaps, with_cube: bool) -> IntegrationFiles:
     """Write the per-pixel maps, and tie the corrected cube to them if it is theirs."""
     cube, made_of = outputs.cube, outputs.made_of
     mark = mark_of(cube, made_of) if with_cube else made_of
     write_features(outputs.features, maps, mark, outputs.ramp.facts.frame_time)
-    return Part(outputs.ramp, outputs.features, cube if with_cube else None)
+    return IntegrationFiles(outputs.ramp, outputs.features, cube if with_cube else None)
 
 
-def files_of(folder: Path, parts: Sequence[Part]) -> tuple[Path, ...]:
+def files_of(folder: Path, parts: Sequence[IntegrationFiles]) -> tuple[Path, ...]:
     """Return the files of a run."""
     every = [file for part in parts for file in (part.features, part.processed) if file]
     return (*every, *(folder / name for name in ("prediction_mask.npy", "detections.json", RUN)))

@@ -11,7 +11,7 @@ import numpy as np
 
 from ohana.classes import label_of
 from ohana.errors import OhanaError
-from ohana.rampfit.covariance import Differences, differences
+from ohana.rampfit.covariance import DifferenceCovariance, difference_covariance
 from ohana.results.catalogue import Detection, member_pixels, read_catalogue
 from ohana.results.maps import paint
 from ohana.results.prediction_files import (
@@ -78,11 +78,11 @@ class Prediction:
         return self.features[0]
 
     @property
-    def differences(self) -> Differences:
+    def differences(self) -> DifferenceCovariance:
         """Mean and covariance of the first differences, as the run took them [frame times]."""
         same = self.run.get("facts", {}).get("nframes", 1)
         frames = self.run.get("frames")
-        return differences(self.times, 1.0, same if frames is None else np.array(frames))
+        return difference_covariance(self.times, 1.0, same if frames is None else np.array(frames))
 
     def ramp(self, y: int, x: int, integration: int = 0) -> np.ndarray:
         """Return all reads of the pixel at row ``y`` and column ``x``, float64 (T,) [DN].

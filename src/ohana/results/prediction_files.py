@@ -60,18 +60,18 @@ def require_prediction(folder: Path) -> None:
     raise OhanaError(f"{folder}: wanted a folder that ohana-predict has written, got {got}{hint}")
 
 
-class Part(NamedTuple):
+class ResultFiles(NamedTuple):
     """Files of one integration; the cube of corrected reads may not have been written."""
 
     features: Path
     cube: Path | None
 
 
-def find_parts(folder: Path, run: dict[str, Any]) -> tuple[str, list[Part]]:
+def find_parts(folder: Path, run: dict[str, Any]) -> tuple[str, list[ResultFiles]]:
     """Find the name of the exposure, and the files of its integrations."""
     if run:
         return run["exposure"], [
-            Part(
+            ResultFiles(
                 folder / part["features"], folder / part["processed"] if part["processed"] else None
             )
             for part in run["integrations"]
@@ -86,7 +86,7 @@ def find_parts(folder: Path, run: dict[str, Any]) -> tuple[str, list[Part]]:
         raise OhanaError(f"{folder}: wanted one exposure, got {', '.join(sorted(names))}")
     stems.sort(key=lambda stem: (len(stem), stem))
     return names.pop(), [
-        Part(folder / f"{stem}{FEATURES}", folder / f"{stem}{CUBE}") for stem in stems
+        ResultFiles(folder / f"{stem}{FEATURES}", folder / f"{stem}{CUBE}") for stem in stems
     ]
 
 
@@ -125,7 +125,7 @@ def load_array(path: Path) -> np.ndarray:
 
 
 def open_reads(
-    folder: Path, parts: list[Part], run: dict[str, Any], frame_time: float
+    folder: Path, parts: list[ResultFiles], run: dict[str, Any], frame_time: float
 ) -> tuple[tuple[Reads, ...], np.ndarray]:
     """Open the corrected cubes, or else the input; also returns the times [frame times]."""
     cubes = [part.cube for part in parts if part.cube is not None and part.cube.exists()]
@@ -214,7 +214,7 @@ class InputReads:
 
     @cached_property
     def _source(self):
-        from ohana.rampfit.load import Source
+        from ohana.rampfit.load import CorrectedRamp
         from ohana.refpix.fit import fit_reference
 
-        return Source(self.ramp, fit_reference(self.ramp, self.config)[0])
+        return CorrectedRamp(self.ramp, fit_reference(self.ramp, self.config)[0])

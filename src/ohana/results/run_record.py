@@ -21,7 +21,7 @@ from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.results.corrected_cube import input_fingerprint
 from ohana.utils.files import replacing
-from ohana.utils.formatting import json_lines, plain
+from ohana.utils.formatting import json_lines, json_safe
 
 if TYPE_CHECKING:
     from ohana.ramp import Ramp
@@ -36,7 +36,7 @@ PACKAGES = ("numpy", "scipy", "numba", "astropy", "scikit-image")
 NETWORK_PACKAGES = ("torch", "safetensors")
 
 
-class Part(NamedTuple):
+class IntegrationFiles(NamedTuple):
     """One integration and its files; ``processed`` is None where the cube was not wanted."""
 
     ramp: Ramp
@@ -46,7 +46,7 @@ class Part(NamedTuple):
 
 def run_record(
     summary: Summary,
-    parts: Sequence[Part],
+    parts: Sequence[IntegrationFiles],
     config: DetectorConfig,
     network: Mapping[str, str] | None,
     started: datetime,
@@ -57,7 +57,7 @@ def run_record(
     ----------
     summary : Summary
         Its outcome.
-    parts : sequence of Part
+    parts : sequence of IntegrationFiles
         One for each integration.
     config : DetectorConfig
         Settings.
@@ -82,16 +82,18 @@ def run_record(
             }
             for part in parts
         ],
-        "times": plain(parts[0].ramp.times, 9),
-        "frames": plain(parts[0].ramp.frames),
-        "facts": plain(facts),
-        "noise": plain(summary.noise),
-        "rate": plain(summary.rate),
-        "classes": [plain(asdict(item) | {"label": item.label.key}) for item in summary.classes],
+        "times": json_safe(parts[0].ramp.times, 9),
+        "frames": json_safe(parts[0].ramp.frames),
+        "facts": json_safe(facts),
+        "noise": json_safe(summary.noise),
+        "rate": json_safe(summary.rate),
+        "classes": [
+            json_safe(asdict(item) | {"label": item.label.key}) for item in summary.classes
+        ],
         "notices": list(summary.notices),
         "started": started.isoformat(timespec="seconds"),
-        "seconds": plain(summary.stages | {"total": summary.seconds}, 4),
-        "config": plain(config.model_dump(mode="json"), 15),
+        "seconds": json_safe(summary.stages | {"total": summary.seconds}, 4),
+        "config": json_safe(config.model_dump(mode="json"), 15),
         "config_fingerprint": config.fingerprint(),
         "network": network and network["fingerprint"],
         "inference": network and {name: network[name] for name in ("device", "precision")},

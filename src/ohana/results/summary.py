@@ -11,7 +11,7 @@ import numpy as np
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.events import Event, PixelMaps
-from ohana.ramp import Facts, Ramp
+from ohana.ramp import DetectorInfo, Ramp
 from ohana.refpix.border import border_mask
 from ohana.utils.formatting import columns
 
@@ -69,7 +69,7 @@ class Summary:
         (T, H, W) of one integration.
     integrations : int
         Integrations in the file.
-    facts : Facts
+    facts : DetectorInfo
         What was taken for the detector, and from where.
     noise, rate : float
         Medians over the pixels that see light [DN, DN per frame time].
@@ -91,7 +91,7 @@ class Summary:
     folder: Path
     shape: tuple[int, int, int]
     integrations: int
-    facts: Facts
+    facts: DetectorInfo
     noise: float
     rate: float
     classes: tuple[ClassSummary, ...]

@@ -12,7 +12,7 @@ from scipy.special import erf
 
 from ohana.classes import Label
 from ohana.simulate.config import SimulationConfig
-from ohana.simulate.deposits import Deposits, Source, draw_count, draw_frames
+from ohana.simulate.deposits import ChargeEvent, Deposits, draw_count, draw_frames
 from ohana.simulate.detector import log_uniform
 
 #: Thickness of the sensitive layer [pixel]: path through it of a particle that goes straight down.
@@ -32,7 +32,7 @@ SHOWER_SIZE = 8.0
 SECONDARY_LENGTH = 3.0
 
 
-def draw_cosmic_rays(config: SimulationConfig, rng: np.random.Generator) -> list[Source]:
+def draw_cosmic_rays(config: SimulationConfig, rng: np.random.Generator) -> list[ChargeEvent]:
     """Draw the cosmic rays of an exposure, in order of their frames.
 
     Secondaries of a shower are events of their own, on top of the number that was asked for.
@@ -51,7 +51,7 @@ def draw_cosmic_rays(config: SimulationConfig, rng: np.random.Generator) -> list
 
 def _secondaries(
     frame: int, start: np.ndarray, config: SimulationConfig, rng: np.random.Generator
-) -> list[Source]:
+) -> list[ChargeEvent]:
     """Draw the particles that a primary has made close to where it enters."""
     low, high = config.cosmic_ray_length
     lengths = low, min(high, max(low, SECONDARY_LENGTH))
@@ -66,7 +66,7 @@ def _secondaries(
 
 def draw_hit(
     frame: int, start: np.ndarray, config: SimulationConfig, rng: np.random.Generator
-) -> Source:
+) -> ChargeEvent:
     """Draw one hit that arrives just before ``frame`` and enters at ``start`` (row, column)."""
     length = _power_law(config.cosmic_ray_length, config.cosmic_ray_index, rng)
     path = np.hypot(length, THICKNESS)
@@ -89,7 +89,7 @@ def draw_hit(
         "secondary": False,
     }
     frames = np.full(len(row), frame, np.int32)
-    return Source(Label.COSMIC_RAY, frame, Deposits(row, col, frames, deposit), facts)
+    return ChargeEvent(Label.COSMIC_RAY, frame, Deposits(row, col, frames, deposit), facts)
 
 
 def _with_delta_ray(

@@ -31,7 +31,7 @@ class Deposits(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Source:
+class ChargeEvent:
     """One event as put into the pixels, before they couple, fill up and are read.
 
     ``frame`` is the first that contains it, ``facts`` are plain values for the truth.
@@ -81,7 +81,7 @@ def first_read(frame: np.ndarray, averaged: np.ndarray) -> tuple[np.ndarray, np.
     return read, 1 - (frame - begins[read]) / averaged[read]
 
 
-def join_deposits(sources: list[Source]) -> Deposits:
+def join_deposits(sources: list[ChargeEvent]) -> Deposits:
     """Return the deposits of all sources in order of their frames."""
     empty = Deposits(*(np.empty(0, kind) for kind in (np.int32, np.int32, np.int32, np.float32)))
     columns = zip(empty, *(source.deposits for source in sources), strict=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ohana.simulate.config import SimulationConfig
 from ohana.simulate.cosmic_rays import draw_cosmic_rays
-from ohana.simulate.deposits import Deposits, Source, join_deposits
+from ohana.simulate.deposits import ChargeEvent, Deposits, join_deposits
 from ohana.simulate.detector import couple, draw_pixels, hold
 from ohana.simulate.electronics import Electronics, digitise
 from ohana.simulate.layouts import write_exposure
@@ -23,7 +23,7 @@ from ohana.simulate.light import ShotNoise, draw_light
 from ohana.simulate.scene import Scene, Simulated
 from ohana.simulate.snowballs import draw_snowballs
 from ohana.simulate.telegraph_noise import draw_telegraph_noise
-from ohana.simulate.true_signal import Ramps, true_events
+from ohana.simulate.true_signal import NoiseLimits, true_events
 from ohana.simulate.truth import TrueEvent, Truth
 
 
@@ -91,7 +91,9 @@ def draw_scene(config: SimulationConfig, rng: np.random.Generator) -> Scene:
     )
 
 
-def _on_live_pixels(hits: list[Source], dead: np.ndarray, config: SimulationConfig) -> list[Source]:
+def _on_live_pixels(
+    hits: list[ChargeEvent], dead: np.ndarray, config: SimulationConfig
+) -> list[ChargeEvent]:
     """Return hits that leave charge in live pixels, without what dead ones do not collect."""
     live = np.ones(config.active_shape, bool)
     live.reshape(-1)[dead] = False
@@ -192,7 +194,7 @@ def truth_of(scene: Scene) -> Truth:
     if scene.light.flash_read is not None:
         config = config.model_copy(update={"flash_read": scene.light.flash_read})
     noise = config.total_noise(scene.pixels.noise)
-    ramps = Ramps(noise, mean_rate(scene) * config.frame_time, scene.stop)
+    ramps = NoiseLimits(noise, mean_rate(scene) * config.frame_time, scene.stop)
     events = true_events(scene.hits, scene.flickers, ramps, config)
     shape = (config.reads, *file_shape(config))
     return Truth(shape, [_turned(event, config) for event in events], config)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ohana.simulate.config import SimulationConfig
-from ohana.simulate.deposits import Source
+from ohana.simulate.deposits import ChargeEvent
 from ohana.simulate.detector import Pixels
 from ohana.simulate.light import Light
-from ohana.simulate.telegraph_noise import Flicker
+from ohana.simulate.telegraph_noise import TelegraphSignal
 from ohana.simulate.truth import Truth
 
 
@@ -25,8 +25,8 @@ class Scene:
     config: SimulationConfig
     light: Light
     pixels: Pixels
-    hits: list[Source]
-    flickers: list[Flicker]
+    hits: list[ChargeEvent]
+    flickers: list[TelegraphSignal]
     stop: np.ndarray
     noise_seed: np.random.Generator
 

@@ -13,7 +13,7 @@ import numpy as np
 from ohana.classes import Label
 from ohana.simulate.config import SimulationConfig
 from ohana.simulate.cosmic_rays import points_along, spread
-from ohana.simulate.deposits import Deposits, Source, draw_count, draw_frames, first_read
+from ohana.simulate.deposits import ChargeEvent, Deposits, draw_count, draw_frames, first_read
 from ohana.simulate.detector import log_uniform, stamp
 
 #: Charge below which the halo is not followed [e-].
@@ -26,7 +26,7 @@ RING_DISTANCE, RING_WIDTH = 1.5, 1.0
 TRAIL_LEVEL = 0.05
 
 
-def draw_snowballs(config: SimulationConfig, rng: np.random.Generator) -> list[Source]:
+def draw_snowballs(config: SimulationConfig, rng: np.random.Generator) -> list[ChargeEvent]:
     """Draw the snowballs of an exposure."""
     share = np.prod(config.active_shape) / 2048**2
     expected = config.snowball_rate * share * config.collecting_time
@@ -48,7 +48,7 @@ def _draw_centre(config: SimulationConfig, rng: np.random.Generator) -> np.ndarr
 
 def draw_snowball(
     frame: int, centre: np.ndarray, config: SimulationConfig, rng: np.random.Generator
-) -> Source:
+) -> ChargeEvent:
     """Draw one snowball that lands just before ``frame`` around ``centre``, in the active part.
 
     It grows from read to read.
@@ -82,7 +82,9 @@ def draw_snowball(
         "trail": trailed,
     }
     during = read < config.reads
-    return Source(Label.SNOWBALL, frame, Deposits(*(column[during] for column in deposits)), facts)
+    return ChargeEvent(
+        Label.SNOWBALL, frame, Deposits(*(column[during] for column in deposits)), facts
+    )
 
 
 def _halo_length(radius: float, config: SimulationConfig, rng: np.random.Generator) -> float:

@@ -12,7 +12,7 @@ from ohana.simulate.detector import log_uniform
 
 
 @dataclass(frozen=True)
-class Flicker:
+class TelegraphSignal:
     """Telegraph noise of one pixel.
 
     Attributes
@@ -41,7 +41,9 @@ class Flicker:
         return (offset / there.sum(axis=1)).astype(np.float32)
 
 
-def draw_telegraph_noise(config: SimulationConfig, rng: np.random.Generator) -> list[Flicker]:
+def draw_telegraph_noise(
+    config: SimulationConfig, rng: np.random.Generator
+) -> list[TelegraphSignal]:
     """Draw the pixels that have telegraph noise, and their paths.
 
     It is added to the voltage, so that reference pixels can have it as well as others.
@@ -57,7 +59,9 @@ def draw_telegraph_noise(config: SimulationConfig, rng: np.random.Generator) -> 
     ]
 
 
-def draw_flicker(row: int, col: int, config: SimulationConfig, rng: np.random.Generator) -> Flicker:
+def draw_flicker(
+    row: int, col: int, config: SimulationConfig, rng: np.random.Generator
+) -> TelegraphSignal:
     """Draw the telegraph noise of one pixel."""
     amplitude = log_uniform(config.telegraph_amplitude, rng)
     period = log_uniform(config.telegraph_period, rng)
@@ -70,7 +74,7 @@ def draw_flicker(row: int, col: int, config: SimulationConfig, rng: np.random.Ge
     most = config.averaged.max()
     states = np.full((config.reads, most), -1, np.int8)
     states[np.arange(most) >= most - config.averaged[:, None]] = markov_states(dwell, times, rng)
-    return Flicker(row, col, levels, dwell, states)
+    return TelegraphSignal(row, col, levels, dwell, states)
 
 
 def markov_states(dwell: np.ndarray, times: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -7,24 +7,24 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.classes import Label
-from ohana.rampfit.covariance import Differences, differences
-from ohana.rampfit.gls import LEAST, fit_steps
+from ohana.rampfit.covariance import DifferenceCovariance, difference_covariance
+from ohana.rampfit.gls import MIN_INFORMATION, fit_steps
 from ohana.simulate.config import SimulationConfig
-from ohana.simulate.deposits import Source, first_read
+from ohana.simulate.deposits import ChargeEvent, first_read
 from ohana.simulate.detector import couple
-from ohana.simulate.telegraph_noise import Flicker
+from ohana.simulate.telegraph_noise import TelegraphSignal
 from ohana.simulate.truth import PixelSteps, TrueEvent
 
 #: Signal below which a pixel is not listed as part of an event [e-].
 FAINTEST = 1.0
 #: Changes are gathered until they exceed this [e-]: a third of the read noise of a good detector,
 #: and few enough entries for a file.
-LEAST_STEP = 3.0
+MIN_STEP = 3.0
 #: Ramps fitted in one go: keeps the work arrays of long ramps in the cache's reach.
 FITS_AT_ONCE = 1024
 
 
-class Ramps(NamedTuple):
+class NoiseLimits(NamedTuple):
     """What limits the sight of a step in each pixel, maps of shape (H, W).
 
     ``noise`` of one frame [e-], ``rate`` [e- per frame time], and ``stop``, the first read
@@ -41,28 +41,28 @@ class Ramps(NamedTuple):
 
 
 def true_events(
-    hits: list[Source],
-    flickers: list[Flicker],
-    ramps: Ramps,
+    hits: list[ChargeEvent],
+    flickers: list[TelegraphSignal],
+    ramps: NoiseLimits,
     config: SimulationConfig,
-    model: Differences | None = None,
+    model: DifferenceCovariance | None = None,
 ) -> list[TrueEvent]:
     """Return the truth of all events, in the order of the sources.
 
     Parameters
     ----------
-    hits : list of Source
+    hits : list of ChargeEvent
         Cosmic rays and snowballs.
-    flickers : list of Flicker
+    flickers : list of TelegraphSignal
         Telegraph noise.
-    ramps : Ramps
+    ramps : NoiseLimits
         Noise, rates and saturation of the exposure.
     config : SimulationConfig
         Its settings.
-    model : Differences, optional
+    model : DifferenceCovariance, optional
         Covariance of its differences, where the settings do not tell all about its timing.
     """
-    model = model or differences(config.read_times, config.frame_time, config.averaged)
+    model = model or difference_covariance(config.read_times, config.frame_time, config.averaged)
     events = [_true_hit(hit, config) for hit in hits]
     events += [_true_flicker(flicker, ramps, config) for flicker in flickers]
     _judge_steps(events, ramps, model)
@@ -74,7 +74,7 @@ def true_events(
     return events
 
 
-def _true_hit(hit: Source, config: SimulationConfig) -> TrueEvent:
+def _true_hit(hit: ChargeEvent, config: SimulationConfig) -> TrueEvent:
     """Return the signal that a hit adds to each pixel; its S/N is filled in later."""
     begin, top, left, steps = _signal_steps(hit, config)
     total = steps.sum(axis=0)
@@ -100,7 +100,7 @@ def _true_hit(hit: Source, config: SimulationConfig) -> TrueEvent:
     )
 
 
-def _signal_steps(hit: Source, config: SimulationConfig) -> tuple[int, int, int, np.ndarray]:
+def _signal_steps(hit: ChargeEvent, config: SimulationConfig) -> tuple[int, int, int, np.ndarray]:
     """Return how a hit changes the signal of the pixels around it from read to read.
 
     Returns
@@ -136,7 +136,7 @@ def _gathered(steps: np.ndarray) -> np.ndarray:
     large, pending = np.zeros_like(steps), np.zeros(steps.shape[1], np.float32)
     for k, step in enumerate(steps):
         pending += step
-        enough = np.abs(pending) > LEAST_STEP
+        enough = np.abs(pending) > MIN_STEP
         large[k, enough] = pending[enough]
         pending[enough] = 0
     last = len(steps) - 1 - np.argmax(large[::-1] != 0, axis=0)
@@ -145,7 +145,7 @@ def _gathered(steps: np.ndarray) -> np.ndarray:
     return large
 
 
-def _judge_steps(events: list[TrueEvent], ramps: Ramps, model: Differences) -> None:
+def _judge_steps(events: list[TrueEvent], ramps: NoiseLimits, model: DifferenceCovariance) -> None:
     """Fill in the S/N of each step, all events together, in place."""
     parts = [event.repeated for event in events]
     parts += [
@@ -161,7 +161,7 @@ def _judge_steps(events: list[TrueEvent], ramps: Ramps, model: Differences) -> N
             part.snr[:] = mine
 
 
-def _judge_paths(event: TrueEvent, ramps: Ramps, model: Differences) -> None:
+def _judge_paths(event: TrueEvent, ramps: NoiseLimits, model: DifferenceCovariance) -> None:
     """Fill in the S/N of the pixels that change more than once, in place."""
     width = ramps.stop.shape[1]
     row, col, read, charge, _ = event.repeated
@@ -172,7 +172,9 @@ def _judge_paths(event: TrueEvent, ramps: Ramps, model: Differences) -> None:
     event.snr[np.searchsorted(event.rows * width + event.cols, pixel)] = np.sqrt(chi2)
 
 
-def _true_flicker(flicker: Flicker, ramps: Ramps, config: SimulationConfig) -> TrueEvent:
+def _true_flicker(
+    flicker: TelegraphSignal, ramps: NoiseLimits, config: SimulationConfig
+) -> TrueEvent:
     """Return telegraph noise up to the read that saturates; its S/N is filled in later."""
     row, col = np.array([flicker.row], np.int32), np.array([flicker.col], np.int32)
     stop = int(ramps.stop[flicker.row, flicker.col])
@@ -202,14 +204,18 @@ def _true_flicker(flicker: Flicker, ramps: Ramps, config: SimulationConfig) -> T
     )
 
 
-def _in_border(flicker: Flicker, config: SimulationConfig) -> bool:
+def _in_border(flicker: TelegraphSignal, config: SimulationConfig) -> bool:
     """Tell whether a pixel is a reference pixel, which no detector of events reports."""
     low, high = config.border, (config.rows - config.border, config.cols - config.border)
     return not (low <= flicker.row < high[0] and low <= flicker.col < high[1])
 
 
 def step_errors(
-    reads: np.ndarray, stop: np.ndarray, noise: np.ndarray, rate: np.ndarray, model: Differences
+    reads: np.ndarray,
+    stop: np.ndarray,
+    noise: np.ndarray,
+    rate: np.ndarray,
+    model: DifferenceCovariance,
 ) -> np.ndarray:
     """Return the standard error of a step at given reads, with the slope free.
 
@@ -219,7 +225,7 @@ def step_errors(
         First read with the step; first read that cannot be used.
     noise, rate : ndarray, shape (n,)
         Noise of one frame [e-] and charge per frame time [e-].
-    model : Differences
+    model : DifferenceCovariance
         Covariance of the T - 1 differences.
 
     Returns
@@ -230,9 +236,9 @@ def step_errors(
 
     Examples
     --------
-    >>> from ohana.rampfit.covariance import differences
-    >>> ramp = np.array([[2], [4]]), np.array([1.0]), np.array([0.0]), differences(np.arange(4.0))
-    >>> step_errors(*ramp[0], *ramp[1:]).round(3)
+    >>> from ohana.rampfit.covariance import difference_covariance
+    >>> reads, covariance = np.array([[2], [4]]), difference_covariance(np.arange(4.0))
+    >>> step_errors(*reads, np.array([1.0]), np.array([0.0]), covariance).round(3)
     array([2.236])
     """
     # In units of the noise the error depends on rate / noise**2 alone; ratios within 1 % (0.5 %
@@ -254,14 +260,18 @@ def step_errors(
 
 
 def _difference_error(
-    reads: np.ndarray, noise: np.ndarray, rate: np.ndarray, model: Differences
+    reads: np.ndarray, noise: np.ndarray, rate: np.ndarray, model: DifferenceCovariance
 ) -> np.ndarray:
     """Return the error of the difference between a read and the one before [e-]."""
     return np.sqrt(model.read[reads - 1] * noise**2 + model.shot[reads - 1] * rate)
 
 
 def path_chi2(
-    steps: np.ndarray, stop: np.ndarray, noise: np.ndarray, rate: np.ndarray, model: Differences
+    steps: np.ndarray,
+    stop: np.ndarray,
+    noise: np.ndarray,
+    rate: np.ndarray,
+    model: DifferenceCovariance,
 ) -> np.ndarray:
     """Return how much known paths lower chi-squared against a straight ramp.
 
@@ -275,7 +285,7 @@ def path_chi2(
         First read that cannot be used.
     noise, rate : ndarray, shape (n,)
         Noise of one frame [e-] and charge per frame time [e-].
-    model : Differences
+    model : DifferenceCovariance
         Covariance of the differences.
 
     Returns
@@ -286,8 +296,9 @@ def path_chi2(
 
     Examples
     --------
-    >>> from ohana.rampfit.covariance import differences
-    >>> ramp = np.array([4]), np.array([1.0]), np.array([0.0]), differences(np.arange(4.0))
+    >>> from ohana.rampfit.covariance import difference_covariance
+    >>> covariance = difference_covariance(np.arange(4.0))
+    >>> ramp = np.array([4]), np.array([1.0]), np.array([0.0]), covariance
     >>> path_chi2(np.array([[0.0], [6.0], [0.0]]), *ramp).round(3)
     array([7.2])
     """
@@ -299,7 +310,7 @@ def path_chi2(
         out[part] = fit_steps(seen, noise[part] ** 2, rate[part], model).chi2
         # A path that cannot be told from a slope leaves rounding errors only.
         most = np.nansum(seen**2, axis=0) / noise[part] ** 2
-        out[part][out[part] < LEAST[0] * most] = 0.0
+        out[part][out[part] < MIN_INFORMATION[0] * most] = 0.0
     begins = 1 + np.argmax(steps != 0, axis=0)
     filled = np.flatnonzero((begins == stop) & steps.any(axis=0))
     error = _difference_error(begins[filled], noise[filled], rate[filled], model)

@@ -28,13 +28,13 @@ from ohana.statistics.tally import Tally
 from ohana.utils.files import replacing
 
 if TYPE_CHECKING:
-    from ohana.statistics.summary import Survey
+    from ohana.statistics.summary import Statistics
 
 #: Rows of a table in the page; files have all.
-MOST_ROWS = 200
+MAX_ROWS = 200
 
 
-def write_page(survey: Survey, folder: Path) -> list[Path]:
+def write_page(survey: Statistics, folder: Path) -> list[Path]:
     """Write the pictures of each detector, and the page that shows them with the tables.
 
     Returns
@@ -92,10 +92,10 @@ def _section(tally: Tally, repeats: Repeats | None, pictures: dict[str, Path]) -
     parts += [
         f"<p>{html.escape(repeated(repeats))}.</p>",
         _picture(pictures["telegraph"], "Map of the pixels, and how often they are seen"),
-        _table(PIXELS_HEAD, [pixel_cells(pixel) for pixel in repeats.pixels[:MOST_ROWS]]),
+        _table(PIXELS_HEAD, [pixel_cells(pixel) for pixel in repeats.pixels[:MAX_ROWS]]),
     ]
-    if len(repeats.pixels) > MOST_ROWS:
-        left = len(repeats.pixels) - MOST_ROWS
+    if len(repeats.pixels) > MAX_ROWS:
+        left = len(repeats.pixels) - MAX_ROWS
         file = html.escape(f"{tally.detector.stem}_telegraph_pixels.ecsv")
         parts.append(f"<p>{left} more are in {file}.</p>")
     return "\n".join(parts)
@@ -124,7 +124,7 @@ def _list(items: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in items) + "</ul>"
 
 
-def _skipped(survey: Survey) -> str:
+def _skipped(survey: Statistics) -> str:
     if not survey.skipped:
         return ""
     rows = [(str(each.folder), each.reason) for each in survey.skipped]

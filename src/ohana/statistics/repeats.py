@@ -11,7 +11,7 @@ from scipy import special
 
 from ohana import __version__
 from ohana.classes import Column
-from ohana.export.exposure import Exposure
+from ohana.export.exposure import ExposureMetadata
 from ohana.products.fits_file import ascii_text
 from ohana.statistics.tally import Flickering, Tally
 from ohana.utils.files import replacing
@@ -140,7 +140,9 @@ def _row(pixel: list[Flickering], searched: int) -> dict[str, Any]:
     return row
 
 
-def write_reference_mask(path: Path, repeats: Repeats, exposures: Sequence[Exposure]) -> Path:
+def write_reference_mask(
+    path: Path, repeats: Repeats, exposures: Sequence[ExposureMetadata]
+) -> Path:
     """Write the pixels that repeat as a reference file of type ``MASK``.
 
     The file has an image ``DQ`` (uint32, 0 or TELEGRAPH) and a table ``DQ_DEF`` that says what
@@ -153,7 +155,7 @@ def write_reference_mask(path: Path, repeats: Repeats, exposures: Sequence[Expos
         FITS file to write.
     repeats : Repeats
         The pixels.
-    exposures : sequence of Exposure
+    exposures : sequence of ExposureMetadata
         That they were found in, all of one detector.
     """
     from astropy.io import fits
@@ -178,7 +180,7 @@ def write_reference_mask(path: Path, repeats: Repeats, exposures: Sequence[Expos
     return path
 
 
-def _header(repeats: Repeats, exposures: Sequence[Exposure]) -> Any:
+def _header(repeats: Repeats, exposures: Sequence[ExposureMetadata]) -> Any:
     """Return the keywords of a reference file."""
     from astropy.io import fits
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ohana.errors import OhanaError
 from ohana.export.columns import event_columns
-from ohana.export.exposure import Exposure, Skipped, find_exposures
+from ohana.export.exposure import ExposureMetadata, Skipped, find_exposures
 from ohana.export.table import rows_table, write_ecsv, writing_parquet
 from ohana.results.catalogue import read_catalogue
 from ohana.results.prediction_files import DETECTIONS
@@ -21,7 +21,7 @@ from ohana.statistics.rates import (
     spectrum_rows,
 )
 from ohana.statistics.repeats import PIXELS, repeated_pixels, write_reference_mask
-from ohana.statistics.summary import Survey
+from ohana.statistics.summary import Statistics
 from ohana.statistics.tally import SPECTRA, Tally
 from ohana.utils.files import make_folder
 from ohana.utils.progress import Progress, no_progress
@@ -47,7 +47,7 @@ def summarize(
     pitch: float | None = None,
     least: int | None = None,
     progress: Progress | None = None,
-) -> Survey:
+) -> Statistics:
     """Sum up the predictions below a folder, one exposure in memory at a time.
 
     Written are all events as one Parquet file, tables of exposures, rates and spectra; for each
@@ -81,7 +81,7 @@ def summarize(
         first = f"; {skipped[0].folder}: {skipped[0].reason}" if skipped else ""
         raise OhanaError(f"{root}: wanted results of ohana-predict, got none that are whole{first}")
     folder = make_folder(Path(output) if output else root / "summary")
-    survey = Survey(root, skipped=skipped)
+    survey = Statistics(root, skipped=skipped)
     survey.tallies = _tally_all(folder / EVENTS, exposures, survey, tell)
     if not survey.tallies:
         raise OhanaError(f"{root}: not one catalogue could be read")
@@ -98,7 +98,7 @@ def summarize(
 
 
 def _tally_all(
-    path: Path, exposures: list[Exposure], survey: Survey, tell: Progress
+    path: Path, exposures: list[ExposureMetadata], survey: Statistics, tell: Progress
 ) -> list[Tally]:
     """Read one catalogue after another into the tallies and the table of all events."""
     tallies: dict[tuple, Tally] = {}
@@ -118,7 +118,7 @@ def _tally_all(
     return [tallies[detector] for detector in sorted(tallies)]
 
 
-def _notices(survey: Survey) -> Iterator[str]:
+def _notices(survey: Statistics) -> Iterator[str]:
     """Say what makes numbers hard to compare, or is missing."""
     if survey.skipped:
         number = len(survey.skipped)
@@ -147,7 +147,7 @@ def _remove_leftovers(folder: Path, files: list[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _write_tables(survey: Survey, folder: Path) -> list[Path]:
+def _write_tables(survey: Statistics, folder: Path) -> list[Path]:
     """Write all tables and masks."""
     tallies = survey.tallies
     tables = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ohana.classes import label_of
-from ohana.export.exposure import Exposure, Skipped
+from ohana.export.exposure import ExposureMetadata, Skipped
 from ohana.statistics.rates import rate_rows
 from ohana.statistics.repeats import Repeats
 from ohana.statistics.tally import Tally
@@ -103,7 +103,7 @@ def repeated(repeats: Repeats) -> str:
     )
 
 
-def summary_text(survey: Survey) -> str:
+def summary_text(survey: Statistics) -> str:
     """Return the summary as lines for a terminal: detectors, rates, repeated pixels, notes."""
     lines = []
     for tally, repeats in zip(survey.tallies, survey.repeats, strict=True):
@@ -119,7 +119,7 @@ def summary_text(survey: Survey) -> str:
 
 
 @dataclass
-class Survey:
+class Statistics:
     """What many exposures add up to.
 
     Attributes
@@ -146,6 +146,6 @@ class Survey:
     files: list[Path] = field(default_factory=list)
 
     @property
-    def exposures(self) -> list[Exposure]:
+    def exposures(self) -> list[ExposureMetadata]:
         """All exposures, detector by detector."""
         return [exposure for tally in self.tallies for exposure in tally.exposures]

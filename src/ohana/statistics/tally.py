@@ -10,7 +10,7 @@ import numpy as np
 from ohana.classes import EVENT_LABELS, Label
 from ohana.detect.telegraph.fit import MIN_READS
 from ohana.export.columns import Columns
-from ohana.export.exposure import Detector, Exposure
+from ohana.export.exposure import Detector, ExposureMetadata
 
 #: Edges of the bins of all spectra, ten to a decade: from a tenth to the charge of a snowball.
 EDGES = 10.0 ** (np.arange(-10, 101) / 10)
@@ -48,7 +48,7 @@ class Tally:
     ----------
     detector : Detector
         The detector.
-    exposures : list of Exposure
+    exposures : list of ExposureMetadata
         In order of time.
     counts : list of dict
         For each exposure the `Count` of each class.
@@ -61,7 +61,7 @@ class Tally:
     """
 
     detector: Detector
-    exposures: list[Exposure] = field(default_factory=list)
+    exposures: list[ExposureMetadata] = field(default_factory=list)
     counts: list[dict[Label, Count]] = field(default_factory=list)
     spectra: dict[str, dict[Label, np.ndarray]] = field(
         default_factory=lambda: {
@@ -74,7 +74,7 @@ class Tally:
     )
     flickering: list[Flickering] = field(default_factory=list)
 
-    def add(self, exposure: Exposure, columns: Columns) -> None:
+    def add(self, exposure: ExposureMetadata, columns: Columns) -> None:
         """Count the events of another exposure."""
         kind, lit = columns["type"].data, _lit(exposure, columns)
         here = {label: lit & (kind == label.key) for label in EVENT_LABELS}
@@ -90,7 +90,7 @@ class Tally:
         self._keep_flickering(exposure, columns)
         self.exposures.append(exposure)
 
-    def _keep_flickering(self, exposure: Exposure, columns: Columns) -> None:
+    def _keep_flickering(self, exposure: ExposureMetadata, columns: Columns) -> None:
         flickers = np.flatnonzero(columns["type"].data == Label.TELEGRAPH_NOISE.key)
         names = ("row", "col", "amplitude", "dwell_low", "dwell_high")
         table = [np.ma.filled(columns[name][flickers].astype(float), np.nan) for name in names]
@@ -105,12 +105,12 @@ class Tally:
         return sum(len(exposure.times) >= MIN_READS for exposure in self.exposures)
 
 
-def megapixels(exposure: Exposure) -> float:
+def megapixels(exposure: ExposureMetadata) -> float:
     """Return the pixels that see light, those of each integration by themselves [Mpix]."""
     return exposure.active * exposure.integrations / 1e6
 
 
-def _lit(exposure: Exposure, columns: Columns) -> np.ndarray:
+def _lit(exposure: ExposureMetadata, columns: Columns) -> np.ndarray:
     rows, cols = exposure.lit
     row, col = columns["row"].data, columns["col"].data
     return (row >= rows.start) & (row < rows.stop) & (col >= cols.start) & (col < cols.stop)

@@ -22,10 +22,10 @@ from ohana.detect.matching import Members
 from ohana.evaluate.truth.limits import date_tolerance
 from ohana.evaluate.truth.pairs import gather_truth
 from ohana.events import Event
-from ohana.network.calibration import Calibration, Evidence, Logistic, inputs
+from ohana.network.calibration import Calibration, EventScores, Logistic, inputs
 from ohana.network.model_file import Network
 from ohana.pipeline import find_events
-from ohana.rampfit.load import Source
+from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
 from ohana.refpix.fit import fit_reference
 from ohana.simulate import SimulationConfig, Truth, exposure_rng, simulate_to_fits
@@ -39,17 +39,17 @@ STREAM = 2**32 - 2
 #: Pixels times reads that are simulated in all, some two minutes on two cores, and most
 #: exposures of one recipe.
 VOXELS = 1.5e8
-MOST_EXPOSURES = 10
+MAX_EXPOSURES = 10
 #: Larger arrays are made so large, with as many events less: a few outputs tell enough.
 LARGEST = 256
 #: Most events of a class that are taken from one exposure, evenly from all: one that is full of
 #: something odd must not speak for all others.
-MOST_OF_ONE = 60
+MAX_OF_ONE = 60
 #: How firmly weights are held at those of `Logistic`, in events: without any they stay.
 RIDGE = 1.0
 
 #: What the events of some exposures show, and which are real, for each class.
-Sample = dict[Label, tuple[Evidence, np.ndarray]]
+Sample = dict[Label, tuple[EventScores, np.ndarray]]
 
 
 def calibrate(network: Network, creators: Sequence[CreatorConfig], seed: int) -> Calibration:
@@ -104,7 +104,7 @@ def draw_exposures(
     """
     for number, creator in enumerate(map(_smaller, creators)):
         voxels = creator.num_frames * float(np.prod(creator.image_shape))
-        count = int(np.clip(VOXELS / len(creators) / voxels, 1, MOST_EXPOSURES))
+        count = int(np.clip(VOXELS / len(creators) / voxels, 1, MAX_EXPOSURES))
         with_events, without = creator.num_exposure_events, creator.num_baseline_exposures
         for k in range(count):
             draws, scene = exposure_rng(seed, STREAM, number, k).spawn(2)
@@ -136,7 +136,7 @@ def _smaller(creator: CreatorConfig) -> CreatorConfig:
 def _search(path: Path, network: Network, settings: DetectorConfig) -> list[Event]:
     """Find the events of an exposure by rules and network, however unsure."""
     ramp = open_exposure(path, settings)[0]
-    source = Source(ramp, fit_reference(ramp, settings)[0])
+    source = CorrectedRamp(ramp, fit_reference(ramp, settings)[0])
     return find_events(source, settings, lambda *_: None, network=network).events
 
 
@@ -156,25 +156,28 @@ def collect(events: Sequence[Event], real: np.ndarray) -> Sample:
     """Return the evidence for merged events of each class, and which of them are real."""
     labels = np.array([event.label for event in events], int)
     known = [event.extra.get("rules_confidence") for event in events]
-    evidence = Evidence(
+    evidence = EventScores(
         np.array([np.nan if value is None else value for value in known], float),
         np.array([event.extra.get("network_score", 0.0) for event in events], float),
         np.array([event.source != "rules" for event in events], bool),
         np.array([len(event.rows) for event in events], int),
     )
     return {
-        label: (Evidence(*(column[labels == label] for column in evidence)), real[labels == label])
+        label: (
+            EventScores(*(column[labels == label] for column in evidence)),
+            real[labels == label],
+        )
         for label in EVENT_LABELS
     }
 
 
 def _thinned(sample: Sample) -> Sample:
-    """Take at most `MOST_OF_ONE` events of each class, evenly from all."""
+    """Take at most `MAX_OF_ONE` events of each class, evenly from all."""
     thin: Sample = {}
     for label, (evidence, real) in sample.items():
-        count = min(len(real), MOST_OF_ONE)
+        count = min(len(real), MAX_OF_ONE)
         some = np.arange(count) * len(real) // max(count, 1)
-        thin[label] = Evidence(*(column[some] for column in evidence)), real[some]
+        thin[label] = EventScores(*(column[some] for column in evidence)), real[some]
     return thin
 
 
@@ -185,11 +188,11 @@ def _joined(samples: list[Sample]) -> Sample:
         parts = [sample[label] for sample in samples]
         columns = zip(*(evidence for evidence, _ in parts), strict=True)
         real = np.concatenate([good for _, good in parts])
-        joined[label] = Evidence(*map(np.concatenate, columns)), real
+        joined[label] = EventScores(*map(np.concatenate, columns)), real
     return joined
 
 
-def fit_logistic(evidence: Evidence, real: np.ndarray) -> Logistic:
+def fit_logistic(evidence: EventScores, real: np.ndarray) -> Logistic:
     """Fit a logistic model by penalised likelihood.
 
     The penalty holds the weights at those that nothing was fitted to, as strongly as `RIDGE`
@@ -199,14 +202,14 @@ def fit_logistic(evidence: Evidence, real: np.ndarray) -> Logistic:
 
     Parameters
     ----------
-    evidence : Evidence
+    evidence : EventScores
         Of n events of one class.
     real : ndarray of bool, shape (n,)
         Which of them are real.
 
     Examples
     --------
-    >>> nothing = Evidence(*(np.empty(0) for _ in range(4)))
+    >>> nothing = EventScores(*(np.empty(0) for _ in range(4)))
     >>> fit_logistic(nothing, np.empty(0, bool)) == Logistic()
     True
     """

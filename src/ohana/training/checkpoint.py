@@ -16,7 +16,9 @@ from ohana.training.recorder import CHECKPOINT, FORMAT, MODEL, OURS
 log = logging.getLogger("ohana")
 
 
-def begin(folder: Path, marks: dict[str, Any], resume: bool, overwrite: bool) -> Path | None:
+def prepare_output(
+    folder: Path, marks: dict[str, Any], resume: bool, overwrite: bool
+) -> Path | None:
     """Return the checkpoint to go on from, None to start from the beginning.
 
     Parameters

@@ -16,9 +16,9 @@ from ohana.classes import Label
 from ohana.errors import OhanaError
 from ohana.training.config import TrainConfig
 from ohana.training.dataset import OhanaDataset
-from ohana.training.rule_maps import prepare
+from ohana.training.rule_maps import cache_rule_maps
 from ohana.training.samples import Batches, Folder, Samples, folder_of
-from ohana.training.split import Part, split_exposures
+from ohana.training.split import ExposureSplit, split_exposures
 from ohana.training_sets.store import split_path
 from ohana.utils.progress import Progress
 
@@ -27,7 +27,7 @@ Drawn = tuple[int, list[int]]
 log = logging.getLogger("ohana")
 
 
-class BatchesOfEpochs(Dataset):
+class BatchDataset(Dataset):
     """Whole batches of samples.
 
     Each is asked for together with its epoch, so that the processes that prepare them can stay
@@ -47,7 +47,7 @@ class BatchesOfEpochs(Dataset):
             raise OhanaError(f"{store}: incomplete exposure: cannot read {error}") from error
 
 
-class Dealt(Sampler[Drawn]):
+class DistributedBatchSampler(Sampler[Drawn]):
     """The batches of an epoch, dealt out to the processes that train together.
 
     Parameters
@@ -92,7 +92,7 @@ class TrainingData(LightningDataModule):
 
     Attributes
     ----------
-    training, validation : list of Part
+    training, validation : list of ExposureSplit
         Exposures.
 
     Raises
@@ -130,7 +130,7 @@ class TrainingData(LightningDataModule):
                 if self.progress is not None:
                     self.progress("rules look at the exposures", before + done, total)
 
-            prepare(split_path(folder, "training"), own, self.config.workers or 1, told)
+            cache_rule_maps(split_path(folder, "training"), own, self.config.workers or 1, told)
             before += len(own)
 
     def train_dataloader(self) -> DataLoader:
@@ -145,7 +145,7 @@ class TrainingData(LightningDataModule):
     def steps(self) -> int:
         """Return the steps of the whole training, for each of the processes."""
         return self.config.epochs * len(
-            Dealt(Batches(self._learnt(), self.config.batch_size), False)
+            DistributedBatchSampler(Batches(self._learnt(), self.config.batch_size), False)
         )
 
     def val_dataloader(self) -> DataLoader:
@@ -159,7 +159,7 @@ class TrainingData(LightningDataModule):
     def _learnt(self) -> Samples:
         return self._samples(self.training, self.config.samples_per_epoch)
 
-    def _samples(self, parts: list[Part], count: int) -> Samples:
+    def _samples(self, parts: list[ExposureSplit], count: int) -> Samples:
         config = self.config
         return Samples(
             [_folder(part) for part in parts],
@@ -173,16 +173,16 @@ class TrainingData(LightningDataModule):
     def _loader(self, samples: Samples, fixed: bool) -> DataLoader:
         workers = self.config.workers
         return DataLoader(
-            BatchesOfEpochs(samples),
+            BatchDataset(samples),
             batch_size=None,
-            sampler=Dealt(Batches(samples, self.config.batch_size), fixed),
+            sampler=DistributedBatchSampler(Batches(samples, self.config.batch_size), fixed),
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
 
 
-def _folder(part: Part) -> Folder:
+def _folder(part: ExposureSplit) -> Folder:
     try:
         return folder_of(part.folder, part.names)
     except (KeyError, OSError, ValueError) as error:

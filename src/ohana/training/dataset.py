@@ -49,7 +49,7 @@ class Window(NamedTuple):
     place: torch.Tensor
 
 
-class Exposure(NamedTuple):
+class StoredExposure(NamedTuple):
     """What is known of one exposure of the set.
 
     ``patches`` is the zarr array (P, T, h, w), ``corners`` (P, 2) the first row and column of
@@ -158,17 +158,17 @@ class OhanaDataset(Dataset):
         place = torch.tensor([number, patch, first])
         return Window(torch.from_numpy(reads), torch.from_numpy(labels), place)
 
-    def open(self, number: int) -> Exposure:
+    def open(self, number: int) -> StoredExposure:
         """Return an exposure, with its correction, opened in this process."""
         return _open(self.store / self.names[number], self.min_snr)
 
 
 @lru_cache(KEPT_OPEN)
-def _open(folder: Path, min_snr: float) -> Exposure:
+def _open(folder: Path, min_snr: float) -> StoredExposure:
     try:
         group = zarr.open_group(folder, mode="r")
         runs = load_labels(group)
-        return Exposure(
+        return StoredExposure(
             open_array(group, "patches"),
             load_array(group, "corners"),
             runs.select(runs.snr >= min_snr),

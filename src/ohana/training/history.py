@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ohana.utils.files import replacing
-from ohana.utils.formatting import plain
+from ohana.utils.formatting import json_safe
 
 #: Names of the files in the output folder.
 HISTORY, PLOT = "training_history_unet3d.json", "training_history_unet3d.png"
@@ -42,7 +42,7 @@ def scores(confusion: np.ndarray, names: list[str]) -> Row:
     right, true, found = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
     f1 = _by_name(2 * right, true + found, names)
     there = [f1[name] or 0.0 for name, count in zip(names[1:], true[1:], strict=True) if count]
-    return plain(
+    return json_safe(
         {
             "accuracy": right.sum() / max(confusion.sum(), 1),
             "precision": _by_name(right, found, names),

@@ -18,7 +18,7 @@ from ohana.errors import OhanaError
 from ohana.network.model_file import Network, save_network
 from ohana.training.history import Row, best_row, save_history, scores
 from ohana.training.learner import Learner
-from ohana.utils.formatting import plain
+from ohana.utils.formatting import json_safe
 from ohana.utils.progress import Progress
 
 log = logging.getLogger("ohana")
@@ -126,7 +126,7 @@ class Recorder(Callback):
                 f"{learner.config.lr:g}, or precision 32"
             )
         judgement = scores(judged, names)
-        return plain(
+        return json_safe(
             {
                 "epoch": epoch,
                 "train_loss": train_loss,

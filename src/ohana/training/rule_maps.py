@@ -40,7 +40,9 @@ class Prepared(NamedTuple):
     maps: PixelMaps
 
 
-def prepare(store: Path, names: list[str], workers: int | None = None, told: Told | None = None):
+def cache_rule_maps(
+    store: Path, names: list[str], workers: int | None = None, told: Told | None = None
+):
     """Look at exposures with the rules, unless that was done before.
 
     Parameters
@@ -79,7 +81,7 @@ def prepare(store: Path, names: list[str], workers: int | None = None, told: Tol
 
 
 def load_prepared(store: Path, name: str) -> Prepared:
-    """Return what `prepare` has kept of an exposure."""
+    """Return what `cache_rule_maps` has kept of an exposure."""
     with np.load(_place(store, name), allow_pickle=False) as file:
         steps = Steps(*(file[f"step_{column}"] for column in Steps._fields))
         maps = PixelMaps(**{field.name: file[field.name] for field in fields(PixelMaps)})
@@ -100,12 +102,12 @@ def _is_kept(path: Path) -> bool:
 
 def _prepare(store: Path, name: str) -> None:
     """Run the per-pixel stages on an exposure, in a process of its own."""
-    from ohana.pipeline import walk
+    from ohana.pipeline import search_pixels
     from ohana.training_sets.stored_exposure import stored_source
 
     try:
         source = stored_source(store / name)
-        steps, _, maps = walk(source, DetectorConfig(threads=1), None, lambda *_: None)
+        steps, _, maps = search_pixels(source, DetectorConfig(threads=1), None, lambda *_: None)
     except (KeyError, OSError, ValueError) as error:
         raise OhanaError(f"{store / name}: incomplete exposure: {error}") from error
     arrays = {field.name: getattr(maps, field.name) for field in fields(maps)}

@@ -14,9 +14,9 @@ from torch.utils.data import Dataset, Sampler
 from ohana.classes import EVENT_LABELS, Label
 from ohana.events import PixelMaps, Steps
 from ohana.network.inputs import LEVEL, SIGNIFICANCE, STEP, USABLE, network_input
-from ohana.ramp import Block
-from ohana.rampfit.covariance import difference_model
-from ohana.rampfit.load import Source, load_block
+from ohana.ramp import RampBlock
+from ohana.rampfit.covariance import covariance_of
+from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.training.rule_maps import load_prepared
 from ohana.training_sets.labels import IGNORE, Runs, is_partial, paint
 from ohana.training_sets.store import load_labels, open_array, split_path
@@ -26,11 +26,11 @@ from ohana.training_sets.stored_exposure import stored_source
 AROUND_EVENTS = 0.75
 #: Part of the windows that get more noise, and how much of their own at most.
 NOISIER = 0.3
-MOST_NOISE = 1.0
+MAX_NOISE = 1.0
 #: Sides of windows are multiples of this [pixel].
 GRID = 8
 #: Maps and steps of exposures that a process keeps in memory [bytes].
-MOST_KEPT = 500_000_000
+MAX_KEPT = 500_000_000
 
 
 class Folder(NamedTuple):
@@ -44,7 +44,7 @@ class Folder(NamedTuple):
 class Opened(NamedTuple):
     """An exposure with what is known of it."""
 
-    source: Source
+    source: CorrectedRamp
     steps: Steps
     maps: PixelMaps
     runs: Runs
@@ -78,7 +78,7 @@ class Samples(Dataset):
     Parameters
     ----------
     folders : list of Folder
-        Exposures; `ohana.training.rule_maps.prepare` must have seen them.
+        Exposures; `ohana.training.rule_maps.cache_rule_maps` must have seen them.
     size : int
         Items of an epoch, spread evenly over the folders.
     crop, window : int
@@ -123,7 +123,7 @@ class Samples(Dataset):
         folder = self.folders[self.folder_of(item)]
         exposure = _open(folder.store, folder.names[rng.integers(len(folder.names))])
         where = self._place(exposure, folder.reads, rng)
-        extra = rng.uniform(0, MOST_NOISE) if self.augment and rng.random() < NOISIER else 0.0
+        extra = rng.uniform(0, MAX_NOISE) if self.augment and rng.random() < NOISIER else 0.0
         x, y = cut_sample(exposure, where, extra, rng)
         if self.augment:
             x, y = _turned(x, y, rng)
@@ -182,7 +182,7 @@ def _open(store: Path, name: str) -> Opened:
     """Open an exposure, and let go of those that were used longest ago."""
     opened = _kept.pop((store, name), None) or _load(store, name)
     _kept[store, name] = opened
-    while len(_kept) > 1 and sum(map(_size, _kept.values())) > MOST_KEPT:
+    while len(_kept) > 1 and sum(map(_size, _kept.values())) > MAX_KEPT:
         del _kept[next(iter(_kept))]
     return opened
 
@@ -221,8 +221,8 @@ def cut_sample(
     if extra:
         data += rng.standard_normal(data.shape, np.float32) * (extra * np.nan_to_num(maps.noise))
         maps, steps = _noisier(maps, steps, more)
-    block = Block(data, maps.stop)
-    seen = network_input(block, maps, steps, difference_model(source.ramp), threads=1)
+    block = RampBlock(data, maps.stop)
+    seen = network_input(block, maps, steps, covariance_of(source.ramp), threads=1)
     x = seen._replace(reads=seen.reads[:, reads]).whole()
     y = _labels(exposure.runs, where, more)
     y[(x[USABLE] == 0) & (y != Label.TELEGRAPH_NOISE)] = IGNORE

@@ -16,14 +16,16 @@ from ohana.training_sets.store import split_path
 log = logging.getLogger("ohana")
 
 
-class Part(NamedTuple):
+class ExposureSplit(NamedTuple):
     """Some exposures of one training set."""
 
     folder: Path
     names: list[str]
 
 
-def split_exposures(folders: list[Path], part: float, seed: int) -> tuple[list[Part], list[Part]]:
+def split_exposures(
+    folders: list[Path], part: float, seed: int
+) -> tuple[list[ExposureSplit], list[ExposureSplit]]:
     """Set some exposures of each training set aside.
 
     Those with and those without events are split apart, so that both are on both sides wherever
@@ -40,7 +42,7 @@ def split_exposures(folders: list[Path], part: float, seed: int) -> tuple[list[P
 
     Returns
     -------
-    training, validation : list of Part
+    training, validation : list of ExposureSplit
         Exposures to learn from and those set aside; folders without any are left out.
 
     Raises
@@ -97,5 +99,5 @@ def _count(exposures: int, part: float) -> int:
     return min(max(round(part * exposures), 1), exposures - 1)
 
 
-def _parts(names: dict[Path, list[str]]) -> list[Part]:
-    return [Part(folder, sorted(own)) for folder, own in names.items()]
+def _parts(names: dict[Path, list[str]]) -> list[ExposureSplit]:
+    return [ExposureSplit(folder, sorted(own)) for folder, own in names.items()]

@@ -22,7 +22,7 @@ from ohana.errors import OhanaError
 from ohana.network.model_file import load_network, save_network
 from ohana.network.networks import TRAINED
 from ohana.training.batch_size import is_out_of_memory, too_large
-from ohana.training.checkpoint import begin
+from ohana.training.checkpoint import prepare_output
 from ohana.training.config import TrainConfig
 from ohana.training.data_module import TrainingData
 from ohana.training.history import Row
@@ -89,14 +89,14 @@ def train(
         marks = {"settings": config.learning(), "exposures": data.names()}
         recorder = Recorder(folder, marks, _facts(config, data), progress)
         trainer = _trainer(config, [recorder, averaging(config.ema_decay)])
-        checkpoint = begin(folder, marks, resume, overwrite)
+        checkpoint = prepare_output(folder, marks, resume, overwrite)
         _fit(trainer, learner, data, checkpoint)
         if trainer.is_global_zero and creators:
             _calibrate(folder / MODEL, creators, config.seed)
     return recorder.history
 
 
-def speaks_for_all() -> bool:
+def is_main_process() -> bool:
     """Tell whether this is the one of the processes that train together that reports and saves."""
     return getattr(rank_zero_only, "rank", 0) == 0
 

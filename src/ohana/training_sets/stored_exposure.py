@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import zarr
 
-from ohana.ramp import Facts, Ramp
-from ohana.rampfit.load import Corrected, Source
+from ohana.ramp import DetectorInfo, Ramp
+from ohana.rampfit.load import Corrected, CorrectedRamp
 from ohana.simulate.config import SimulationConfig
 from ohana.training_sets.store import load_array, load_reference, open_array
 
@@ -59,7 +59,7 @@ class StoredPlanes:
         return out
 
 
-def stored_source(folder: Path, kept: int | None = None) -> Source:
+def stored_source(folder: Path, kept: int | None = None) -> CorrectedRamp:
     """Return an exposure of a training set with its reference-pixel correction, or corrected.
 
     Parameters
@@ -80,7 +80,7 @@ def stored_source(folder: Path, kept: int | None = None) -> Source:
     if "facts" not in group.attrs:
         config = SimulationConfig.model_validate(group.attrs["simulation"])
         ramp = Ramp(folder.name, folder, planes, config.read_times, _simulated(config))
-        return Source(ramp, load_reference(group))
+        return CorrectedRamp(ramp, load_reference(group))
     known: Any = group.attrs.asdict()
     times, frames = np.array(known["times"]), known["frames"]
     ramp = Ramp(
@@ -93,12 +93,12 @@ def stored_source(folder: Path, kept: int | None = None) -> Source:
     )
     later: Any = StoredPlanes(patches, corners, kept, first=1)
     corrected = Corrected(later, load_array(group, "first_usable"), load_array(group, "stop"))
-    return Source(ramp, None, corrected)
+    return CorrectedRamp(ramp, None, corrected)
 
 
-def _simulated(config: SimulationConfig) -> Facts:
+def _simulated(config: SimulationConfig) -> DetectorInfo:
     """Return the facts of a simulated detector."""
-    return Facts(
+    return DetectorInfo(
         gain=config.gain,
         saturation=config.saturation,
         frame_time=config.frame_time,
@@ -109,10 +109,10 @@ def _simulated(config: SimulationConfig) -> Facts:
     )
 
 
-def _recorded(facts: dict[str, Any]) -> Facts:
+def _recorded(facts: dict[str, Any]) -> DetectorInfo:
     """Return the facts of the detector that the record of a run holds."""
     none = facts["saturation"] is None  # JSON knows no infinity
     saturation = np.inf if none else facts["saturation"]
     sides = tuple(facts["border_sides"])
     known = {name: value for name, value in facts.items() if name != "origin"}
-    return Facts(**known | {"saturation": saturation, "border_sides": sides})
+    return DetectorInfo(**known | {"saturation": saturation, "border_sides": sides})

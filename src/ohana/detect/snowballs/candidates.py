@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.config import DetectorConfig
-from ohana.detect.linking import MOST_READS
-from ohana.detect.snowballs.cores import GROWTH_READS, RING_WIDTH, SAME, Core
+from ohana.detect.linking import MAX_READ_TOLERANCE
+from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE, GROWTH_READS, RING_WIDTH, Core
 from ohana.detect.snowballs.halo import (
     FOOTPRINT_SIGMA,
     Profile,
@@ -17,10 +17,10 @@ from ohana.detect.snowballs.halo import (
     radial_profile,
     with_later,
 )
-from ohana.detect.snowballs.step_image import Cutout, step_window
+from ohana.detect.snowballs.step_image import StepImage, step_image
 from ohana.events import PixelMaps, Steps
-from ohana.rampfit.covariance import Differences, can_share
-from ohana.rampfit.load import Source
+from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
+from ohana.rampfit.load import CorrectedRamp
 
 #: How much further than steps of single pixels a halo may be seen: in core radii, and pixels.
 FURTHER, MORE = 0.6, 4
@@ -29,14 +29,14 @@ AROUND = 4.0
 
 
 @dataclass(frozen=True)
-class Scene:
+class SnowballContext:
     """What every candidate is judged by: the ramp, the maps, all steps, and the settings."""
 
-    source: Source
+    source: CorrectedRamp
     steps: Steps
     group: np.ndarray
     maps: PixelMaps
-    model: Differences
+    model: DifferenceCovariance
     stop: np.ndarray
     config: DetectorConfig
 
@@ -46,7 +46,7 @@ class Scene:
         return self.source.ramp.facts.gain
 
 
-class View(NamedTuple):
+class Candidate(NamedTuple):
     """A candidate seen in a window of the array; maps of the window's shape.
 
     ``distance`` is from the centre; ``core``, ``own`` and ``profiles`` are as in
@@ -54,7 +54,7 @@ class View(NamedTuple):
     """
 
     window: tuple[slice, slice]
-    look: Cutout
+    look: StepImage
     distance: np.ndarray
     core: np.ndarray
     own: np.ndarray
@@ -62,7 +62,7 @@ class View(NamedTuple):
     member: np.ndarray
 
 
-def look_at(core: Core, others: list[Core], scene: Scene) -> View:
+def measure_candidate(core: Core, others: list[Core], scene: SnowballContext) -> Candidate:
     """Look at a candidate again, in a window that holds its halo."""
     reach = _reach(core, scene)
     most = float(np.hypot(*scene.stop.shape))
@@ -73,9 +73,11 @@ def look_at(core: Core, others: list[Core], scene: Scene) -> View:
         reach *= 1.5
 
 
-def _reach(core: Core, scene: Scene) -> float:
+def _reach(core: Core, scene: SnowballContext) -> float:
     """Guess how far the halo can be seen, from the steps of single pixels [pixel]."""
-    same = (scene.group == core.group) & (np.abs(scene.steps.read - core.read) <= MOST_READS)
+    same = (scene.group == core.group) & (
+        np.abs(scene.steps.read - core.read) <= MAX_READ_TOLERANCE
+    )
     away = core.disk.distance(scene.steps.row[same], scene.steps.col[same])
     radius = core.disk.radius
     count = np.bincount((away / 2).astype(int))
@@ -84,7 +86,7 @@ def _reach(core: Core, scene: Scene) -> float:
     return max(outer + FURTHER * radius, radius + RING_WIDTH) + MORE
 
 
-def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
+def _view(core: Core, others: list[Core], reach: float, scene: SnowballContext) -> Candidate:
     disk, shape = core.disk, scene.stop.shape
     down, right = (
         slice(max(int(at - reach), 0), min(int(at + reach) + 2, size))
@@ -98,14 +100,14 @@ def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
     for other in others:
         near = other.disk.distance(rows, cols) < AROUND * other.disk.radius
         apart[other.read] = apart.get(other.read, False) | near
-    look = step_window(
+    look = step_image(
         scene.source, scene.maps, scene.model, window, core.read, scene.steps, apart, GROWTH_READS
     )
     # What was full before shows nothing, and neither does the border.
     look.error[stop < core.read] = look.alone[stop < core.read] = np.inf
     own = np.ones(distance.shape, bool)
     for other in others:
-        if abs(other.read - core.read) <= SAME:
+        if abs(other.read - core.read) <= CORE_READ_TOLERANCE:
             own &= distance - disk.radius <= other.disk.distance(rows, cols) - other.disk.radius
     full = fills(stop, core.read, scene.model)
     # Beside the rim there is always charge that the core couples into its neighbours.
@@ -115,18 +117,18 @@ def _view(core: Core, others: list[Core], reach: float, scene: Scene) -> View:
     total = with_later(landed, distance, look, halo, disk.radius + RING_WIDTH)
     inside &= stop >= core.read
     member = footprint(distance, look, (landed, total), inside, own, scene.gain)
-    return View(window, look, distance, inside, own, (landed, total), member)
+    return Candidate(window, look, distance, inside, own, (landed, total), member)
 
 
-def fills(stop: np.ndarray, read: int, model: Differences) -> np.ndarray:
+def fills(stop: np.ndarray, read: int, model: DifferenceCovariance) -> np.ndarray:
     """Tell the pixels that what lands in a read has filled, by their first saturated reads.
 
     Where reads average frames, only the next one may be full.
     """
-    return (stop == read) | ((stop == read + 1) & bool(can_share(model)[read]))
+    return (stop == read) | ((stop == read + 1) & bool(may_split_jump(model)[read]))
 
 
-def halo_radius(core: Core, view: View) -> float:
+def halo_radius(core: Core, view: Candidate) -> float:
     """Return the distance at which the halo falls below `FOOTPRINT_SIGMA` errors [pixel]."""
     error = view.look.alone[np.isfinite(view.look.alone) & ~view.core]
     if not len(error):

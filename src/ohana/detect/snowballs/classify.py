@@ -10,13 +10,25 @@ from scipy import ndimage, special
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.detect.linking import dating_error
-from ohana.detect.snowballs.candidates import Scene, View, fills, halo_radius, look_at
-from ohana.detect.snowballs.cores import GROWTH_READS, PIXEL, RING_WIDTH, Core, find_cores
+from ohana.detect.linking import read_tolerance
+from ohana.detect.snowballs.candidates import (
+    Candidate,
+    SnowballContext,
+    fills,
+    halo_radius,
+    measure_candidate,
+)
+from ohana.detect.snowballs.cores import (
+    GROWTH_READS,
+    RADIUS_TOLERANCE,
+    RING_WIDTH,
+    Core,
+    find_cores,
+)
 from ohana.detect.snowballs.disks import EIGHT
 from ohana.events import Event, PixelMaps, Steps
-from ohana.rampfit.covariance import Differences
-from ohana.rampfit.load import Source
+from ohana.rampfit.covariance import DifferenceCovariance
+from ohana.rampfit.load import CorrectedRamp
 from ohana.refpix.border import border_mask
 
 #: Place of the brightest part of the halo, outside the rim of the core [pixel].
@@ -24,7 +36,7 @@ BRIGHTEST = (0.5, 2.5)
 #: A trail reaches so many core radii beyond the rim.
 TRAIL = 0.4
 #: Step of a saturated core over that of its halo.
-LEAST_CONTRAST = 4.0
+MIN_CONTRAST = 4.0
 #: Confidence is logistic in these times what `features` returns; fitted to simulated exposures
 #: as by ``benchmarks/snowballs.py --calibrate``.
 CONFIDENCE = (-14.69, 1.92, 15.05, 8.81)
@@ -33,18 +45,18 @@ PLAIN_RADIUS = 5.0
 
 
 def find_snowballs(
-    source: Source,
+    source: CorrectedRamp,
     steps: Steps,
     group: np.ndarray,
     maps: PixelMaps,
-    model: Differences,
+    model: DifferenceCovariance,
     config: DetectorConfig,
 ) -> tuple[list[Event], np.ndarray]:
     """Find snowballs among linked steps.
 
     Parameters
     ----------
-    source : Source
+    source : CorrectedRamp
         Ramp and correction, for a second look at each candidate.
     steps : Steps
         n upward steps of the whole array.
@@ -52,7 +64,7 @@ def find_snowballs(
         The event each belongs to, from `ohana.detect.linking.link_steps`.
     maps : PixelMaps
         Per-pixel results.
-    model : Differences
+    model : DifferenceCovariance
         Covariance coefficients.
     config : DetectorConfig
         The fields of the stage "snowballs" act here.
@@ -66,13 +78,13 @@ def find_snowballs(
     """
     dead = ~np.isfinite(maps.noise) | border_mask(source.ramp)
     stop = np.where(dead, -1, maps.stop)
-    scene = Scene(source, steps, group, maps, model, stop, config)
+    scene = SnowballContext(source, steps, group, maps, model, stop, config)
     cores, events = find_cores(steps, group, stop, config), []
     claimed = np.zeros(len(steps.row), bool)
 
     def work(core: Core) -> tuple[Event | None, np.ndarray]:
-        view = look_at(core, [other for other in cores if other is not core], scene)
-        event = judge(core, view, scene, config.snowball_min_confidence)
+        view = measure_candidate(core, [other for other in cores if other is not core], scene)
+        event = classify(core, view, scene, config.snowball_min_confidence)
         return event, _claim(core, view, scene)
 
     with ThreadPoolExecutor(config.threads or os.cpu_count()) as pool:
@@ -83,16 +95,16 @@ def find_snowballs(
     return events, claimed
 
 
-def judge(core: Core, view: View, scene: Scene, least: float) -> Event | None:
+def classify(core: Core, view: Candidate, scene: SnowballContext, least: float) -> Event | None:
     """Make an event of a candidate, unless it fails a test.
 
     Parameters
     ----------
     core : Core
         The candidate.
-    view : View
-        Its surroundings, from `ohana.detect.snowballs.candidates.look_at`.
-    scene : Scene
+    view : Candidate
+        Its surroundings, from `ohana.detect.snowballs.candidates.measure_candidate`.
+    scene : SnowballContext
         What it is judged by.
     least : float
         Confidence that it needs.
@@ -108,7 +120,7 @@ def judge(core: Core, view: View, scene: Scene, least: float) -> Event | None:
     brightest = float(view.profiles[1].level.max(initial=0.0))
     # The median of n values is sqrt(pi / 2) less certain than their mean.
     evidence = float(np.median(look.significance[ring]) * np.sqrt(ring.sum() * 2 / np.pi))
-    if core.significance < config.sigma_threshold and _shines(core, view, ring, scene):
+    if core.significance < config.sigma_threshold and _is_saturated_star(core, view, ring, scene):
         return None
     halo = look.amplitude[member & known & ~view.core]
     typical = float(np.median(halo)) if len(halo) else brightest
@@ -118,14 +130,17 @@ def judge(core: Core, view: View, scene: Scene, least: float) -> Event | None:
         area *= max(np.pi * (disk.radius + 1) ** 2 / np.count_nonzero(view.core), 1.0)
     contrast = core.level / max(float(view.profiles[0].level.max()), 1.0)
     saturated = bool(full[view.core].any())
-    oversized = disk.radius > config.snowball_max_radius + PIXEL or area > config.snowball_max_area
+    oversized = (
+        disk.radius > config.snowball_max_radius + RADIUS_TOLERANCE
+        or area > config.snowball_max_area
+    )
     if (
         max(evidence, core.significance) < config.sigma_threshold
         or brightest < config.snowball_min_intensity
         or area < config.snowball_min_area
         # What fills a round core at once is a snowball, however large the core or bright the
         # halo. Light that fills pixels ends less sharply.
-        or (contrast < LEAST_CONTRAST if saturated else oversized)
+        or (contrast < MIN_CONTRAST if saturated else oversized)
         or (typical > config.snowball_max_intensity and not saturated)
     ):
         return None
@@ -165,14 +180,16 @@ def features(contrast: float, circularity: float, radius: float) -> list[float]:
     return [1.0, float(np.log10(contrast)), circularity, float(np.log10(larger))]
 
 
-def _shines(core: Core, view: View, ring: np.ndarray, scene: Scene) -> bool:
+def _is_saturated_star(
+    core: Core, view: Candidate, ring: np.ndarray, scene: SnowballContext
+) -> bool:
     """Tell a star that is full from the first read on: the light goes on around it."""
     rate = np.nan_to_num(scene.maps.rate[view.window][ring], nan=np.inf)
     collected = np.median(rate) * scene.model.dt[core.read - 1]
     return bool(collected >= np.median(view.look.amplitude[ring]))
 
 
-def _growth(core: Core, view: View, scene: Scene) -> float:
+def _growth(core: Core, view: Candidate, scene: SnowballContext) -> float:
     """Return the mean growth of the radius over the reads that follow [pixel per read]."""
     followed = min(GROWTH_READS, scene.source.ramp.shape[0] - 1 - core.read)
     if not followed:
@@ -186,14 +203,14 @@ def _growth(core: Core, view: View, scene: Scene) -> float:
     return float(np.count_nonzero(later) * disk.radius / (2 * max(landed, 1)) / followed)
 
 
-def _swept(scene: Scene) -> float:
+def _swept(scene: SnowballContext) -> float:
     """Return how far a core may grow while it is followed [pixel]."""
     return scene.config.snowball_expansion_rate * GROWTH_READS
 
 
 def _event(
     read: int,
-    view: View,
+    view: Candidate,
     confidence: float,
     measured: dict[str, object],
 ) -> Event:
@@ -213,7 +230,7 @@ def _event(
     )
 
 
-def _trailed(core: Core, view: View) -> bool:
+def _trailed(core: Core, view: Candidate) -> bool:
     """Tell whether pixels far above the profile reach out from the core."""
     variance = view.look.error**2 + view.profiles[0].at(view.distance)
     with np.errstate(invalid="ignore"):
@@ -225,7 +242,7 @@ def _trailed(core: Core, view: View) -> bool:
     return bool(view.distance[beside].max(initial=0.0) > radius + max(TRAIL * radius, 2.0))
 
 
-def _claim(core: Core, view: View, scene: Scene) -> np.ndarray:
+def _claim(core: Core, view: Candidate, scene: SnowballContext) -> np.ndarray:
     """Tell the steps that a snowball accounts for."""
     steps, (rows, cols) = scene.steps, view.window
     inside = (steps.row >= rows.start) & (steps.row < rows.stop)
@@ -234,7 +251,7 @@ def _claim(core: Core, view: View, scene: Scene) -> np.ndarray:
     here = steps.select(at)
     row, col = here.row - rows.start, here.col - cols.start
     since = here.read - core.read
-    landing = np.abs(since) <= np.maximum(dating_error(here, scene.maps.noise), 1)
+    landing = np.abs(since) <= np.maximum(read_tolerance(here, scene.maps.noise), 1)
     landing &= view.member[row, col]
     outside = view.distance[row, col] - core.disk.radius
     swept = outside <= _swept(scene)

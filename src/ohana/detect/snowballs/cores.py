@@ -18,15 +18,15 @@ CORE_PIXELS = 10
 FULL_PIXELS = 4
 #: At least this part of an unsaturated core is flat: within a fifth of its bright level. The
 #: blur of a cosmic ray has a third there.
-FLAT = 0.55
+MIN_FLAT_FRACTION = 0.55
 #: Measured radii may miss the limits by half a pixel.
-PIXEL = 0.5
+RADIUS_TOLERANCE = 0.5
 #: Below this circularity a pair of disks is tried; it must gain so much.
 PAIR_BELOW, PAIR_GAIN = 0.85, 0.07
 #: Pixels around a core that must be seen to tell its shape.
-MARGIN = 3
+FIT_MARGIN = 3
 #: Reads in which one core may light up: reads that average frames see it in two.
-SAME = 2
+CORE_READ_TOLERANCE = 2
 #: Reads over which a core is expected to grow, and the width of the fainter ring that follows
 #: around it [pixel].
 GROWTH_READS = 20
@@ -36,11 +36,11 @@ RING_WIDTH = 5.0
 GROWTH = 2.5
 RING_LEVEL = 0.2
 #: This part of what a core has grown lies within its reach.
-MOSTLY = 0.8
+GROWTH_QUANTILE = 0.8
 #: At least this part of a core must be seen.
 SEEN = 0.04
 #: No more than this part of a core may lie where pixels were full before.
-HIDDEN = 0.6
+MAX_HIDDEN_FRACTION = 0.6
 
 
 class Core(NamedTuple):
@@ -105,7 +105,7 @@ def _is_growth(core: Core, away: np.ndarray, read: int, level: float, full: bool
     if not 0 < since <= GROWTH_READS:
         return False
     ring = not full and level < RING_LEVEL * core.level
-    return bool(np.quantile(away, MOSTLY) <= (RING_WIDTH if ring else GROWTH))
+    return bool(np.quantile(away, GROWTH_QUANTILE) <= (RING_WIDTH if ring else GROWTH))
 
 
 def _bright_parts(
@@ -143,8 +143,8 @@ def _cores(
 ) -> list[Core]:
     """Fit disks to the connected pixels of bright steps of one read; return new round ones."""
     read = int(part.read[0])
-    top, left = max(part.row.min() - MARGIN, 0), max(part.col.min() - MARGIN, 0)
-    window = np.s_[top : part.row.max() + MARGIN + 1, left : part.col.max() + MARGIN + 1]
+    top, left = max(part.row.min() - FIT_MARGIN, 0), max(part.col.min() - FIT_MARGIN, 0)
+    window = np.s_[top : part.row.max() + FIT_MARGIN + 1, left : part.col.max() + FIT_MARGIN + 1]
     stop = stop[window]
     level, full = np.zeros(stop.shape), np.zeros(stop.shape, bool)
     sigma = np.zeros(stop.shape)
@@ -154,11 +154,11 @@ def _cores(
     labels, _ = ndimage.label(level > 0, EIGHT)
     cores: list[Core] = []
     for label, box in enumerate(ndimage.find_objects(labels), 1):
-        grown = tuple(slice(max(s.start - MARGIN, 0), s.stop + MARGIN) for s in box)
+        grown = tuple(slice(max(s.start - FIT_MARGIN, 0), s.stop + FIT_MARGIN) for s in box)
         inside = labels[grown] == label
         seen = (stop[grown] >= read) & ((labels[grown] == 0) | inside)
         flat = full[grown] | (level[grown] >= 0.8 * np.quantile(level[grown][inside], 0.9))
-        if not _large_enough(inside, seen, config) or np.mean(flat[inside]) < FLAT:
+        if not _large_enough(inside, seen, config) or np.mean(flat[inside]) < MIN_FLAT_FRACTION:
             continue
         row, col = top + grown[0].start, left + grown[1].start
         rows, cols = np.nonzero(inside)
@@ -172,14 +172,14 @@ def _cores(
         before = (stop[grown] >= 0) & (stop[grown] < read)
         for disk in _fit(inside, seen, saturated, config):
             away = disk.distance(*np.ogrid[: inside.shape[0], : inside.shape[1]])
-            if np.mean(before[away <= disk.radius]) <= HIDDEN:
+            if np.mean(before[away <= disk.radius]) <= MAX_HIDDEN_FRACTION:
                 cores.append(Core(read, number, disk.moved(row, col), typical, sure))
     return cores
 
 
 def _large_enough(inside: np.ndarray, seen: np.ndarray, config: DetectorConfig) -> bool:
     """Tell whether a group of pixels can be a core, or the part of one that is seen."""
-    radius = config.snowball_min_radius - PIXEL
+    radius = config.snowball_min_radius - RADIUS_TOLERANCE
     around = ndimage.binary_dilation(np.pad(inside, 1), EIGHT)
     hidden = (around & ~np.pad(seen, 1)).any()
     least = FULL_PIXELS if hidden else 0.8 * np.pi * radius**2
@@ -190,8 +190,8 @@ def _fit(
     inside: np.ndarray, seen: np.ndarray, saturated: bool, config: DetectorConfig
 ) -> list[Disk]:
     """Fit one disk or, if the group is not round, two; a saturated core may be of any size."""
-    least = config.snowball_min_radius - PIXEL
-    most = np.inf if saturated else config.snowball_max_radius + PIXEL
+    least = config.snowball_min_radius - RADIUS_TOLERANCE
+    most = np.inf if saturated else config.snowball_max_radius + RADIUS_TOLERANCE
     if np.count_nonzero(inside) > 2 * np.pi * (most + 1) ** 2:
         return []
     fits = [fit_disks(inside, seen)]

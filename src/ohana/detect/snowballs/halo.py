@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage, optimize
 
 from ohana.detect.snowballs.disks import EIGHT
-from ohana.detect.snowballs.step_image import Cutout
+from ohana.detect.snowballs.step_image import StepImage
 
 #: A pixel belongs to the footprint where the charge exceeds this many errors of a step.
 FOOTPRINT_SIGMA = 3.0
@@ -30,7 +30,7 @@ class Profile(NamedTuple):
 
 
 def radial_profile(
-    distance: np.ndarray, look: Cutout, use: np.ndarray, radius: float, gain: float
+    distance: np.ndarray, look: StepImage, use: np.ndarray, radius: float, gain: float
 ) -> Profile:
     """Measure the profile of a halo in rings one pixel wide.
 
@@ -38,7 +38,7 @@ def radial_profile(
     ----------
     distance : ndarray, shape (h, w)
         From the centre [pixel].
-    look : Cutout
+    look : StepImage
         Steps of the window.
     use : ndarray of bool, shape (h, w)
         Pixels to use.
@@ -74,7 +74,7 @@ def radial_profile(
 
 
 def with_later(
-    profile: Profile, distance: np.ndarray, look: Cutout, use: np.ndarray, reach: float
+    profile: Profile, distance: np.ndarray, look: StepImage, use: np.ndarray, reach: float
 ) -> Profile:
     """Add to the profile of the landing the charge that follows in the next reads.
 
@@ -111,7 +111,7 @@ def with_later(
 
 def footprint(
     distance: np.ndarray,
-    look: Cutout,
+    look: StepImage,
     profiles: tuple[Profile, Profile],
     core: np.ndarray,
     own: np.ndarray,
@@ -127,7 +127,7 @@ def footprint(
     ----------
     distance : ndarray, shape (h, w)
         From the centre [pixel].
-    look : Cutout
+    look : StepImage
         Steps of the window.
     profiles : tuple of Profile
         Of the landing, and with what follows.

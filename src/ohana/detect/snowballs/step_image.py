@@ -7,13 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from ohana.detect.linking import dating_error
+from ohana.detect.linking import read_tolerance
 from ohana.events import PixelMaps, Steps
-from ohana.ramp import TILE_ROWS, Block
-from ohana.rampfit.covariance import Differences, can_share
-from ohana.rampfit.load import Source, load_block
+from ohana.ramp import TILE_ROWS, RampBlock
+from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
+from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import measure
-from ohana.rampfit.nonlinearity import CURVED_SIGNAL, is_curved
+from ohana.rampfit.nonlinearity import NONLINEAR_SIGNAL, is_nonlinear
 from ohana.rampfit.scan import Ramps, scan, step_at
 from ohana.refpix.border import border_mask
 
@@ -27,7 +27,7 @@ STRIP = 2**23
 BESIDE = 64
 
 
-class Cutout(NamedTuple):
+class StepImage(NamedTuple):
     """Step of every pixel of a window, float64 (h, w).
 
     Attributes
@@ -52,25 +52,25 @@ class Cutout(NamedTuple):
         return self.amplitude / self.error
 
 
-def step_window(
-    source: Source,
+def step_image(
+    source: CorrectedRamp,
     maps: PixelMaps,
-    model: Differences,
+    model: DifferenceCovariance,
     window: tuple[slice, slice],
     read: int,
     steps: Steps,
     apart: dict[int, np.ndarray],
     follow: int,
-) -> Cutout:
+) -> StepImage:
     """Fit a step at one read in every pixel of a window, in strips that bound the memory needed.
 
     Parameters
     ----------
-    source : Source
+    source : CorrectedRamp
         Ramp and correction.
     maps : PixelMaps
         Noise of the pixels of the whole array.
-    model : Differences
+    model : DifferenceCovariance
         Covariance coefficients.
     window : tuple of slice
         Rows and columns, from the first to behind the last.
@@ -88,7 +88,7 @@ def step_window(
 
     Returns
     -------
-    Cutout
+    StepImage
         Arrays of the window's shape.
     """
     rows, cols = window
@@ -102,20 +102,20 @@ def step_window(
         inside = slice(top - rows.start, top - rows.start + height)
         free = {at: pixels[inside] for at, pixels in apart.items()}
         parts.append(_strip(source, maps, model, strip, read, steps, free, follow, around))
-    return Cutout(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    return StepImage(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
 def _strip(
-    source: Source,
+    source: CorrectedRamp,
     maps: PixelMaps,
-    model: Differences,
+    model: DifferenceCovariance,
     window: tuple[slice, slice],
     read: int,
     steps: Steps,
     apart: dict[int, np.ndarray],
     follow: int,
     around: float,
-) -> Cutout:
+) -> StepImage:
     """Fit a step in every pixel of a strip; see `_quiet` for ``around``."""
     rows, cols = window
     block, _ = load_block(source, rows, cols)
@@ -124,40 +124,40 @@ def _strip(
     here, shape = steps.within(rows, cols), block.stop.shape
     pixel = here.row * shape[1] + here.col
     ramps = _ramps(block, maps.noise[window].astype(np.float64) ** 2, maps.shot[window])
-    other = np.abs(here.read - read) > np.maximum(dating_error(here, maps.noise[window]), 1)
+    other = np.abs(here.read - read) > np.maximum(read_tolerance(here, maps.noise[window]), 1)
     other &= ~here.saturating
-    ramps.left_out[here.read[other], pixel[other]] = True
+    ramps.excluded[here.read[other], pixel[other]] = True
     if len(model.dt) >= TOO_FEW:
         for at, pixels in apart.items():
-            ramps.left_out[at] |= pixels.ravel()
+            ramps.excluded[at] |= pixels.ravel()
     # Where reads average frames, the next one may have a part of a step.
-    sharing = can_share(model)
-    ramps.left_out[1:] |= ramps.left_out[:-1] & sharing[:-1, None]
-    ramps.left_out[read : read + 1 + sharing[read]] = False
-    bright = np.flatnonzero(np.abs(maps.rate[window].ravel()) * len(block.data) > CURVED_SIGNAL)
+    sharing = may_split_jump(model)
+    ramps.excluded[1:] |= ramps.excluded[:-1] & sharing[:-1, None]
+    ramps.excluded[read : read + 1 + sharing[read]] = False
+    bright = np.flatnonzero(np.abs(maps.rate[window].ravel()) * len(block.data) > NONLINEAR_SIGNAL)
     some = ramps.select(bright)
-    ramps.curved[bright] = is_curved(some, scan(some, model, quick=True), model)
+    ramps.nonlinear[bright] = is_nonlinear(some, scan(some, model, quick=True), model)
     if len(block.data) < SHORT:
         ramps = _quiet(ramps, block, source, window, model, read, around)
     where = np.full(len(ramps.stop), read)
     shared = np.full(len(where), sharing[read])
     amplitude, error = step_at(ramps, model, where, shared)
-    _, alone = step_at(ramps._replace(left_out=np.empty((0, 0), bool)), model, where, shared)
+    _, alone = step_at(ramps._replace(excluded=np.empty((0, 0), bool)), model, where, shared)
     jump = here.saturating & (here.read == read)
     amplitude[pixel[jump]], error[pixel[jump]] = here.amplitude[jump], here.error[jump]
     alone[pixel[jump]] = here.error[jump]
     after = min(read + follow, len(block.data) - 1)
     rise = (block.data[after] - block.data[read - 1]).ravel().astype(np.float64)
     rise[ramps.stop <= after] = np.nan
-    return Cutout(*(values.reshape(shape) for values in (amplitude, error, alone, rise)))
+    return StepImage(*(values.reshape(shape) for values in (amplitude, error, alone, rise)))
 
 
 def _quiet(
     ramps: Ramps,
-    block: Block,
-    source: Source,
+    block: RampBlock,
+    source: CorrectedRamp,
     window: tuple[slice, slice],
-    model: Differences,
+    model: DifferenceCovariance,
     read: int,
     around: float,
 ) -> Ramps:
@@ -165,11 +165,11 @@ def _quiet(
 
     Where there are too few differences to tell, that is the variance ``around``.
     """
-    steps = ramps.left_out.copy()
+    steps = ramps.excluded.copy()
     steps[read] = True
     if len(model.dt) < TOO_FEW:
         return ramps._replace(variance=np.full(ramps.variance.shape, around))
-    rate = np.nan_to_num(scan(ramps._replace(left_out=steps), model).rate)
+    rate = np.nan_to_num(scan(ramps._replace(excluded=steps), model).rate)
     without = block.data.copy()
     _take_out(without.reshape(ramps.data.shape), steps, rate.astype(np.float32), model.dt)
     border, gain = border_mask(source.ramp, *window), source.ramp.facts.gain
@@ -178,7 +178,7 @@ def _quiet(
     left = len(model.dt) - np.minimum(steps[1:].sum(0), len(model.dt) - 2)
     lost = (len(model.dt) / left).reshape(noise.variance.shape)
     fresh = _ramps(block, noise.variance * lost, noise.shot)
-    return fresh._replace(left_out=ramps.left_out, curved=ramps.curved)
+    return fresh._replace(excluded=ramps.excluded, nonlinear=ramps.nonlinear)
 
 
 @njit(nogil=True, cache=True)
@@ -196,7 +196,7 @@ def _take_out(data, steps, rate, dt):
             now[i] -= shift[i]
 
 
-def _ramps(block: Block, variance: np.ndarray, shot: np.ndarray) -> Ramps:
+def _ramps(block: RampBlock, variance: np.ndarray, shot: np.ndarray) -> Ramps:
     """Return the ramps of a block, with nothing left out."""
     reads, variance = len(block.data), variance.ravel()
     dead = ~np.isfinite(variance)

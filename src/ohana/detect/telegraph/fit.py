@@ -14,16 +14,16 @@ from scipy.special import expit
 
 from ohana.config import DetectorConfig
 from ohana.detect.telegraph.level_search import compare, decode, fit_levels
-from ohana.detect.telegraph.models import Model, Ramp, prepare
+from ohana.detect.telegraph.models import Explanation, WhitenedRamp, whiten_ramp
 from ohana.detect.telegraph.screen import CANDIDATE, NOISE_ERROR, read_noise_terms, screen
-from ohana.rampfit.covariance import Differences
+from ohana.rampfit.covariance import DifferenceCovariance
 
 __all__ = ["CANDIDATE", "MIN_READS", "NOISE_ERROR", "TelegraphFit", "fit_telegraph_noise", "screen"]
 
 #: Fewest usable reads in which telegraph noise can be told from anything else.
 MIN_READS = 10
-#: A ramp whose signal exceeds its noise that often may be curved (non-linearity, persistence).
-CURVED_SIGNAL = 100.0
+#: A ramp whose signal exceeds its noise that often may be nonlinear (non-linearity, persistence).
+NONLINEAR_SIGNAL = 100.0
 #: What few transitions cost in score: two are a box, which much else can make.
 FEW_TRANSITIONS = np.array([99.0, 12.0, 6.0, 3.0])
 #: Two levels must lead any other explanation by so much less than they must bring by themselves.
@@ -118,7 +118,7 @@ def fit_telegraph_noise(
     stop: np.ndarray,
     noise: np.ndarray,
     rate: np.ndarray,
-    model: Differences,
+    model: DifferenceCovariance,
     gain: float,
     config: DetectorConfig,
     noise_error: float = NOISE_ERROR,
@@ -133,7 +133,7 @@ def fit_telegraph_noise(
         First read that cannot be used; T where there is none.
     noise, rate : ndarray, shape (n,)
         Noise of one frame [DN] and rate [DN per frame time].
-    model : Differences
+    model : DifferenceCovariance
         Timing of the reads.
     gain : float
         [e-/DN]
@@ -175,9 +175,9 @@ def fit_telegraph_noise(
         walk = shot * np.diff(times[good], prepend=times[good[0]])
         single = noise[i] ** 2 * white - shot * shift
         single = np.maximum(single, 0.1 * noise[i] ** 2 * white)[good]
-        ramp = prepare(data[good, i] - np.float64(data[good[0], i]), times[good], walk, single)
+        ramp = whiten_ramp(data[good, i] - np.float64(data[good[0], i]), times[good], walk, single)
         signal = rate[i] * (times[good[-1]] - times[good[0]])
-        best, other = fit_levels(ramp, curved=signal > CURVED_SIGNAL * noise[i])
+        best, other = fit_levels(ramp, nonlinear=signal > NONLINEAR_SIGNAL * noise[i])
         if best is None:
             continue
         measures, path = describe(ramp, best, other, noise_error)
@@ -191,7 +191,7 @@ def fit_telegraph_noise(
 
 
 def describe(
-    ramp: Ramp, best: Model, other: Model, noise_error: float
+    ramp: WhitenedRamp, best: Explanation, other: Explanation, noise_error: float
 ) -> tuple[dict[str, float], np.ndarray]:
     """Measure a level model; also returns the level (T,) at each read above the mean [DN]."""
     path, alone, chi2 = decode(ramp, best)

@@ -42,7 +42,7 @@ def advance(read, gain, root, low, high, price, cost, walk):
 
 
 @njit(**OPTIONS)
-def cheapest(rest, filter, low, high, price):
+def cheapest_path(rest, filter, low, high, price):
     """Cost (G,) of the cheapest path between two levels for many guesses: chi2 and prices.
 
     ``low`` and ``high`` (G,) are the levels guessed, ``price`` that of a transition.
@@ -216,7 +216,7 @@ def set_levels(data, filter, columns, n, chance, levels, rest):
 
 
 @njit(**OPTIONS)
-def climb(data, filter, columns, n, levels, move, rest, iterations):
+def expectation_maximisation(data, filter, columns, n, levels, move, rest, iterations):
     """Improve levels, moves and rest by expectation maximisation beside n nuisance columns.
 
     Leaves the most likely ones; returns their log-likelihood.

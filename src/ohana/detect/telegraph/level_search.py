@@ -10,8 +10,8 @@ import numpy as np
 
 from ohana.detect.telegraph.hidden_markov import (
     backward,
-    cheapest,
-    climb,
+    cheapest_path,
+    expectation_maximisation,
     forward,
     set_levels,
     viterbi,
@@ -21,8 +21,8 @@ from ohana.detect.telegraph.models import (
     LEVEL_COST,
     STEP_COST,
     STRAIGHT,
-    Model,
-    Ramp,
+    Explanation,
+    WhitenedRamp,
     cost,
     is_bad,
     lone_step_cost,
@@ -54,13 +54,13 @@ ROUNDS = 2
 RARE = 9.0
 
 
-def two_level_starts(ramp: Ramp, rest: np.ndarray, least: float) -> list[np.ndarray]:
+def two_level_starts(ramp: WhitenedRamp, rest: np.ndarray, least: float) -> list[np.ndarray]:
     """Pick starts for `search`, none where no path between two levels is worth ``least``."""
     # What so many reads can tell, in units of the innovation error.
     floor = max(0.6, 2.0 * np.sqrt(30.0 / rest.size)) / ramp.filter[1, rest.size // 2]
     low = -floor * AMPLITUDE * DUTY
     high = low + floor * AMPLITUDE
-    price = cheapest(rest, ramp.filter, low.ravel(), high.ravel(), PRICE.ravel())
+    price = cheapest_path(rest, ramp.filter, low.ravel(), high.ravel(), PRICE.ravel())
     price = price.reshape(PRICE.shape)
     if -0.5 * price[-1].min() < least:
         return []
@@ -72,7 +72,9 @@ def two_level_starts(ramp: Ramp, rest: np.ndarray, least: float) -> list[np.ndar
     return starts
 
 
-def two_levels(ramp: Ramp, base: int, steps: np.ndarray, other: Model) -> Model | None:
+def two_levels(
+    ramp: WhitenedRamp, base: int, steps: np.ndarray, other: Explanation
+) -> Explanation | None:
     """Find the best two levels beside a nuisance; None if they hardly lead ``other``.
 
     If the other explanation is a bad one, more levels may do, and any two are a beginning.
@@ -87,13 +89,13 @@ def two_levels(ramp: Ramp, base: int, steps: np.ndarray, other: Model) -> Model 
 
 
 def search(
-    ramp: Ramp,
+    ramp: WhitenedRamp,
     base: int,
     steps: np.ndarray,
     rest: np.ndarray,
     starts: list[np.ndarray],
     least: float,
-) -> Model | None:
+) -> Explanation | None:
     """Find the best levels beside a nuisance.
 
     Parameters
@@ -113,17 +115,21 @@ def search(
         leave = 1.0 / (1.0 + np.exp(0.5 * start[0])) / (levels.size - 1)
         move = np.full((levels.size, levels.size), leave)
         np.fill_diagonal(move, 1.0 - leave * (levels.size - 1))
-        found.append((climb(*fixed, levels, move, shifted, 0), levels, move, shifted))
+        found.append(
+            (expectation_maximisation(*fixed, levels, move, shifted, 0), levels, move, shifted)
+        )
     found.sort(key=lambda state: -state[0])
     if not found or found[0][0] < least + add:
         return None
-    found = [(climb(*fixed, *state[1:], EARLY), *state[1:]) for state in found[:2]]
+    found = [
+        (expectation_maximisation(*fixed, *state[1:], EARLY), *state[1:]) for state in found[:2]
+    ]
     _, levels, move, rest = max(found, key=lambda state: state[0])
-    value = climb(*fixed, levels, move, rest, LATE)
-    return Model(value - add, alone - add, base, steps, rest, levels, move)
+    value = expectation_maximisation(*fixed, levels, move, rest, LATE)
+    return Explanation(value - add, alone - add, base, steps, rest, levels, move)
 
 
-def occupation(ramp: Ramp, model: Model) -> np.ndarray:
+def occupation(ramp: WhitenedRamp, model: Explanation) -> np.ndarray:
     """Probability (T, L) of each level at each read."""
     weights, chance = np.empty((2, model.rest.size, model.levels.size))
     forward(model.rest, ramp.filter, model.levels, model.move, weights)
@@ -131,7 +137,7 @@ def occupation(ramp: Ramp, model: Model) -> np.ndarray:
     return chance
 
 
-def refine(ramp: Ramp, model: Model) -> Model:
+def refine(ramp: WhitenedRamp, model: Explanation) -> Explanation:
     """Look for steps in what the levels leave, refit the levels beside them, and again."""
     for _ in range(ROUNDS):
         signal = np.empty(model.rest.size)
@@ -143,15 +149,17 @@ def refine(ramp: Ramp, model: Model) -> Model:
         n, rest, alone = place(ramp, model.base, steps)
         levels, move = model.levels.copy(), model.move.copy()
         set_levels(ramp.data, ramp.filter, ramp.columns, n, chance, levels, rest)
-        value = climb(ramp.data, ramp.filter, ramp.columns, n, levels, move, rest, LATE)
+        value = expectation_maximisation(
+            ramp.data, ramp.filter, ramp.columns, n, levels, move, rest, LATE
+        )
         add = cost(model.base, steps)
         if value - add <= model.value:
             break
-        model = Model(value - add, alone - add, model.base, steps, rest, levels, move)
+        model = Explanation(value - add, alone - add, model.base, steps, rest, levels, move)
     return model
 
 
-def add_level(ramp: Ramp, model: Model, other: Model) -> Model:
+def add_level(ramp: WhitenedRamp, model: Explanation, other: Explanation) -> Explanation:
     """Return the best model with a third level, or the same one if that is not better.
 
     A model that neither leads the ``other`` explanation nor leaves much is not worth the try.
@@ -182,7 +190,9 @@ def rescaled(chi2: float, reads: int, noise_error: float) -> float:
     return max(likely, rare)
 
 
-def compare(ramp: Ramp, best: Model, other: Model, noise_error: float) -> tuple[float, float]:
+def compare(
+    ramp: WhitenedRamp, best: Explanation, other: Explanation, noise_error: float
+) -> tuple[float, float]:
     """Log-likelihood that levels bring beside their own nuisance, and their lead over ``other``.
 
     The noise of each explanation may be off by ``noise_error``: otherwise noise that was
@@ -210,16 +220,18 @@ def compare(ramp: Ramp, best: Model, other: Model, noise_error: float) -> tuple[
     return top - alone, top - without
 
 
-def fit_levels(ramp: Ramp, curved: bool = False) -> tuple[Model | None, Model]:
+def fit_levels(
+    ramp: WhitenedRamp, nonlinear: bool = False
+) -> tuple[Explanation | None, Explanation]:
     """Fit the best level model of a ramp, and the best explanation without levels.
 
     Returns
     -------
-    levels : Model or None
+    levels : Explanation or None
         None where two levels have no clear lead over ``other``.
-    other : Model
+    other : Explanation
     """
-    other = without_levels(ramp, curved)
+    other = without_levels(ramp, nonlinear)
     models = [two_levels(ramp, STRAIGHT, other.steps[:0], other)]
     if other.steps.size or other.base == CURVED:
         steps = steps_in(ramp, ramp.data[1], other.base, STEP_COST)
@@ -233,12 +245,12 @@ def fit_levels(ramp: Ramp, curved: bool = False) -> tuple[Model | None, Model]:
     return add_level(ramp, best, other), other
 
 
-def worth(model: Model) -> float:
+def worth(model: Explanation) -> float:
     """Value of a model less the cost of a third level."""
     return model.value - LEVEL_COST * (model.levels.size > 2)
 
 
-def decode(ramp: Ramp, model: Model) -> tuple[np.ndarray, float, float]:
+def decode(ramp: WhitenedRamp, model: Explanation) -> tuple[np.ndarray, float, float]:
     """Most likely path (T,) of a model, and chi-squared of its nuisance without and with it."""
     path = np.empty(model.rest.size, np.int8)
     viterbi(model.rest, ramp.filter, model.levels, -2.0 * np.log(model.move), path)

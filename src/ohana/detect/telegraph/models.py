@@ -16,18 +16,18 @@ from ohana.detect.telegraph.whitening import add_column, find_steps, place_steps
 
 #: Most steps of cosmic rays in a ramp.
 MAX_STEPS = 4
-#: Log-likelihood that a curved ramp, a third level, and a step of a cosmic ray must bring. In
+#: Log-likelihood that a nonlinear ramp, a third level, and a step of a cosmic ray must bring. In
 #: the explanation without levels, which gets the benefit of the doubt, a step costs no more
 #: than log(reads) for its place and `LONE_STEP_COST` for its size.
 CURVE_COST, LEVEL_COST, STEP_COST, LONE_STEP_COST = 8.0, 8.0, 10.0, 1.0
 #: How far a ramp may fall from its first to its last read [noise of a read]. Charge only grows,
 #: so steps upward on a falling ramp, which look much like two levels, are no explanation.
 DRIFT = 0.3
-#: Columns of a straight and of a curved ramp.
+#: Columns of a straight and of a nonlinear ramp.
 STRAIGHT, CURVED = 2, 4
 
 
-class Ramp(NamedTuple):
+class WhitenedRamp(NamedTuple):
     """The usable reads of one ramp.
 
     ``data`` (2, T) is plain [DN] and whitened [sigma]; for ``filter`` and ``columns`` see
@@ -40,8 +40,8 @@ class Ramp(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Model:
-    """One explanation of a ramp: a straight or curved ramp, steps, and perhaps levels.
+class Explanation:
+    """One explanation of a ramp: a straight or nonlinear ramp, steps, and perhaps levels.
 
     ``value`` is the log-likelihood less costs; ``rest`` (T,) the ramp less everything but the
     levels and ``alone`` the log-likelihood, less costs, of the same model without levels.
@@ -56,7 +56,9 @@ class Model:
     move: np.ndarray
 
 
-def prepare(y: np.ndarray, times: np.ndarray, walk: np.ndarray, white: np.ndarray) -> Ramp:
+def whiten_ramp(
+    y: np.ndarray, times: np.ndarray, walk: np.ndarray, white: np.ndarray
+) -> WhitenedRamp:
     """Whiten a ramp and set up its columns.
 
     Parameters
@@ -66,7 +68,7 @@ def prepare(y: np.ndarray, times: np.ndarray, walk: np.ndarray, white: np.ndarra
     walk, white : ndarray, shape (T,)
         Variance of the shot noise since the read before, and of the read noise [DN^2].
     """
-    ramp = Ramp(
+    ramp = WhitenedRamp(
         np.empty((2, y.size)), np.empty((2, y.size)), np.empty((2, CURVED + MAX_STEPS, y.size))
     )
     set_filter(walk, white, ramp.filter)
@@ -84,12 +86,12 @@ def cost(base: int, steps: np.ndarray, step: float = STEP_COST) -> float:
     return step * len(steps) + (CURVE_COST if base == CURVED else 0.0)
 
 
-def lone_step_cost(ramp: Ramp) -> float:
+def lone_step_cost(ramp: WhitenedRamp) -> float:
     """Log-likelihood that a step must bring where there are no levels."""
     return LONE_STEP_COST + float(np.log(ramp.data.shape[1]))
 
 
-def place(ramp: Ramp, base: int, steps: np.ndarray) -> tuple[int, np.ndarray, float]:
+def place(ramp: WhitenedRamp, base: int, steps: np.ndarray) -> tuple[int, np.ndarray, float]:
     """Set up a nuisance; return its columns, the ramp without it, and its log-likelihood."""
     n = place_steps(steps, len(steps), ramp.columns, base, ramp.filter)
     share = ramp.columns[1, :n] @ ramp.data[1]
@@ -98,14 +100,14 @@ def place(ramp: Ramp, base: int, steps: np.ndarray) -> tuple[int, np.ndarray, fl
     return n, rest, -0.5 * chi2
 
 
-def steps_in(ramp: Ramp, whitened: np.ndarray, base: int, least: float) -> np.ndarray:
+def steps_in(ramp: WhitenedRamp, whitened: np.ndarray, base: int, least: float) -> np.ndarray:
     """Find the upward steps in whitened data that bring a log-likelihood of ``least`` each."""
     reads = np.empty(MAX_STEPS, np.int64)
     count = find_steps(whitened, 2.0 * least, reads, ramp.columns, base, ramp.filter)
     return reads[:count]
 
 
-def falling(ramp: Ramp, steps: np.ndarray, rest: np.ndarray, likely: float) -> float:
+def falling(ramp: WhitenedRamp, steps: np.ndarray, rest: np.ndarray, likely: float) -> float:
     """Log-likelihood that a straight ramp with steps loses if it may hardly fall."""
     if steps.size == 0:
         return 0.0
@@ -122,21 +124,23 @@ def falling(ramp: Ramp, steps: np.ndarray, rest: np.ndarray, likely: float) -> f
     return 0.5 * rise**2 / (error2 + (DRIFT / ramp.filter[1, 0]) ** 2)
 
 
-def without_levels(ramp: Ramp, curved: bool) -> Model:
-    """Explain a ramp by steps and, if it may be ``curved``, by a curvature."""
+def without_levels(ramp: WhitenedRamp, nonlinear: bool) -> Explanation:
+    """Explain a ramp by steps and, if it may be ``nonlinear``, by a curvature."""
     models = []
     step_cost = lone_step_cost(ramp)
-    for base in (STRAIGHT, CURVED) if curved else (STRAIGHT,):
+    for base in (STRAIGHT, CURVED) if nonlinear else (STRAIGHT,):
         found = steps_in(ramp, ramp.data[1], base, step_cost)
         for steps in (found[:0], found) if found.size else (found,):
             _, rest, value = place(ramp, base, steps)
             loss = falling(ramp, steps, rest, value) if base == STRAIGHT else 0.0
             value -= cost(base, steps, step_cost) + loss
-            models.append(Model(value, value, base, steps, rest, np.zeros(1), np.ones((1, 1))))
+            models.append(
+                Explanation(value, value, base, steps, rest, np.zeros(1), np.ones((1, 1)))
+            )
     return max(models, key=lambda model: model.value)
 
 
-def is_bad(model: Model) -> bool:
+def is_bad(model: Explanation) -> bool:
     """Tell whether a model leaves more than noise."""
     reads = model.rest.size
     return -2.0 * model.value > reads * (1.0 + 6.0 * NOISE_ERROR) + 6.0 * np.sqrt(2.0 * reads)

@@ -9,7 +9,7 @@ from ohana.config import DetectorConfig
 from ohana.detect.telegraph.fit import TelegraphFit, fit_telegraph_noise
 from ohana.detect.telegraph.screen import CANDIDATE, NOISE_ERROR, screen
 from ohana.events import Event, Steps, join_steps
-from ohana.rampfit.covariance import Differences
+from ohana.rampfit.covariance import DifferenceCovariance
 from ohana.rampfit.noise import Noise
 from ohana.rampfit.scan import Ramps, scan
 from ohana.rampfit.step_search import find_steps
@@ -36,7 +36,7 @@ def find_telegraph_noise(
     ramps: Ramps,
     noise: Noise,
     steps: Steps,
-    model: Differences,
+    model: DifferenceCovariance,
     gain: float,
     config: DetectorConfig,
 ) -> tuple[np.ndarray, TelegraphFit, np.ndarray]:
@@ -50,7 +50,7 @@ def find_telegraph_noise(
         Arrays of shape (n,).
     steps : Steps
         Their steps; ``col`` is the index of the ramp. A fall makes a ramp a candidate.
-    model : Differences
+    model : DifferenceCovariance
         Covariance coefficients.
     gain : float
         [e-/DN]
@@ -66,8 +66,10 @@ def find_telegraph_noise(
     flicker : ndarray of float32, shape (n,)
         How unsteady each ramp is without its hits, from `ohana.detect.telegraph.screen.screen`.
     """
-    typical, spread = np.sqrt(noise.typical), _spread(noise)
-    scale = np.log(np.maximum(np.nan_to_num(ramps.variance / noise.typical, nan=1.0), 1e-6))
+    typical, spread = np.sqrt(noise.neighbourhood_variance), _spread(noise)
+    scale = np.log(
+        np.maximum(np.nan_to_num(ramps.variance / noise.neighbourhood_variance, nan=1.0), 1e-6)
+    )
     noisy = scale > NOISY * 2 * spread
     sigma = np.where(noisy, typical, np.sqrt(ramps.variance))
     flicker = screen(ramps.data, ramps.stop, sigma, noise.rate, model, gain)
@@ -91,7 +93,7 @@ def find_telegraph_noise(
 
 def _spread(noise: Noise) -> float:
     """Relative spread of the noise of pixels, as far as it is known."""
-    worth = float(np.min(noise.worth))
+    worth = float(np.min(noise.prior_dof))
     return float(np.hypot(NOISE_ERROR, np.sqrt(0.5 / worth)))
 
 
@@ -108,7 +110,7 @@ def without_levels(
     dof: np.ndarray,
     index: np.ndarray,
     fit: TelegraphFit,
-    model: Differences,
+    model: DifferenceCovariance,
     config: DetectorConfig,
     steps: Steps,
 ) -> Steps:

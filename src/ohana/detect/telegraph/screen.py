@@ -12,7 +12,7 @@ from math import log, sqrt
 import numpy as np
 from numba import njit
 
-from ohana.rampfit.covariance import Differences, read_variance
+from ohana.rampfit.covariance import DifferenceCovariance, read_variance
 
 #: Pixels above this go on to the fit: 0.2 to 0.5 % of those with noise alone.
 CANDIDATE = 3.0
@@ -177,8 +177,8 @@ def screen_all(data, stop, scale, rate, walk, dt, white, shift, statistic):
         screen_chunk(data[:, a:b], *part, dt, white, shift, statistic[a:b])
 
 
-def read_noise_terms(model: Differences) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Describe single reads, where `Differences` describes pairs; arrays of shape (T,).
+def read_noise_terms(model: DifferenceCovariance) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Describe single reads, where `DifferenceCovariance` describes pairs; arrays of shape (T,).
 
     Returns
     -------
@@ -203,7 +203,7 @@ def screen(
     stop: np.ndarray,
     noise: np.ndarray,
     rate: np.ndarray,
-    model: Differences,
+    model: DifferenceCovariance,
     gain: float,
 ) -> np.ndarray:
     """Tell which pixels could have telegraph noise.
@@ -216,7 +216,7 @@ def screen(
         First read that cannot be used; T where there is none.
     noise, rate : ndarray, shape (n,)
         Noise of one frame [DN] and rate [DN per frame time]; a pixel without them is passed over.
-    model : Differences
+    model : DifferenceCovariance
         Timing of the reads.
     gain : float
         [e-/DN]

@@ -20,7 +20,7 @@ POINTS = 41
 #: Quantiles of the interval: one standard deviation.
 LOW, HIGH = 0.159, 0.841
 #: With fewer events nothing is fitted.
-FEWEST = 8
+MIN_EVENTS = 8
 
 
 class Limit(NamedTuple):
@@ -99,7 +99,7 @@ def fit_completeness(value: np.ndarray, found: np.ndarray) -> Completeness:
     (True, True)
     """
     count, hits = len(value), int(np.count_nonzero(found))
-    if count < FEWEST:
+    if count < MIN_EVENTS:
         return Completeness(count, hits, UNKNOWN, UNKNOWN, *[np.empty(0)] * 4)
     x = np.log(value)
     grid = _weigh(x, found, (x.min() - BEYOND, x.max() + BEYOND), WIDTHS[:2])

@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.telegraph.fit import MIN_READS
-from ohana.evaluate.injection.exposure_model import Site, just_found
+from ohana.evaluate.injection.exposure_model import ExposureModel, just_found
 from ohana.evaluate.truth.limits import MIN_TRANSITIONS
 from ohana.simulate.config import SimulationConfig
 from ohana.simulate.cosmic_rays import draw_hit
-from ohana.simulate.deposits import Source
+from ohana.simulate.deposits import ChargeEvent
 from ohana.simulate.snowballs import draw_snowball
-from ohana.simulate.telegraph_noise import Flicker, draw_flicker
+from ohana.simulate.telegraph_noise import TelegraphSignal, draw_flicker
 
 #: Events are drawn in an empty square of so many pixels a side and then moved to their place.
 SQUARE = 512
@@ -60,7 +60,7 @@ class InjectionSettings(BaseModel):
         return self.events // 10 if self.snowballs is None else self.snowballs
 
 
-class Wanted(NamedTuple):
+class RequestedEvent(NamedTuple):
     """An event to be added: its class, brightness [e-], first frame (-1: none) and region."""
 
     label: Label
@@ -70,10 +70,13 @@ class Wanted(NamedTuple):
 
 
 def draw_wanted(
-    site: Site, settings: InjectionSettings, config: DetectorConfig, rng: np.random.Generator
-) -> list[Wanted]:
+    site: ExposureModel,
+    settings: InjectionSettings,
+    config: DetectorConfig,
+    rng: np.random.Generator,
+) -> list[RequestedEvent]:
     """Draw brightness, time and region of all events: each stratified, so evenly spread."""
-    wanted: list[Wanted] = []
+    wanted: list[RequestedEvent] = []
     low, high = settings.charge_range
     for label, unit in just_found(site, config).items():
         top = unit * high
@@ -88,8 +91,12 @@ def draw_wanted(
 
 
 def _wanted(
-    label: Label, count: int, limits: tuple[float, float], site: Site, rng: np.random.Generator
-) -> list[Wanted]:
+    label: Label,
+    count: int,
+    limits: tuple[float, float],
+    site: ExposureModel,
+    rng: np.random.Generator,
+) -> list[RequestedEvent]:
     low, high = np.log(limits)
     charge = np.exp(low + (high - low) * _even(count, rng))
     frames = _frames(site, _even(count, rng))
@@ -97,7 +104,7 @@ def _wanted(
     if label == Label.TELEGRAPH_NOISE:
         frames[:] = -1
     return [
-        Wanted(label, float(q), int(frame), int(part))
+        RequestedEvent(label, float(q), int(frame), int(part))
         for q, frame, part in zip(charge, frames, region, strict=True)
     ]
 
@@ -107,7 +114,7 @@ def _even(count: int, rng: np.random.Generator) -> np.ndarray:
     return (rng.permutation(count) + rng.random(count)) / max(count, 1)
 
 
-def _frames(site: Site, share: np.ndarray) -> np.ndarray:
+def _frames(site: ExposureModel, share: np.ndarray) -> np.ndarray:
     """Return the first frames of events that come at given shares of the time."""
     low, high = site.reads
     begins, averaged = site.simulation.first_frames, site.simulation.averaged
@@ -118,7 +125,9 @@ def _frames(site: Site, share: np.ndarray) -> np.ndarray:
     return frames[np.searchsorted(until, share, "right").clip(0, len(frames) - 1)]
 
 
-def draw_event(site: Site, want: Wanted, rng: np.random.Generator) -> Source | Flicker:
+def draw_event(
+    site: ExposureModel, want: RequestedEvent, rng: np.random.Generator
+) -> ChargeEvent | TelegraphSignal:
     """Draw the shape of an event in the middle of an empty square."""
     if want.label == Label.TELEGRAPH_NOISE:
         return _draw_flicker(site, want.charge, rng)
@@ -138,7 +147,7 @@ def draw_ball(
     core: float,
     config: SimulationConfig,
     rng: np.random.Generator,
-) -> Source:
+) -> ChargeEvent:
     """Draw a snowball whose core has a given charge per pixel [e-].
 
     All of it, halo, growth and ring, is scaled with the core: a faint one is as much a
@@ -148,7 +157,9 @@ def draw_ball(
     return draw_snowball(frame, centre, config.model_copy(update=wells), rng)
 
 
-def _draw_flicker(site: Site, amplitude: float, rng: np.random.Generator) -> Flicker:
+def _draw_flicker(
+    site: ExposureModel, amplitude: float, rng: np.random.Generator
+) -> TelegraphSignal:
     """Draw telegraph noise with at least `MIN_TRANSITIONS` changes of level that can be seen."""
     low, high = site.reads
     # Half a ramp for a period at most, else there are hardly enough transitions.

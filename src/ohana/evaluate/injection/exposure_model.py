@@ -11,13 +11,13 @@ from scipy import ndimage
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.pipeline import Found
+from ohana.pipeline import FoundEvents
 from ohana.ramp import Ramp
-from ohana.rampfit.covariance import Differences, difference_model
+from ohana.rampfit.covariance import DifferenceCovariance, covariance_of
 from ohana.rampfit.gls import fit_steps
 from ohana.refpix.border import border_mask
 from ohana.simulate.config import SimulationConfig
-from ohana.simulate.true_signal import Ramps
+from ohana.simulate.true_signal import NoiseLimits
 
 #: Full well where the file tells no saturation [e-].
 USUAL_WELL = 8e4
@@ -78,16 +78,16 @@ def regions_of(ramp: Ramp) -> Regions:
 
 
 @dataclass(frozen=True)
-class Site:
+class ExposureModel:
     """An exposure as far as it matters to events that are added.
 
     Attributes
     ----------
     ramp : Ramp
         The exposure.
-    model : Differences
+    model : DifferenceCovariance
         Covariance of its differences.
-    limits : Ramps
+    limits : NoiseLimits
         Noise, rate [e-] and end of each ramp.
     simulation : SimulationConfig
         Its timing and full well, for the simulator.
@@ -102,8 +102,8 @@ class Site:
     """
 
     ramp: Ramp
-    model: Differences
-    limits: Ramps
+    model: DifferenceCovariance
+    limits: NoiseLimits
     simulation: SimulationConfig
     lit: np.ndarray
     usable: np.ndarray
@@ -112,7 +112,7 @@ class Site:
     regions: Regions
 
 
-def survey(ramp: Ramp, found: Found) -> Site:
+def model_exposure(ramp: Ramp, found: FoundEvents) -> ExposureModel:
     """Look at an exposure in which events have been found.
 
     Raises
@@ -130,7 +130,7 @@ def survey(ramp: Ramp, found: Found) -> Site:
         raise OhanaError(f"{ramp.source}: no pixel with three usable reads to add events to")
     noise = float(np.median(maps.noise[usable]))
     gain = facts.gain
-    limits = Ramps(
+    limits = NoiseLimits(
         np.where(usable, maps.noise, noise).astype(np.float64) * gain,
         np.where(usable, maps.shot, 0).astype(np.float64) * gain**2,
         maps.stop,
@@ -140,9 +140,9 @@ def survey(ramp: Ramp, found: Found) -> Site:
         for kinds in (tuple(Label), (Label.SNOWBALL,))
     )
     taken = dict.fromkeys((Label.COSMIC_RAY, Label.TELEGRAPH_NOISE), everything)
-    return Site(
+    return ExposureModel(
         ramp,
-        difference_model(ramp),
+        covariance_of(ramp),
         limits,
         _simulation(ramp, usable),
         lit,
@@ -153,7 +153,7 @@ def survey(ramp: Ramp, found: Found) -> Site:
     )
 
 
-def _painted(found: Found, kinds: tuple[Label, ...], shape: tuple[int, int]) -> np.ndarray:
+def _painted(found: FoundEvents, kinds: tuple[Label, ...], shape: tuple[int, int]) -> np.ndarray:
     mask = np.zeros(shape, bool)
     for event in found.events:
         if event.label in kinds:
@@ -190,7 +190,7 @@ def _simulation(ramp: Ramp, usable: np.ndarray) -> SimulationConfig:
     return SimulationConfig(**timing, **array, full_well=max(well, 1.0))
 
 
-def just_found(site: Site, config: DetectorConfig) -> dict[Label, float]:
+def just_found(site: ExposureModel, config: DetectorConfig) -> dict[Label, float]:
     """Estimate which charge is just found in an ordinary pixel [e-].
 
     The threshold in sigma times the error of a step in the middle of the ramp, or the floor in

@@ -12,8 +12,8 @@ from ohana.classes import EVENT_LABELS, Label, labels_with
 from ohana.config import DetectorConfig
 from ohana.evaluate.injection.null_ramps import backward_source, noise_source
 from ohana.events import Event, PixelMaps
-from ohana.pipeline import Found, find_events
-from ohana.rampfit.load import Source
+from ohana.pipeline import FoundEvents, find_events
+from ohana.rampfit.load import CorrectedRamp
 from ohana.refpix.border import border_mask
 from ohana.utils.intervals import poisson_interval
 from ohana.utils.progress import Progress
@@ -98,8 +98,8 @@ class FalseAlarms:
 
 
 def count_false_alarms(
-    source: Source,
-    found: Found,
+    source: CorrectedRamp,
+    found: FoundEvents,
     config: DetectorConfig,
     seed: int,
     progress: Progress,
@@ -109,9 +109,9 @@ def count_false_alarms(
 
     Parameters
     ----------
-    source : Source
+    source : CorrectedRamp
         The exposure.
-    found : Found
+    found : FoundEvents
         What was found in it.
     config : DetectorConfig
         Settings.

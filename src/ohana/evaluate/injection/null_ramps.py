@@ -31,9 +31,9 @@ import numpy as np
 
 from ohana.events import PixelMaps
 from ohana.ramp import Planes, row_blocks
-from ohana.rampfit.covariance import can_share, difference_model
-from ohana.rampfit.difference_stats import sum_differences
-from ohana.rampfit.load import Source, load_block
+from ohana.rampfit.covariance import covariance_of, may_split_jump
+from ohana.rampfit.difference_stats import difference_stats
+from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import tile_medians, weighted
 
 #: A pixel with so much less than the usual degrees of freedom has a noise of its own.
@@ -46,7 +46,7 @@ class BackwardPlanes(Planes):
 
     Attributes
     ----------
-    forward : Source
+    forward : CorrectedRamp
         The exposure as it is.
     stop : ndarray of int, shape (H, W)
         First read that cannot be used, counted forwards.
@@ -54,7 +54,7 @@ class BackwardPlanes(Planes):
         Read of the exposure that each read here is.
     """
 
-    forward: Source
+    forward: CorrectedRamp
     stop: np.ndarray
     order: np.ndarray
 
@@ -66,9 +66,9 @@ class BackwardPlanes(Planes):
         """Return all reads of some rows and columns as float32 (T, rows, cols); NaN if unusable."""
         block, _ = load_block(self.forward, rows, cols)
         stop, ramp = np.ascontiguousarray(self.stop[rows, cols]), self.forward.ramp
-        model = difference_model(ramp)
-        rate = sum_differences(
-            block.data, stop, model.dt, weighted(model)[1], can_share(model)
+        model = covariance_of(ramp)
+        rate = difference_stats(
+            block.data, stop, model.dt, weighted(model)[1], may_split_jump(model)
         ).rate
         out = block.data[self.order]
         out[self.order[:, None, None] >= stop] = np.nan
@@ -79,12 +79,12 @@ class BackwardPlanes(Planes):
         return out
 
 
-def backward_source(source: Source, maps: PixelMaps) -> Source:
+def backward_source(source: CorrectedRamp, maps: PixelMaps) -> CorrectedRamp:
     """Give the ramps of an exposure backwards, as an exposure of its own.
 
     Parameters
     ----------
-    source : Source
+    source : CorrectedRamp
         The exposure.
     maps : PixelMaps
         What was measured in it: where ramps end.
@@ -107,7 +107,7 @@ def backward_source(source: Source, maps: PixelMaps) -> Source:
         flags=None,
         reference_done=True,
     )
-    return Source(backward)
+    return CorrectedRamp(backward)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ class NoisePlanes(Planes):
 
     Attributes
     ----------
-    forward : Source
+    forward : CorrectedRamp
         The exposure that is imitated.
     maps : PixelMaps
         Its rates, and first and last usable reads.
@@ -128,7 +128,7 @@ class NoisePlanes(Planes):
         Read of the exposure that each plane is.
     """
 
-    forward: Source
+    forward: CorrectedRamp
     maps: PixelMaps
     noise: np.ndarray
     seed: int
@@ -168,12 +168,12 @@ class NoisePlanes(Planes):
         return signal[self.reads]
 
 
-def noise_source(source: Source, maps: PixelMaps, seed: int) -> Source:
+def noise_source(source: CorrectedRamp, maps: PixelMaps, seed: int) -> CorrectedRamp:
     """Give an exposure of pure noise.
 
     Parameters
     ----------
-    source : Source
+    source : CorrectedRamp
         The exposure that is imitated.
     maps : PixelMaps
         What was measured in it.
@@ -191,7 +191,7 @@ def noise_source(source: Source, maps: PixelMaps, seed: int) -> Source:
         reads=reads,
     )
     facts = replace(ramp.facts, saturation=np.inf)
-    return Source(replace(ramp, planes=planes, facts=facts, flags=None, reference_done=True))
+    return CorrectedRamp(replace(ramp, planes=planes, facts=facts, flags=None, reference_done=True))
 
 
 def _plausible(maps: PixelMaps) -> np.ndarray:

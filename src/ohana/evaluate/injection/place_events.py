@@ -11,10 +11,10 @@ from scipy import ndimage
 
 from ohana.classes import Label
 from ohana.errors import OhanaError
-from ohana.evaluate.injection.draw_events import InjectionSettings, Wanted, draw_event
-from ohana.evaluate.injection.exposure_model import Site
-from ohana.simulate.deposits import Deposits, Source
-from ohana.simulate.telegraph_noise import Flicker
+from ohana.evaluate.injection.draw_events import InjectionSettings, RequestedEvent, draw_event
+from ohana.evaluate.injection.exposure_model import ExposureModel
+from ohana.simulate.deposits import ChargeEvent, Deposits
+from ohana.simulate.telegraph_noise import TelegraphSignal
 from ohana.simulate.true_signal import true_events
 from ohana.simulate.truth import TrueEvent
 
@@ -28,7 +28,7 @@ TRIES = 40
 UNUSABLE = 0.1
 
 
-class Placed(NamedTuple):
+class InjectedEvent(NamedTuple):
     """An added event.
 
     ``charge`` is that of its brightest pixel, as if no well ended it; for telegraph noise the
@@ -41,8 +41,11 @@ class Placed(NamedTuple):
 
 
 def place_events(
-    site: Site, wanted: list[Wanted], settings: InjectionSettings, rng: np.random.Generator
-) -> Iterator[list[Placed]]:
+    site: ExposureModel,
+    wanted: list[RequestedEvent],
+    settings: InjectionSettings,
+    rng: np.random.Generator,
+) -> Iterator[list[InjectedEvent]]:
     """Give the events of one round after the other, each with all that has room.
 
     Raises
@@ -71,13 +74,13 @@ def place_events(
 
 
 def _fill(
-    site: Site, wanted: list[Wanted], rng: np.random.Generator
-) -> tuple[list[tuple[Wanted, Source | Flicker]], list[Wanted]]:
+    site: ExposureModel, wanted: list[RequestedEvent], rng: np.random.Generator
+) -> tuple[list[tuple[RequestedEvent, ChargeEvent | TelegraphSignal]], list[RequestedEvent]]:
     """Place events in one round; returns them, and those left for the next."""
     new = np.zeros(site.usable.shape, bool)
     share = dict.fromkeys(Label, 0.0)
-    done: list[tuple[Wanted, Source | Flicker]] = []
-    left: list[Wanted] = []
+    done: list[tuple[RequestedEvent, ChargeEvent | TelegraphSignal]] = []
+    left: list[RequestedEvent] = []
     for want in wanted:
         ball = want.label == Label.SNOWBALL
         used = share[Label.SNOWBALL] if ball else share[Label.BACKGROUND]
@@ -98,15 +101,15 @@ def _fill(
 
 
 def _place(
-    site: Site, want: Wanted, new: np.ndarray, rng: np.random.Generator
-) -> tuple[Source | Flicker, np.ndarray, np.ndarray] | None:
+    site: ExposureModel, want: RequestedEvent, new: np.ndarray, rng: np.random.Generator
+) -> tuple[ChargeEvent | TelegraphSignal, np.ndarray, np.ndarray] | None:
     """Find room for an event; returns it with its visible pixels."""
     drawn = draw_event(site, want, rng)
     for _ in range(TRIES):
         spot = [int(rng.integers(s.start, s.stop)) for s in site.regions.bounds(want.region)]
         if not site.usable[spot[0], spot[1]]:
             continue
-        if isinstance(drawn, Flicker):
+        if isinstance(drawn, TelegraphSignal):
             flicker = replace(drawn, row=spot[0], col=spot[1])
             rows, cols = np.array(spot[:1]), np.array(spot[1:])
             if not (new | site.taken[want.label])[rows, cols].any():
@@ -120,7 +123,9 @@ def _place(
     return None
 
 
-def _moved(site: Site, event: Source, spot: list[int]) -> tuple[Source, np.ndarray, np.ndarray]:
+def _moved(
+    site: ExposureModel, event: ChargeEvent, spot: list[int]
+) -> tuple[ChargeEvent, np.ndarray, np.ndarray]:
     """Move an event to a place; returns its visible pixels too.
 
     What falls beside the light-sensitive part is lost.
@@ -146,24 +151,26 @@ def _moved(site: Site, event: Source, spot: list[int]) -> tuple[Source, np.ndarr
     return replace(event, deposits=kept, facts=facts), rows[seen], cols[seen]
 
 
-def _finish(site: Site, sources: list[tuple[Wanted, Source | Flicker]]) -> list[Placed]:
+def _finish(
+    site: ExposureModel, sources: list[tuple[RequestedEvent, ChargeEvent | TelegraphSignal]]
+) -> list[InjectedEvent]:
     """Return the truth of what is added."""
     # Hits first, then telegraph noise: the order in which the truth comes.
-    sources = sorted(sources, key=lambda pair: isinstance(pair[1], Flicker))
+    sources = sorted(sources, key=lambda pair: isinstance(pair[1], TelegraphSignal))
     events = true_events(
-        [source for _, source in sources if isinstance(source, Source)],
-        [source for _, source in sources if isinstance(source, Flicker)],
+        [source for _, source in sources if isinstance(source, ChargeEvent)],
+        [source for _, source in sources if isinstance(source, TelegraphSignal)],
         site.limits,
         site.simulation,
         site.model,
     )
     return [
-        Placed(_inside(event, site.lit), _brightness(event, want), want.region)
+        InjectedEvent(_inside(event, site.lit), _brightness(event, want), want.region)
         for event, (want, _) in zip(events, sources, strict=True)
     ]
 
 
-def _brightness(event: TrueEvent, want: Wanted) -> float:
+def _brightness(event: TrueEvent, want: RequestedEvent) -> float:
     """Return the charge of the brightest pixel; that of a core as if it were not full."""
     if event.label == Label.SNOWBALL:
         return want.charge

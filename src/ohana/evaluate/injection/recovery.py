@@ -11,7 +11,7 @@ from ohana.evaluate.injection.draw_events import InjectionSettings
 from ohana.evaluate.injection.exposure_model import Regions
 from ohana.evaluate.injection.false_alarms import FalseAlarms
 from ohana.evaluate.injection.scoring import Changes, Injected
-from ohana.ramp import Facts
+from ohana.ramp import DetectorInfo
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Recovery:
         The exposure.
     shape : tuple of int
         (T, H, W).
-    facts : Facts
+    facts : DetectorInfo
         What was taken for the detector.
     settings : InjectionSettings
         What was added.
@@ -50,7 +50,7 @@ class Recovery:
 
     source: Path
     shape: tuple[int, int, int]
-    facts: Facts
+    facts: DetectorInfo
     settings: InjectionSettings
     regions: Regions
     events: list[Injected]

@@ -45,7 +45,7 @@ from ohana.evaluate.injection.completeness import Completeness, Limit
 from ohana.evaluate.injection.scoring import Injected, offsets_of
 from ohana.evaluate.truth.limits import READ_TOLERANCE
 from ohana.utils.files import make_folder, replacing
-from ohana.utils.formatting import plain
+from ohana.utils.formatting import json_safe
 
 if TYPE_CHECKING:
     from ohana.evaluate.injection.recovery import Recovery
@@ -95,7 +95,7 @@ def recovery_content(recovery: Recovery) -> dict[str, Any]:
         "notices": list(recovery.notices),
         "seconds": round(recovery.seconds, 2),
     }
-    return plain(content, DIGITS)
+    return json_safe(content, DIGITS)
 
 
 def _class(recovery: Recovery, label: Label) -> dict[str, Any]:

@@ -20,14 +20,14 @@ from ohana.detect.row_block import compile_kernels
 from ohana.detect.telegraph.fit import MIN_READS
 from ohana.evaluate.injection.completeness import Completeness, fit_completeness
 from ohana.evaluate.injection.draw_events import InjectionSettings, draw_wanted
-from ohana.evaluate.injection.exposure_model import Regions, survey
+from ohana.evaluate.injection.exposure_model import Regions, model_exposure
 from ohana.evaluate.injection.false_alarms import count_false_alarms
 from ohana.evaluate.injection.place_events import place_events
 from ohana.evaluate.injection.planes import with_events
 from ohana.evaluate.injection.recovery import Recovery
-from ohana.evaluate.injection.scoring import PARTS, Changes, Injected, judge_round
+from ohana.evaluate.injection.scoring import PARTS, Changes, Injected, score_round
 from ohana.pipeline import find_events
-from ohana.rampfit.load import Source
+from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
 from ohana.read.integrations import pick_integration
 from ohana.refpix.fit import fit_reference
@@ -82,20 +82,20 @@ def inject_and_recover(
     make_folder(Path(output_dir))
     compile_kernels(log)
     reference, notice = fit_reference(ramp, config)
-    source = Source(ramp, reference)
+    source = CorrectedRamp(ramp, reference)
     original = find_events(source, config, tell, network=network)
     write_catalogue(Path(output_dir) / "detections.json", original.events)
-    site = survey(ramp, original)
+    site = model_exposure(ramp, original)
     drawing, placing, noise = rng.spawn(3)
     wanted = draw_wanted(site, settings, config, drawing)
     events: list[Injected] = []
     changes = Changes(0, 0, 0, 0)
     for number, placed in enumerate(place_events(site, wanted, settings, placing), 1):
-        added = Source(with_events(ramp, [each.event for each in placed]), reference)
+        added = CorrectedRamp(with_events(ramp, [each.event for each in placed]), reference)
         # Each event is judged as if it were alone: by the population of the exposure as it is.
         told = _share(tell, len(events), len(placed), len(wanted))
         found = find_events(added, config, told, None, original.population, network)
-        some, change = judge_round(site, placed, original.events, found.events)
+        some, change = score_round(site, placed, original.events, found.events)
         events += [event._replace(round=number) for event in some]
         changes = Changes(*(a + b for a, b in zip(changes, change, strict=True)))
         tell(ADDED, len(events), len(wanted))

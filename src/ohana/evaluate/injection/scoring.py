@@ -9,8 +9,8 @@ import numpy as np
 
 from ohana.classes import Label
 from ohana.detect.matching import Members
-from ohana.evaluate.injection.exposure_model import Site
-from ohana.evaluate.injection.place_events import Placed
+from ohana.evaluate.injection.exposure_model import ExposureModel
+from ohana.evaluate.injection.place_events import InjectedEvent
 from ohana.evaluate.truth.limits import DATE_SPREAD, READ_TOLERANCE
 from ohana.events import Event
 
@@ -84,8 +84,8 @@ class Changes(NamedTuple):
     strays: int
 
 
-def judge_round(
-    site: Site, placed: list[Placed], original: list[Event], found: list[Event]
+def score_round(
+    site: ExposureModel, placed: list[InjectedEvent], original: list[Event], found: list[Event]
 ) -> tuple[list[Injected], Changes]:
     """Compare the detections of one round with what was added and with those of before."""
     width = site.usable.shape[1]
@@ -127,7 +127,9 @@ def _partners(some: Members, others: Members) -> list[dict[int, int]]:
     return partners
 
 
-def _judge(placed: Placed, site: Site, shared: dict[int, int], found: list[Event]) -> Injected:
+def _judge(
+    placed: InjectedEvent, site: ExposureModel, shared: dict[int, int], found: list[Event]
+) -> Injected:
     """Say what became of an added event, from the pixels that each new detection shares with it."""
     event, own = placed.event, placed.event.label
     peak = int(event.charge.argmax()) if len(event.charge) else 0
@@ -164,7 +166,7 @@ def _judge(placed: Placed, site: Site, shared: dict[int, int], found: list[Event
     )
 
 
-def _part(read: int | None, site: Site) -> str | None:
+def _part(read: int | None, site: ExposureModel) -> str | None:
     """Return the third of the ramp that a read is in."""
     if read is None:
         return None

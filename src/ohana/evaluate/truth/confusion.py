@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from ohana.classes import MASK_PRIORITY, Label
-from ohana.evaluate.truth.pairs import Compared
+from ohana.evaluate.truth.pairs import Pairing
 from ohana.simulate.truth import Truth
 
 KINDS = len(Label)
 
 
-def event_confusion(compared: Compared) -> np.ndarray:
+def event_confusion(compared: Pairing) -> np.ndarray:
     """Count true events by class (rows) and the class they are detected as (columns).
 
     Row 0 holds false detections, those that belong to no true event; column 0 detectable
@@ -39,7 +39,7 @@ def event_confusion(compared: Compared) -> np.ndarray:
     return table
 
 
-def overlaps(truth: Truth, compared: Compared) -> np.ndarray:
+def overlaps(truth: Truth, compared: Pairing) -> np.ndarray:
     """Return the intersection over union of each true event's footprint and its detection's.
 
     The best of the detections of its class that belong to it; 0 where there is none.

@@ -10,7 +10,7 @@ from ohana.classes import Label
 from ohana.detect.matching import nearest
 from ohana.evaluate.bins import Bin
 from ohana.evaluate.truth.limits import READ_TOLERANCE, chance_to_date
-from ohana.evaluate.truth.pairs import Compared
+from ohana.evaluate.truth.pairs import Pairing
 from ohana.simulate.truth import Truth
 
 #: Events above this S/N are asked for their first read.
@@ -38,7 +38,7 @@ class Dating:
         return Bin(DATED_SNR, np.inf, len(self.offsets), self.offsets.count(0))
 
 
-def date_events(truth: Truth, compared: Compared, label: Label) -> Dating:
+def date_events(truth: Truth, compared: Pairing, label: Label) -> Dating:
     """Compare first reads, in pixels that no other event has part in."""
     true, found = compared.true, compared.found
     asked = (true.label == label) & (true.axes["snr"] >= DATED_SNR)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import ndtr, owens_t
 
 from ohana.classes import Label
-from ohana.rampfit.covariance import differences
+from ohana.rampfit.covariance import difference_covariance
 from ohana.simulate.truth import TrueEvent, Truth
 
 #: A first read is right when it is off by no more than this.
@@ -92,7 +92,7 @@ def expected_false(truth: Truth, threshold: float) -> float:
     config = truth.config
     noise = typical_noise(truth)
     rate = (config.dark_current + config.sky) * config.frame_time
-    model = differences(config.read_times, config.frame_time, config.averaged)
+    model = difference_covariance(config.read_times, config.frame_time, config.averaged)
     beside = (noise**2 * model.read_next + rate * model.shot_next)[:-1]
     diagonal = noise**2 * model.read + rate * model.shot
     inverse = np.linalg.inv(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))

@@ -46,7 +46,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Compared:
+class Pairing:
     """Both sides, and what belongs together.
 
     Attributes
@@ -88,11 +88,11 @@ class Compared:
 
 def compare(
     truth: Truth, entries: Sequence[Any], threshold: float, rate: np.ndarray | None = None
-) -> Compared:
+) -> Pairing:
     """Pair true events and detections that share a pixel at about the same time."""
     true, found = true_table(truth, rate), found_table(entries, truth.shape, rate)
     brightest = np.array([event.charge.max(initial=0) for event in truth.events])
-    return Compared(
+    return Pairing(
         true,
         found,
         np.array([is_possible(event) for event in truth.events], bool),

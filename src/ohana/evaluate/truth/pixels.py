@@ -12,7 +12,7 @@ from ohana.classes import Label
 from ohana.detect.matching import Members
 from ohana.evaluate.bins import Bin, count_bins
 from ohana.evaluate.truth.limits import MIN_CHI2, date_tolerance, expected_false
-from ohana.evaluate.truth.pairs import Compared, gather_truth
+from ohana.evaluate.truth.pairs import Pairing, gather_truth
 from ohana.simulate.truth import Truth
 
 #: Bins of matched-filter S/N of cosmic-ray pixels, and of chi-squared of telegraph noise.
@@ -46,7 +46,7 @@ class PixelScore:
     telegraph_as_cosmic_ray: Bin
 
 
-def score_pixels(truth: Truth, compared: Compared, threshold: float) -> PixelScore:
+def score_pixels(truth: Truth, compared: Pairing, threshold: float) -> PixelScore:
     """Count pixels that are found, false ones, and what noise makes of both."""
     found = compared.found
     rays = _found_pixels(compared, Label.COSMIC_RAY)
@@ -65,7 +65,7 @@ def score_pixels(truth: Truth, compared: Compared, threshold: float) -> PixelSco
     )
 
 
-def _found_pixels(compared: Compared, label: Label) -> Members:
+def _found_pixels(compared: Pairing, label: Label) -> Members:
     """Return the pixels of all detections of a class."""
     members = compared.found.members
     return members.select(compared.found.label[members.event] == label)
@@ -99,7 +99,7 @@ def ray_pixels(
     return count_bins(snr, seen, edges, ndtr(snr - threshold))
 
 
-def _telegraph_bins(compared: Compared, found: Members, edges: tuple[float, ...]) -> list[Bin]:
+def _telegraph_bins(compared: Pairing, found: Members, edges: tuple[float, ...]) -> list[Bin]:
     """Count telegraph pixels in bins of chi-squared, and those that any detection covers."""
     true = compared.true
     flicker = compared.detectable & (true.label == Label.TELEGRAPH_NOISE)

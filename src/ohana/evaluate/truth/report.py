@@ -64,7 +64,7 @@ from ohana.evaluate.reliability import Reliability
 from ohana.evaluate.truth.pixels import PixelScore
 from ohana.evaluate.truth.scores import ClassScore, Evaluation
 from ohana.utils.files import make_folder, replacing
-from ohana.utils.formatting import plain
+from ohana.utils.formatting import json_safe
 
 
 def save_evaluation(evaluation: Evaluation, folder: str | Path) -> list[Path]:
@@ -113,9 +113,9 @@ def _class(score: ClassScore, evaluation: Evaluation) -> dict[str, Any]:
         "split": score.split,
         "merged": score.merged,
         "rates": {
-            "injected_per_cm2_s": plain(score.injected / exposure),
-            "detected_per_cm2_s": plain(score.detected / exposure),
-            "false_per_mpix_read": plain(score.false / evaluation.megapixel_reads),
+            "injected_per_cm2_s": json_safe(score.injected / exposure),
+            "detected_per_cm2_s": json_safe(score.detected / exposure),
+            "false_per_mpix_read": json_safe(score.false / evaluation.megapixel_reads),
         },
         "completeness_against": {name: _bins(bins) for name, bins in score.complete.items()},
         "purity_against": {name: _bins(bins) for name, bins in score.pure.items()},
@@ -127,8 +127,8 @@ def _class(score: ClassScore, evaluation: Evaluation) -> dict[str, Any]:
         },
         "footprint_iou": {
             "count": len(score.overlaps),
-            "median": plain(np.median(score.overlaps) if score.overlaps else np.nan),
-            "mean": plain(np.mean(score.overlaps) if score.overlaps else np.nan),
+            "median": json_safe(np.median(score.overlaps) if score.overlaps else np.nan),
+            "mean": json_safe(np.mean(score.overlaps) if score.overlaps else np.nan),
             "histogram": np.histogram(score.overlaps, 20, (0, 1))[0].tolist(),
         },
     }
@@ -137,20 +137,20 @@ def _class(score: ClassScore, evaluation: Evaluation) -> dict[str, Any]:
 def _limits(pixels: PixelScore) -> dict[str, Any]:
     return {
         "cosmic_ray_pixels": _bins(pixels.rays),
-        "false_pixels_per_million": plain(pixels.false),
-        "expected_false_pixels_per_million": plain(pixels.expected_false),
+        "false_pixels_per_million": json_safe(pixels.false),
+        "expected_false_pixels_per_million": json_safe(pixels.expected_false),
         "telegraph": _bins(pixels.telegraph),
-        "telegraph_false_per_million": plain(pixels.telegraph_false),
+        "telegraph_false_per_million": json_safe(pixels.telegraph_false),
         "telegraph_as_cosmic_ray": plain_bin(pixels.telegraph_as_cosmic_ray),
     }
 
 
 def _reliability(result: Reliability) -> dict[str, Any]:
     return {
-        "expected_calibration_error": plain(result.error),
-        "by_chance": plain(result.chance),
+        "expected_calibration_error": json_safe(result.error),
+        "by_chance": json_safe(result.chance),
         "bins": [
-            {"from": each.low, "to": each.high, "mean_confidence": plain(each.mean)}
+            {"from": each.low, "to": each.high, "mean_confidence": json_safe(each.mean)}
             | _part(each.real, each.count)
             for each in result.bins
         ],
@@ -163,15 +163,15 @@ def _bins(bins: Sequence[Bin]) -> list[dict[str, Any]]:
 
 def plain_bin(each: Bin) -> dict[str, Any]:
     """Return a bin as plain numbers."""
-    edges = {"from": plain(each.low), "to": plain(each.high)}
-    rest = {"few": each.few, "expected": plain(each.expected_fraction)}
+    edges = {"from": json_safe(each.low), "to": json_safe(each.high)}
+    rest = {"few": each.few, "expected": json_safe(each.expected_fraction)}
     return edges | _part(each.found, each.count) | rest
 
 
 def _part(found: int, count: int) -> dict[str, Any]:
     low, high = interval(found, count)
     fraction = found / count if count else np.nan
-    parts = {"fraction": plain(fraction), "low": plain(low), "high": plain(high)}
+    parts = {"fraction": json_safe(fraction), "low": json_safe(low), "high": json_safe(high)}
     return {"count": count, "found": found} | parts
 
 

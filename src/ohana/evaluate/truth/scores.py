@@ -14,7 +14,7 @@ from ohana.evaluate.reliability import Reliability, measure_reliability
 from ohana.evaluate.truth.confusion import event_confusion, overlaps, pixel_confusion
 from ohana.evaluate.truth.dates import Dating, date_events
 from ohana.evaluate.truth.limits import chance_to_find
-from ohana.evaluate.truth.pairs import AXES, Compared, Table, compare, members_mask
+from ohana.evaluate.truth.pairs import AXES, Pairing, Table, compare, members_mask
 from ohana.evaluate.truth.pixels import PixelScore, score_pixels
 from ohana.simulate.truth import Truth
 
@@ -193,7 +193,7 @@ def evaluate(
 
 
 def _class_score(
-    truth: Truth, compared: Compared, label: Label, chance: np.ndarray, overlap: np.ndarray
+    truth: Truth, compared: Pairing, label: Label, chance: np.ndarray, overlap: np.ndarray
 ) -> ClassScore:
     mine, theirs = compared.true.label == label, compared.found.label == label
     found, real = compared.detections_of > 0, compared.events_of > 0

@@ -61,7 +61,7 @@ def show_image(
         Brightness; its own if absent.
     """
     bent = bent or stretch(image)
-    norm = FuncNorm((bent.bend, bent.unbend), vmin=bent.low, vmax=bent.high)
+    norm = FuncNorm((bent.apply, bent.invert), vmin=bent.low, vmax=bent.high)
     grey = colormaps["gray"].with_extremes(bad=UNKNOWN)
     masked = np.ma.masked_invalid(image)
     shown = axes.imshow(masked, cmap=grey, norm=norm, origin="lower", extent=extent(image, corner))

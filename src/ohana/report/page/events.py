@@ -16,7 +16,7 @@ from ohana.results.catalogue import Detection
 from ohana.results.prediction import Prediction
 
 #: Most and fewest pixel-reads of an event's surroundings in the page.
-MOST_SAMPLES, FEWEST_SAMPLES = 1 << 18, 1 << 9
+MAX_SAMPLES, MIN_SAMPLES = 1 << 18, 1 << 9
 #: Pixels around an event that are shown at least, with most and fewest samples.
 MARGIN = (6, 3)
 #: Longest side of the surroundings [pixel].
@@ -41,7 +41,7 @@ class Chosen(NamedTuple):
 
     def leaner(self, prediction: Prediction) -> Chosen:
         """Return a choice that takes less space."""
-        if self.samples > FEWEST_SAMPLES:
+        if self.samples > MIN_SAMPLES:
             return Chosen(self.events, self.samples // 2)
         return Chosen(most_telling(prediction.events, len(self.events) * 9 // 10), self.samples)
 
@@ -131,14 +131,14 @@ def choose(prediction: Prediction, budget: float, fits: Fits) -> Chosen:
     """
     events = prediction.events
     tried = _tried(prediction, fits)
-    samples = MOST_SAMPLES
+    samples = MAX_SAMPLES
 
     def needed(number: int) -> float:
         kinds = Counter(events[i]["type"] for i in most_telling(events, number))
         return sum(costs[kind] * count for kind, count in kinds.items())
 
     costs = _costs(prediction, tried, samples)
-    while samples > FEWEST_SAMPLES and needed(len(events)) > budget:
+    while samples > MIN_SAMPLES and needed(len(events)) > budget:
         samples //= 2
         costs = _costs(prediction, tried, samples)
     number = bisect_right(range(1, len(events) + 1), budget, key=needed)
@@ -152,7 +152,7 @@ def _tried(prediction: Prediction, fits: Fits) -> dict[str, list[Shown]]:
         ranks = _by_significance(prediction.events, label)
         if ranks.size:
             some = ranks[np.linspace(0, ranks.size - 1, min(TRIED, ranks.size)).astype(int)]
-            tried[label.key] = list(gather(prediction, some, MOST_SAMPLES, fits))
+            tried[label.key] = list(gather(prediction, some, MAX_SAMPLES, fits))
     return tried
 
 
