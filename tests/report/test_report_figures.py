@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from report_scenes import BALL, HIT, READS, SIZE, make_cube, make_events, make_prediction
 
 from ohana import OhanaError, ResultVisualizer, catalogue
 from ohana.classes import CLASSES
@@ -14,7 +15,6 @@ from ohana.report.figures.canvas import new_figure
 from ohana.report.figures.event_panel import telling_pixel
 from ohana.report.fitted_ramp import fitted_ramp
 from ohana.report.stretch import Stretch, stretch
-from report_scenes import BALL, HIT, READS, SIZE, make_cube, make_events, make_prediction
 
 
 @pytest.fixture(scope="module")

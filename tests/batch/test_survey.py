@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+from surveys import results_of, write_exposures
 
 from ohana import DetectorConfig, OhanaError, Predictor
 from ohana.batch import job as worker
@@ -24,7 +25,6 @@ from ohana.batch.run import Workers, run_survey
 from ohana.cli.predict import main
 from ohana.report.page import build as page
 from ohana.results.prediction import open_prediction
-from surveys import results_of, write_exposures
 
 HERE = Workers(workers=1)
 

@@ -10,6 +10,7 @@ from astropy import units as u
 from astropy.table import QTable
 from pyarrow import parquet
 from regions import Regions
+from summaries import event, telegraph, write_results
 
 import ohana.export.table
 from ohana import Predictor
@@ -19,7 +20,6 @@ from ohana.export.exposure import find_exposures
 from ohana.export.formats import FORMATS, remove_catalogues, wanted_formats, write_catalogues
 from ohana.export.regions import regions_of, write_regions
 from ohana.export.table import writing_parquet
-from summaries import event, telegraph, write_results
 
 SNOWBALL = event(
     "snowball", 40, 50, spatial_extent=100, mean_intensity=7.5, core_radius=3.5, halo_radius=9.0,

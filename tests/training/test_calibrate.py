@@ -109,7 +109,7 @@ def test_long_recipes_have_one_exposure_at_least():
 
 
 def test_recipes_of_the_shipped_network_give_exposures_of_every_length():
-    folder = Path(__file__).parents[1] / "configs" / "pretrained"
+    folder = Path(__file__).parents[2] / "configs" / "pretrained"
     recipes = [load_settings(path, CreatorConfig) for path in sorted(folder.glob("reads_*.yaml"))]
     drawn = [config for config, _ in draw_exposures(recipes, 0)]
     assert {config.reads for config in drawn} == {8, 12, 20, 40, 100, 250, 450}

@@ -12,6 +12,7 @@ from astropy.io import fits
 from astropy.table import QTable
 from pyarrow import parquet
 from scipy import stats
+from summaries import event, telegraph, write_results
 
 from ohana.cli.summarize import main
 from ohana.errors import OhanaError
@@ -21,7 +22,6 @@ from ohana.statistics.rates import poisson_interval, rate_rows, spectrum_rows, t
 from ohana.statistics.repeats import chance_of, repeated_pixels, write_reference_mask
 from ohana.statistics.summarise import summarize
 from ohana.statistics.tally import Tally
-from summaries import event, telegraph, write_results
 
 #: 5600 pixels of 18 micron.
 AREA = 5600 * 0.0018**2

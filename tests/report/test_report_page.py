@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from report_pages import RAYS, READS, RTN, entry, small_prediction
 
 from ohana.classes import CLASSES, Label
 from ohana.errors import OhanaError
@@ -36,7 +37,6 @@ from ohana.report.page.packing import (
 from ohana.report.page.run_details import sections
 from ohana.results.prediction import prediction_of
 from ohana.results.prediction_files import StoredReads
-from report_pages import RAYS, READS, RTN, entry, small_prediction
 
 
 @pytest.fixture(scope="module")

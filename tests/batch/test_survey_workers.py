@@ -10,11 +10,11 @@ import time
 
 import distributed
 import pytest
+from surveys import results_of, twice_or_end, write_exposures
 
 from ohana.batch.run import Workers, run_survey
 from ohana.errors import OhanaError
 from ohana.utils.workers import by_dask
-from surveys import results_of, twice_or_end, write_exposures
 
 BROKEN = [3, 7]
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from opinions import opinion, opinion_of, voxels
 
 from ohana import pipeline
 from ohana.batch.run import Workers, run_survey
@@ -34,7 +35,6 @@ from ohana.results.catalogue import catalogue, read_catalogue
 from ohana.results.maps import read_features
 from ohana.results.run_record import read_run
 from ohana.simulate import SimulationConfig, simulate_exposure, write_fits
-from opinions import opinion, opinion_of, voxels
 
 SCENE = SimulationConfig(
     reads=40,

@@ -1,4 +1,4 @@
-"""Figures against pictures that were looked at (``python tests/test_report_images.py`` draws anew).
+"""Figures against pictures that were looked at (``python tests/report/test_report_images.py`` draws anew).
 
 Text is taken out first, because it looks different with every version of the font library.
 """
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from matplotlib.axis import Axis
 from matplotlib.text import Text
+from report_scenes import make_prediction
 
 from ohana import ResultVisualizer
-from report_scenes import make_prediction
 
 BASELINES = Path(__file__).parent / "images"
 #: Root mean square difference of pixel values [0 to 255]: antialiasing may differ, but a missing

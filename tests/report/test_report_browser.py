@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from report_pages import BALL, HEIGHT, RAYS, READS, RTN, WIDTH, small_prediction
+from test_report_page import many
 
 from ohana.report.page.build import write_report
 from ohana.results.catalogue import read_catalogue
 from ohana.results.verdicts import read_verdicts
-from report_pages import BALL, HEIGHT, RAYS, READS, RTN, WIDTH, small_prediction
-from test_report_page import many
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

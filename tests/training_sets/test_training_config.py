@@ -13,7 +13,7 @@ from ohana.training_sets.draws import draw_values, simulation_config
 from ohana.training_sets.tasks import tasks
 from training_sets import QUIET, make, stored, tiny
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from report_scenes import FLICKER, HIT, READS, make_prediction
 
 from ohana import OhanaError, ResultVisualizer
 from ohana.report.figures import movie
-from report_scenes import FLICKER, HIT, READS, make_prediction
 
 
 @pytest.fixture(scope="module")

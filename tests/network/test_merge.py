@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opinions import event, opinion, opinion_on, ray, square, voxels
 from scipy import special
 
 from ohana.classes import Label
@@ -18,7 +19,6 @@ from ohana.network.combine import merge, real_parts
 from ohana.network.probabilities import STORE_THRESHOLD, network_score
 from ohana.results.catalogue import catalogue
 from ohana.results.summary import tell_sources
-from opinions import event, opinion, opinion_on, ray, square, voxels
 
 NOISE = np.full((24, 24), 5.0)
 NOTHING = opinion()
