@@ -1,4 +1,4 @@
-"""Figures against pictures that were looked at (``python tests/report/test_report_images.py`` draws anew).
+"""Figures against pictures that were looked at; running this file draws them anew.
 
 Text is taken out first, because it looks different with every version of the font library.
 """
