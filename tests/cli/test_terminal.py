@@ -17,9 +17,9 @@ from rich.console import Console
 import ohana.utils.log_file
 from ohana.classes import Label
 from ohana.cli import progress
+from ohana.cli.outcome import outcome, show_summary
 from ohana.cli.predict import main
 from ohana.cli.progress import show_progress
-from ohana.cli.tables import outcome, show_summary
 from ohana.errors import OhanaError
 from ohana.ramp import DetectorInfo
 from ohana.results.summary import ClassSummary, Summary

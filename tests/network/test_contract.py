@@ -101,7 +101,7 @@ def test_logits_of_a_part_are_those_of_the_whole(model):
 
 def test_inference_asks_for_nothing_else():
     assert tile((20, 30, 40), VoxelByVoxel()).times[0].kept == slice(0, 20)
-    engine = for_inference(VoxelByVoxel())
+    engine = for_inference(VoxelByVoxel(), "float32")
     seen = NetworkInput(
         np.zeros((OF_READS, 5, 6, 7), np.float32),
         np.zeros((len(CHANNELS) - OF_READS, 6, 7), np.float32),

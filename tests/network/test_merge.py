@@ -13,7 +13,14 @@ from scipy import special
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.network.calibration import Calibration, EventScores, Logistic, inputs, real_part, shifted
+from ohana.network.calibration import (
+    Calibration,
+    EventScores,
+    Logistic,
+    inputs,
+    real_part,
+    shifted,
+)
 from ohana.network.candidates import combine
 from ohana.network.combine import merge, real_parts
 from ohana.network.probabilities import STORE_THRESHOLD, network_score

@@ -18,10 +18,11 @@ from ohana.cli.summarize import main
 from ohana.errors import OhanaError
 from ohana.export.columns import event_columns
 from ohana.export.exposure import Detector, find_exposures, pixel_pitch
-from ohana.statistics.rates import poisson_interval, rate_rows, spectrum_rows, trend
+from ohana.statistics.rates import rate_rows, spectrum_rows, trend
 from ohana.statistics.repeats import chance_of, repeated_pixels, write_reference_mask
 from ohana.statistics.summarise import summarize
 from ohana.statistics.tally import Tally
+from ohana.utils.intervals import poisson_interval
 
 #: 5600 pixels of 18 micron.
 AREA = 5600 * 0.0018**2

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ohana import __version__
 from ohana.cli.common import FAILED, OK, Parser, add_catalogues, positive, report_error, run
+from ohana.cli.outcome import show_summary
 from ohana.cli.progress import show_progress
-from ohana.cli.tables import show_summary
 from ohana.utils.log_file import FILE_ONLY, writing_log
 
 if TYPE_CHECKING:

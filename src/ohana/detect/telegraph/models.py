@@ -12,7 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.detect.telegraph.screen import NOISE_ERROR
-from ohana.detect.telegraph.whitening import add_column, find_steps, place_steps, set_filter, whiten
+from ohana.detect.telegraph.whitening import (
+    add_column,
+    find_steps,
+    place_steps,
+    set_filter,
+    whiten,
+)
 
 #: Most steps of cosmic rays in a ramp.
 MAX_STEPS = 4

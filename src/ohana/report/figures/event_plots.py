@@ -8,10 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ohana.classes import CLASSES
-from ohana.report.figures.canvas import (
-    say_nothing,
-    whole_ticks,
-)
+from ohana.report.figures.canvas import say_nothing, whole_ticks
 from ohana.report.fitted_ramp import Drawn, fit_to_draw
 from ohana.report.snowball_profile import Growth, Profile, radii
 from ohana.report.stretch import FAINT, INK, MODEL
