@@ -194,10 +194,6 @@ def _settings(arguments: argparse.Namespace):
     return type(config)(**config.model_dump() | {"threads": arguments.threads})
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
-
-
 def add_survey(options: Parser) -> None:
     """Add the options for many exposures."""
     group = options.add_argument_group("many exposures")
@@ -245,3 +241,7 @@ def predict_many(
             "that was to be made of them: run again for these"
         )
     return FAILED if survey.failed or survey.incomplete else OK
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -142,7 +142,7 @@ def scan(ramps: Ramps, model: DifferenceCovariance, quick: bool = False) -> Scan
     Examples
     --------
     >>> import numpy as np
-    >>> from ohana.rampfit.covariance import differences
+    >>> from ohana.rampfit.covariance import difference_covariance
     >>> data = np.array([[0.0], [1.0], [2.0], [13.0], [14.0], [15.0]], np.float32)
     >>> ramps = Ramps(data, np.array([6]), np.ones(1), np.zeros(1))
     >>> found = scan(ramps, differences(np.arange(6.0)))

@@ -208,7 +208,7 @@ def origin_of(headers: Iterable[Mapping[str, Any]]) -> ExposureInfo:
     Examples
     --------
     >>> origin_of([{"DETECTOR": "nrca1 ", "DATE-OBS": "2024-02-29", "TIME-OBS": "12:30:00.5"}])
-    Origin(telescope='', instrument='', detector='NRCA1', start='2024-02-29T12:30:00.500', \
+    ExposureInfo(telescope='', instrument='', detector='NRCA1', start='2024-02-29T12:30:00.500', \
 corner=(0, 0))
     >>> origin_of([{"EXPSTART": 60369.25, "SUBSTRT1": 5, "SUBSTRT2": 9}]).start
     '2024-02-29T06:00:00.000'

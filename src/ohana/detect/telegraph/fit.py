@@ -151,7 +151,7 @@ def fit_telegraph_noise(
     --------
     >>> import numpy as np
     >>> from ohana.config import DetectorConfig
-    >>> from ohana.rampfit.covariance import differences
+    >>> from ohana.rampfit.covariance import difference_covariance
     >>> rng = np.random.default_rng(0)
     >>> ramp = rng.normal(1000, 5, 60) + 50 * (np.arange(60) // 10 % 2)
     >>> fit = fit_telegraph_noise(
