@@ -42,6 +42,7 @@ from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import catalogue
 from ohana.simulate import Truth, simulate_to_fits
 from ohana.utils.files import replacing
+from pages import write_section
 
 #: Settings by name: as they come, and without floors in DN or cuts in confidence.
 SETTINGS: dict[str, DetectorConfig] = {
@@ -50,8 +51,6 @@ SETTINGS: dict[str, DetectorConfig] = {
         update={"rtn_min_confidence": 0.0, "snowball_min_confidence": 0.0}
     ),
 }
-#: Lines of the document between which the scores are written.
-BEGIN, END = "<!-- scores: begin -->", "<!-- scores: end -->"
 
 #: Finds the events of an exposure.
 Finder = Callable[[CorrectedRamp, DetectorConfig, EventDensities | None], FoundEvents]
@@ -183,14 +182,6 @@ def load(model: str) -> tuple[Any, str]:
     return network, code.hexdigest()
 
 
-def write_between(path: Path, text: str) -> None:
-    """Put the scores between their marks, if the document has them, else write them alone."""
-    whole = path.read_text() if path.exists() else f"{BEGIN}\n{END}\n"
-    before, rest = whole.split(BEGIN)
-    after = rest.split(END)[1]
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
-
-
 def main() -> None:
     """Parse the command line, measure what is not in the cache, write tables and pictures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -214,7 +205,7 @@ def main() -> None:
             hybrid.append(load_or_measure(case, "hybrid", key, finder(network), arguments))
     text = text_of(rules, hybrid, describe())
     print(text)
-    write_between(arguments.output / "network.md", text)
+    write_section(arguments.output / "network.md", "scores", text)
     images = arguments.output / "images"
     draw_completeness(rules, hybrid, images / "network_completeness.png")
     draw_reliability(rules, hybrid, images / "network_reliability.png")

@@ -15,7 +15,7 @@ from typing import Any
 from ohana.network.model_file import PRETRAINED_FILE, Network, load_network, save_network
 from ohana.utils.files import replacing
 
-FOLDER = Path(__file__).parents[1] / "src/ohana/unet/pretrained"
+FOLDER = Path(__file__).parents[1] / "src/ohana/network/pretrained"
 
 CARD = """# Model card of the network that ships with ohana
 
