@@ -1,9 +1,9 @@
-"""Measure rules and network together against the rules alone, on detectors drawn afresh.
+"""Compare rules and network together with the rules alone, on newly drawn detectors.
 
 Every case (reads, rate of hits, dark or sky) is simulated with events of all classes, with faint
-tracks alone, without any event, and with flashes and persistence; both find what they can. What
-they found is kept per case in ``--cache``, so that an interrupted run goes on and tables can be
-written again. Writes the tables into ``docs/network.md`` and the pictures beside it.
+tracks only, without events, and with flashes and persistence, and searched both ways. The results
+of each case are kept in ``--cache``, so that an interrupted run continues and tables can be written
+again. Writes the tables in ``docs/network.md`` and the figures beside it.
 
 Example::
 
@@ -44,7 +44,7 @@ from ohana.simulate import Truth, simulate_to_fits
 from ohana.utils.files import replacing
 from pages import write_section
 
-#: Settings by name: as they come, and without floors in DN or cuts in confidence.
+#: Settings by name: the defaults, and without floors in DN or cuts in confidence.
 SETTINGS: dict[str, DetectorConfig] = {
     "default": DetectorConfig(),
     "sensitive": load_config("sensitive").model_copy(
@@ -52,12 +52,12 @@ SETTINGS: dict[str, DetectorConfig] = {
     ),
 }
 
-#: Finds the events of an exposure.
+#: A function that finds the events of an exposure.
 Finder = Callable[[CorrectedRamp, DetectorConfig, EventDensities | None], FoundEvents]
 
 
 def finder(network: Any) -> Finder:
-    """Return what finds events: by rules alone if there is no network."""
+    """Return the function that finds events: by rules alone if there is no network."""
 
     def find(
         source: CorrectedRamp, config: DetectorConfig, population: EventDensities | None
@@ -91,8 +91,8 @@ def measure(case: Case, seed: int, find: Finder) -> dict[str, Any]:
                     if kind == "quiet":
                         record["megapixels"] += 1e-6 * float(np.prod(config.active_shape))
                     if kind == "events" and name == "sensitive":
-                        # How much noise can pass for depends on how many real events there are:
-                        # confidences must mean the same in all four exposures.
+                        # Confidences depend on the density of real events: it must be the same
+                        # in all four exposures.
                         population = found.population
     return record
 
@@ -144,7 +144,7 @@ def faint_tracks(truth: Truth, found: FoundEvents) -> list[float]:
 
 
 def false_alarms(found: FoundEvents) -> list[list[float]]:
-    """Return class and confidence of what was found where there is nothing."""
+    """Return class and confidence of the events found in an exposure without any."""
     return [[int(event.label), _short(event.confidence)] for event in found.events]
 
 
@@ -183,7 +183,7 @@ def load(model: str) -> tuple[Any, str]:
 
 
 def main() -> None:
-    """Parse the command line, measure what is not in the cache, write tables and pictures."""
+    """Parse the command line, measure what is not in the cache, write tables and figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--model", default="pretrained", help="file, `pretrained` or `none`")
     parser.add_argument("--seed", type=int, default=20261)

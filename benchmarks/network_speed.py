@@ -42,7 +42,7 @@ class Task(NamedTuple):
 
 
 class Speed(NamedTuple):
-    """What was measured: 1e6 pixel-reads per second, windows, how often a voxel is worked on.
+    """The measured values: 1e6 pixel-reads per second, windows, how often a voxel is processed.
 
     ``before`` and ``peak`` are the peak memory of the process before and after `run_network` [MiB].
     """
@@ -83,7 +83,7 @@ def peak_memory() -> float:
 
 def measure(task: Task) -> Speed:
     """Run the rules on an exposure, then the network, timed."""
-    # Here, so that the parent stays small: Linux counts it as the first memory of its children.
+    # Imported here to keep the parent small: Linux counts its memory as that of its children.
     import torch
 
     from ohana.config import DetectorConfig
@@ -127,7 +127,7 @@ def measure(task: Task) -> Speed:
 
 
 def first_window(source, steps, maps, network, threads) -> tuple[float, float]:  # type: ignore[no-untyped-def]
-    """Return the rates of features and network alone, on the first window (the faster of two)."""
+    """Return the rates of inputs and network alone, on the first window (the faster of two)."""
     import torch
 
     from ohana.network.device import for_inference, using_threads
