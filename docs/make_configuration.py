@@ -187,8 +187,10 @@ def tuning_table(stage: str) -> str:
     """Return the table of the tuned numbers of one stage."""
     module = import_module(f"ohana.{stage.replace('/', '.')}.tuning")
     rows = [
-        f"| `{n.name}` | {_short(n.value)} | {n.unit} | {n.meaning} | {n.origin} |"
-        for n in tuned_numbers(module.TUNING)
+        f"| `{name}` | {_short(value)} | "
+        + " | ".join(text.replace("|", "\\|") for text in rest)
+        + " |"
+        for name, value, *rest in tuned_numbers(module.TUNING)
     ]
     head = ["| name | value | unit | meaning | origin |", "|---|---|---|---|---|"]
     return "\n".join([f"## `{stage}/tuning.py`", "", *head, *rows, ""])
