@@ -192,7 +192,7 @@ EXPERIMENTS = {
     ),
     "telegraph": Experiment(
         "Telegraph noise of at least 4 transitions: completeness [%] (pixels), by chi-squared",
-        ["80-200", "> 200", "false per million", "taken for cosmic ray [%]"],
+        ["80-200", "> 200", "false per million", "mistaken for cosmic ray [%]"],
         telegraph,
         telegraph_cells,
     ),
