@@ -127,7 +127,7 @@ def measure(task: Task) -> Speed:
 
 
 def first_window(source, steps, maps, network, threads) -> tuple[float, float]:  # type: ignore[no-untyped-def]
-    """Return the rates of inputs and network alone, on the first window (the faster of two)."""
+    """Return the rates of features and network alone, on the first window (the faster of two)."""
     import torch
 
     from ohana.network.device import for_inference, using_threads
