@@ -1,4 +1,4 @@
-"""Show how reliable the confidence of each class is.
+"""Measure the reliability of the confidence of each class.
 
 Simulates exposures with the events of L2, finds everything down to the threshold, and compares
 with the truth: a table of confidence against the part that is real.
@@ -23,12 +23,12 @@ from ohana.results.catalogue import Detection, member_pixels, read_catalogue
 from ohana.simulate import preset, simulate_to_fits
 from ohana.simulate.truth import Truth
 
-#: Reads by which a detection and the event it belongs to may differ.
+#: Largest difference of first reads between a detection and its true event [reads].
 TOLERANCE = 8
 
 
 def are_real(truth: Truth, label: Label, entries: list[Detection]) -> np.ndarray:
-    """Tell which detections share a pixel and about the read with a true event of the class."""
+    """Return which detections share a pixel and (about) the read with a true event of the class."""
     width = truth.shape[2]
     true = Members.gather([(e.rows, e.cols, e.first_frame) for e in truth.of(label)], width)
     found = Members.gather([(*member_pixels(e), e["first_frame"]) for e in entries], width)
@@ -37,7 +37,7 @@ def are_real(truth: Truth, label: Label, entries: list[Detection]) -> np.ndarray
 
 
 def collect(size: int, exposures: int, seed: int) -> dict[Label, np.ndarray]:
-    """Simulate and predict; rows of (confidence, real) per class."""
+    """Simulate exposures and find their events; return rows of (confidence, real) per class."""
     predictor = Predictor(config=load_config("sensitive"))
     kinds = itertools.product(("l2", "sky"), (8, 20, 60, 200), (6.0, 12.0, 20.0))
     rows: dict[Label, list[tuple[float, ...]]] = {label: [] for label in list(Label)[1:]}

@@ -1,8 +1,8 @@
 """Compare ohana's rules with two-point differences and likelihood fits, at equal false alarms.
 
-Writes ``docs/evaluation.md`` and its picture: completeness of cosmic-ray pixels against S/N on dark
-and sky ramps, each code set to the same number of false pixels on ramps without any event. The
-peers need stcal (dependency group ``oracle``).
+Writes the comparison in ``docs/evaluation.md`` and its picture: completeness of cosmic-ray pixels
+against S/N on dark and sky ramps, each code set to the same number of false pixels on ramps without
+events. The other codes need stcal (dependency group ``oracle``).
 
 Example::
 
@@ -26,7 +26,7 @@ from machine import describe
 from ohana.config import DetectorConfig
 from ohana.config_file import load_config
 from ohana.evaluate.comparison import (
-    FEWEST,
+    MIN_FALSE_PER_MPIX,
     TITLES,
     Score,
     allowed_false,
@@ -45,54 +45,55 @@ from ohana.read import open_exposure
 from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import Detection, read_catalogue
 from ohana.simulate import SimulationConfig, Truth, simulate_exposure, write_fits
+from pages import write_section
 
 #: Threshold of all codes in the second table, and of ohana in both [sigma].
 THRESHOLD = DetectorConfig().sigma_threshold
 #: Exposures without events: as many as hold so many reads, within limits.
 QUIET_READS, QUIET = 480, (1, 8)
 TEXT = """\
-# ohana beside its peers
+# Comparison with other codes
 
-Written by `python benchmarks/comparison.py`{options}; everything is seeded.
+Written by `python benchmarks/comparison.py`{options}; every random number is seeded.
 {machine}, stcal {stcal}.
 
-Three codes look for charge that appears in one read, on the same simulated ramps: **ohana** by
-rules (preset `sensitive`: no floor in DN), the **two-point differences** of the JWST jump step
-and **likelihood** ramp fitting, both from stcal, without enlarging what they flag. All get the
-same reads, corrected by ohana's reference-pixel correction. The peers are told the true noise of
-every pixel; ohana measures it. Read noise is {noise:g} e- and differs by 10 % from pixel to
-pixel; there are 1/f noise, hot pixels and saturating pixels; `sky` adds background and stars.
-Gain {gain:g} e-/DN.
+Three codes search the same simulated ramps for charge that appears in one read: **ohana** by rules
+(preset `sensitive`: no floor in DN), the **two-point differences** of the JWST jump step, and
+**likelihood** ramp fitting. The latter two are those of stcal, without growing what they flag. All
+get the same reads after ohana's reference-pixel correction. The other codes are given the true
+noise of every pixel; ohana measures it. The read noise is {noise:g} e- and varies by 10 % from
+pixel to pixel; there are 1/f noise, hot pixels and saturating pixels; `sky` adds background and
+stars. The gain is {gain:g} e-/DN.
 
 S/N is that of the best linear estimator of a step at that read. A pixel is found if it is flagged
-at its read, or as near to it as its S/N lets anybody date it. False pixels are counted on ramps
-without any event ({quiet}), but for pixels that fill up during the exposure.
+at its read, or as close to it as its S/N allows it to be dated. False pixels are counted on ramps
+without events ({quiet}); pixels that saturate during the exposure are not counted.
 
 ![Completeness against S/N at equal false alarms](images/evaluation.png)
 
-Numbers of false pixels in the titles are in the order of the legend. What the tables show:
+The false pixels per million in the titles are in the order of the legend. The tables show:
 
-- With few reads all three see about as deep. ohana joins the faint pixels of a track to its bright
-  ones, which gives it more below 5 sigma. It has to measure the noise from the same few reads, with
-  every tenth pixel hit; that, and leaving out pixels beside those that fill up, costs it up to one
-  per cent of the bright pixels in ramps of 8 reads.
-- Differences of two reads gain nothing from more reads: the longer the ramp, the more they miss.
+- With few reads all three are about equally sensitive. ohana joins the faint pixels of a track to
+  its bright ones, which raises its completeness below 5 sigma. It has to measure the noise from the
+  same few reads, with every tenth pixel hit; that, and excluding the neighbours of saturating
+  pixels, costs up to one per cent of the bright pixels in ramps of 8 reads.
+- Two-point differences gain nothing from more reads: the longer the ramp, the more they miss.
 - Likelihood fits do gain. They take the rate, and with it the shot noise, from the median of the
-  differences, saturated ones included. In long ramps of a faint sky this median is zero or less in
-  some pixels, and in those that fill up it is that of the saturated reads: both are flagged at
+  differences, saturated ones included. In long ramps of a faint sky this median is zero or negative
+  in some pixels, and in saturating pixels it is that of the saturated reads: both are flagged at
   any threshold.
-- Neither tells telegraph noise from charge.
+- Neither of the two distinguishes telegraph noise from charge.
 
 ## At equal false alarms
 
-Thresholds of the peers are the lowest that give no more false pixels than ohana has at
-{threshold:g} sigma, or than {fewest:g} per million where ohana has fewer. Found cosmic-ray pixels
-by S/N; the last column is how many of the telegraph pixels with at least four transitions are
-taken for jumps of charge.
+The thresholds of the other codes are the lowest that give no more false pixels than ohana has at
+{threshold:g} sigma, or than {fewest:g} per million where ohana has fewer. The table gives the
+cosmic-ray pixels found, by S/N; the last column is the fraction of telegraph pixels with at least
+four transitions that are flagged as jumps of charge.
 
 {equal}
 
-## All at {threshold:g} sigma
+## All codes at {threshold:g} sigma
 
 {same}
 """
@@ -242,12 +243,12 @@ def main() -> None:
         noise=arguments.read_noise,
         gain=some.settings(arguments.size).gain,
         quiet=f"{QUIET[0]} to {QUIET[1]} times {arguments.size} x {arguments.size} pixels",
-        fewest=FEWEST,
+        fewest=MIN_FALSE_PER_MPIX,
         threshold=THRESHOLD,
         equal=tables(results, "equal"),
         same=tables(results, "same"),
     )
-    (arguments.output / "evaluation.md").write_text(text)
+    write_section(arguments.output / "evaluation.md", "comparison", text)
     print(arguments.output / "evaluation.md")
 
 

@@ -1,4 +1,4 @@
-"""Measure on simulated ramps what is found, what is false, and what noise would allow.
+"""Measure completeness and false alarms on simulated ramps, beside the limits set by noise.
 
 Every row is one simulated exposure (or several, ``--exposures``) of a kind of ramp: dark or
 sky, some number of reads, some read noise, always with 1/f noise, hot and saturating pixels.
@@ -31,7 +31,7 @@ from ohana.simulate.true_signal import step_errors
 #: Charge per pixel of path of the faint cosmic rays, in errors of a step at mid-ramp: puts
 #: the brightest pixel of a typical hit at an S/N of about 8.
 FAINT_CHARGE = 40.0
-#: Telegraph noise is left out of ramps too short to tell it.
+#: Telegraph noise is excluded from ramps too short to recognise it [reads].
 TELEGRAPH_READS = 20
 
 
@@ -71,7 +71,7 @@ def rays(kind: Kind, size: int) -> SimulationConfig:
 
 
 def telegraph(kind: Kind, size: int) -> SimulationConfig:
-    """Telegraph noise, from invisible to plain, in half a percent of the pixels.
+    """Telegraph noise, from undetectable to obvious, in half a percent of the pixels.
 
     Within the default limits: at most 50 transitions, at most 300 DN.
     """
@@ -98,7 +98,7 @@ def snowballs(kind: Kind, size: int) -> SimulationConfig:
 
 
 def quiet(kind: Kind, size: int) -> SimulationConfig:
-    """No event at all."""
+    """No events."""
     return kind.settings(size)
 
 
@@ -125,7 +125,7 @@ def add_bins(bins: Iterable[Bin]) -> Bin:
 
 
 def ray_cells(scores: list[Evaluation]) -> list[str]:
-    """Show completeness and what noise allows, per bin of S/N; dates; false pixels."""
+    """Return completeness and noise limit per bin of S/N; first reads; false pixels."""
     columns = [*zip(*(score.pixels.rays for score in scores), strict=True)]
     columns.append(tuple(score.classes[0].dating.within_one for score in scores))
     cells = []
@@ -137,13 +137,13 @@ def ray_cells(scores: list[Evaluation]) -> list[str]:
 
 
 def false_cells(scores: list[Evaluation]) -> list[str]:
-    """Show false cosmic-ray pixels per million, and the expectation."""
+    """Return false cosmic-ray pixels per million, and the expectation."""
     false = np.mean([score.pixels.false for score in scores])
     return [f"{false:.1f} / {scores[0].pixels.expected_false:.1f}"]
 
 
 def telegraph_cells(scores: list[Evaluation]) -> list[str]:
-    """Show completeness per bin of chi-squared, false ones, those taken for cosmic rays."""
+    """Return completeness per bin of chi-squared, false ones, those mistaken for cosmic rays."""
     cells = []
     for bins in zip(*(score.pixels.telegraph for score in scores), strict=True):
         total = add_bins(bins)
@@ -154,7 +154,7 @@ def telegraph_cells(scores: list[Evaluation]) -> list[str]:
 
 
 def snowball_cells(scores: list[Evaluation]) -> list[str]:
-    """Show how many are found, false ones, and overlaps."""
+    """Return the numbers found and false, and the overlaps."""
     counts = [score.classes[2] for score in scores]
     overlaps = [overlap for score in scores for overlap in score.classes[2].overlaps]
     return [
@@ -166,7 +166,7 @@ def snowball_cells(scores: list[Evaluation]) -> list[str]:
 
 
 def quiet_cells(scores: list[Evaluation]) -> list[str]:
-    """Show false cosmic-ray pixels, telegraph pixels and snowballs."""
+    """Return false cosmic-ray pixels, telegraph pixels and snowballs."""
     telegraph_false = np.mean([score.pixels.telegraph_false for score in scores])
     balls = sum(score.classes[2].detected for score in scores)
     return [*false_cells(scores), f"{telegraph_false:.1f}", str(balls)]
@@ -174,7 +174,7 @@ def quiet_cells(scores: list[Evaluation]) -> list[str]:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A table: the exposures of its rows, and the cells made of their scores."""
+    """A table: the exposures of its rows, and its cells as a function of their scores."""
 
     title: str
     columns: list[str]
@@ -185,14 +185,14 @@ class Experiment:
 _FALSE = "false pixels per million, found / noise"
 EXPERIMENTS = {
     "rays": Experiment(
-        "Cosmic-ray pixels by S/N: completeness / what noise allows [%] (pixels)",
+        "Cosmic-ray pixels by S/N: completeness / noise limit [%] (pixels)",
         ["5-6", "6-8", "8-12", "> 12", "first read right (events above 8)", _FALSE],
         rays,
         ray_cells,
     ),
     "telegraph": Experiment(
         "Telegraph noise of at least 4 transitions: completeness [%] (pixels), by chi-squared",
-        ["80-200", "> 200", "false per million", "taken for cosmic ray [%]"],
+        ["80-200", "> 200", "false per million", "mistaken for cosmic ray [%]"],
         telegraph,
         telegraph_cells,
     ),

@@ -1,4 +1,4 @@
-"""What a benchmark ran on: one line for its report."""
+"""The machine and versions of a benchmark: one line for its report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def describe() -> str:
 
 
 def processor() -> str:
-    """Return the name of the processor as the system gives it."""
+    """Return the name of the processor as reported by the system."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text().splitlines():

@@ -16,12 +16,12 @@ import numpy as np
 
 from ohana.simulate import PRESETS, preset, simulate_to_fits
 
-#: Changes that leave an exposure without any event.
+#: Settings of an exposure without events.
 NO_EVENTS = {"cosmic_rays": 0, "telegraph_pixels": 0, "snowballs": 0}
 
 
 def main() -> None:
-    """Parse the command line, simulate, say what was written."""
+    """Parse the command line, simulate, report what was written."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--output", type=Path, required=True, help="FITS file to write")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="l2")

@@ -1,7 +1,7 @@
-"""The exposures on which the network is measured: settings drawn apart from those of training.
+"""The exposures on which the network is scored, with settings drawn independently of training.
 
 Each draw of a case gives four exposures of the same pixels and noise: with events of all classes,
-with faint tracks alone, without any event, and without events but with what looks like them.
+with faint tracks only, without events, and without events but with artefacts that resemble them.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from ohana.rampfit.covariance import difference_covariance
 from ohana.simulate import SimulationConfig, exposure_rng
 from ohana.simulate.true_signal import step_errors
 
-#: Random numbers of detectors in training sets are numbered from 0: these belong to none.
+#: Detectors of training sets have random streams numbered from 0: this one is of no training set.
 STREAM = 2**32 - 3
 #: Kinds of exposures.
 KINDS = ("events", "tracks", "quiet", "awkward")
-#: Charge of hits, log-uniform, in errors of a step at mid-ramp.
+#: Charge of hits, log-uniform [error of a step at mid-ramp].
 HITS = (2.5, 3000.0)
-#: Charge per pixel of path of the faint tracks, in the same unit: most pixels at an S/N of 3 to 4.
+#: Charge of faint tracks per pixel of path [as above]: most of their pixels have an S/N of 3 to 4.
 TRACKS = 3.6
-#: A faint track has so many pixels with S/N in the range, and none above.
+#: A faint track: number of pixels with an S/N in the second range; none is above it.
 FAINT_PIXELS, FAINT_SNR = (3, 8), (2.5, 4.5)
 
 
@@ -56,7 +56,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """For file names and tables."""
+        """Name in files and tables."""
         detector = f"_{self.noise[0]:g}e_{self.gain[0]:g}" if self.unseen else ""
         return f"{self.reads:03d}_{self.rate}_{self.light}{detector}"
 
@@ -65,9 +65,9 @@ class Case:
         return asdict(self)
 
 
-#: Reads -> size and draws: about as many voxels each, and seconds.
+#: Reads -> size and draws: similar numbers of voxels, and similar times.
 SIZES = {8: (256, 6), 20: (256, 4), 60: (256, 2), 450: (192, 1)}
-#: Read noise and gain 30 % beyond those of training, on either side.
+#: Read noise [e-] and gain [e-/DN] 30 % outside the range of the training, on either side.
 UNSEEN = (((32.0, 32.0), (3.5, 3.5)), ((32.0, 32.0), (0.35, 0.35)), ((3.5, 3.5), (0.35, 0.35)))
 
 
@@ -95,7 +95,7 @@ def cases(exposures: int, quick: bool) -> list[Case]:
 
 
 def exposures_of(case: Case, seed: int) -> Iterator[dict[str, tuple[SimulationConfig, Any]]]:
-    """Yield for each draw of a case the settings and random numbers of all kinds."""
+    """Yield the settings and random numbers of all kinds of exposures for each draw of a case."""
     for draw in range(case.draws):
         numbers = [seed, case.reads, *case.name.encode()]
         own = int(np.random.SeedSequence(numbers).generate_state(1)[0])
@@ -173,7 +173,7 @@ def _with_events(base: SimulationConfig, case: Case, kind: str) -> SimulationCon
 
 
 def step_error(config: SimulationConfig) -> float:
-    """Return the error of a step at mid-ramp, background and all noise counted [e-]."""
+    """Return the error of a step at mid-ramp, from background and all noise [e-]."""
     rate = (config.dark_current + config.sky) * config.frame_time
     middle, end = np.array([config.reads // 2]), np.array([config.reads])
     noise = np.atleast_1d(config.total_noise(config.read_noise))
@@ -182,7 +182,7 @@ def step_error(config: SimulationConfig) -> float:
 
 
 def is_faint(snr: np.ndarray) -> bool:
-    """Tell whether a hit is a faint track, from the S/N of its pixels.
+    """Return whether a hit is a faint track, from the S/N of its pixels.
 
     Examples
     --------

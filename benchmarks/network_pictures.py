@@ -1,4 +1,4 @@
-"""Pictures of `network_scores.py`: completeness against S/N, and reliability of confidences."""
+"""Figures of `network_scores.py`: completeness against S/N, and reliability of confidences."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def draw_completeness(rules: Records, hybrid: Records, path: Path) -> None:
 
 
 def draw_reliability(rules: Records, hybrid: Records, path: Path) -> None:
-    """Draw the real part of detections against their confidence, rules beside both."""
+    """Draw the fraction of real detections against their confidence, for the rules and for both."""
     figure, panels = plt.subplots(1, 2, figsize=(8, 3.6), sharey=True)
     for axes, records, title in zip(
         panels, (rules, hybrid), ("rules", "rules and network"), strict=True

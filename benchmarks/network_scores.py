@@ -1,9 +1,9 @@
-"""Measure rules and network together against the rules alone, on detectors drawn afresh.
+"""Compare rules and network together with the rules alone, on newly drawn detectors.
 
 Every case (reads, rate of hits, dark or sky) is simulated with events of all classes, with faint
-tracks alone, without any event, and with flashes and persistence; both find what they can. What
-they found is kept per case in ``--cache``, so that an interrupted run goes on and tables can be
-written again. Writes the tables into ``docs/network.md`` and the pictures beside it.
+tracks only, without events, and with flashes and persistence, and searched both ways. The results
+of each case are kept in ``--cache``, so that an interrupted run continues and tables can be written
+again. Writes the tables in ``docs/network.md`` and the figures beside it.
 
 Example::
 
@@ -42,23 +42,22 @@ from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import catalogue
 from ohana.simulate import Truth, simulate_to_fits
 from ohana.utils.files import replacing
+from pages import write_section
 
-#: Settings by name: as they come, and without floors in DN or cuts in confidence.
+#: Settings by name: the defaults, and without floors in DN or cuts in confidence.
 SETTINGS: dict[str, DetectorConfig] = {
     "default": DetectorConfig(),
     "sensitive": load_config("sensitive").model_copy(
         update={"rtn_min_confidence": 0.0, "snowball_min_confidence": 0.0}
     ),
 }
-#: Lines of the document between which the scores are written.
-BEGIN, END = "<!-- scores: begin -->", "<!-- scores: end -->"
 
-#: Finds the events of an exposure.
+#: A function that finds the events of an exposure.
 Finder = Callable[[CorrectedRamp, DetectorConfig, EventDensities | None], FoundEvents]
 
 
 def finder(network: Any) -> Finder:
-    """Return what finds events: by rules alone if there is no network."""
+    """Return the function that finds events: by rules alone if there is no network."""
 
     def find(
         source: CorrectedRamp, config: DetectorConfig, population: EventDensities | None
@@ -92,8 +91,8 @@ def measure(case: Case, seed: int, find: Finder) -> dict[str, Any]:
                     if kind == "quiet":
                         record["megapixels"] += 1e-6 * float(np.prod(config.active_shape))
                     if kind == "events" and name == "sensitive":
-                        # How much noise can pass for depends on how many real events there are:
-                        # confidences must mean the same in all four exposures.
+                        # Confidences depend on the density of real events: it must be the same
+                        # in all four exposures.
                         population = found.population
     return record
 
@@ -145,7 +144,7 @@ def faint_tracks(truth: Truth, found: FoundEvents) -> list[float]:
 
 
 def false_alarms(found: FoundEvents) -> list[list[float]]:
-    """Return class and confidence of what was found where there is nothing."""
+    """Return class and confidence of the events found in an exposure without any."""
     return [[int(event.label), _short(event.confidence)] for event in found.events]
 
 
@@ -183,16 +182,8 @@ def load(model: str) -> tuple[Any, str]:
     return network, code.hexdigest()
 
 
-def write_between(path: Path, text: str) -> None:
-    """Put the scores between their marks, if the document has them, else write them alone."""
-    whole = path.read_text() if path.exists() else f"{BEGIN}\n{END}\n"
-    before, rest = whole.split(BEGIN)
-    after = rest.split(END)[1]
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
-
-
 def main() -> None:
-    """Parse the command line, measure what is not in the cache, write tables and pictures."""
+    """Parse the command line, measure what is not in the cache, write tables and figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--model", default="pretrained", help="file, `pretrained` or `none`")
     parser.add_argument("--seed", type=int, default=20261)
@@ -214,7 +205,7 @@ def main() -> None:
             hybrid.append(load_or_measure(case, "hybrid", key, finder(network), arguments))
     text = text_of(rules, hybrid, describe())
     print(text)
-    write_between(arguments.output / "network.md", text)
+    write_section(arguments.output / "network.md", "scores", text)
     images = arguments.output / "images"
     draw_completeness(rules, hybrid, images / "network_completeness.png")
     draw_reliability(rules, hybrid, images / "network_reliability.png")

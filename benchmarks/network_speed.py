@@ -42,7 +42,7 @@ class Task(NamedTuple):
 
 
 class Speed(NamedTuple):
-    """What was measured: 1e6 pixel-reads per second, windows, how often a voxel is worked on.
+    """The measured values: 1e6 pixel-reads per second, windows, how often a voxel is processed.
 
     ``before`` and ``peak`` are the peak memory of the process before and after `run_network` [MiB].
     """
@@ -83,7 +83,7 @@ def peak_memory() -> float:
 
 def measure(task: Task) -> Speed:
     """Run the rules on an exposure, then the network, timed."""
-    # Here, so that the parent stays small: Linux counts it as the first memory of its children.
+    # Imported here to keep the parent small: Linux counts its memory as that of its children.
     import torch
 
     from ohana.config import DetectorConfig

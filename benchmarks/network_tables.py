@@ -1,4 +1,4 @@
-"""Tables of `network_scores.py`: rules and network together beside the rules alone."""
+"""Tables of `network_scores.py`: the rules alone, and rules and network together."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SNR = {
     Label.SNOWBALL: (5, 100, 1000, 1e9),
 }
 SIGNIFICANCE = (0, 4, 5, 6, 8, 12, 1e9)
-#: False alarms that are allowed, if the rules have them at any cut [per million pixels].
+#: False alarms allowed, if the rules have that many at any cut [per million pixels].
 ALLOWED = 20.0
-#: A part of fewer tells nothing.
+#: Fewest events for a meaningful fraction.
 ENOUGH = 20
-#: Cut in confidence of the rules that sets how many false alarms are allowed.
+#: Cut in the confidence of the rules that sets the number of false alarms allowed.
 USUAL = 0.5
 TITLES = {
     Label.COSMIC_RAY: "Cosmic rays",
@@ -59,7 +59,7 @@ def columns(records: Records, settings: str, side: str) -> dict[str, np.ndarray]
 
 
 def belief(true: dict[str, np.ndarray], label: Label) -> np.ndarray:
-    """Return the confidence with which each true event was found as of a class, 0 if not."""
+    """Return the confidence with which each true event was found as a class, 0 if it was not."""
     return true[TRUE[4 + label]]
 
 
@@ -150,7 +150,7 @@ def equal_bins(
 
 
 def worse_bins(rules: Records, hybrid: Records, label: Label, what: Rows) -> str:
-    """Return in how many bins both are lower than the rules, and by more than chance."""
+    """Return in how many bins both are lower than the rules, and in how many beyond chance."""
     pairs = [
         pair
         for _, *records in groups(rules, hybrid)
@@ -174,14 +174,14 @@ def binned(value: np.ndarray, good: np.ndarray, edges: np.ndarray) -> list[tuple
 
 
 def compared(rules: tuple[int, int], hybrid: tuple[int, int]) -> str:
-    """Show two parts; in bold if the second is lower by more than chance, with its number."""
+    """Return two fractions as text with their number; bold if the second is lower beyond chance."""
     first, second = percent(*rules), percent(*hybrid)
     text = f"{first} / {second} ({hybrid[1]})"
     return f"**{text}**" if is_worse(rules, hybrid) else text
 
 
 def is_worse(rules: tuple[int, int], hybrid: tuple[int, int]) -> bool:
-    """Tell whether the second of two parts is lower by more than their intervals."""
+    """Return whether the second of two fractions is lower by more than their intervals."""
     return bool(rules[1] and hybrid[1] and interval(*hybrid)[1] < interval(*rules)[0])
 
 
@@ -222,7 +222,7 @@ def awkward_table(rules: Records, hybrid: Records) -> str:
 
 
 def summary(rules: Records, hybrid: Records) -> str:
-    """Return one row for each thing that was to be reached."""
+    """Return one row for each goal."""
     seen = [k for k, record in enumerate(rules) if not record["case"]["unseen"]]
     mine, theirs = [rules[k] for k in seen], [hybrid[k] for k in seen]
     rows = [["what", "to reach", "rules", "both"]]
@@ -249,7 +249,7 @@ def summary(rules: Records, hybrid: Records) -> str:
 
 
 def purity(records: Records, label: Label, settings: str) -> str:
-    """Return the real part of the detections at `USUAL` confidence or what the settings ask."""
+    """Return the purity of the detections at `USUAL` confidence, or at that of the settings."""
     found = columns(records, settings, "found")
     mine = found["label"] == label
     mine &= found["confidence"] >= (USUAL if settings == "sensitive" else 0.0)
@@ -266,7 +266,7 @@ def footprints(records: Records, settings: str) -> str:
 
 
 def confusion(records: Records) -> str:
-    """Return the part of detectable rays and telegraph pixels that is taken for the other."""
+    """Return the fraction of cosmic rays and telegraph pixels mistaken for each other."""
     true = columns(records, "default", "true")
     wrong = every = 0
     for label, other in (
@@ -287,7 +287,7 @@ def calibration(records: Records) -> str:
 
 
 def unseen_table(rules: Records, hybrid: Records) -> str:
-    """Return what is found and what is real beside the case like it that is like training."""
+    """Return completeness and purity beside those of the most similar case within the training."""
     heads = [f"{TITLES[label]}: found, pure [%] (like it)" for label in TITLES]
     rows = [["case", "like it", *heads, "rules lose [points]", "both lose [points]"]]
     for k, record in enumerate(rules):
@@ -307,7 +307,7 @@ def unseen_table(rules: Records, hybrid: Records) -> str:
 
 
 def like(records: Records, case: dict[str, Any]) -> int | None:
-    """Return which case is of the same scene and the nearest number of reads of those seen."""
+    """Return the case of the same scene with the nearest number of reads within the training."""
     known = [
         k
         for k, record in enumerate(records)
@@ -334,12 +334,12 @@ def levels_of(record: dict[str, Any]) -> np.ndarray:
 
 
 def shown(parts: np.ndarray) -> str:
-    """Return parts as text."""
+    """Return fractions as text."""
     return ", ".join("-" if np.isnan(x) else f"{100 * x:.1f}" for x in parts)
 
 
 def percent(good: int, every: int) -> str:
-    """Return a part in per cent, a dash for nothing."""
+    """Return a fraction in per cent, a dash for none."""
     return f"{100 * good / every:.1f}" if every else "-"
 
 

@@ -1,4 +1,4 @@
-"""Rates with events left out, against the truth: `python benchmarks/rates.py`.
+"""Compare rates with events excluded with the truth: `python benchmarks/rates.py`.
 
 Simulates exposures of known rate and compares what ``ohana-predict --products`` measures with a fit
 that ignores all events. With the JWST pipeline installed (extra ``jwst``), its ramp fit runs on
@@ -27,7 +27,7 @@ from ohana.simulate.exposure import draw_scene, read_out, truth_of
 from ohana.simulate.layouts import write_exposure
 from ohana.utils.formatting import columns
 
-#: No source of slopes but the rate: what bends or couples ramps is not what is asked here.
+#: Nothing but the rate affects the slopes: no non-linearity and no coupling of pixels.
 PLAIN = {
     "rows": 512, "cols": 512, "ipc": 0.0, "nonlinearity": 0.0, "stars": 0, "persistence": 0,
     "transient": 0.0, "hot_fraction": 0.0, "warm_fraction": 0.0, "saturating_fraction": 0.0,
@@ -42,7 +42,7 @@ CASES = {
 
 
 def measure(config, seed: int, folder: Path):
-    """Return rate and error by each way (H, W) [DN/s], the true rate, and the truth."""
+    """Return rate and error of each method (H, W) [DN/s], the true rate, and the truth."""
     scene = draw_scene(config, np.random.default_rng(seed))
     path = folder / "x_uncal.fits"
     write_exposure(path, read_out(scene), config)
@@ -94,7 +94,7 @@ def by_jwst(flagged: Path, maps, config, folder: Path):
 
 
 def table(found, true, truth) -> str:
-    """Compare rates with the truth, in pixels of each kind that all ways have a rate for."""
+    """Compare rates with the truth, in pixels of each kind that have a rate by every method."""
     kinds = {label: np.zeros(true.shape, bool) for label in Label}
     for event in truth.events:
         seen = event.footprint if event.label != Label.TELEGRAPH_NOISE else slice(None)

@@ -1,4 +1,4 @@
-"""Time reference-pixel correction of an exposure on disk, and measure what it leaves of 1/f noise.
+"""Time reference-pixel correction of an exposure on disk, and measure the residual 1/f noise.
 
     python benchmarks/refpix_speed.py --reads 450 --size 2048 --file /tmp/exposure.raw
 
@@ -46,7 +46,7 @@ def make_ramp(path: Path, reads: int, size: int, outputs: int) -> Ramp:
 
 
 def clocked_pink(rng: np.random.Generator, reads: int, size: int, outputs: int) -> np.ndarray:
-    """Return 1/f noise of 3 DN RMS that all outputs share, in the order of reading."""
+    """Return 1/f noise of 3 DN RMS common to all outputs, in the order of read-out."""
     cols = size // outputs
     frequency = np.fft.rfftfreq(reads * size * (cols + 8))
     frequency[0] = np.inf

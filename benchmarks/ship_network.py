@@ -15,7 +15,7 @@ from typing import Any
 from ohana.network.model_file import PRETRAINED_FILE, Network, load_network, save_network
 from ohana.utils.files import replacing
 
-FOLDER = Path(__file__).parents[1] / "src/ohana/unet/pretrained"
+FOLDER = Path(__file__).parents[1] / "src/ohana/network/pretrained"
 
 CARD = """# Model card of the network that ships with ohana
 
@@ -60,7 +60,7 @@ def main() -> None:
     """Parse the command line; write the weights and the card."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("model", type=Path, help="best_model_unet3d.pth of ohana-train")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where it goes")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="folder of the package")
     arguments = parser.parse_args()
     network = load_network(arguments.model)
     if network.calibration is None:

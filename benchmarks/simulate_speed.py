@@ -1,4 +1,4 @@
-"""Time the simulation of exposures, beside the random numbers alone.
+"""Time the simulation of exposures, and the random numbers alone for comparison.
 
     python benchmarks/simulate_speed.py --presets l2 ground sky --reads 24 --repeats 3
 

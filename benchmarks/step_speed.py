@@ -2,16 +2,16 @@
 
     python benchmarks/step_speed.py --output step_speed.md
 
-All are given the same simulated exposure, one after the other, several times over:
+All process the same simulated exposure, one after the other, several times:
 
-- ohana: noise measured, a step tried at every read, all steps of a ramp fitted; on threads over
+- ohana: noise measured, a step tested at every read, all steps of a ramp fitted; on threads over
   row blocks, as in `ohana-predict`;
-- jwst: `JumpStep().process`, which needs no network when gain and read noise are files; two-point
-  differences (Anderson and Gordon 2011), one process, as it comes but for the threshold;
+- jwst: `JumpStep().process`, which needs no network access if gain and read noise are files;
+  two-point differences (Anderson and Gordon 2011), one process, default settings but the threshold;
 - stcal: `likely_ramp_fit` (Brandt 2024), with its jump detection; on the middle rows only.
 
-Both peers come with the dependency group ``oracle`` (``pip install --group oracle``); one that is
-not installed is left out. They are told the true read noise, which ohana has to measure.
+The other codes are in the dependency group ``oracle`` (``pip install --group oracle``); one that is
+not installed is skipped. They are given the true read noise, which ohana has to measure.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from ohana.rampfit.scan import Ramps, scan
 from ohana.rampfit.step_search import find_steps
 from ohana.simulate import Simulated, preset, simulate_exposure
 
-#: Significance from which all detect [sigma].
+#: Detection threshold of all codes [sigma].
 THRESHOLD = DetectorConfig().sigma_threshold
 #: Name of each code, in the order of running.
 NAMES = {"ohana": "ohana", "jwst": "JWST jump step", "stcal": "numpy likelihood"}
-#: Reads and width of a run that only warms up.
+#: Reads and width of the warm-up run.
 WARM = (12, (64, 64))
 
-#: Works on an exposure that it has been given.
+#: A code with its exposure, ready to run.
 Work = Callable[[], object]
 
 
@@ -58,7 +58,7 @@ class Speed(NamedTuple):
     processor: float
 
 
-#: Of each code, one for each round.
+#: Speeds of each code, one per round.
 Speeds = dict[str, list[Speed]]
 
 
@@ -85,13 +85,13 @@ def ohana_steps(simulated: Simulated, data: np.ndarray, threads: int) -> Work:
 
 
 def flags(simulated: Simulated) -> np.ndarray:
-    """Return GROUPDQ (T, H, W) with nothing but saturation."""
+    """Return GROUPDQ (T, H, W) with only saturation flagged."""
     reads = np.arange(simulated.config.reads)[:, None, None]
     return np.where(reads >= simulated.stop, SATURATED, 0).astype(np.uint8)
 
 
 def true_noise(simulated: Simulated) -> np.ndarray:
-    """Return the noise of a difference of two reads (H, W) [DN], as the peers expect it."""
+    """Return the noise of a difference of two reads (H, W) [DN], as the other codes expect it."""
     config = simulated.config
     return np.sqrt(2) * config.total_noise(simulated.noise) / config.gain
 
@@ -144,7 +144,7 @@ def exposure(reads: int, shape: tuple[int, int], seed: int) -> tuple[Simulated, 
 def measure_speeds(
     reads: int, shape: tuple[int, int], choice: argparse.Namespace, peers: list[str], repeats: int
 ) -> Speeds:
-    """Run all codes in turn, several times over."""
+    """Run all codes in turn, several times."""
     simulated, data = exposure(reads, shape, choice.seed)
     middle = max(shape[0] - choice.likelihood_rows, 0) // 2
     rows = slice(middle, middle + choice.likelihood_rows)
@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=128, help="height [pixel]")
     parser.add_argument("--cols", type=int, default=2048, help="width [pixel]")
     parser.add_argument("--repeats", type=int, default=5, help="rounds, medians taken")
-    parser.add_argument("--threads", type=int, default=2, help="of ohana; peers have one")
+    parser.add_argument("--threads", type=int, default=2, help="of ohana; the other codes have one")
     parser.add_argument("--likelihood-rows", type=int, default=8, help="rows that stcal is given")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, help="markdown file to write")
@@ -195,7 +195,7 @@ def main() -> None:
     peers = [name for name in ("jwst", "stcal") if find_spec(name)]
     versions = [describe(), *(f"{name} {version(name)}" for name in peers)]
     lines = ["# Search for steps", "", ", ".join(versions), ""]
-    lines += [f"{name}: not installed, left out" for name in ("jwst", "stcal") if name not in peers]
+    lines += [f"{name}: not installed, skipped" for name in ("jwst", "stcal") if name not in peers]
     lines += [
         f"Million pixel-reads per second, medians of {choice.repeats} rounds, and "
         f"how many times faster ohana was in the same round: by wall time, on {choice.threads} "

@@ -1,17 +1,16 @@
-"""Try runs over many exposures: kill workers and commands, and measure scaling and overhead.
+"""Test runs over many exposures: kill workers and commands, measure scaling and overhead.
 
     python benchmarks/survey.py --output survey.md
     python benchmarks/survey.py --exposures 16 --repeats 1 --only speed
 
-Exposures are simulated in a temporary folder, seeded; some are cut short.
+Seeded exposures are simulated in a temporary folder; some are truncated.
 
-kill     ``kill -9`` a worker a third of the way, and the whole command at two thirds; start again.
+kill     ``kill -9`` a worker after a third of the run, the whole command after two thirds; restart.
          All results must be those of an undisturbed run, byte for byte.
 speed    The same exposures by a plain loop over `Predictor.predict`, by a run with one worker and
-         by one with all, in turns; each with one thread a process. Workers have run before, so
-         start-up, told apart, does not count. The loop runs within a worker too.
-books    What a run costs besides its exposures: to see that results are there already, to hand
-         tasks out, to write the manifest.
+         by one with all, in turns; each with one thread per process. Workers have run before, so
+         that start-up, reported separately, is excluded. The loop runs within a worker too.
+books    The overhead of a run: checking that results exist, sending tasks, writing the manifest.
 """
 
 from __future__ import annotations
@@ -41,14 +40,14 @@ from ohana.simulate import preset, simulate_to_fits
 from ohana.utils.workers import by_dask
 
 COMMAND = [sys.executable, "-m", "ohana.cli.predict"]
-#: Files that differ from run to run: times, messages.
+#: Files that differ between runs: times, messages.
 OWN = ("run.json", "ohana.log")
-#: Part of a corrupt exposure that is there.
+#: Fraction of a truncated exposure that is present.
 KEPT = 0.6
 
 
 def write_exposures(folder: Path, choice: argparse.Namespace) -> list[Path]:
-    """Simulate exposures; a few, spread over the others, are cut short."""
+    """Simulate exposures; a few, spread among the others, are truncated."""
     folder.mkdir()
     size = {"reads": choice.reads, "rows": choice.size, "cols": choice.size}
     config = preset(choice.preset, **size)
@@ -65,7 +64,7 @@ def write_exposures(folder: Path, choice: argparse.Namespace) -> list[Path]:
 
 
 def results(output: Path) -> dict[str, bytes]:
-    """Return the content of all files that are the same for the same input."""
+    """Return the content of all files that depend only on the input."""
     every = sorted(path for path in output.glob("*/*") if path.name not in OWN)
     return {str(path.relative_to(output)): path.read_bytes() for path in every}
 
@@ -77,7 +76,7 @@ def start(inputs: Path, output: Path, workers: int) -> subprocess.Popen:
 
 
 def wait_for(output: Path, count: int, process: subprocess.Popen) -> int:
-    """Wait for so many results and work on another; return the process at that work."""
+    """Wait for so many results and for work on another; return the process at work on it."""
     while process.poll() is None:
         parts = [path.name for path in output.glob(".*.part-*")]
         if parts and len(list(output.glob("*/run.json"))) >= count:
@@ -114,7 +113,7 @@ def kill(folder: Path, choice: argparse.Namespace) -> list[str]:
 
 
 def loop(paths: list[Path], output: Path) -> None:
-    """Find the events of exposures one after another, with nothing around it."""
+    """Find the events of exposures in a plain loop."""
     predictor = Predictor(config=DetectorConfig(threads=1))
     for path in paths:
         predictor.predict(path, output / path.stem)
@@ -196,12 +195,12 @@ def table(wall: dict[str, list[float]], used: dict[str, list[float]], count: int
 
 
 def nothing(number: int) -> int:
-    """Be a task that takes no time."""
+    """Do nothing: a task that takes no time."""
     return number
 
 
 def books(folder: Path, path: Path, choice: argparse.Namespace) -> Iterator[str]:
-    """Time what a run does besides finding events, with links in place of exposures."""
+    """Time the overhead of a run, with links in place of exposures."""
     inputs, output = folder / "links", folder / "books"
     inputs.mkdir()
     run_survey([path], output, means=Workers(workers=1))
@@ -237,14 +236,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--exposures", type=int, default=64)
-    parser.add_argument("--corrupt", type=int, default=3, help="of them cut short")
+    parser.add_argument("--corrupt", type=int, default=3, help="number of truncated ones")
     parser.add_argument("--reads", type=int, default=20)
     parser.add_argument("--size", type=int, default=256, help="height and width [pixel]")
     parser.add_argument("--preset", default="l2", help="of the simulated exposures")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3, help="of each timing")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--links", type=int, default=2000, help="exposures that are there already")
+    parser.add_argument("--links", type=int, default=2000, help="exposures with existing results")
     parser.add_argument("--tasks", type=int, default=2000, help="tasks that take no time")
     parts = ("kill", "speed", "books")
     parser.add_argument("--only", nargs="*", choices=parts, default=parts, help="parts to run")

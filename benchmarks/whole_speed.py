@@ -31,7 +31,7 @@ FULL = (450, 2048)
 
 
 class Usage(NamedTuple):
-    """What a process took: wall time [s], processor time [s], peak resident memory [MiB]."""
+    """Usage of a process: wall time [s], processor time [s], peak resident memory [MiB]."""
 
     wall: float
     processor: float
@@ -39,7 +39,7 @@ class Usage(NamedTuple):
 
 
 def run(command: list[str], **environment: str) -> tuple[Usage, str]:
-    """Run a command to its end; return what it took and what it wrote to standard error.
+    """Run a command to its end; return its usage and its standard error.
 
     This process must stay small: Linux counts it as the first memory of its children.
     """
@@ -63,7 +63,7 @@ def run(command: list[str], **environment: str) -> tuple[Usage, str]:
 
 
 def predict(exposure: Path, results: Path, threads: int, repeats: int) -> Usage:
-    """Return least times and greatest memory of runs over one exposure."""
+    """Return the shortest times and the largest memory of runs over one exposure."""
     command = [*PREDICT, "--input", str(exposure), "--output", str(results), "--no-processed"]
     used = [run([*command, "--threads", str(threads), "--quiet"])[0] for _ in range(repeats)]
     return Usage(*map(min, zip(*(u[:2] for u in used), strict=True)), max(u.memory for u in used))
@@ -105,7 +105,7 @@ def table(title: str, rows: list[tuple[int, int, Usage]]) -> list[str]:
 
 
 def start_up(exposure: Path, folder: Path, repeats: int) -> list[str]:
-    """Time what comes before any work: imports, and the compilation of the first run."""
+    """Time imports, and the compilation of the first run."""
     empty = str(folder / "numba_cache")
     command = [*PREDICT, "--input", str(exposure), "--output", str(folder / "results")]
     command += ["--no-processed"]
@@ -122,7 +122,7 @@ def start_up(exposure: Path, folder: Path, repeats: int) -> list[str]:
 
 
 def sections(choice: argparse.Namespace) -> Iterator[list[str]]:
-    """Run everything asked for; give the lines of each section of the report when done."""
+    """Run the selected parts; yield the lines of each section of the report when done."""
     shapes = {
         f"Reads, at {SIZE} x {SIZE}": [(reads, SIZE) for reads in choice.reads],
         f"Pixels, at {READS} reads": [(READS, size) for size in choice.sizes],
@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--input", type=Path, nargs="*", default=[], help="existing exposures too")
     parser.add_argument("--preset", default="l2", help="of the simulated exposures")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each, the fastest counts")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each; the fastest is taken")
     parser.add_argument("--folder", type=Path, help="where the temporary folder goes")
     parser.add_argument("--output", type=Path, help="markdown file to write")
     choice = parser.parse_args()

@@ -1,31 +1,35 @@
-"""Write the pages of settings and configs/detector.yaml from the settings themselves.
+"""Write the pages of settings, docs/tuning.md and configs/detector.yaml from the code.
 
-Run it (or ``make docs``) after a change of settings; a test compares the files.
+Run it (or ``make docs``) after a change of settings or tuned numbers; a test compares the files.
 """
 
 from __future__ import annotations
 
 import json
-from importlib import resources
+from importlib import import_module, resources
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+import ohana
 from ohana.config import DetectorConfig
 from ohana.config_file import preset_names
 from ohana.simulate import PRESETS, SimulationConfig
 from ohana.training.config import TrainConfig
 from ohana.training_sets.config import CreatorConfig
+from ohana.utils.tuning import tuned_numbers
 
 ROOT = Path(__file__).parents[1]
+#: Folders of src/ohana along the data path: the order of the tables of docs/tuning.md.
+DATA_PATH = ("read", "refpix", "rampfit", "detect", "network", "results", "products")
 
 DETECTOR = """\
 # Configuration
 
 Every setting is optional. `ohana-predict --config my.yaml` reads them from a YAML file of
-`name: value` lines such as
+`name: value` lines:
 
 ```yaml
 sigma_threshold: 6
@@ -33,17 +37,18 @@ gain: 1.5
 rtn_amplitude_range: [20, 500]
 ```
 
-and `DetectorConfig(sigma_threshold=6, gain=1.5)` is the same in Python. All mistakes of a file
-are reported at once, each with its line; an unknown name comes with the nearest known one. A file
-with all settings at their defaults is `configs/detector.yaml`.
+In Python: `DetectorConfig(sigma_threshold=6, gain=1.5)`. All mistakes in a file are reported at
+once, each with its line; for an unknown name the nearest known one is suggested.
+[configs/detector.yaml](../configs/detector.yaml) has all settings at their defaults. Numbers that
+affect the results but are not settings are listed in [tuning.md](tuning.md).
 
-Numbers are decimal (`2.0e2` is 200, `010` is 10). Empty or `null` leaves a fact about the
-detector to the header of the exposure, and to a default where the header does not have it; the
-summary of a run says which.
+Numbers are decimal (`2.0e2` is 200, `010` is 10). Where a property of the detector is empty or
+`null`, it is taken from the header of the exposure, or else from a default; the summary of a run
+reports which.
 
 Three kinds of number are never interchanged: intensities in DN, significances in units of each
-pixel's own noise (sigma), and confidences between 0 and 1. A floor in DN that is set to 0 leaves
-`sigma_threshold` alone in charge.
+pixel's own noise (sigma), and confidences between 0 and 1. With a floor in DN set to 0, only
+`sigma_threshold` applies.
 """
 
 TRAINING = """\
@@ -51,24 +56,35 @@ TRAINING = """\
 
 `ohana-create-training --config my.yaml` reads them from a YAML file, `CreatorConfig` takes them in
 Python. All are optional; [creator_config.yaml](../configs/creator_config.yaml) and
-[small.yaml](../configs/small.yaml) are whole files to start from. What they do is told in
-[training.md](training.md).
+[small.yaml](../configs/small.yaml) are complete files to start from. [training.md](training.md)
+describes the training sets.
 """
 
 SIMULATOR = """\
 # Settings of the simulator
 
-`SimulationConfig(reads=20, sky=0.5)` takes them in Python, `preset("l2", reads=20)` starts from a
-named set, and in the settings of a training set they stand under `simulation`. What they do is
-told in [simulator.md](simulator.md). A pair is the range of a draw for each star, pixel or event.
+In Python: `SimulationConfig(reads=20, sky=0.5)`, or `preset("l2", reads=20)` to start from a named
+set. In the settings of a training set they are entries of `simulation`. The simulator is described
+in [simulator.md](simulator.md). A pair is the range from which a value is drawn for each star,
+pixel or event.
 """
 
 TRAINING_NETWORK = """\
 # Settings of the training of a network
 
 `ohana-train --config my.yaml` reads them from a YAML file, `TrainConfig` takes them in Python. All
-are optional; [train.yaml](../configs/train.yaml) is a whole file to start from. How to train is
-told in [training_network.md](training_network.md).
+are optional; [train.yaml](../configs/train.yaml) is a complete file to start from.
+[training_network.md](training_network.md) describes the training.
+"""
+
+TUNING = """\
+# Tuned numbers
+
+These numbers affect the results but are not settings: they belong to the algorithms of
+[algorithms.md](algorithms.md), and users have no reason to change them. Each stage keeps its own in
+a module `tuning.py`. The origin is a paper, the script that measured the number, or "chosen": set
+by judgement, without a measurement of its own. The settings are in
+[configuration.md](configuration.md).
 """
 
 #: Ranges of types that have no numbers.
@@ -150,6 +166,36 @@ def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
 
 
+def tuning_page() -> str:
+    """Return the documentation of the tuned numbers of every stage."""
+    return "\n".join([TUNING, *(tuning_table(stage) for stage in tuned_stages())])
+
+
+def tuned_stages() -> list[str]:
+    """Return the folders of src/ohana with tuned numbers, along the data path."""
+    package = Path(ohana.__file__).parent
+    files = [path for path in package.rglob("tuning.py") if path.parent.name != "utils"]
+    names = [path.parent.relative_to(package).as_posix() for path in files]
+    return sorted(names, key=lambda name: (_place(name.split("/")[0]), name))
+
+
+def _place(room: str) -> int:
+    return DATA_PATH.index(room) if room in DATA_PATH else len(DATA_PATH)
+
+
+def tuning_table(stage: str) -> str:
+    """Return the table of the tuned numbers of one stage."""
+    module = import_module(f"ohana.{stage.replace('/', '.')}.tuning")
+    rows = [
+        f"| `{name}` | {_short(value)} | "
+        + " | ".join(text.replace("|", "\\|") for text in rest)
+        + " |"
+        for name, value, *rest in tuned_numbers(module.TUNING)
+    ]
+    head = ["| name | value | unit | meaning | origin |", "|---|---|---|---|---|"]
+    return "\n".join([f"## `{stage}/tuning.py`", "", *head, *rows, ""])
+
+
 def template() -> str:
     """Return a settings file with every default."""
     lines = ["# All settings with their defaults. Keep only the lines that you change."]
@@ -170,6 +216,7 @@ def files() -> dict[Path, str]:
         ROOT / "docs" / "training_settings.md": "\n".join([TRAINING, *tables(CreatorConfig)]),
         ROOT / "docs" / "train_settings.md": "\n".join([TRAINING_NETWORK, *tables(TrainConfig)]),
         ROOT / "docs" / "simulator_settings.md": simulator_page(),
+        ROOT / "docs" / "tuning.md": tuning_page(),
         ROOT / "configs" / "detector.yaml": template(),
     }
 
