@@ -18,7 +18,7 @@ from ohana.rampfit.covariance import DifferenceCovariance, difference_covariance
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import Noise, gaussian, measure, with_read_noise
 from ohana.rampfit.nonlinearity import saturates_slowly
-from ohana.rampfit.scan import Ramps, Scan, scan
+from ohana.rampfit.scan import Ramps, Scan, ramps_of, scan
 from ohana.rampfit.scan_kernels import scan_kernel
 from ohana.rampfit.step_search import find_steps
 from ohana.rampfit.temporal import temporal_features
@@ -73,31 +73,24 @@ def analyse(
     block: RampBlock, noise: Noise, model: DifferenceCovariance, gain: float, config: DetectorConfig
 ) -> tuple[Steps, list[Event], PixelMaps]:
     """Find steps and telegraph noise of the pixels of a block, and describe them by maps."""
-    reads, rows, cols = block.data.shape
-    flat = Noise(*(values.ravel() for values in noise))
-    dead = ~np.isfinite(flat.variance)
-    ramps = Ramps(
-        block.data.reshape(reads, -1),
-        np.where(dead, 0, block.stop.ravel()).astype(np.int32),
-        np.where(dead, 1.0, flat.variance),
-        flat.shot,
-        guess=flat.rate,
-    )
+    flat, shape = Noise(*(values.ravel() for values in noise)), block.stop.shape
+    ramps = ramps_of(block.data, block.stop, noise.variance, noise.shot, guess=noise.rate)
     scanned = scan(ramps, model, quick=True)
     steps, rate = find_steps(ramps, flat.dof, scanned, model, config)
     ramps, scanned, steps, rate = _end_where_full(
         ramps, flat.dof, (scanned, steps, rate), model, config
     )
-    ends = np.where(dead, block.stop.ravel(), ramps.stop).astype(block.stop.dtype)
-    block = block._replace(stop=ends.reshape(rows, cols))
+    # No read of a pixel without noise is used, yet it saturates when it does.
+    ends = np.where(ramps.stop.reshape(shape) > 0, ramps.stop.reshape(shape), block.stop)
+    block = block._replace(stop=ends.astype(block.stop.dtype))
     index, fit, flicker = find_telegraph_noise(ramps, flat, steps, model, gain, config)
     maps = _maps(block, noise, scanned, (rate, flicker), steps)
     if len(index):
         steps = without_levels(ramps, flat.dof, index, fit, model, config, steps)
         maps.transition_count.ravel()[index] = fit.transitions
-    row, col = np.divmod(steps.col, cols)
+    row, col = np.divmod(steps.col, shape[1])
     steps = steps._replace(row=row.astype(np.int32), col=col.astype(np.int32))
-    return steps, telegraph_events(index, fit, cols), maps
+    return steps, telegraph_events(index, fit, shape[1]), maps
 
 
 def _end_where_full(

@@ -236,9 +236,9 @@ def fit_steps(
     A noiseless ramp of one unit per read with a step of 10 from read 2 to read 3:
 
     >>> import numpy as np
-    >>> from ohana.rampfit.covariance import differences
+    >>> from ohana.rampfit.covariance import difference_covariance
     >>> d = np.array([[1.0], [1.0], [11.0], [1.0], [1.0]])
-    >>> fit = fit_steps(d, np.ones(1), np.zeros(1), differences(np.arange(6.0)))
+    >>> fit = fit_steps(d, np.ones(1), np.zeros(1), difference_covariance(np.arange(6.0)))
     >>> float((fit.score / fit.information)[2, 0].round(6))
     10.0
     """
@@ -272,9 +272,9 @@ def fit_line(
     The second ramp has a step that is left out:
 
     >>> import numpy as np
-    >>> from ohana.rampfit.covariance import differences
+    >>> from ohana.rampfit.covariance import difference_covariance
     >>> d = np.array([[1.0, 1.0], [1.0, np.nan], [1.0, 1.0]])
-    >>> rate, error = fit_line(d, np.ones(2), np.zeros(2), differences(np.arange(4.0)))
+    >>> rate, error = fit_line(d, np.ones(2), np.zeros(2), difference_covariance(np.arange(4.0)))
     >>> rate.round(6), error.round(3)
     (array([1., 1.]), array([0.447, 1.   ]))
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.gls import MIN_INFORMATION, MIN_INFORMATION_SINGLE
@@ -88,6 +89,52 @@ class Ramps(NamedTuple):
         )
 
 
+def ramps_of(
+    data: np.ndarray,
+    first_saturated: ArrayLike,
+    variance: ArrayLike,
+    shot: ArrayLike,
+    *,
+    guess: np.ndarray | None = None,
+    excluded: np.ndarray | None = None,
+) -> Ramps:
+    """Collect the ramps of n pixels: the one rule for pixels without noise.
+
+    Parameters
+    ----------
+    data : ndarray, shape (T, ...)
+        Reads [DN], NaN where a read must not be used.
+    first_saturated : ndarray of int, shape (...)
+        T where no read is.
+    variance, shot : ndarray, shape (...)
+        As in `Ramps`. No read of a pixel is used where the read variance is zero or not known;
+        Poisson variance that is not known is zero.
+    guess : ndarray, shape (...), optional
+        As in `Ramps`.
+    excluded : ndarray of bool, shape (T, ...), optional
+        As in `Ramps`.
+
+    Examples
+    --------
+    >>> ramps = ramps_of(
+    ...     np.zeros((5, 1, 2)), np.full((1, 2), 5), np.array([[9, np.nan]]), np.array([[-1, 1]])
+    ... )
+    >>> ramps.data.shape, ramps.stop.tolist(), ramps.variance.tolist(), ramps.shot.tolist()
+    ((5, 2), [5, 0], [9.0, 1.0], [0.0, 1.0])
+    """
+    flat = np.asarray(variance, np.float64).ravel()
+    usable = np.isfinite(flat) & (flat > 0)
+    none = Ramps._field_defaults
+    return Ramps(
+        np.ascontiguousarray(data, np.float32).reshape(len(data), -1),
+        np.where(usable, np.ravel(first_saturated), 0).astype(np.int32),
+        np.where(usable, flat, 1.0),
+        np.fmax(np.asarray(shot, np.float64).ravel(), 0.0),
+        none["excluded"] if excluded is None else excluded.reshape(len(data), -1),
+        guess=none["guess"] if guess is None else guess.ravel(),
+    )
+
+
 def _run(
     ramps: Ramps,
     model: DifferenceCovariance,
@@ -142,10 +189,10 @@ def scan(ramps: Ramps, model: DifferenceCovariance, quick: bool = False) -> Scan
     Examples
     --------
     >>> import numpy as np
-    >>> from ohana.rampfit.covariance import differences
+    >>> from ohana.rampfit.covariance import difference_covariance
     >>> data = np.array([[0.0], [1.0], [2.0], [13.0], [14.0], [15.0]], np.float32)
     >>> ramps = Ramps(data, np.array([6]), np.ones(1), np.zeros(1))
-    >>> found = scan(ramps, differences(np.arange(6.0)))
+    >>> found = scan(ramps, difference_covariance(np.arange(6.0)))
     >>> int(found.up_read[0]), float(found.up_step[0].round(6))
     (3, 10.0)
 
@@ -153,7 +200,7 @@ def scan(ramps: Ramps, model: DifferenceCovariance, quick: bool = False) -> Scan
 
     >>> data = np.array([[0.0], [1.0], [7.0], [13.0], [14.0], [15.0]], np.float32)
     >>> ramps = Ramps(data, np.array([6]), np.ones(1), np.zeros(1))
-    >>> found = scan(ramps, differences(np.arange(6.0), nframes=4))
+    >>> found = scan(ramps, difference_covariance(np.arange(6.0), nframes=4))
     >>> int(found.up_read[0]), int(found.up_shared[0]), float(found.up_step[0].round(6))
     (2, 1, 10.0)
     """
