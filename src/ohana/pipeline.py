@@ -273,14 +273,14 @@ def link_events(
     progress("events", 0, 1)
     border = border_mask(source.ramp)
     steps = steps.select(charge_steps(steps, border))
-    slack = read_tolerance(steps, maps.noise)
-    group = link_steps(steps, slack, maps.stop.shape)
+    tolerance = read_tolerance(steps.amplitude, maps.noise[steps.row, steps.col])
+    group = link_steps(steps.row, steps.col, steps.read, tolerance, maps.stop.shape)
     model = covariance_of(source.ramp)
     snowballs, claimed = find_snowballs(source, steps, group, maps, model, config)
     if snowballs:
         left = ~claimed & ~halo_steps(steps, snowballs, maps.stop.shape, config)
-        steps, slack = steps.select(left), slack[left]
-        group = link_steps(steps, slack, maps.stop.shape)
+        steps, tolerance = steps.select(left), tolerance[left]
+        group = link_steps(steps.row, steps.col, steps.read, tolerance, maps.stop.shape)
     # Reference pixels hold no charge, so none joins an event beside them either.
     light = replace(maps, best_significance=np.where(border, 0, maps.best_significance))
     rays, population = find_cosmic_rays(steps, group, light, config, population)

@@ -129,7 +129,7 @@ def find_cosmic_rays(
     confidence = event_confidence(significance, size, population)
     keep = steps.amplitude[start] >= config.cosmic_ray_min_intensity
     keep &= (size >= config.min_anomaly_pixels) & (confidence >= config.min_confidence)
-    first_frame = dominant_read(steps, group, start)
+    first_frame = dominant_read(steps.read, steps.significance, group)
     events = [
         ray_event(Steps(*(column[first:last] for column in steps)), int(read), float(sure), config)
         for first, last, read, sure in zip(
@@ -152,28 +152,24 @@ def once_per_pixel(
     return steps.select(keep), group[keep]
 
 
-def dominant_read(steps: Steps, group: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Return the read that most of the significance of each group speaks for.
+def dominant_read(read: np.ndarray, significance: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Return the read of each group that holds most of its squared significance.
 
     Parameters
     ----------
-    steps : Steps
-        n steps.
+    read, significance : ndarray, shape (n,)
+        Of each step [sigma].
     group : ndarray of int, shape (n,)
-        Ascending.
-    start : ndarray of int
-        First step of each group.
+        Ascending; the result has one entry for each group, in their order.
     """
-    weight = np.minimum(steps.significance.astype(np.float64), 1e3) ** 2
-    order = np.lexsort((steps.read, group))
-    vote = np.flatnonzero(
-        (np.diff(group[order], prepend=-1) != 0) | (np.diff(steps.read[order], prepend=-1) != 0)
-    )
-    total, of_group = np.add.reduceat(weight[order], vote), group[order][vote]
-    best = np.lexsort((-total, of_group))
-    first = np.flatnonzero(np.diff(of_group[best], prepend=-1))
-    assert len(first) == len(start)
-    return steps.read[order][vote][best][first]
+    weight = np.minimum(significance.astype(np.float64), 1e3) ** 2
+    order = np.lexsort((read, group))
+    weight, read, group = weight[order], read[order], group[order]
+    begin = np.flatnonzero((np.diff(group, prepend=-1) != 0) | (np.diff(read, prepend=-1) != 0))
+    total, group = np.add.reduceat(weight, begin), group[begin]
+    best = np.lexsort((-total, group))
+    first = np.flatnonzero(np.diff(group[best], prepend=-1))
+    return read[begin][best][first]
 
 
 def _join_neighbours(

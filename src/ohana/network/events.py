@@ -109,7 +109,8 @@ def _snowballs(
     if not landings:
         return []
     dead = ~np.isfinite(maps.noise) | border_mask(source.ramp)
-    group = link_steps(charge, read_tolerance(charge, maps.noise), shape)
+    tolerance = read_tolerance(charge.amplitude, maps.noise[charge.row, charge.col])
+    group = link_steps(charge.row, charge.col, charge.read, tolerance, shape)
     model, stop = covariance_of(source.ramp), np.where(dead, -1, maps.stop)
     scene = SnowballContext(source, charge, group, maps, model, stop, config)
     cores = [core for core in (core_of(landing, scene) for landing in landings) if core]
@@ -212,7 +213,8 @@ def _cosmic_rays(
     found, chance = found.select(stays), voxels.p_cosmic_ray[stays].astype(float)
     if not len(chance):
         return []
-    group = link_steps(found, read_tolerance(found, maps.noise), shape)
+    tolerance = read_tolerance(found.amplitude, maps.noise[found.row, found.col])
+    group = link_steps(found.row, found.col, found.read, tolerance, shape)
     pixel = np.ravel_multi_index((found.row, found.col), shape)
     # A faint step leaves its date open: its probability is spread over some reads.
     member, place = np.unique(group * maps.stop.size + pixel, return_inverse=True)
@@ -228,7 +230,10 @@ def _cosmic_rays(
     keep = odds >= least / (1 - least)
     keep &= found.amplitude[start] >= config.cosmic_ray_min_intensity
     keep &= size >= config.min_anomaly_pixels
-    sure, first_frame = special.expit(np.log(odds[keep])), dominant_read(found, group, start)[keep]
+    sure, first_frame = (
+        special.expit(np.log(odds[keep])),
+        dominant_read(found.read, found.significance, group)[keep],
+    )
     return [
         ray_event(found.select(np.arange(first, last)), int(read), float(one), config)
         for first, last, read, one in zip(

@@ -130,8 +130,8 @@ def _strip(
         maps.shot[window],
         excluded=np.zeros(block.data.shape, bool),
     )
-    other = np.abs(here.read - read) > np.maximum(read_tolerance(here, maps.noise[window]), 1)
-    other &= ~here.saturating
+    tolerance = read_tolerance(here.amplitude, maps.noise[window].ravel()[pixel])
+    other = (np.abs(here.read - read) > tolerance) & ~here.saturating
     ramps.excluded[here.read[other], pixel[other]] = True
     if len(model.dt) >= TOO_FEW:
         for at, pixels in apart.items():
