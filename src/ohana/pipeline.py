@@ -16,10 +16,10 @@ from ohana.config import DetectorConfig
 from ohana.detect.cosmic_rays import charge_steps, find_cosmic_rays, halo_steps
 from ohana.detect.false_discovery import EventDensities
 from ohana.detect.linking import link_steps, read_tolerance
-from ohana.detect.row_block import BlockResult, analyse_block, compile_kernels
+from ohana.detect.row_block import BlockResult, Searched, analyse_block, compile_kernels
 from ohana.detect.snowballs.classify import find_snowballs
 from ohana.detect.telegraph.fit import MIN_READS
-from ohana.events import Event, PixelMaps, Steps, join_steps
+from ohana.events import Event, PixelMaps, join_steps
 from ohana.network.calibration import NETWORK_MIN_READS, Calibration
 from ohana.ramp import Ramp, row_blocks
 from ohana.rampfit.covariance import covariance_of
@@ -42,7 +42,7 @@ log = logging.getLogger("ohana")
 
 
 class FoundEvents(NamedTuple):
-    """Events and per-pixel maps of one integration, and what confidences rest on."""
+    """Events and per-pixel maps of one integration, and the densities behind confidences."""
 
     events: list[Event]
     maps: PixelMaps
@@ -93,7 +93,7 @@ def predict(
     if ramps[0].shape[0] < MIN_READS:
         notices.append(f"telegraph noise: needs {MIN_READS} reads, not looked for")
     if network is not None and ramps[0].shape[0] < NETWORK_MIN_READS:
-        notices.append(f"network: needs {MIN_READS} reads, events by the rules alone")
+        notices.append(f"network: needs {NETWORK_MIN_READS} reads, events by the rules alone")
         network = None
     for ramp in ramps:
         # A segment of a longer exposure may hold a single integration.
@@ -185,18 +185,18 @@ def find_events(
     network : Network, optional
         Looks for events besides the rules.
     """
-    steps, telegraph, maps = search_pixels(source, config, cube, progress)
+    searched = search_pixels(source, config, cube, progress)
+    steps, maps, telegraph = searched.steps, searched.maps, searched.telegraph
     log.debug(f"{len(steps.row)} steps of pixels, {len(telegraph)} pixels like telegraph noise")
     if len(source.ramp.planes) < NETWORK_MIN_READS:
         network = None
     # Of what the rules are too unsure, the network may be sure.
     lenient = {} if network is None else {"min_confidence": 0.0}
     settings = config.model_copy(update=lenient)
-    events, population = link_events(source, steps, maps, settings, progress, population)
+    events, population = link_events(searched, settings, progress, population)
     events += outside_snowballs(telegraph, events, maps.stop.shape)
     if network is not None:
-        walked = source, steps, maps
-        events, population = add_network(network, events, population, walked, config, progress)
+        events, population = add_network(network, events, population, searched, config, progress)
     return FoundEvents(events, maps, population)
 
 
@@ -204,24 +204,24 @@ def add_network(
     network: Network,
     rules: list[Event],
     population: EventDensities,
-    walked: tuple[CorrectedRamp, Steps, PixelMaps],
+    searched: Searched,
     config: DetectorConfig,
     progress: Progress,
 ) -> tuple[list[Event], EventDensities]:
-    """Let the network look at the same reads, and merge what it sees with the rules' events.
+    """Run the network on the same reads, and merge its events with those of the rules.
 
-    How many of the candidates for cosmic rays are real becomes part of ``population``, unless
-    that is known.
+    The fraction of the candidates for cosmic rays that are real becomes part of ``population``,
+    unless it is known.
     """
     from ohana.network.candidates import combine  # torch: only with a network
     from ohana.network.combine import merge, real_parts
     from ohana.network.events import network_events
     from ohana.network.inference import run_network
 
-    noise, calibration = walked[2].noise, network.calibration or Calibration()
-    opinion = run_network(*walked, network, config, progress)
-    seen = network_events(opinion, rules, *walked, config)
-    found = combine(rules, seen, opinion, noise, config)
+    noise, calibration = searched.maps.noise, network.calibration or Calibration()
+    output = run_network(searched, network, config, progress)
+    seen = network_events(output, rules, searched, config)
+    found = combine(rules, seen, output, noise, config)
     if not np.isfinite(population.parts).all():
         population = population._replace(parts=real_parts(found, calibration))
     return merge(found, noise, calibration, config, population.parts), population
@@ -229,7 +229,7 @@ def add_network(
 
 def search_pixels(
     source: CorrectedRamp, config: DetectorConfig, cube: Processed | None, progress: Progress
-) -> tuple[Steps, list[Event], PixelMaps]:
+) -> Searched:
     """Run the per-pixel stages over all row blocks, on several threads."""
     reads, height, width = source.ramp.shape
     model, blocks = covariance_of(source.ramp), list(row_blocks(height))
@@ -253,7 +253,7 @@ def search_pixels(
             telegraph += result.telegraph
             progress("steps", reads * result.rows.stop * width, reads * height * width)
     assert maps is not None  # an array has rows
-    return join_steps(steps), telegraph, maps
+    return Searched(source, join_steps(steps), maps, telegraph)
 
 
 def _empty_maps(like: PixelMaps, shape: tuple[int, int]) -> PixelMaps:
@@ -262,14 +262,13 @@ def _empty_maps(like: PixelMaps, shape: tuple[int, int]) -> PixelMaps:
 
 
 def link_events(
-    source: CorrectedRamp,
-    steps: Steps,
-    maps: PixelMaps,
+    searched: Searched,
     config: DetectorConfig,
     progress: Progress,
     population: EventDensities | None = None,
 ) -> tuple[list[Event], EventDensities]:
     """Link the steps of neighbouring pixels to snowballs and cosmic rays."""
+    source, steps, maps, _ = searched
     progress("events", 0, 1)
     border = border_mask(source.ramp)
     steps = steps.select(charge_steps(steps, border))

@@ -25,6 +25,27 @@ from ohana.rampfit.temporal import temporal_features
 from ohana.refpix.border import border_mask
 
 
+class Searched(NamedTuple):
+    """A ramp and all that the per-pixel stages found in it: where the later stages begin.
+
+    Attributes
+    ----------
+    source : CorrectedRamp
+        Ramp and its correction.
+    steps : Steps
+        All significant steps of the array.
+    maps : PixelMaps
+        Per-pixel results.
+    telegraph : list of Event
+        Pixels with telegraph noise, those under snowballs included.
+    """
+
+    source: CorrectedRamp
+    steps: Steps
+    maps: PixelMaps
+    telegraph: list[Event]
+
+
 class BlockResult(NamedTuple):
     """What was found in a row block; rows of steps and events count from those of the array."""
 

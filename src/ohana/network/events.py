@@ -17,6 +17,7 @@ from ohana.detect.cosmic_rays import (
     ray_event,
 )
 from ohana.detect.linking import link_steps, read_tolerance
+from ohana.detect.row_block import Searched
 from ohana.detect.snowballs.candidates import SnowballContext, measure_candidate
 from ohana.detect.snowballs.classify import classify
 from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE, GROWTH_READS
@@ -45,9 +46,7 @@ REFIT_THRESHOLD = 0.7
 def network_events(
     opinion: NetworkOutput,
     rules: list[Event],
-    source: CorrectedRamp,
-    steps: Steps,
-    maps: PixelMaps,
+    searched: Searched,
     config: DetectorConfig,
 ) -> list[Event]:
     """Make events of what the network sees.
@@ -61,12 +60,8 @@ def network_events(
         What the network says.
     rules : list of Event
         What the rules have found.
-    source : CorrectedRamp
-        Ramp and correction, for a second look at candidates.
-    steps : Steps
-        All steps of the whole array, from the same walk as the maps.
-    maps : PixelMaps
-        Per-pixel results.
+    searched : Searched
+        The ramp, for a second fit of candidates, its steps and its per-pixel maps.
     config : DetectorConfig
         All limits but those of confidence act here, and that of significance on telegraph noise
         alone.
@@ -78,6 +73,7 @@ def network_events(
         that of the rules; what to make of it and of the network's is for `ohana.network.combine` to
         say.
     """
+    source, steps, maps, _ = searched
     charge = steps.select(charge_steps(steps, border_mask(source.ramp)))
     balls = [event for event in rules if event.label == Label.SNOWBALL]
     new_balls = _snowballs(opinion, balls, source, charge, maps, config)
