@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from ohana.detect.linking import MAX_READ_TOLERANCE, link_steps, read_tolerance
+from ohana.detect.linking import link_steps, read_tolerance
+from ohana.detect.tuning import TUNING
 
 SHAPE = (12, 15)
 
@@ -125,6 +126,6 @@ def test_nothing_to_link():
 
 def test_tolerance_falls_as_the_inverse_square():
     amplitude = np.array([1e4, 25.0, 24.0, 12.5, -12.5, 5.0, 0.0], np.float32)
-    most = MAX_READ_TOLERANCE
+    most = TUNING.max_read_tolerance
     assert read_tolerance(amplitude, np.full(7, 10.0)).tolist() == [1, 1, 2, 4, 4, most, most]
     assert read_tolerance(amplitude, np.full(7, np.nan)).tolist() == [1] * 7

@@ -11,7 +11,7 @@ from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import difference_covariance, may_split_jump, read_variance
 from ohana.rampfit.gls import fit_steps
 from ohana.rampfit.noise import measure
-from ohana.rampfit.scan import SHARE_COST, Ramps, fit_at, scan, step_at
+from ohana.rampfit.scan import SPLIT_COST, Ramps, fit_at, scan, step_at
 from ohana.rampfit.step_search import find_steps
 
 #: Reads of some resultants, as a Roman exposure has them, and of groups of one size.
@@ -121,7 +121,7 @@ def test_two_parts_equal_dense_matrices(pattern, curved):
             np.testing.assert_allclose(amplitude, parts.sum(), rtol=1e-8, atol=1e-8)
             np.testing.assert_allclose(its_error, error, rtol=1e-8)
             sigma = fit_at(one, model, np.array([f + 1]), np.array([True]))[2]
-            power = parts @ normal @ parts - SHARE_COST[0]
+            power = parts @ normal @ parts - SPLIT_COST[0]
             agree = parts.prod() > 0 and power > 0
             wanted = np.sign(parts[0]) * np.sqrt(power) if agree else 0.0
             np.testing.assert_allclose(sigma, wanted, rtol=1e-8)

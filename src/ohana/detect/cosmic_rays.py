@@ -8,18 +8,8 @@ from scipy import ndimage
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.false_discovery import EventDensities, event_confidence, measure_population
-from ohana.detect.linking import MAX_READ_TOLERANCE
+from ohana.detect.tuning import TUNING
 from ohana.events import Event, PixelMaps, Steps
-
-#: A fall of at least this fraction of a rise means that the rise was not charge.
-FALL = 0.5
-#: Pixels around the footprint of a snowball (or this part of the width of its halo, if more), and
-#: reads after it, in which steps up to so many times the threshold are its halo and what it
-#: releases later.
-HALO_MARGIN = 4
-WING_PART = 0.3
-HALO_READS = 16
-HALO_FACTOR = 2.0
 
 
 def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
@@ -40,7 +30,7 @@ def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
     up = steps.amplitude > 0
     fall = np.zeros(border.shape, np.float32)
     np.maximum.at(fall, (steps.row[~up], steps.col[~up]), -steps.amplitude[~up])
-    stays = fall[steps.row, steps.col] < FALL * steps.amplitude
+    stays = fall[steps.row, steps.col] < TUNING.max_fall * steps.amplitude
     return up & stays & ~border[steps.row, steps.col]
 
 
@@ -65,12 +55,12 @@ def halo_steps(
     ndarray of bool, shape (n,)
     """
     wing = np.zeros(len(steps.row), bool)
-    faint = steps.significance < HALO_FACTOR * config.sigma_threshold
+    faint = steps.significance < TUNING.halo_significance * config.sigma_threshold
     for ball in snowballs:
         inside = np.zeros(shape, bool)
         inside[ball.rows, ball.cols] = True
         halo, core = (float(ball.extra[f"{name}_radius"]) for name in ("halo", "core"))  # type: ignore[arg-type]
-        reach = int(max(HALO_MARGIN, WING_PART * (halo - core)))
+        reach = int(max(TUNING.halo_margin, TUNING.halo_margin_fraction * (halo - core)))
         top, bottom = max(ball.rows.min() - reach, 0), ball.rows.max() + reach + 1
         left, right = max(ball.cols.min() - reach, 0), ball.cols.max() + reach + 1
         near = np.flatnonzero(
@@ -79,7 +69,8 @@ def halo_steps(
         away = ndimage.distance_transform_edt(~inside[top:bottom, left:right])
         close = away[steps.row[near] - top, steps.col[near] - left] <= reach
         since = steps.read[near] - ball.first_frame
-        wing[near] |= close & faint[near] & (since >= -MAX_READ_TOLERANCE) & (since <= HALO_READS)
+        recent = (since >= -TUNING.max_read_tolerance) & (since <= TUNING.halo_reads)
+        wing[near] |= close & faint[near] & recent
     return wing
 
 
@@ -162,7 +153,7 @@ def dominant_read(read: np.ndarray, significance: np.ndarray, group: np.ndarray)
     group : ndarray of int, shape (n,)
         Ascending; the result has one entry for each group, in their order.
     """
-    weight = np.minimum(significance.astype(np.float64), 1e3) ** 2
+    weight = np.minimum(significance.astype(np.float64), TUNING.max_date_significance) ** 2
     order = np.lexsort((read, group))
     weight, read, group = weight[order], read[order], group[order]
     begin = np.flatnonzero((np.diff(group, prepend=-1) != 0) | (np.diff(read, prepend=-1) != 0))
@@ -188,7 +179,7 @@ def _join_neighbours(
         inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
         at = np.flatnonzero(inside)
         same = candidate[row[at], col[at]]
-        same &= np.abs(maps.best_read[row[at], col[at]] - steps.read[at]) <= 1
+        same &= np.abs(maps.best_read[row[at], col[at]] - steps.read[at]) <= TUNING.neighbour_reads
         # Each pixel joins one event only, the first that asks.
         _, once = np.unique(row[at[same]] * width + col[at[same]], return_index=True)
         at = at[same][once]

@@ -8,15 +8,7 @@ import numpy as np
 from scipy import stats
 
 from ohana.config import DetectorConfig
-
-#: Significances between which the best step of a pixel is noise, nearly always: they tell how
-#: often noise passes the threshold.
-NOISE_BAND = (3.5, 4.0)
-#: Events so far above the threshold, in sigma, are real, nearly always: they tell how many real
-#: ones there are for each sigma.
-REAL_BAND = (0.5, 4.0)
-#: Confidence never exceeds this: not all that is false is noise.
-MAX_CONFIDENT = 0.98
+from ohana.detect.tuning import TUNING
 
 
 class EventDensities(NamedTuple):
@@ -60,17 +52,17 @@ def measure_population(
     config : DetectorConfig
         ``sigma_threshold`` and ``neighbour_threshold`` act here.
     """
-    low, high = NOISE_BAND
+    low, high = TUNING.noise_band
     tries = np.sum((best >= low) & (best < high)) / (stats.norm.sf(low) - stats.norm.sf(high))
     beside = 8 * stats.norm.sf(config.neighbour_threshold)
-    bottom, top = (config.sigma_threshold + above for above in REAL_BAND)
+    bottom, top = (config.sigma_threshold + above for above in TUNING.real_band)
     noise, real = [], []
     for kind, rarity in ((size == 1, 1.0), (size > 1, beside)):
         noise.append(float(tries * rarity))
         seen = np.sum(kind & (significance >= bottom) & (significance < top))
         by_chance = noise[-1] * (stats.norm.sf(bottom) - stats.norm.sf(top))
-        # Half an event stands for those that an empty band may hide.
-        real.append(float((max(seen - by_chance, 0.0) + 0.5) / (top - bottom)))
+        counted = max(seen - by_chance, 0.0) + TUNING.hidden_events
+        real.append(float(counted / (top - bottom)))
     return EventDensities((noise[0], noise[1]), (real[0], real[1]))
 
 
@@ -94,7 +86,7 @@ def event_confidence(
     Returns
     -------
     ndarray, shape (n,)
-        0 to `MAX_CONFIDENT`.
+        0 to 0.98: not all that is false is noise.
 
     Examples
     --------
@@ -104,4 +96,4 @@ def event_confidence(
     """
     several = np.asarray(size > 1, int)
     noise, real = np.array(population.noise)[several], np.array(population.real)[several]
-    return MAX_CONFIDENT * real / (real + noise * stats.norm.pdf(significance))
+    return TUNING.max_confidence * real / (real + noise * stats.norm.pdf(significance))

@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-#: A step of so many read noises is dated to the read; fainter ones less well, as its inverse
-#: square, up to a limit in reads.
-DATED_AT = 2.5
-MAX_READ_TOLERANCE = 8
+from ohana.detect.tuning import TUNING
 
 
 def read_tolerance(amplitude: np.ndarray, noise: np.ndarray) -> np.ndarray:
@@ -23,8 +20,8 @@ def read_tolerance(amplitude: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """
     ratio = np.abs(amplitude) / noise
     with np.errstate(divide="ignore"):
-        reads = np.ceil((DATED_AT / ratio) ** 2)
-    return np.clip(np.nan_to_num(reads, nan=1.0), 1, MAX_READ_TOLERANCE).astype(np.int32)
+        reads = np.ceil((TUNING.dated_at / ratio) ** 2)
+    return np.clip(np.nan_to_num(reads, nan=1.0), 1, TUNING.max_read_tolerance).astype(np.int32)
 
 
 @njit(nogil=True, cache=True)

@@ -34,7 +34,7 @@ from ohana.network.probabilities import (
 from ohana.network.snowball_seeds import core_of, core_of_event, find_snowball_seeds, is_known
 from ohana.rampfit.covariance import covariance_of
 from ohana.rampfit.load import CorrectedRamp, load_block
-from ohana.rampfit.nonlinearity import NONLINEAR_READS, NONLINEAR_SIGNAL, NOT_LINEAR
+from ohana.rampfit.tuning import TUNING as RAMPFIT
 from ohana.refpix.border import border_mask
 from ohana.results.maps import paint_mask
 
@@ -187,8 +187,9 @@ def _may_be_nonlinear(voxels: Voxels, maps: PixelMaps, dt: np.ndarray) -> np.nda
     rate = np.abs(maps.rate[voxels.row, voxels.col])
     used = np.maximum(maps.stop[voxels.row, voxels.col] - 1, 0)
     signal = rate * np.append(0.0, np.cumsum(dt))[used]
-    few = (used < NONLINEAR_READS) & (signal > NONLINEAR_SIGNAL) & (voxels.read <= used)
-    return few & (voxels.amplitude < NOT_LINEAR * rate * dt[voxels.read - 1])
+    few = (used < RAMPFIT.nonlinear_differences) & (voxels.read <= used)
+    few &= signal > RAMPFIT.nonlinear_signal
+    return few & (voxels.amplitude < RAMPFIT.max_nonlinear_rise * rate * dt[voxels.read - 1])
 
 
 def _as_steps(voxels: Voxels, maps: PixelMaps) -> Steps:

@@ -7,16 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-#: Differences further than this from the median, in sigma, are left out as events.
-CLIP = 5.0
-#: Differences used for the median: enough to tell the bulk from the events.
-SAMPLE = 31
-#: With fewer differences than this a pixel's own spread cannot tell noise from an event.
-FEW = 5
-#: A most deviant difference beyond this, in sigma, is no part of the rate either.
-DEVIANT = 4.0
+from ohana.rampfit.tuning import TUNING
+
 #: Pixels summed up together, so that their sums stay in the cache.
 WIDTH = 1024
+# Compiled loops take constants of a module.
+_SAMPLE = TUNING.median_sample
 
 
 class DifferenceStats(NamedTuple):
@@ -86,8 +82,8 @@ def rough_kernel(data, stop, dt, width, base, centre, spread):
     They are counted from ``base`` (n,) per frame time, unless it is empty.
     """
     reads, n = data.shape
-    stride, none, one = max(1, (reads - 1) // SAMPLE), np.float32(0), np.float32(1)
-    chosen = np.empty((2 * SAMPLE + 1, WIDTH // 8), np.float32)
+    stride, none, one = max(1, (reads - 1) // _SAMPLE), np.float32(0), np.float32(1)
+    chosen = np.empty((2 * _SAMPLE + 1, WIDTH // 8), np.float32)
     used = np.empty(WIDTH // 8, np.float32)
     for start in range(0, n, WIDTH // 8):
         part = slice(start, min(start + WIDTH // 8, n))
@@ -193,12 +189,14 @@ def difference_stats(
     typical = np.median(spread[known]) if known.any() else np.nan
     # The median deviation of a few values comes out low: be generous, and equal for all.
     scale = (
-        np.fmax(spread, typical) if len(dt) >= FEW else np.full(last.size, 2 * typical, np.float32)
+        np.fmax(spread, typical)
+        if len(dt) >= TUNING.min_differences
+        else np.full(last.size, TUNING.few_spread * typical, np.float32)
     )
     sums = np.empty((12, last.size), np.float32)
     even = not sharing.any() and _all_alike(dt)
     sharing = sharing[:0] if even else sharing
-    clipped_kernel(ramps, last, dt, weight, sharing, centre, np.float32(CLIP) * scale, sums)
+    clipped_kernel(ramps, last, dt, weight, sharing, centre, np.float32(TUNING.clip) * scale, sums)
     sums = sums.astype(np.float64)
     count, line, total, square, deviant, used, everything, largest = sums[:8]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -211,7 +209,8 @@ def difference_stats(
             less, gone_square, gone, gone_line = _most_deviant(sums, bool(sharing.any()))
         rest, left, rest_line = total - gone, count - less, line - gone_line
         trimmed = (square - gone_square - rest**2 / rest_line) / left
-        stands_out = (left >= FEW) & (np.abs(deviant) > DEVIANT * np.sqrt(trimmed))
+        stands_out = np.abs(deviant) > TUNING.max_deviant * np.sqrt(trimmed)
+        stands_out &= left >= TUNING.min_differences
         mean = np.where(stands_out, rest / rest_line, total / line)
         rate = np.where(count > 1, centre + np.where(np.isfinite(mean), mean, 0.0), centre)
         plain = (square - total**2 / line) / count
@@ -245,7 +244,7 @@ def _most_deviant(
     ``sums`` are those of `clipped_kernel`. A hit that two differences share takes both with it.
     """
     count, deviant, used, arm, pair = sums[0], sums[4], sums[5], sums[8], sums[9:]
-    most = np.where((count > FEW) & (pair[0] > 0) & sharing, 2, 1)
+    most = np.where((count > TUNING.min_differences) & (pair[0] > 0) & sharing, 2, 1)
     less = np.clip(most - (used - count), 0, 2)
     one = np.stack([deviant**2, deviant * arm, arm**2])
     return less, *np.where(less == 2, pair, np.where(less == 1, one, 0.0))

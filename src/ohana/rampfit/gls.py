@@ -22,6 +22,7 @@ import numpy as np
 from numba import njit
 
 from ohana.rampfit.covariance import DifferenceCovariance
+from ohana.rampfit.tuning import TUNING
 
 
 class Fit(NamedTuple):
@@ -57,9 +58,9 @@ class Fit(NamedTuple):
 DIFFERENCE, USED, PIVOT, RATIO, DATA, RATE, CURVE = range(7)
 ROWS = 7
 
-#: See `substitute`; far above the rounding errors of either type.
-MIN_INFORMATION = np.array([1e-9])
-MIN_INFORMATION_SINGLE = np.array([1e-5], np.float32)
+#: See `substitute`, in either precision.
+MIN_INFORMATION = np.array([TUNING.min_information])
+MIN_INFORMATION_SINGLE = np.array([TUNING.min_information_single], np.float32)
 
 # The loops over ramps are kept short on purpose: each touches few arrays, which is what lets
 # the compiler use vector instructions. All arrays of a call have one type, float64 or float32.

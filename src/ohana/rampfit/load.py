@@ -9,12 +9,11 @@ from numba import njit
 from scipy import ndimage
 
 from ohana.ramp import DO_NOT_USE, SATURATED, Planes, Ramp, RampBlock
+from ohana.rampfit.tuning import TUNING
 from ohana.refpix.correction import Reference, subtract
 
-#: A rise into saturation up to so many times the one before is no jump.
-MAX_SLOW_RISE = 3.0
-#: Saturated pixels of a 3 x 3 square up to which it holds no core.
-MAX_LONE_SATURATED = 2
+# Compiled loops take constants of a module.
+_MAX_SLOW_RISE, _MAX_LONE_SATURATED = TUNING.max_slow_rise, TUNING.max_lone_saturated
 
 
 class Corrected(NamedTuple):
@@ -64,9 +63,9 @@ def _filling(data, stop, crowd, averaged, dt):
                 before = (data[s - 1, r, c] - data[s - 2, r, c]) / dt[s - 2]
                 if averaged and s > 2:
                     before = min(before, (data[s - 2, r, c] - data[s - 3, r, c]) / dt[s - 3])
-                if rise <= MAX_SLOW_RISE * before:
+                if rise <= _MAX_SLOW_RISE * before:
                     filled[r, c] = s
-            elif s == 1 and crowd[r, c] <= MAX_LONE_SATURATED:
+            elif s == 1 and crowd[r, c] <= _MAX_LONE_SATURATED:
                 filled[r, c] = s
     return filled
 

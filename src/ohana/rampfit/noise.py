@@ -15,15 +15,10 @@ from scipy import optimize, special, stats
 
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.difference_stats import DifferenceStats, difference_stats
+from ohana.rampfit.tuning import TUNING
 
 #: Columns of a tile over which noise is pooled (its rows are `ohana.ramp.TILE_ROWS`).
 TILE_COLS = 64
-#: A pixel whose scatter exceeds expectation by more than this, in sigma, keeps its own.
-OUTLIER = 4.0
-#: With fewer degrees of freedom a pixel's own scatter says nothing.
-MIN_DOF = 2.0
-#: A pixel whose rate differs from its tile's by more than this, in sigma, keeps its own.
-OTHER_RATE = 3.0
 
 
 class Noise(NamedTuple):
@@ -139,16 +134,17 @@ def prior_dof(ratio: np.ndarray, dof: float) -> float:
     -----
     Compares quantiles of the logarithm, so that one pixel in ten may be anything.
     """
-    low, high = np.quantile(np.log(np.maximum(ratio, 1e-12)), [0.16, 0.84])
-    by_chance = np.log(stats.chi2.ppf([0.16, 0.84], dof))
+    low, high = np.quantile(np.log(np.maximum(ratio, 1e-12)), TUNING.prior_quantiles)
+    by_chance = np.log(stats.chi2.ppf(TUNING.prior_quantiles, dof))
     chance = (by_chance[1] - by_chance[0]) ** 2 / 4
     excess = (high - low) ** 2 / 4 - chance
-    # Two standard errors of the squared quantile range of n normal deviates.
-    if excess < 2 * chance * 2.7 / np.sqrt(len(ratio)):
+    # The squared quantile range of n normal deviates has the relative error 2.7 / sqrt(n).
+    if excess < TUNING.min_prior_excess * chance * 2.7 / np.sqrt(len(ratio)):
         return np.inf
-    if excess > special.polygamma(1, 0.25):
-        return 0.5
-    root = optimize.brentq(lambda x: special.polygamma(1, x) - excess, 0.25, 1 / excess + 2)
+    least = TUNING.min_prior_dof / 2
+    if excess > special.polygamma(1, least):
+        return TUNING.min_prior_dof
+    root = optimize.brentq(lambda x: special.polygamma(1, x) - excess, least, 1 / excess + 2)
     return 2 * root
 
 
@@ -175,7 +171,7 @@ def poisson_variance(
         # Of evenly spaced reads, the noise of all but the first and last cancels in a slope.
         variance = sums.square / sums.count**2 * yields.slope_read
         variance += np.fmax(typical, 0) / gain / sums.count * yields.slope_shot
-        own = np.abs(sums.rate - typical) > OTHER_RATE * np.sqrt(variance)
+        own = np.abs(sums.rate - typical) > TUNING.other_rate * np.sqrt(variance)
     return np.fmax(np.where(own & known, sums.rate, typical), 0) / gain
 
 
@@ -219,7 +215,8 @@ def measure(
         unbiased = sums.square * (chance / stats.chi2.median(chance))
         typical = tile_medians((unbiased - yields.shot * poisson) / yields.read, known)
         # Poisson noise that explains everything leaves a floor, so that weights stay finite.
-        typical = np.maximum(typical, 1e-3 * np.median(unbiased[known]) + 1e-12)
+        floor = TUNING.min_read_noise_fraction * np.median(unbiased[known]) + 1e-12
+        typical = np.maximum(typical, floor)
         ratio = sums.trimmed / (yields.read * typical + yields.shot * poisson)
         own = np.where(known, np.maximum(yields.dof * sums.count - trimmed, 0), 0)
         scale, degrees, worth[group] = _shrink(ratio, own, known)
@@ -264,16 +261,16 @@ def _shrink(
     ``own`` are the degrees of freedom of each measurement.
     """
     typical = float(np.median(own[known]))
-    if typical < MIN_DOF:
+    if typical < TUNING.min_dof:
         return np.ones(ratio.shape), np.full(ratio.shape, np.inf), np.inf
     middle = np.median(ratio[known]) or 1.0  # 0 where nothing but a constant was read
     # Trimming makes all ratios smaller by the same factor.
     ratio = ratio * (stats.chi2.median(typical) / typical / middle)
     # Ramps that end early scatter for want of differences.
-    worth = prior_dof(ratio[known & (own >= typical / 2)], typical)
+    worth = prior_dof(ratio[known & (own >= TUNING.full_ramp_fraction * typical)], typical)
     share = own / (own + worth)
-    outlier = known & (ratio > 1 + OUTLIER * np.sqrt(2 / np.maximum(own, 1)))
-    limit = special.chdtri(own[outlier], stats.norm.sf(OUTLIER)) / own[outlier]
+    outlier = known & (ratio > 1 + TUNING.outlier * np.sqrt(2 / np.maximum(own, 1)))
+    limit = special.chdtri(own[outlier], stats.norm.sf(TUNING.outlier)) / own[outlier]
     outlier[outlier] = ratio[outlier] > limit
     share[outlier] = 1.0
     scale = np.where(share > 0, share * np.nan_to_num(ratio), 0.0) + 1 - share

@@ -7,19 +7,7 @@ import numpy as np
 from ohana.events import Steps
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.scan import Ramps, Scan, scan
-
-#: Accumulated signal [DN] from which curvature (non-linearity, persistence) is considered, and
-#: the differences it takes to tell curvature from a step.
-NONLINEAR_SIGNAL = 2000.0
-NONLINEAR_READS = 6
-#: The same for a step that two of them share, and what a curve must explain of it: of a hit in
-#: the first two of nine differences it explains half.
-NONLINEAR_READS_SHARED, NONLINEAR_SHARED = 4, 0.75
-#: Part of the other differences of a bright ramp by which one of too few of them to tell a curve
-#: must exceed them: non-linearity alone is a tenth or two before a pixel is full.
-NOT_LINEAR = 0.3
-#: Rate of a full pixel, as a part of that at which it filled.
-FULL = 0.02
+from ohana.rampfit.tuning import TUNING
 
 
 def is_nonlinear(ramps: Ramps, plain: Scan, model: DifferenceCovariance) -> np.ndarray:
@@ -29,18 +17,18 @@ def is_nonlinear(ramps: Ramps, plain: Scan, model: DifferenceCovariance) -> np.n
     falls (persistence, the settling of a reset) raises the first two above the others.
     ``plain`` is their scan without a curve.
     """
-    bright = np.abs(plain.rate * plain.used) > NONLINEAR_SIGNAL
+    bright = np.abs(plain.rate * plain.used) > TUNING.nonlinear_signal
     shared = np.where(plain.up_sigma >= -plain.down_sigma, plain.up_shared, plain.down_shared)
     # With three differences two parts fit anything: a faint ramp gets the benefit of the doubt.
     nonlinear = np.where(
         shared > 0,
-        plain.used >= NONLINEAR_READS_SHARED - bright,
-        bright & (plain.used >= NONLINEAR_READS),
+        plain.used >= TUNING.nonlinear_differences_split - bright,
+        bright & (plain.used >= TUNING.nonlinear_differences),
     )
     index = np.flatnonzero(nonlinear)
     bent = scan(ramps._replace(nonlinear=np.ones(len(nonlinear))).select(index), model, quick=True)
     step = np.maximum(plain.up_sigma, -plain.down_sigma)[index] ** 2
-    step[shared[index] > 0] *= NONLINEAR_SHARED
+    step[shared[index] > 0] *= TUNING.nonlinear_split_fraction
     nonlinear[index] = plain.chi2[index] - bent.chi2 > step
     return nonlinear
 
@@ -54,8 +42,8 @@ def may_be_nonlinear(
     step all the same (boolean, one for each step).
     """
     bend = np.zeros(len(steps.col), bool)
-    bright = np.abs(scanned.rate * scanned.used) > NONLINEAR_SIGNAL
-    few = bright & (scanned.used < NONLINEAR_READS)
+    bright = np.abs(scanned.rate * scanned.used) > TUNING.nonlinear_signal
+    few = bright & (scanned.used < TUNING.nonlinear_differences)
     for k in np.flatnonzero(few[steps.col] & ~steps.saturating):
         ramp, read = steps.col[k], steps.read[k]
         slope = np.diff(ramps.data[: ramps.stop[ramp], ramp].astype(np.float64))
@@ -63,7 +51,7 @@ def may_be_nonlinear(
         others = np.delete(slope, read - 1)
         others = others[np.isfinite(others)]
         usual = np.median(others) if len(others) else 0.0
-        bend[k] = abs(slope[read - 1] - usual) < NOT_LINEAR * abs(usual)
+        bend[k] = abs(slope[read - 1] - usual) < TUNING.max_nonlinear_rise * abs(usual)
     return bend
 
 
@@ -96,8 +84,8 @@ def saturates_slowly(
         mine = slice(first[k], first[k] + count[k])
         read, amplitude = steps.read[mine], steps.amplitude[mine]
         alike = (np.diff(read) <= gap[read[:-1]]).all()
-        bright = amplitude.min() > 0 and amplitude.sum() > NONLINEAR_SIGNAL
-        if alike and bright and abs(rate[ramp[k]]) < FULL * amplitude.mean():
+        bright = amplitude.min() > 0 and amplitude.sum() > TUNING.nonlinear_signal
+        if alike and bright and abs(rate[ramp[k]]) < TUNING.full_rate * amplitude.mean():
             found.append((ramp[k], read[-1]))
     ramps, stop = np.array(found, int).reshape(-1, 2).T
     return ramps, stop

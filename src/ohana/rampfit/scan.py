@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.gls import MIN_INFORMATION, MIN_INFORMATION_SINGLE
 from ohana.rampfit.scan_kernels import scan_kernel
+from ohana.rampfit.tuning import TUNING
 
-#: What a step that two differences share must explain beyond what one in a single difference
-#: would [chi-squared]: it has one more parameter, and with this it is no more frequent by chance.
-SHARE_COST = np.array([2.0])
-SHARE_COST_SINGLE = np.array([2.0], np.float32)
+#: Cost of a step that two differences share [chi-squared], in either precision.
+SPLIT_COST = np.array([TUNING.split_jump_cost])
+SPLIT_COST_SINGLE = SPLIT_COST.astype(np.float32)
 
 
 class Scan(NamedTuple):
@@ -156,7 +156,7 @@ def _run(
     sharing = may_split_jump(model)
     settings = (
         MIN_INFORMATION_SINGLE if single else MIN_INFORMATION,
-        SHARE_COST_SINGLE if single else SHARE_COST,
+        SPLIT_COST_SINGLE if single else SPLIT_COST,
         sharing if sharing.any() else sharing[:0],
     )
     model = DifferenceCovariance(*(values.astype(precision) for values in model))

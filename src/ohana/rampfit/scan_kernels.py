@@ -17,9 +17,12 @@ from ohana.rampfit.gls import (
     solve_free,
     substitute,
 )
+from ohana.rampfit.tuning import TUNING
 
 #: Pixels worked on together: wide enough for vector instructions, small enough for the cache.
 CHUNK = 128
+# Compiled loops take constants of a module.
+_MIN_PAIR_DETERMINANT = TUNING.min_pair_determinant
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -63,7 +66,7 @@ def fit_split_jump(work, f, i, cost):
     first, second = work[DATA, f, i], work[DATA, f + 1, i]
     own, after, common = work[PIVOT, f, i], work[PIVOT, f + 1, i], work[RATIO, f + 1, i]
     det = own * after - common * common
-    if not det > work.dtype.type(1e-5) * own * after:
+    if not det > work.dtype.type(_MIN_PAIR_DETERMINANT) * own * after:
         return none, none, none
     now, later = (after * first - common * second) / det, (own * second - common * first) / det
     power = now * first + later * second - cost

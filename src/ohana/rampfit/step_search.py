@@ -10,15 +10,8 @@ from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.noise import gaussian
 from ohana.rampfit.nonlinearity import is_nonlinear, may_be_nonlinear
 from ohana.rampfit.scan import Ramps, Scan, fit_at, scan
+from ohana.rampfit.tuning import TUNING
 
-#: Significance by which a scan in single precision may be off, generously.
-MARGIN = 0.05
-#: Relative difference below which two significances count as equal.
-TIE = 1e-4
-#: Degrees of freedom that the noise of a pixel that fills up in one read has at least: else even
-#: jumps of a thousand times the noise would not count where the core of a snowball leaves little
-#: to measure it from. With these, it takes 67 times the noise to make 5 sigma.
-FULL_DOF = 4.0
 #: Ramps worked on together: bounds the memory needed.
 BATCH = 2048
 
@@ -59,7 +52,9 @@ def find_steps(
     significant. A step found is a difference left out (see `ohana.rampfit.gls`), or two where it is
     shared by a read that averages frames and the one after it.
     """
-    index = np.flatnonzero(strongest(scanned, dof)[0] >= config.sigma_threshold - MARGIN)
+    index = np.flatnonzero(
+        strongest(scanned, dof)[0] >= config.sigma_threshold - TUNING.scan_margin
+    )
     rate = scanned.rate.copy()
     parts = [_saturating(ramps, dof, scanned, model, config)]
     filled = np.full(len(dof), len(ramps.data))
@@ -82,7 +77,7 @@ def find_steps(
 def strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Significance [sigma] and read of the strongest step of each ramp, and if it is shared."""
     # Two differences cannot tell a rise in one from a fall in the other: charge comes first.
-    up = scanned.up_sigma >= -scanned.down_sigma * (1 - TIE)
+    up = scanned.up_sigma >= -scanned.down_sigma * (1 - TUNING.tie)
     sigma = np.where(up, scanned.up_sigma, -scanned.down_sigma)
     read = np.where(up, scanned.up_read, scanned.down_read).astype(int)
     shared = np.where(up, scanned.up_shared, scanned.down_shared) > 0
@@ -153,7 +148,8 @@ def _exclude(
     shared = np.zeros(known.shape, bool)
     _exclude_strongest(ramps, shared, np.arange(len(dof)), dof, model, config)
     # No smooth curve has steps in half of its reads: a snowball's core that grows, rather.
-    bent = nonlinear & (2 * ramps.excluded.sum(0) > np.minimum(ramps.stop, len(ramps.data)) - 1)
+    most = TUNING.max_excluded_fraction * (np.minimum(ramps.stop, len(ramps.data)) - 1)
+    bent = nonlinear & (ramps.excluded.sum(0) > most)
     ramps.nonlinear[bent], ramps.excluded[:, bent], shared[:, bent] = 0, known[:, bent], False
     _exclude_strongest(ramps, shared, np.flatnonzero(bent), dof, model, config)
     return ramps, shared
@@ -176,7 +172,7 @@ def _exclude_strongest(
             break
         scanned = scan(ramps.select(active), model, quick=True)
         sigma, read, both = strongest(scanned, dof[active])
-        significant = sigma >= config.sigma_threshold - MARGIN
+        significant = sigma >= config.sigma_threshold - TUNING.scan_margin
         active, read, both = active[significant], read[significant], both[significant]
         ramps.excluded[read, active] = True
         ramps.excluded[read[both] + 1, active[both]] = True
@@ -240,7 +236,7 @@ def _saturating(
     read averages frames and shows a part of the jump, the step begins there.
     """
     index = np.flatnonzero((ramps.stop >= 1) & (ramps.stop < len(ramps.data)))
-    read, dof = ramps.stop[index].astype(int), np.maximum(dof[index], FULL_DOF)
+    read, dof = ramps.stop[index].astype(int), np.maximum(dof[index], TUNING.min_saturating_dof)
     known = scanned.used[index] > 0
     rate = np.where(known, scanned.rate[index], 0.0)
     excess, error = _rise(ramps, index, read, rate, model)

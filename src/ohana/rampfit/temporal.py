@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.events import Steps
+from ohana.rampfit.tuning import TUNING
 
 
 class Temporal(NamedTuple):
@@ -61,10 +62,10 @@ def temporal_features(steps: Steps, stop: np.ndarray) -> Temporal:
     amplitude = steps.amplitude.astype(np.float64)
     total = np.cumsum(amplitude)
     level = total - np.repeat(total[start] - amplitude[start], size)
-    half = np.repeat(np.maximum.reduceat(np.abs(amplitude), start), size) / 2
+    off = TUNING.persistence_level * np.maximum.reduceat(np.abs(amplitude), start)
     until = np.append(steps.read[1:], 0)
     # A jump into saturation is seen in the one read that it saturates.
     until[start + size - 1] = np.maximum(stop[ramp], steps.read[start + size - 1] + 1)
-    off = np.where(np.abs(level) >= half, until - steps.read, 0)
-    persistence[ramp] = np.add.reduceat(off, start)
+    reads_off = np.where(np.abs(level) >= np.repeat(off, size), until - steps.read, 0)
+    persistence[ramp] = np.add.reduceat(reads_off, start)
     return Temporal(first, persistence, count)

@@ -11,9 +11,9 @@ from scipy import linalg
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.detect.linking import MAX_READ_TOLERANCE
 from ohana.detect.telegraph.fit import fit_telegraph_noise
 from ohana.detect.telegraph.screen import NOISE_ERROR
+from ohana.detect.tuning import TUNING as DETECT
 from ohana.errors import one_line_message
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.nonlinearity import is_nonlinear
@@ -105,7 +105,7 @@ def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.
     frame = event["first_frame"]
     if frame is not None and 0 < frame < pixel.stop:
         # Too faint to be found by itself, or dated to a neighbouring read.
-        near = np.abs(steps.read - frame) <= MAX_READ_TOLERANCE
+        near = np.abs(steps.read - frame) <= DETECT.max_read_tolerance
         if not (near & (steps.amplitude > 0)).any():
             reads.add(frame)
     # A read that averages frames holds a part of the charge that arrives between them.

@@ -13,8 +13,9 @@ from ohana.ramp import TILE_ROWS, RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import measure
-from ohana.rampfit.nonlinearity import NONLINEAR_SIGNAL, is_nonlinear
+from ohana.rampfit.nonlinearity import is_nonlinear
 from ohana.rampfit.scan import Ramps, ramps_of, scan, step_at
+from ohana.rampfit.tuning import TUNING as RAMPFIT
 from ohana.refpix.border import border_mask
 
 #: In ramps with fewer reads a step can pass for noise: the noise is measured again without it.
@@ -140,7 +141,8 @@ def _strip(
     sharing = may_split_jump(model)
     ramps.excluded[1:] |= ramps.excluded[:-1] & sharing[:-1, None]
     ramps.excluded[read : read + 1 + sharing[read]] = False
-    bright = np.flatnonzero(np.abs(maps.rate[window].ravel()) * len(block.data) > NONLINEAR_SIGNAL)
+    signal = np.abs(maps.rate[window].ravel()) * len(block.data)
+    bright = np.flatnonzero(signal > RAMPFIT.nonlinear_signal)
     some, nonlinear = ramps.select(bright), np.zeros(block.stop.size)
     nonlinear[bright] = is_nonlinear(some, scan(some, model, quick=True), model)
     ramps = ramps._replace(nonlinear=nonlinear)
