@@ -27,7 +27,7 @@ class RampfitTuning:
         5.0, "sigma", "Differences further than this from the median are excluded as events"
     )
     median_sample: int = tuned(
-        31, "differences", "A ramp of more than twice as many is sampled for its median"
+        31, "differences", "Sampled for the median of a ramp that has twice as many or more"
     )
     min_differences: int = tuned(
         5, "differences", "Fewest from which a pixel's own spread separates noise from events"
