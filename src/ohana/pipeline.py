@@ -73,19 +73,19 @@ def predict(
     progress : callable, optional
         Called with the name of a stage, the parts done and the parts in all.
     network : Network, optional
-        Looks for events besides the rules.
+        Finds events besides those of the rules.
 
     Raises
     ------
     OhanaError
-        The input is no ramp, or the results cannot be written.
+        If the input is no ramp, or the results cannot be written.
     """
-    tell = Stopwatch(progress or no_progress)
-    tell("reading", 0, 1)
+    stopwatch = Stopwatch(progress or no_progress)
+    stopwatch("reading", 0, 1)
     ramps = open_exposure(path, config)
-    tell("reading", 1, 1)
+    stopwatch("reading", 1, 1)
     log.debug(f"settings that are not the defaults: {config.model_dump(exclude_defaults=True)}")
-    tell.begin("compiling")
+    stopwatch.begin("compiling")
     compile_kernels(log)
     remove_run(make_folder(output_dir))
     events: list[Event] = []
@@ -100,18 +100,18 @@ def predict(
         several = len(ramps) > 1 or ramp.integration > 0
         name = f"{ramp.name}_int{ramp.integration}" if several else ramp.name
         stem = output_dir / name
-        found, part, told = predict_ramp(ramp, stem, config, processed, tell, network)
+        found, part, of_ramp = predict_ramp(ramp, stem, config, processed, stopwatch, network)
         events += [replace(event, integration=ramp.integration) for event in found.events]
         parts.append(part)
-        notices += [notice for notice in told if notice not in notices]
+        notices += [notice for notice in of_ramp if notice not in notices]
     if network is not None:
         notices.append(tell_sources(events, config))
-    tell("writing", 0, 1)
+    stopwatch("writing", 0, 1)
     mask = paint_mask(events, ramps[0].shape[1:])
     write_mask(output_dir / "prediction_mask.npy", mask)
     write_catalogue(output_dir / "detections.json", events)
-    tell("writing", 1, 1)
-    tell.stop()
+    stopwatch("writing", 1, 1)
+    stopwatch.stop()
     summary = Summary(
         path,
         ramps[0].name,
@@ -123,18 +123,18 @@ def predict(
         summarise(events, ramps),
         tuple(notices),
         files_of(output_dir, parts),
-        tell.seconds,
+        stopwatch.seconds,
     )
     used = None if network is None else _described(network, config)
     write_run(
         output_dir,
-        run_record(summary, parts, config, used, tell.started),
+        run_record(summary, parts, config, used, stopwatch.started),
     )
     return summary
 
 
 def _described(network: Network, config: DetectorConfig) -> dict[str, str]:
-    """Return what the record of a run says of the network."""
+    """Return the network's entry in the record of a run."""
     from ohana.network.device import running_on  # torch: only with a network
 
     where = running_on(config.network_precision)
@@ -149,12 +149,12 @@ def predict_ramp(
     progress: Progress,
     network: Network | None = None,
 ) -> tuple[FoundEvents, IntegrationFiles, list[str]]:
-    """Find the events of one integration; writes features and, if wanted, the corrected cube."""
+    """Find the events of one integration; write features and, if wanted, the corrected cube."""
     outputs = outputs_of(ramp, stem, config)
     source, notice = corrected_source(outputs, config, progress)
     with writing_cube(outputs, processed and source.corrected is None) as cube:
         found = find_events(source, config, progress, cube, network=network)
-    # An older cube that stays beside these features must not be taken for theirs.
+    # An older cube beside these features must not be used with them.
     ours = processed or source.corrected is not None
     progress("writing", 0, 1)
     return found, write_maps(outputs, found.maps, ours), [notice]
@@ -181,16 +181,16 @@ def find_events(
     cube : Processed, optional
         Where to write the corrected reads.
     population : EventDensities, optional
-        How frequent noise and charge are, if that is known better than from this ramp.
+        Densities of false and of real events, if known better than from this ramp.
     network : Network, optional
-        Looks for events besides the rules.
+        Finds events besides those of the rules.
     """
     searched = search_pixels(source, config, cube, progress)
     steps, maps, telegraph = searched.steps, searched.maps, searched.telegraph
     log.debug(f"{len(steps.row)} steps of pixels, {len(telegraph)} pixels like telegraph noise")
     if len(source.ramp.planes) < NETWORK_MIN_READS:
         network = None
-    # Of what the rules are too unsure, the network may be sure.
+    # The network may confirm events of which the rules alone are too unsure.
     lenient = {} if network is None else {"min_confidence": 0.0}
     settings = config.model_copy(update=lenient)
     events, population = link_events(searched, settings, progress, population)
@@ -222,9 +222,9 @@ def add_network(
     output = run_network(searched, network, config, progress)
     seen = network_events(output, rules, searched, config)
     found = combine(rules, seen, output, noise, config)
-    if not np.isfinite(population.parts).all():
-        population = population._replace(parts=real_parts(found, calibration))
-    return merge(found, noise, calibration, config, population.parts), population
+    if not np.isfinite(population.real_fractions).all():
+        population = population._replace(real_fractions=real_parts(found, calibration))
+    return merge(found, noise, calibration, config, population.real_fractions), population
 
 
 def search_pixels(
@@ -232,12 +232,12 @@ def search_pixels(
 ) -> Searched:
     """Run the per-pixel stages over all row blocks, on several threads."""
     reads, height, width = source.ramp.shape
-    model, blocks = covariance_of(source.ramp), list(row_blocks(height))
+    covariance, blocks = covariance_of(source.ramp), list(row_blocks(height))
     maps: PixelMaps | None = None
     steps, telegraph = [], []
 
     def work(rows: slice) -> BlockResult:
-        result, data = analyse_block(source, rows, model, config)
+        result, data = analyse_block(source, rows, covariance, config)
         if cube is not None:
             cube.write(data, rows)
         return result
@@ -270,12 +270,11 @@ def link_events(
     """Link the steps of neighbouring pixels to snowballs and cosmic rays."""
     source, steps, maps, _ = searched
     progress("events", 0, 1)
-    border = border_mask(source.ramp)
+    border, covariance = border_mask(source.ramp), covariance_of(source.ramp)
     steps = steps.select(charge_steps(steps, border))
     tolerance = read_tolerance(steps.amplitude, maps.noise[steps.row, steps.col])
     group = link_steps(steps.row, steps.col, steps.read, tolerance, maps.stop.shape)
-    model = covariance_of(source.ramp)
-    snowballs, claimed = find_snowballs(source, steps, group, maps, model, config)
+    snowballs, claimed = find_snowballs(source, steps, group, maps, covariance, config)
     if snowballs:
         left = ~claimed & ~halo_steps(steps, snowballs, maps.stop.shape, config)
         steps, tolerance = steps.select(left), tolerance[left]
@@ -290,7 +289,7 @@ def link_events(
 def outside_snowballs(
     telegraph: list[Event], events: list[Event], shape: tuple[int, int]
 ) -> list[Event]:
-    """Drop telegraph noise under snowballs: charge released over many reads looks like it."""
+    """Drop telegraph noise under snowballs: charge released over many reads resembles it."""
     balls = [event for event in events if event.label == Label.SNOWBALL]
     covered = paint_mask(balls, shape) > 0
     return [event for event in telegraph if not covered[event.rows[0], event.cols[0]]]

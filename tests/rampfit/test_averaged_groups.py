@@ -139,7 +139,7 @@ def test_false_alarms_follow_the_gaussian_tail(pattern, rate):
         count = np.sum(found.up_sigma >= threshold)
         # One ramp counts once, however many of its reads exceed.
         assert 0.3 * whole < count < whole + shared + 4 * np.sqrt(whole)
-        assert np.sum((found.up_sigma >= threshold) & (found.up_shared > 0)) < 1.2 * shared
+        assert np.sum((found.up_sigma >= threshold) & (found.up_split > 0)) < 1.2 * shared
 
 
 @pytest.mark.parametrize("rate", [0.0, 60.0])

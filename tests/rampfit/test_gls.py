@@ -80,5 +80,5 @@ def test_dead_pixel_has_no_rate():
 
 
 def test_names_the_wrong_model():
-    with pytest.raises(ValueError, match="model: wanted 4 differences, got 9"):
+    with pytest.raises(ValueError, match="covariance: wanted 4 differences, got 9"):
         fit_steps(np.ones((4, 1)), np.ones(1), np.zeros(1), difference_covariance(np.arange(10.0)))

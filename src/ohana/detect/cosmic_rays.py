@@ -1,4 +1,4 @@
-"""Cosmic rays: upward steps that stay, linked over neighbouring pixels in the same read."""
+"""Cosmic rays: lasting upward steps, linked over neighbouring pixels at about the same read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ohana.events import Event, PixelMaps, Steps
 
 
 def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
-    """Tell steps that charge can have made.
+    """Return which steps may be charge.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of bool, shape (n,)
-        Upward, in a pixel that sees light and does not fall back.
+        Upward, in a pixel sensitive to light that does not fall back.
     """
     up = steps.amplitude > 0
     fall = np.zeros(border.shape, np.float32)
@@ -37,7 +37,7 @@ def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
 def halo_steps(
     steps: Steps, snowballs: list[Event], shape: tuple[int, int], config: DetectorConfig
 ) -> np.ndarray:
-    """Tell faint steps just outside the footprint of a snowball that belong to its halo.
+    """Return which faint steps just outside the footprint of a snowball belong to its halo.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def halo_steps(
     -------
     ndarray of bool, shape (n,)
     """
-    wing = np.zeros(len(steps.row), bool)
+    in_halo = np.zeros(len(steps.row), bool)
     faint = steps.significance < TUNING.halo_significance * config.sigma_threshold
     for ball in snowballs:
         inside = np.zeros(shape, bool)
@@ -70,8 +70,8 @@ def halo_steps(
         close = away[steps.row[near] - top, steps.col[near] - left] <= reach
         since = steps.read[near] - ball.first_frame
         recent = (since >= -TUNING.max_read_tolerance) & (since <= TUNING.halo_reads)
-        wing[near] |= close & faint[near] & recent
-    return wing
+        in_halo[near] |= close & faint[near] & recent
+    return in_halo
 
 
 def find_cosmic_rays(
@@ -81,7 +81,7 @@ def find_cosmic_rays(
     config: DetectorConfig,
     population: EventDensities | None = None,
 ) -> tuple[list[Event], EventDensities]:
-    """Make cosmic rays of linked steps.
+    """Turn linked steps into cosmic rays.
 
     Parameters
     ----------
@@ -94,17 +94,17 @@ def find_cosmic_rays(
     config : DetectorConfig
         The fields of the stages "steps", "events" and "cosmic rays" act here.
     population : EventDensities, optional
-        What confidences rest on; measured from these very steps if absent.
+        Densities from which confidences follow; measured from these steps if absent.
 
     Returns
     -------
     events : list of Event
-        Those of more than ``cosmic_ray_max_spatial_extent`` pixels are flagged ``extended``.
+        Events of more than ``cosmic_ray_max_spatial_extent`` pixels are flagged ``extended``.
     population : EventDensities
         As given or measured.
     """
     bright = steps.amplitude >= config.cosmic_ray_min_step
-    # A jump into saturation without a rate before it is no evidence on its own.
+    # A jump into saturation without a known rate before it is no event on its own.
     bright &= steps.significance >= config.sigma_threshold
     steps, group = steps.select(bright), group[bright]
     steps, group = _join_neighbours(steps, group, maps, config)
@@ -133,7 +133,7 @@ def find_cosmic_rays(
 def once_per_pixel(
     steps: Steps, group: np.ndarray, shape: tuple[int, int]
 ) -> tuple[Steps, np.ndarray]:
-    """Keep the first step of each pixel in each group; groups must be sorted and stay so."""
+    """Keep the first step of each pixel in each group; groups are sorted, and remain so."""
     pixel = np.ravel_multi_index((steps.row, steps.col), shape)
     order = np.lexsort((pixel, group))
     repeated = (np.diff(group[order], prepend=-1) == 0) & (np.diff(pixel[order], prepend=-1) == 0)
@@ -152,6 +152,12 @@ def dominant_read(read: np.ndarray, significance: np.ndarray, group: np.ndarray)
         Of each step [sigma].
     group : ndarray of int, shape (n,)
         Ascending; the result has one entry for each group, in their order.
+
+    Examples
+    --------
+    >>> group = np.array([0, 0, 0, 1])
+    >>> dominant_read(np.array([7, 8, 7, 3]), np.array([5.0, 8.0, 7.0, 6.0]), group).tolist()
+    [7, 3]
     """
     weight = np.minimum(significance.astype(np.float64), TUNING.max_date_significance) ** 2
     order = np.lexsort((read, group))
@@ -180,7 +186,7 @@ def _join_neighbours(
         at = np.flatnonzero(inside)
         same = candidate[row[at], col[at]]
         same &= np.abs(maps.best_read[row[at], col[at]] - steps.read[at]) <= TUNING.neighbour_reads
-        # Each pixel joins one event only, the first that asks.
+        # Each pixel joins one event only, the first in the order of the steps.
         _, once = np.unique(row[at[same]] * width + col[at[same]], return_index=True)
         at = at[same][once]
         row, col = row[at], col[at]
@@ -195,7 +201,7 @@ def _join_neighbours(
 
 
 def ray_event(steps: Steps, first_frame: int, confidence: float, config: DetectorConfig) -> Event:
-    """Make one event of its steps, the strongest first."""
+    """Return the event of some steps, which have the strongest first."""
     fit = float(steps.fit[0])
     extra: dict[str, object] = {
         "step_amplitude": float(steps.amplitude.sum()),

@@ -1,4 +1,4 @@
-"""Steps of neighbouring pixels in the same read, linked to groups."""
+"""Steps of neighbouring pixels at about the same read, linked to groups."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def window_of(searched: Searched, rows: Span, cols: Span) -> Window:
     at = (rows.whole, cols.whole)
     # Which neighbours a block has decides where its ramps end: the maps had all.
     block = load_block(source, *at)[0]._replace(stop=maps.stop[at])
-    return Window(rows, cols, block, steps.within(*at), maps.cut(*at))
+    return Window(rows, cols, block, steps.within(*at), maps.window(*at))
 
 
 def _moved(voxels: Voxels, window: Window) -> Voxels:
