@@ -97,11 +97,11 @@ def test_two_parts_equal_dense_matrices(pattern, curved):
     d[4, 1] = d[0, 2] = np.nan
     fit = fit_steps(d, variance, shot, model, np.full(n, curved))
     data = np.vstack([np.zeros((1, n)), np.cumsum(d, 0)])
-    bend = model.dt * (np.arange(count) - (count - 1) / 2) / count
+    curvature = model.dt * (np.arange(count) - (count - 1) / 2) / count
     for i in range(n):
         keep = np.flatnonzero(np.isfinite(d[:, i]))
         inverse = np.linalg.inv(exact_covariance(pattern, variance[i], shot[i])[np.ix_(keep, keep)])
-        base = np.array([model.dt, bend])[: 1 + curved, keep].T
+        base = np.array([model.dt, curvature])[: 1 + curved, keep].T
         rest = inverse - inverse @ base @ np.linalg.solve(base.T @ inverse @ base, base.T @ inverse)
         for f in range(count - 1):
             if not {f, f + 1} <= set(keep):

@@ -16,8 +16,8 @@ def oracle(d, variance, shot, model, curved):
     count = len(d)
     keep = np.flatnonzero(np.isfinite(d))
     inverse = np.linalg.inv(covariance(model, variance, shot)[np.ix_(keep, keep)])
-    bend = model.dt * (np.arange(count) - (count - 1) / 2) / count
-    base = np.array([model.dt, bend])[: 1 + curved, keep].T
+    curvature = model.dt * (np.arange(count) - (count - 1) / 2) / count
+    base = np.array([model.dt, curvature])[: 1 + curved, keep].T
     normal = base.T @ inverse @ base
     plain = np.linalg.solve(normal, base.T @ inverse @ d[keep])
     residual = d[keep] - base @ plain

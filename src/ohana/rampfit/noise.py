@@ -108,12 +108,11 @@ def expected_yields(covariance: DifferenceCovariance) -> ExpectedScatter:
         removed = float(along @ image)
         return diagonal.sum() - removed, square - 2 * np.sum(image**2) + removed**2, removed
 
-    read, squared, slope = trace(covariance.read, covariance.read_next)
-    shot, _, walk = trace(covariance.shot, covariance.shot_next)
-    slope_read = slope / length**2 * n**2 / np.mean(covariance.read)
-    return ExpectedScatter(
-        read / n, shot / n, read**2 / squared / n, slope_read, walk / length**2 * n
-    )
+    read, squared, read_slope = trace(covariance.read, covariance.read_next)
+    shot, _, shot_slope = trace(covariance.shot, covariance.shot_next)
+    slope_read = read_slope / length**2 * n**2 / np.mean(covariance.read)
+    slope_shot = shot_slope / length**2 * n
+    return ExpectedScatter(read / n, shot / n, read**2 / squared / n, slope_read, slope_shot)
 
 
 def prior_dof(ratio: np.ndarray, dof: float) -> float:
