@@ -101,11 +101,11 @@ def measure(task: Task) -> Speed:
     config = DetectorConfig(threads=task.threads)
     [ramp] = open_exposure(task.path, config)
     source = CorrectedRamp(ramp, fit_reference(ramp, config)[0])
-    steps, _, maps = search_pixels(source, config, None, silent)
+    searched = search_pixels(source, config, None, silent)
     network = network_of(task)
     before = peak_memory()
     start = perf_counter()
-    opinion = run_network(source, steps, maps, network, config, silent)
+    opinion = run_network(searched, network, config, silent)
     seconds, peak = perf_counter() - start, peak_memory()
     parts, voxels = tile(ramp.shape, network.model), ramp.shape[0] * ramp.shape[1] * ramp.shape[2]
     worked = 1
@@ -115,7 +115,7 @@ def measure(task: Task) -> Speed:
     return Speed(
         f"{engine.device.type} {str(engine.precision).removeprefix('torch.')}, torch "
         f"{torch.__version__}",
-        *first_window(source, steps, maps, network, task.threads),
+        *first_window(searched, network, task.threads),
         voxels / 1e6 / seconds,
         seconds,
         len(parts.times) * len(parts.rows) * len(parts.cols),
@@ -126,7 +126,7 @@ def measure(task: Task) -> Speed:
     )
 
 
-def first_window(source, steps, maps, network, threads) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+def first_window(searched, network, threads) -> tuple[float, float]:  # type: ignore[no-untyped-def]
     """Return the rates of features and network alone, on the first window (the faster of two)."""
     import torch
 
@@ -136,9 +136,10 @@ def first_window(source, steps, maps, network, threads) -> tuple[float, float]: 
     from ohana.network.tiling import tile
     from ohana.rampfit.covariance import covariance_of
 
-    engine, parts = for_inference(network.model, "auto"), tile(source.ramp.shape, network.model)
-    window = window_of(source, steps, maps, parts.rows[0], parts.cols[0])
-    known = (window.block, window.maps, window.steps, covariance_of(source.ramp))
+    ramp = searched.source.ramp
+    engine, parts = for_inference(network.model, "auto"), tile(ramp.shape, network.model)
+    window = window_of(searched, parts.rows[0], parts.cols[0])
+    known = (window.block, window.maps, window.steps, covariance_of(ramp))
     time, times = parts.times[0].whole, []
     with using_threads(threads), torch.inference_mode():
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""What the stages hand to each other: steps of single pixels, per-pixel maps, and events."""
+"""What the stages hand on: steps of single pixels, per-pixel maps, and events."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Steps(NamedTuple):
     fit: np.ndarray
 
     def select(self, which: np.ndarray) -> Steps:
-        """Return the steps that an index or boolean array picks."""
+        """Return the steps of an index or boolean array."""
         return Steps(*(column[which] for column in self))
 
     def within(self, rows: slice, cols: slice) -> Steps:
-        """Return the steps of a window; rows and columns count from its corner."""
+        """Return the steps of a window, rows and columns relative to its corner."""
         row, col = self.row - np.int32(rows.start), self.col - np.int32(cols.start)
         inside = (row >= 0) & (row < rows.stop - rows.start)
         inside &= (col >= 0) & (col < cols.stop - cols.start)
@@ -74,7 +74,7 @@ class PixelMaps:
     Attributes
     ----------
     rate : ndarray of float32
-        Count rate [DN per frame time], steps left out; NaN where it cannot be measured.
+        Count rate [DN per frame time], steps excluded; NaN where it cannot be measured.
     noise : ndarray of float32
         Read noise of one frame [DN].
     neighbour_noise : ndarray of float32
@@ -86,14 +86,15 @@ class PixelMaps:
     best_step, best_significance, best_read : ndarray
         Most significant upward step: amplitude [DN], significance [sigma], read (-1: none).
     flicker : ndarray of float32
-        How unsteady the ramp is without its hits, 0 for a quiet one: see
+        Screening statistic of telegraph noise, 0 for a quiet ramp: see
         `ohana.detect.telegraph.screen`.
     first_usable, stop : ndarray of int32
-        First read that can be used, and first saturated read (T where there is none).
+        First usable read, and first saturated read (T where there is none).
     first_appearance, persistence_count, transition_count : ndarray of int32
         See `ohana.rampfit.temporal`.
     max_intensity, intensity_variance : ndarray of float32
-        See `ohana.rampfit.temporal` [DN, DN^2].
+        Largest difference above the median one [DN], and mean square of all differences about
+        it [DN^2], events included.
     """
 
     rate: np.ndarray
@@ -113,7 +114,7 @@ class PixelMaps:
     max_intensity: np.ndarray
     intensity_variance: np.ndarray
 
-    def cut(self, rows: slice, cols: slice) -> PixelMaps:
+    def window(self, rows: slice, cols: slice) -> PixelMaps:
         """Return the maps of a window."""
         return PixelMaps(*(getattr(self, f.name)[rows, cols] for f in fields(self)))
 

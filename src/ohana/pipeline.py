@@ -16,10 +16,10 @@ from ohana.config import DetectorConfig
 from ohana.detect.cosmic_rays import charge_steps, find_cosmic_rays, halo_steps
 from ohana.detect.false_discovery import EventDensities
 from ohana.detect.linking import link_steps, read_tolerance
-from ohana.detect.row_block import BlockResult, analyse_block, compile_kernels
+from ohana.detect.row_block import BlockResult, Searched, analyse_block, compile_kernels
 from ohana.detect.snowballs.classify import find_snowballs
 from ohana.detect.telegraph.fit import MIN_READS
-from ohana.events import Event, PixelMaps, Steps, join_steps
+from ohana.events import Event, PixelMaps, join_steps
 from ohana.network.calibration import NETWORK_MIN_READS, Calibration
 from ohana.ramp import Ramp, row_blocks
 from ohana.rampfit.covariance import covariance_of
@@ -42,7 +42,7 @@ log = logging.getLogger("ohana")
 
 
 class FoundEvents(NamedTuple):
-    """Events and per-pixel maps of one integration, and what confidences rest on."""
+    """Events and per-pixel maps of one integration, and the densities behind confidences."""
 
     events: list[Event]
     maps: PixelMaps
@@ -73,19 +73,19 @@ def predict(
     progress : callable, optional
         Called with the name of a stage, the parts done and the parts in all.
     network : Network, optional
-        Looks for events besides the rules.
+        Finds events besides those of the rules.
 
     Raises
     ------
     OhanaError
-        The input is no ramp, or the results cannot be written.
+        If the input is no ramp, or the results cannot be written.
     """
-    tell = Stopwatch(progress or no_progress)
-    tell("reading", 0, 1)
+    stopwatch = Stopwatch(progress or no_progress)
+    stopwatch("reading", 0, 1)
     ramps = open_exposure(path, config)
-    tell("reading", 1, 1)
+    stopwatch("reading", 1, 1)
     log.debug(f"settings that are not the defaults: {config.model_dump(exclude_defaults=True)}")
-    tell.begin("compiling")
+    stopwatch.begin("compiling")
     compile_kernels(log)
     remove_run(make_folder(output_dir))
     events: list[Event] = []
@@ -93,25 +93,25 @@ def predict(
     if ramps[0].shape[0] < MIN_READS:
         notices.append(f"telegraph noise: needs {MIN_READS} reads, not looked for")
     if network is not None and ramps[0].shape[0] < NETWORK_MIN_READS:
-        notices.append(f"network: needs {MIN_READS} reads, events by the rules alone")
+        notices.append(f"network: needs {NETWORK_MIN_READS} reads, events by the rules alone")
         network = None
     for ramp in ramps:
         # A segment of a longer exposure may hold a single integration.
         several = len(ramps) > 1 or ramp.integration > 0
         name = f"{ramp.name}_int{ramp.integration}" if several else ramp.name
         stem = output_dir / name
-        found, part, told = predict_ramp(ramp, stem, config, processed, tell, network)
+        found, part, of_ramp = predict_ramp(ramp, stem, config, processed, stopwatch, network)
         events += [replace(event, integration=ramp.integration) for event in found.events]
         parts.append(part)
-        notices += [notice for notice in told if notice not in notices]
+        notices += [notice for notice in of_ramp if notice not in notices]
     if network is not None:
         notices.append(tell_sources(events, config))
-    tell("writing", 0, 1)
+    stopwatch("writing", 0, 1)
     mask = paint_mask(events, ramps[0].shape[1:])
     write_mask(output_dir / "prediction_mask.npy", mask)
     write_catalogue(output_dir / "detections.json", events)
-    tell("writing", 1, 1)
-    tell.stop()
+    stopwatch("writing", 1, 1)
+    stopwatch.stop()
     summary = Summary(
         path,
         ramps[0].name,
@@ -123,18 +123,18 @@ def predict(
         summarise(events, ramps),
         tuple(notices),
         files_of(output_dir, parts),
-        tell.seconds,
+        stopwatch.seconds,
     )
     used = None if network is None else _described(network, config)
     write_run(
         output_dir,
-        run_record(summary, parts, config, used, tell.started),
+        run_record(summary, parts, config, used, stopwatch.started),
     )
     return summary
 
 
 def _described(network: Network, config: DetectorConfig) -> dict[str, str]:
-    """Return what the record of a run says of the network."""
+    """Return the network's entry in the record of a run."""
     from ohana.network.device import running_on  # torch: only with a network
 
     where = running_on(config.network_precision)
@@ -149,12 +149,12 @@ def predict_ramp(
     progress: Progress,
     network: Network | None = None,
 ) -> tuple[FoundEvents, IntegrationFiles, list[str]]:
-    """Find the events of one integration; writes features and, if wanted, the corrected cube."""
+    """Find the events of one integration; write features and, if wanted, the corrected cube."""
     outputs = outputs_of(ramp, stem, config)
     source, notice = corrected_source(outputs, config, progress)
     with writing_cube(outputs, processed and source.corrected is None) as cube:
         found = find_events(source, config, progress, cube, network=network)
-    # An older cube that stays beside these features must not be taken for theirs.
+    # An older cube beside these features must not be used with them.
     ours = processed or source.corrected is not None
     progress("writing", 0, 1)
     return found, write_maps(outputs, found.maps, ours), [notice]
@@ -181,22 +181,22 @@ def find_events(
     cube : Processed, optional
         Where to write the corrected reads.
     population : EventDensities, optional
-        How frequent noise and charge are, if that is known better than from this ramp.
+        Densities of false and of real events, if known better than from this ramp.
     network : Network, optional
-        Looks for events besides the rules.
+        Finds events besides those of the rules.
     """
-    steps, telegraph, maps = search_pixels(source, config, cube, progress)
+    searched = search_pixels(source, config, cube, progress)
+    steps, maps, telegraph = searched.steps, searched.maps, searched.telegraph
     log.debug(f"{len(steps.row)} steps of pixels, {len(telegraph)} pixels like telegraph noise")
     if len(source.ramp.planes) < NETWORK_MIN_READS:
         network = None
-    # Of what the rules are too unsure, the network may be sure.
+    # The network may confirm events of which the rules alone are too unsure.
     lenient = {} if network is None else {"min_confidence": 0.0}
     settings = config.model_copy(update=lenient)
-    events, population = link_events(source, steps, maps, settings, progress, population)
+    events, population = link_events(searched, settings, progress, population)
     events += outside_snowballs(telegraph, events, maps.stop.shape)
     if network is not None:
-        walked = source, steps, maps
-        events, population = add_network(network, events, population, walked, config, progress)
+        events, population = add_network(network, events, population, searched, config, progress)
     return FoundEvents(events, maps, population)
 
 
@@ -204,40 +204,40 @@ def add_network(
     network: Network,
     rules: list[Event],
     population: EventDensities,
-    walked: tuple[CorrectedRamp, Steps, PixelMaps],
+    searched: Searched,
     config: DetectorConfig,
     progress: Progress,
 ) -> tuple[list[Event], EventDensities]:
-    """Let the network look at the same reads, and merge what it sees with the rules' events.
+    """Run the network on the same reads, and merge its events with those of the rules.
 
-    How many of the candidates for cosmic rays are real becomes part of ``population``, unless
-    that is known.
+    The fraction of the candidates for cosmic rays that are real becomes part of ``population``,
+    unless it is known.
     """
     from ohana.network.candidates import combine  # torch: only with a network
     from ohana.network.combine import merge, real_parts
     from ohana.network.events import network_events
     from ohana.network.inference import run_network
 
-    noise, calibration = walked[2].noise, network.calibration or Calibration()
-    opinion = run_network(*walked, network, config, progress)
-    seen = network_events(opinion, rules, *walked, config)
-    found = combine(rules, seen, opinion, noise, config)
-    if not np.isfinite(population.parts).all():
-        population = population._replace(parts=real_parts(found, calibration))
-    return merge(found, noise, calibration, config, population.parts), population
+    noise, calibration = searched.maps.noise, network.calibration or Calibration()
+    output = run_network(searched, network, config, progress)
+    seen = network_events(output, rules, searched, config)
+    found = combine(rules, seen, output, noise, config)
+    if not np.isfinite(population.real_fractions).all():
+        population = population._replace(real_fractions=real_parts(found, calibration))
+    return merge(found, noise, calibration, config, population.real_fractions), population
 
 
 def search_pixels(
     source: CorrectedRamp, config: DetectorConfig, cube: Processed | None, progress: Progress
-) -> tuple[Steps, list[Event], PixelMaps]:
+) -> Searched:
     """Run the per-pixel stages over all row blocks, on several threads."""
     reads, height, width = source.ramp.shape
-    model, blocks = covariance_of(source.ramp), list(row_blocks(height))
+    covariance, blocks = covariance_of(source.ramp), list(row_blocks(height))
     maps: PixelMaps | None = None
     steps, telegraph = [], []
 
     def work(rows: slice) -> BlockResult:
-        result, data = analyse_block(source, rows, model, config)
+        result, data = analyse_block(source, rows, covariance, config)
         if cube is not None:
             cube.write(data, rows)
         return result
@@ -253,7 +253,7 @@ def search_pixels(
             telegraph += result.telegraph
             progress("steps", reads * result.rows.stop * width, reads * height * width)
     assert maps is not None  # an array has rows
-    return join_steps(steps), telegraph, maps
+    return Searched(source, join_steps(steps), maps, telegraph)
 
 
 def _empty_maps(like: PixelMaps, shape: tuple[int, int]) -> PixelMaps:
@@ -262,25 +262,23 @@ def _empty_maps(like: PixelMaps, shape: tuple[int, int]) -> PixelMaps:
 
 
 def link_events(
-    source: CorrectedRamp,
-    steps: Steps,
-    maps: PixelMaps,
+    searched: Searched,
     config: DetectorConfig,
     progress: Progress,
     population: EventDensities | None = None,
 ) -> tuple[list[Event], EventDensities]:
     """Link the steps of neighbouring pixels to snowballs and cosmic rays."""
+    source, steps, maps, _ = searched
     progress("events", 0, 1)
-    border = border_mask(source.ramp)
+    border, covariance = border_mask(source.ramp), covariance_of(source.ramp)
     steps = steps.select(charge_steps(steps, border))
-    slack = read_tolerance(steps, maps.noise)
-    group = link_steps(steps, slack, maps.stop.shape)
-    model = covariance_of(source.ramp)
-    snowballs, claimed = find_snowballs(source, steps, group, maps, model, config)
+    tolerance = read_tolerance(steps.amplitude, maps.noise[steps.row, steps.col])
+    group = link_steps(steps.row, steps.col, steps.read, tolerance, maps.stop.shape)
+    snowballs, claimed = find_snowballs(source, steps, group, maps, covariance, config)
     if snowballs:
         left = ~claimed & ~halo_steps(steps, snowballs, maps.stop.shape, config)
-        steps, slack = steps.select(left), slack[left]
-        group = link_steps(steps, slack, maps.stop.shape)
+        steps, tolerance = steps.select(left), tolerance[left]
+        group = link_steps(steps.row, steps.col, steps.read, tolerance, maps.stop.shape)
     # Reference pixels hold no charge, so none joins an event beside them either.
     light = replace(maps, best_significance=np.where(border, 0, maps.best_significance))
     rays, population = find_cosmic_rays(steps, group, light, config, population)
@@ -291,7 +289,7 @@ def link_events(
 def outside_snowballs(
     telegraph: list[Event], events: list[Event], shape: tuple[int, int]
 ) -> list[Event]:
-    """Drop telegraph noise under snowballs: charge released over many reads looks like it."""
+    """Drop telegraph noise under snowballs: charge released over many reads resembles it."""
     balls = [event for event in events if event.label == Label.SNOWBALL]
     covered = paint_mask(balls, shape) > 0
     return [event for event in telegraph if not covered[event.rows[0], event.cols[0]]]

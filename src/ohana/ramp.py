@@ -1,4 +1,4 @@
-"""A ramp on disk, walked in row blocks: where its reads lie and what is known of them."""
+"""A ramp on disk, read in row blocks: where its reads are stored, and its detector."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from numba import njit
 
 from ohana.errors import OhanaError
 
-#: Row blocks start at multiples of this, so that statistics pooled over tiles do not
-#: depend on how an exposure is cut into blocks.
+#: Row blocks start at multiples of this number of rows, so that statistics pooled over tiles do
+#: not depend on how an exposure is divided into blocks.
 TILE_ROWS = 16
-#: Bits of the flags of a read (JWST and Roman) that rule it out.
+#: Bits of the flags of a read (JWST and Roman) that make it unusable.
 DO_NOT_USE, SATURATED = 1, 2
 
 
@@ -49,7 +49,7 @@ class Planes:
     scale : ndarray of float64, shape (T,), optional
         Multiplies each stored value, read by read (``BSCALE``; counts per rate).
     blank : int, optional
-        Stored value that stands for no data (``BLANK``); becomes NaN.
+        Stored value that means no data (``BLANK``); becomes NaN.
     """
 
     path: Path
@@ -64,7 +64,7 @@ class Planes:
         return len(self.offsets)
 
     def select(self, reads: slice | np.ndarray) -> Planes:
-        """Return the planes of some reads only."""
+        """Return the planes of some reads."""
         zero = self.zero[reads] if isinstance(self.zero, np.ndarray) else self.zero
         scale = None if self.scale is None else self.scale[reads]
         return replace(self, offsets=self.offsets[reads], zero=zero, scale=scale)
@@ -111,10 +111,10 @@ class Planes:
         return out
 
     def _windows(self, rows: slice, cols: slice) -> Iterator[np.ndarray]:
-        """Yield a window of each image as stored, in one buffer used again and again.
+        """Yield a window of each image as stored, always in the same buffer.
 
-        Reading a few rows into a buffer that stays in the cache is faster than a memory map,
-        leaves no pages behind, and a file that was cut short is an error, not a crash.
+        Reading a few rows into a buffer that stays in the cache is faster than a memory map and
+        leaves no pages behind; a truncated file is an error, not a crash.
         """
         height, width = self.shape
         first, last, step = rows.indices(height)
@@ -152,7 +152,7 @@ def _fill(file: io.RawIOBase, into: memoryview) -> int:
 
 @dataclass(frozen=True)
 class ExposureInfo:
-    """Which detector took an exposure, and when; what is not known is empty.
+    """Detector and time of an exposure; empty where not known.
 
     Attributes
     ----------
@@ -173,14 +173,14 @@ class ExposureInfo:
 
 @dataclass(frozen=True)
 class DetectorInfo:
-    """What is known of the detector, and from where.
+    """Properties of the detector, and where each is from.
 
     Attributes
     ----------
     gain : float
         [e-/DN]
     saturation : float
-        Raw value from which a read counts as saturated [DN]; ``inf`` if there is none.
+        Raw value from which on a read is saturated [DN]; ``inf`` if there is none.
     frame_time : float
         Time between frames [s].
     read_noise : float or None
@@ -199,7 +199,7 @@ class DetectorInfo:
     groupgap : int
         Frames dropped between the averaged ones of two reads.
     origin : ExposureInfo
-        Where the exposure comes from.
+        Detector and time of the exposure.
     sources : dict
         Field name -> "header KEY", "config", "default" or "derived ...".
     """
@@ -240,27 +240,27 @@ class Ramp:
     name : str
         Exposure name: the file name without its endings.
     source : Path
-        What the user gave.
+        Path given by the user.
     planes : Planes
         The reads, in time order, in the orientation of the file.
     times : ndarray of float64, shape (T,)
         Mean time of each read [s], ascending.
     facts : DetectorInfo
-        What is known of the detector.
+        Properties of the detector.
     flags : Planes, optional
         Flags of each read, same shape as ``planes``, with the bits of JWST's GROUPDQ, of which
         DO_NOT_USE (1) and SATURATED (2) matter; see `Planes.read_stored`.
     bad_pixels : ndarray of bool, shape (H, W), optional
-        Pixels that must not be used at all.
+        Pixels that are never used.
     integration : int
         Index in the file.
     reference_done : bool
-        The file says that reference pixels have been subtracted already.
+        Whether reference pixels have been subtracted already, according to the file.
     notes : tuple of str
         Notices for the user.
     scratch : object, optional
         Keeps the temporary folder with the planes of formats that cannot be read in place;
-        the folder goes when the last ramp that needs it goes.
+        the folder is removed with the last ramp that needs it.
     frames : ndarray of int, shape (T,), optional
         Frames averaged into each read, where they differ; ``facts.nframes`` is then the most.
     read_noise : ndarray of float, shape (H, W), optional
@@ -294,7 +294,7 @@ class Ramp:
 
 
 def row_blocks(height: int, rows: int = TILE_ROWS) -> Iterator[slice]:
-    """Cut ``height`` rows into blocks that start at multiples of ``TILE_ROWS``.
+    """Divide ``height`` rows into blocks that start at multiples of ``TILE_ROWS``.
 
     Examples
     --------

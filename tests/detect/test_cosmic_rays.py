@@ -37,7 +37,7 @@ def maps_of(*best):
 
 
 def find(steps, maps=None, **settings):
-    group = link_steps(steps, np.ones(len(steps.row), np.int32), SHAPE)
+    group = link_steps(steps.row, steps.col, steps.read, np.ones(len(steps.row), int), SHAPE)
     return find_cosmic_rays(steps, group, maps or maps_of(), DetectorConfig(**settings))[0]
 
 

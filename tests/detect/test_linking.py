@@ -6,23 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from ohana.detect.linking import MAX_READ_TOLERANCE, link_steps, read_tolerance
-from ohana.events import Steps
+from ohana.detect.linking import link_steps, read_tolerance
+from ohana.detect.tuning import TUNING
 
 SHAPE = (12, 15)
 
 
-def steps_of(row, col, read, amplitude=100.0):
-    n = len(row)
-    one = np.ones(n, np.float32)
-    place = (np.asarray(values, np.int32).reshape(n) for values in (row, col, read))
-    size = np.broadcast_to(np.float32(amplitude), n)
-    return Steps(*place, size, one, size, np.zeros(n, bool), one)
-
-
-def link(row, col, read, slack=1, shape=SHAPE):
-    slack = np.broadcast_to(np.asarray(slack, np.int32), len(row)).copy()
-    return link_steps(steps_of(row, col, read), slack, shape)
+def link(row, col, read, tolerance=1, shape=SHAPE):
+    columns = (row, col, read, np.broadcast_to(tolerance, len(row)))
+    return link_steps(*(np.array(values, np.int32) for values in columns), shape)
 
 
 def same_partition(a, b):
@@ -43,30 +35,30 @@ def test_one_read_is_connected_components(density):
         assert len(np.unique(group)) == count
 
 
-@pytest.mark.parametrize("slack", [0, 1, 3])
-def test_several_reads_are_components_in_space_and_time(slack):
+@pytest.mark.parametrize("tolerance", [0, 1, 3])
+def test_several_reads_are_components_in_space_and_time(tolerance):
     rng = np.random.default_rng(2)
     for _ in range(10):
         hit = rng.random((9, *SHAPE)) < 0.03
         read, row, col = np.nonzero(hit)
-        # A step links to any within the slack, the read between need hold none.
+        # A step links to any within the tolerance, the read between need hold none.
         near = [
             (i, j)
             for i in range(len(read))
             for j in range(i)
             if abs(row[i] - row[j]) <= 1
             and abs(col[i] - col[j]) <= 1
-            and abs(read[i] - read[j]) <= slack
+            and abs(read[i] - read[j]) <= tolerance
         ]
         oracle = np.arange(len(read))
         for _ in read:
             for i, j in near:
                 oracle[i] = oracle[j] = min(oracle[i], oracle[j])
-        group = link(row, col, read, slack)
+        group = link(row, col, read, tolerance)
         assert same_partition(group, oracle)
-        if slack <= 1:
+        if tolerance <= 1:
             structure = np.ones((3, 3, 3))
-            structure[[0, 2]] = slack
+            structure[[0, 2]] = tolerance
             assert same_partition(group, ndimage.label(hit, structure)[0][hit])
 
 
@@ -82,24 +74,24 @@ def test_order_of_the_steps_does_not_matter(entries, random):
     first = link(*np.transpose(entries)[:3], np.transpose(entries)[3])
     order = list(range(len(entries)))
     random.shuffle(order)
-    row, col, read, slack = np.transpose([entries[i] for i in order])
-    assert same_partition(link(row, col, read, slack), first[order])
+    row, col, read, tolerance = np.transpose([entries[i] for i in order])
+    assert same_partition(link(row, col, read, tolerance), first[order])
 
 
 @given(places)
 def test_mirrors_and_transpose_link_the_same(entries):
-    row, col, read, slack = np.transpose(entries)
-    group = link(row, col, read, slack)
-    np.testing.assert_array_equal(link(11 - row, col, read, slack), group)
-    np.testing.assert_array_equal(link(row, 14 - col, read, slack), group)
-    np.testing.assert_array_equal(link(row, col, 20 - read, slack), group)
-    np.testing.assert_array_equal(link(col, row, read, slack, SHAPE[::-1]), group)
+    row, col, read, tolerance = np.transpose(entries)
+    group = link(row, col, read, tolerance)
+    np.testing.assert_array_equal(link(11 - row, col, read, tolerance), group)
+    np.testing.assert_array_equal(link(row, 14 - col, read, tolerance), group)
+    np.testing.assert_array_equal(link(row, col, 20 - read, tolerance), group)
+    np.testing.assert_array_equal(link(col, row, read, tolerance, SHAPE[::-1]), group)
 
 
 @given(places)
-def test_more_slack_only_joins(entries):
-    row, col, read, slack = np.transpose(entries)
-    strict, loose = link(row, col, read, slack), link(row, col, read, slack + 1)
+def test_more_tolerance_only_joins(entries):
+    row, col, read, tolerance = np.transpose(entries)
+    strict, loose = link(row, col, read, tolerance), link(row, col, read, tolerance + 1)
     assert len(np.unique(np.stack([strict, loose]), axis=1).T) == len(np.unique(strict))
 
 
@@ -114,9 +106,9 @@ def test_edges_do_not_wrap():
     assert link(*corners, [5] * 4).tolist() == [0, 1, 2, 3]
 
 
-def test_the_larger_slack_counts():
-    for slack in ([4, 1], [1, 4]):
-        assert link([3, 3], [3, 4], [5, 9], slack).tolist() == [0, 0]
+def test_the_larger_tolerance_counts():
+    for tolerance in ([4, 1], [1, 4]):
+        assert link([3, 3], [3, 4], [5, 9], tolerance).tolist() == [0, 0]
     assert link([3, 3], [3, 4], [5, 9], [3, 3]).tolist() == [0, 1]
 
 
@@ -129,20 +121,11 @@ def test_several_steps_in_a_pixel():
 
 
 def test_nothing_to_link():
-    assert link_steps(steps_of([], [], []), np.empty(0, np.int32), SHAPE).shape == (0,)
+    assert link([], [], []).shape == (0,)
 
 
-def test_dating_error_falls_as_the_inverse_square():
-    noise = np.array([[10.0, np.nan]])
+def test_tolerance_falls_as_the_inverse_square():
     amplitude = np.array([1e4, 25.0, 24.0, 12.5, -12.5, 5.0, 0.0], np.float32)
-    steps = steps_of([0] * 7, [0] * 7, [3] * 7, amplitude)
-    assert read_tolerance(steps, noise).tolist() == [
-        1,
-        1,
-        2,
-        4,
-        4,
-        MAX_READ_TOLERANCE,
-        MAX_READ_TOLERANCE,
-    ]
-    assert read_tolerance(steps._replace(col=np.ones(7, int)), noise).tolist() == [1] * 7
+    most = TUNING.max_read_tolerance
+    assert read_tolerance(amplitude, np.full(7, 10.0)).tolist() == [1, 1, 2, 4, 4, most, most]
+    assert read_tolerance(amplitude, np.full(7, np.nan)).tolist() == [1] * 7

@@ -94,7 +94,8 @@ def case(cube: np.ndarray, folder: Path) -> Case:
     noise = measure(block.data, block.stop, np.zeros((HEIGHT, WIDTH), bool), model, 1.5)
     steps, *_, maps = analyse(block, noise, model, 1.5, config)
     steps = steps.select(steps.amplitude > 0)
-    group = link_steps(steps, read_tolerance(steps, maps.noise), (HEIGHT, WIDTH))
+    tolerance = read_tolerance(steps.amplitude, maps.noise[steps.row, steps.col])
+    group = link_steps(steps.row, steps.col, steps.read, tolerance, (HEIGHT, WIDTH))
     return Case(source, steps, group, replace(maps, first_usable=first))
 
 

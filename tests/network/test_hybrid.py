@@ -16,6 +16,7 @@ from ohana.batch.run import Workers, run_survey
 from ohana.classes import Label
 from ohana.cli.predict import main
 from ohana.config import DetectorConfig
+from ohana.detect.row_block import Searched
 from ohana.errors import OhanaError
 from ohana.evaluate.injection.draw_events import InjectionSettings
 from ohana.evaluate.injection.run import inject_and_recover
@@ -65,15 +66,13 @@ def scene(tmp_path_factory):
     write_fits(made, folder / "all.fits")
     ramp = open_exposure(folder / "all.fits", CONFIG)[0]
     source = CorrectedRamp(ramp, fit_reference(ramp, CONFIG)[0])
-    steps, telegraph, maps = search_pixels(source, CONFIG, None, quiet)
-    rules, _ = link_events(source, steps, maps, CONFIG, quiet)
-    rules += outside_snowballs(telegraph, rules, maps.stop.shape)
+    searched = search_pixels(source, CONFIG, None, quiet)
+    rules, _ = link_events(searched, CONFIG, quiet)
+    rules += outside_snowballs(searched.telegraph, rules, searched.maps.stop.shape)
     known = opinion_of(made.truth, noise=8.0)
     clear = known.voxels.amplitude > 2 * known.voxels.error
     known = known._replace(voxels=known.voxels.select(clear))
-    return SimpleNamespace(
-        path=folder / "all.fits", source=source, steps=steps, maps=maps, rules=rules, known=known
-    )
+    return SimpleNamespace(path=folder / "all.fits", rules=rules, known=known, **searched._asdict())
 
 
 @pytest.fixture
@@ -82,9 +81,9 @@ def says(monkeypatch):
     asked = []
 
     def set_opinion(said):
-        def look(source, steps, maps, network, config, progress):
-            asked.append(maps)
-            return said(maps) if callable(said) else said
+        def look(searched, network, config, progress):
+            asked.append(searched.maps)
+            return said(searched.maps) if callable(said) else said
 
         monkeypatch.setattr("ohana.network.inference.run_network", look)
         return asked
@@ -101,7 +100,8 @@ def seen(scene, said, rules=None, **changes):
     """Return the events of an opinion."""
     config = DetectorConfig(**CONFIG.model_dump() | changes)
     rules = scene.rules if rules is None else rules
-    return network_events(said, rules, scene.source, scene.steps, scene.maps, config)
+    searched = Searched(scene.source, scene.steps, scene.maps, scene.telegraph)
+    return network_events(said, rules, searched, config)
 
 
 def only(events, label):

@@ -137,7 +137,7 @@ def test_parts_equal_the_whole(quiet):
     rows, cols = slice(4, 13), slice(3, 36)
     inside = steps._replace(row=steps.row - 4, col=steps.col - 3)
     part = RampBlock(np.ascontiguousarray(data[:, rows, cols]), block.stop[rows, cols])
-    cut = network_input(part, maps.cut(rows, cols), inside, model, threads=1).whole()
+    cut = network_input(part, maps.window(rows, cols), inside, model, threads=1).whole()
     assert np.array_equal(cut, whole[:, :, rows, cols])
 
 

@@ -11,6 +11,7 @@ import torch
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
+from ohana.detect.row_block import Searched
 from ohana.errors import OhanaError
 from ohana.events import PixelMaps
 from ohana.network import device as backend
@@ -99,8 +100,7 @@ def seen(tmp_path_factory):
         write_fits(simulate_exposure(config, np.random.default_rng(5)), path)
         [ramp] = open_exposure(path, CONFIG)
         source = CorrectedRamp(ramp, fit_reference(ramp, CONFIG)[0])
-        steps, _, maps = search_pixels(source, CONFIG, None, silent)
-        made[name] = source, steps, maps
+        made[name] = search_pixels(source, CONFIG, None, silent)
     return made
 
 
@@ -126,10 +126,10 @@ def small_windows(monkeypatch, reads, side):
 @pytest.mark.parametrize("name", EXPOSURES)
 @pytest.mark.parametrize(("reads", "side"), [(8, 16), (4, 24), (400, 400)])
 def test_windows_leave_no_trace(seen, monkeypatch, name, reads, side):
-    source, steps, maps = seen[name]
+    source, steps, maps, _ = seen[name]
     network = random_network()
     small_windows(monkeypatch, reads, side)
-    opinion = run_network(source, steps, maps, network, CONFIG, silent)
+    opinion = run_network(seen[name], network, CONFIG, silent)
     chance, x = asked_whole(source, steps, maps, network)
 
     usable = x[USABLE] > 0
@@ -156,11 +156,11 @@ def test_windows_leave_no_trace(seen, monkeypatch, name, reads, side):
 
 
 def test_cuts_change_no_amplitude(seen, monkeypatch):
-    source, steps, maps = seen["long"]
+    source = seen["long"].source
     network, found = random_network(), []
     for reads, side in ((400, 400), (12, 16)):
         small_windows(monkeypatch, reads, side)
-        found.append(run_network(source, steps, maps, network, CONFIG, silent).voxels)
+        found.append(run_network(seen["long"], network, CONFIG, silent).voxels)
     whole, parts = found
     both = np.intersect1d(
         *(np.ravel_multi_index((v.read, v.row, v.col), source.ramp.shape) for v in found),
@@ -173,8 +173,8 @@ def test_cuts_change_no_amplitude(seen, monkeypatch):
 
 
 def test_amplitudes(seen):
-    source, steps, maps = seen["long"]
-    voxels = run_network(source, steps, maps, random_network(), CONFIG, silent).voxels
+    source, steps, maps, _ = seen["long"]
+    voxels = run_network(seen["long"], random_network(), CONFIG, silent).voxels
     block, _ = load_block(source, slice(0, source.ramp.shape[1]))
     step_of = {at: i for i, at in enumerate(zip(steps.read, steps.row, steps.col, strict=True))}
     pixels_of_steps = set(zip(steps.row, steps.col, strict=True))
@@ -213,7 +213,7 @@ def test_amplitudes(seen):
 
 def test_slab_edges_do_not_count(seen, monkeypatch):
     """Ramps end where the walk said, even if what ended them lies outside of the window."""
-    source, steps, maps = seen["long"]
+    source, steps, maps, _ = seen["long"]
     stop = maps.stop.copy()
     stop[::3] = np.minimum(stop[::3], 9)
     maps = PixelMaps(**{**vars(maps), "stop": stop})
@@ -226,7 +226,7 @@ def test_slab_edges_do_not_count(seen, monkeypatch):
     chance = torch.softmax(logits[0], 0)[Label.TELEGRAPH_NOISE].numpy()
     usable = x[USABLE] > 0
     small_windows(monkeypatch, 400, 24)
-    opinion = run_network(source, steps, maps, network, CONFIG, silent)
+    opinion = run_network(Searched(source, steps, maps, []), network, CONFIG, silent)
     mean = (chance * usable).sum(0) / np.maximum(usable.sum(0), 1)
     np.testing.assert_allclose(opinion.telegraph, mean, atol=TOLERANCE)
     voxels = opinion.voxels
@@ -234,13 +234,13 @@ def test_slab_edges_do_not_count(seen, monkeypatch):
 
 
 def test_progress_and_threads(seen, monkeypatch):
-    source, steps, maps = seen["short"]
+    source = seen["short"].source
     small_windows(monkeypatch, 4, 16)
     told, before = [], torch.get_num_threads()
     network = random_network()
     state = {name: value.clone() for name, value in network.model.state_dict().items()}
     config = DetectorConfig(threads=before + 1)
-    run_network(source, steps, maps, network, config, lambda *what: told.append(what))
+    run_network(seen["short"], network, config, lambda *what: told.append(what))
     total = np.prod(source.ramp.shape)
     assert told == [("network", total * done // 12, total) for done in range(13)]
     assert torch.get_num_threads() == before
@@ -257,7 +257,7 @@ def test_outputs_are_read_by_the_names_of_their_classes(seen):
         other.decide.bias[:] = network.model.decide.bias[order]
     names = {"classes": [network.classes[i] for i in order]}
     turned = replace(network, model=other, facts=names)
-    one, two = (run_network(*seen["short"], each, CONFIG, silent) for each in (network, turned))
+    one, two = (run_network(seen["short"], each, CONFIG, silent) for each in (network, turned))
     assert len(one.voxels.row)
     for name in one.voxels._fields:
         np.testing.assert_allclose(
@@ -268,7 +268,7 @@ def test_outputs_are_read_by_the_names_of_their_classes(seen):
 
 def test_classes_that_a_network_does_not_have_are_not_seen(seen):
     network = replace(random_network(classes=2), facts={"classes": ["background", "snowball"]})
-    said = run_network(*seen["short"], network, CONFIG, silent)
+    said = run_network(seen["short"], network, CONFIG, silent)
     assert said.classes == {Label.SNOWBALL}
     assert not said.telegraph.any()
     assert not said.voxels.p_cosmic_ray.any()
@@ -279,8 +279,8 @@ def test_too_few_reads(tmp_path):
     cube = np.random.default_rng(1).normal(1e4, 10, (3, 16, 24)).astype(np.uint16)
     np.save(tmp_path / "three.npy", cube)
     [ramp] = open_exposure(tmp_path / "three.npy", CONFIG)
-    steps, _, maps = search_pixels(CorrectedRamp(ramp), CONFIG, None, silent)
-    opinion = run_network(CorrectedRamp(ramp), steps, maps, random_network(), CONFIG, silent)
+    searched = search_pixels(CorrectedRamp(ramp), CONFIG, None, silent)
+    opinion = run_network(searched, random_network(), CONFIG, silent)
     assert not len(opinion.voxels.row)
     assert opinion.telegraph.shape == (16, 24)
     assert not opinion.telegraph.any()
@@ -350,11 +350,10 @@ def test_precision_on_gpus(monkeypatch):
 
 
 def test_bfloat16_is_used_and_has_nearly_the_same_opinion(seen):
-    source, steps, maps = seen["short"]
     network, found = random_network(), []
     for precision in ("float32", "bfloat16"):
         config = CONFIG.model_copy(update={"network_precision": precision})
-        found.append(run_network(source, steps, maps, network, config, silent).telegraph)
+        found.append(run_network(seen["short"], network, config, silent).telegraph)
     # A product has eight bits: parts in 256, which add up over the layers.
     assert 1e-4 < abs(found[0] - found[1]).max() < 0.1
 
@@ -375,12 +374,11 @@ def test_engine_equals_the_model():
 
 @pytest.mark.parametrize("piece", [1, 700, 10**9])
 def test_pieces_leave_no_trace(seen, monkeypatch, piece):
-    source, steps, maps = seen["short"]
     network, found = random_network(), []
     small_windows(monkeypatch, 400, 24)
     for voxels in (unet3d.PIECE, piece):
         monkeypatch.setattr(unet3d, "PIECE", voxels)
-        found.append(run_network(source, steps, maps, network, CONFIG, silent))
+        found.append(run_network(seen["short"], network, CONFIG, silent))
     np.testing.assert_allclose(found[0].telegraph, found[1].telegraph, atol=TOLERANCE)
     assert abs(len(found[0].voxels.row) - len(found[1].voxels.row)) < 3
 

@@ -11,7 +11,7 @@ from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import difference_covariance, may_split_jump, read_variance
 from ohana.rampfit.gls import fit_steps
 from ohana.rampfit.noise import measure
-from ohana.rampfit.scan import SHARE_COST, Ramps, fit_at, scan, step_at
+from ohana.rampfit.scan import SPLIT_COST, Ramps, fit_at, scan, step_at
 from ohana.rampfit.step_search import find_steps
 
 #: Reads of some resultants, as a Roman exposure has them, and of groups of one size.
@@ -97,11 +97,11 @@ def test_two_parts_equal_dense_matrices(pattern, curved):
     d[4, 1] = d[0, 2] = np.nan
     fit = fit_steps(d, variance, shot, model, np.full(n, curved))
     data = np.vstack([np.zeros((1, n)), np.cumsum(d, 0)])
-    bend = model.dt * (np.arange(count) - (count - 1) / 2) / count
+    curvature = model.dt * (np.arange(count) - (count - 1) / 2) / count
     for i in range(n):
         keep = np.flatnonzero(np.isfinite(d[:, i]))
         inverse = np.linalg.inv(exact_covariance(pattern, variance[i], shot[i])[np.ix_(keep, keep)])
-        base = np.array([model.dt, bend])[: 1 + curved, keep].T
+        base = np.array([model.dt, curvature])[: 1 + curved, keep].T
         rest = inverse - inverse @ base @ np.linalg.solve(base.T @ inverse @ base, base.T @ inverse)
         for f in range(count - 1):
             if not {f, f + 1} <= set(keep):
@@ -121,7 +121,7 @@ def test_two_parts_equal_dense_matrices(pattern, curved):
             np.testing.assert_allclose(amplitude, parts.sum(), rtol=1e-8, atol=1e-8)
             np.testing.assert_allclose(its_error, error, rtol=1e-8)
             sigma = fit_at(one, model, np.array([f + 1]), np.array([True]))[2]
-            power = parts @ normal @ parts - SHARE_COST[0]
+            power = parts @ normal @ parts - SPLIT_COST[0]
             agree = parts.prod() > 0 and power > 0
             wanted = np.sign(parts[0]) * np.sqrt(power) if agree else 0.0
             np.testing.assert_allclose(sigma, wanted, rtol=1e-8)
@@ -139,7 +139,7 @@ def test_false_alarms_follow_the_gaussian_tail(pattern, rate):
         count = np.sum(found.up_sigma >= threshold)
         # One ramp counts once, however many of its reads exceed.
         assert 0.3 * whole < count < whole + shared + 4 * np.sqrt(whole)
-        assert np.sum((found.up_sigma >= threshold) & (found.up_shared > 0)) < 1.2 * shared
+        assert np.sum((found.up_sigma >= threshold) & (found.up_split > 0)) < 1.2 * shared
 
 
 @pytest.mark.parametrize("rate", [0.0, 60.0])

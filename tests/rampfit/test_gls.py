@@ -16,8 +16,8 @@ def oracle(d, variance, shot, model, curved):
     count = len(d)
     keep = np.flatnonzero(np.isfinite(d))
     inverse = np.linalg.inv(covariance(model, variance, shot)[np.ix_(keep, keep)])
-    bend = model.dt * (np.arange(count) - (count - 1) / 2) / count
-    base = np.array([model.dt, bend])[: 1 + curved, keep].T
+    curvature = model.dt * (np.arange(count) - (count - 1) / 2) / count
+    base = np.array([model.dt, curvature])[: 1 + curved, keep].T
     normal = base.T @ inverse @ base
     plain = np.linalg.solve(normal, base.T @ inverse @ d[keep])
     residual = d[keep] - base @ plain
@@ -80,5 +80,5 @@ def test_dead_pixel_has_no_rate():
 
 
 def test_names_the_wrong_model():
-    with pytest.raises(ValueError, match="model: wanted 4 differences, got 9"):
+    with pytest.raises(ValueError, match="covariance: wanted 4 differences, got 9"):
         fit_steps(np.ones((4, 1)), np.ones(1), np.zeros(1), difference_covariance(np.arange(10.0)))

@@ -6,7 +6,7 @@ from ohana.config import DetectorConfig
 from ohana.rampfit.covariance import difference_covariance
 from ohana.rampfit.noise import measure
 from ohana.rampfit.nonlinearity import saturates_slowly
-from ohana.rampfit.scan import Ramps, scan, step_at
+from ohana.rampfit.scan import Ramps, ramps_of, scan, step_at
 from ohana.rampfit.step_search import find_steps
 
 CONFIG = DetectorConfig()
@@ -217,6 +217,34 @@ def test_uneven_reads():
     assert not len(found(ramps, times=times)[0].read)
     ramps.data[5:] += 30
     assert set(found(ramps, times=times)[0].read) == {5}
+
+
+def test_pixels_without_noise_are_not_used():
+    noise = np.array([10.0, np.nan, np.inf, 0.0, 10.0])
+    data = straight(12, 5).data
+    data[6:] += 400
+    shot = np.array([0.0, 1.0, 1.0, 1.0, np.nan])
+    ramps = ramps_of(data, np.full(5, 12), noise**2, shot)
+    steps, rate = found(ramps)
+    assert steps.col.tolist() == [0, 4]
+    assert steps.read.tolist() == [6, 6]
+    assert np.isfinite(rate).tolist() == [True, False, False, False, True]
+    alone = found(ramps.select(np.array([0, 4])))
+    np.testing.assert_array_equal(steps.amplitude, alone[0].amplitude)
+
+
+def test_ramps_are_the_same_whatever_their_arrays_are_like():
+    plain = straight(9, 12, rate=4.0)
+    like = (plain.stop, plain.variance, plain.shot)
+    cube = np.asfortranarray(plain.data.astype(">f4").reshape(9, 3, 4))
+    maps = (values.reshape(3, 4) for values in like)
+    ramps = ramps_of(cube, *(v.astype(k) for v, k in zip(maps, ("i8", "f4", "f4"), strict=True)))
+    for values, expected in zip(ramps, plain, strict=True):
+        assert values.dtype == expected.dtype
+        np.testing.assert_array_equal(values, expected)
+    ramps = ramps_of(cube, *like, guess=np.ones((3, 4)), excluded=cube > 0)
+    assert ramps.guess.shape == (12,)
+    assert ramps.excluded.shape == (9, 12)
 
 
 def test_batches_equal_the_whole():

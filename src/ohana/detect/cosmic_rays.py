@@ -1,4 +1,4 @@
-"""Cosmic rays: upward steps that stay, linked over neighbouring pixels in the same read."""
+"""Cosmic rays: lasting upward steps, linked over neighbouring pixels at about the same read."""
 
 from __future__ import annotations
 
@@ -8,22 +8,12 @@ from scipy import ndimage
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.false_discovery import EventDensities, event_confidence, measure_population
-from ohana.detect.linking import MAX_READ_TOLERANCE
+from ohana.detect.tuning import TUNING
 from ohana.events import Event, PixelMaps, Steps
-
-#: A fall of at least this fraction of a rise means that the rise was not charge.
-FALL = 0.5
-#: Pixels around the footprint of a snowball (or this part of the width of its halo, if more), and
-#: reads after it, in which steps up to so many times the threshold are its halo and what it
-#: releases later.
-HALO_MARGIN = 4
-WING_PART = 0.3
-HALO_READS = 16
-HALO_FACTOR = 2.0
 
 
 def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
-    """Tell steps that charge can have made.
+    """Return which steps may be charge.
 
     Parameters
     ----------
@@ -35,19 +25,19 @@ def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of bool, shape (n,)
-        Upward, in a pixel that sees light and does not fall back.
+        Upward, in a pixel sensitive to light that does not fall back.
     """
     up = steps.amplitude > 0
     fall = np.zeros(border.shape, np.float32)
     np.maximum.at(fall, (steps.row[~up], steps.col[~up]), -steps.amplitude[~up])
-    stays = fall[steps.row, steps.col] < FALL * steps.amplitude
+    stays = fall[steps.row, steps.col] < TUNING.max_fall * steps.amplitude
     return up & stays & ~border[steps.row, steps.col]
 
 
 def halo_steps(
     steps: Steps, snowballs: list[Event], shape: tuple[int, int], config: DetectorConfig
 ) -> np.ndarray:
-    """Tell faint steps just outside the footprint of a snowball that belong to its halo.
+    """Return which faint steps just outside the footprint of a snowball belong to its halo.
 
     Parameters
     ----------
@@ -64,13 +54,13 @@ def halo_steps(
     -------
     ndarray of bool, shape (n,)
     """
-    wing = np.zeros(len(steps.row), bool)
-    faint = steps.significance < HALO_FACTOR * config.sigma_threshold
+    in_halo = np.zeros(len(steps.row), bool)
+    faint = steps.significance < TUNING.halo_significance * config.sigma_threshold
     for ball in snowballs:
         inside = np.zeros(shape, bool)
         inside[ball.rows, ball.cols] = True
         halo, core = (float(ball.extra[f"{name}_radius"]) for name in ("halo", "core"))  # type: ignore[arg-type]
-        reach = int(max(HALO_MARGIN, WING_PART * (halo - core)))
+        reach = int(max(TUNING.halo_margin, TUNING.halo_margin_fraction * (halo - core)))
         top, bottom = max(ball.rows.min() - reach, 0), ball.rows.max() + reach + 1
         left, right = max(ball.cols.min() - reach, 0), ball.cols.max() + reach + 1
         near = np.flatnonzero(
@@ -79,8 +69,9 @@ def halo_steps(
         away = ndimage.distance_transform_edt(~inside[top:bottom, left:right])
         close = away[steps.row[near] - top, steps.col[near] - left] <= reach
         since = steps.read[near] - ball.first_frame
-        wing[near] |= close & faint[near] & (since >= -MAX_READ_TOLERANCE) & (since <= HALO_READS)
-    return wing
+        recent = (since >= -TUNING.max_read_tolerance) & (since <= TUNING.halo_reads)
+        in_halo[near] |= close & faint[near] & recent
+    return in_halo
 
 
 def find_cosmic_rays(
@@ -90,7 +81,7 @@ def find_cosmic_rays(
     config: DetectorConfig,
     population: EventDensities | None = None,
 ) -> tuple[list[Event], EventDensities]:
-    """Make cosmic rays of linked steps.
+    """Turn linked steps into cosmic rays.
 
     Parameters
     ----------
@@ -103,17 +94,17 @@ def find_cosmic_rays(
     config : DetectorConfig
         The fields of the stages "steps", "events" and "cosmic rays" act here.
     population : EventDensities, optional
-        What confidences rest on; measured from these very steps if absent.
+        Densities from which confidences follow; measured from these steps if absent.
 
     Returns
     -------
     events : list of Event
-        Those of more than ``cosmic_ray_max_spatial_extent`` pixels are flagged ``extended``.
+        Events of more than ``cosmic_ray_max_spatial_extent`` pixels are flagged ``extended``.
     population : EventDensities
         As given or measured.
     """
     bright = steps.amplitude >= config.cosmic_ray_min_step
-    # A jump into saturation without a rate before it is no evidence on its own.
+    # A jump into saturation without a known rate before it is no event on its own.
     bright &= steps.significance >= config.sigma_threshold
     steps, group = steps.select(bright), group[bright]
     steps, group = _join_neighbours(steps, group, maps, config)
@@ -129,7 +120,7 @@ def find_cosmic_rays(
     confidence = event_confidence(significance, size, population)
     keep = steps.amplitude[start] >= config.cosmic_ray_min_intensity
     keep &= (size >= config.min_anomaly_pixels) & (confidence >= config.min_confidence)
-    first_frame = dominant_read(steps, group, start)
+    first_frame = dominant_read(steps.read, steps.significance, group)
     events = [
         ray_event(Steps(*(column[first:last] for column in steps)), int(read), float(sure), config)
         for first, last, read, sure in zip(
@@ -142,7 +133,7 @@ def find_cosmic_rays(
 def once_per_pixel(
     steps: Steps, group: np.ndarray, shape: tuple[int, int]
 ) -> tuple[Steps, np.ndarray]:
-    """Keep the first step of each pixel in each group; groups must be sorted and stay so."""
+    """Keep the first step of each pixel in each group; groups are sorted, and remain so."""
     pixel = np.ravel_multi_index((steps.row, steps.col), shape)
     order = np.lexsort((pixel, group))
     repeated = (np.diff(group[order], prepend=-1) == 0) & (np.diff(pixel[order], prepend=-1) == 0)
@@ -152,28 +143,30 @@ def once_per_pixel(
     return steps.select(keep), group[keep]
 
 
-def dominant_read(steps: Steps, group: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Return the read that most of the significance of each group speaks for.
+def dominant_read(read: np.ndarray, significance: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Return the read of each group that holds most of its squared significance.
 
     Parameters
     ----------
-    steps : Steps
-        n steps.
+    read, significance : ndarray, shape (n,)
+        Of each step [sigma].
     group : ndarray of int, shape (n,)
-        Ascending.
-    start : ndarray of int
-        First step of each group.
+        Ascending; the result has one entry for each group, in their order.
+
+    Examples
+    --------
+    >>> group = np.array([0, 0, 0, 1])
+    >>> dominant_read(np.array([7, 8, 7, 3]), np.array([5.0, 8.0, 7.0, 6.0]), group).tolist()
+    [7, 3]
     """
-    weight = np.minimum(steps.significance.astype(np.float64), 1e3) ** 2
-    order = np.lexsort((steps.read, group))
-    vote = np.flatnonzero(
-        (np.diff(group[order], prepend=-1) != 0) | (np.diff(steps.read[order], prepend=-1) != 0)
-    )
-    total, of_group = np.add.reduceat(weight[order], vote), group[order][vote]
-    best = np.lexsort((-total, of_group))
-    first = np.flatnonzero(np.diff(of_group[best], prepend=-1))
-    assert len(first) == len(start)
-    return steps.read[order][vote][best][first]
+    weight = np.minimum(significance.astype(np.float64), TUNING.max_date_significance) ** 2
+    order = np.lexsort((read, group))
+    weight, read, group = weight[order], read[order], group[order]
+    begin = np.flatnonzero((np.diff(group, prepend=-1) != 0) | (np.diff(read, prepend=-1) != 0))
+    total, group = np.add.reduceat(weight, begin), group[begin]
+    best = np.lexsort((-total, group))
+    first = np.flatnonzero(np.diff(group[best], prepend=-1))
+    return read[begin][best][first]
 
 
 def _join_neighbours(
@@ -192,8 +185,8 @@ def _join_neighbours(
         inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
         at = np.flatnonzero(inside)
         same = candidate[row[at], col[at]]
-        same &= np.abs(maps.best_read[row[at], col[at]] - steps.read[at]) <= 1
-        # Each pixel joins one event only, the first that asks.
+        same &= np.abs(maps.best_read[row[at], col[at]] - steps.read[at]) <= TUNING.neighbour_reads
+        # Each pixel joins one event only, the first in the order of the steps.
         _, once = np.unique(row[at[same]] * width + col[at[same]], return_index=True)
         at = at[same][once]
         row, col = row[at], col[at]
@@ -208,7 +201,7 @@ def _join_neighbours(
 
 
 def ray_event(steps: Steps, first_frame: int, confidence: float, config: DetectorConfig) -> Event:
-    """Make one event of its steps, the strongest first."""
+    """Return the event of some steps, which have the strongest first."""
     fit = float(steps.fit[0])
     extra: dict[str, object] = {
         "step_amplitude": float(steps.amplitude.sum()),

@@ -1,4 +1,4 @@
-"""How sure a cosmic ray is: how many of its kind noise makes in this exposure, and charge."""
+"""Confidence of cosmic rays: the densities of false and of real events in the exposure."""
 
 from __future__ import annotations
 
@@ -8,46 +8,38 @@ import numpy as np
 from scipy import stats
 
 from ohana.config import DetectorConfig
-
-#: Significances between which the best step of a pixel is noise, nearly always: they tell how
-#: often noise passes the threshold.
-NOISE_BAND = (3.5, 4.0)
-#: Events so far above the threshold, in sigma, are real, nearly always: they tell how many real
-#: ones there are for each sigma.
-REAL_BAND = (0.5, 4.0)
-#: Confidence never exceeds this: not all that is false is noise.
-MAX_CONFIDENT = 0.98
+from ohana.detect.tuning import TUNING
 
 
 class EventDensities(NamedTuple):
-    """How frequent events of noise and of charge are in an exposure: events of one pixel, of more.
+    """Densities of events of noise and of charge in an exposure: of one pixel, of more pixels.
 
     Attributes
     ----------
     noise : tuple of float
-        Events that noise makes, times this is their density per sigma at a significance where
-        the normal distribution has density one.
+        Number of trials of noise: times the normal density at a significance, this is the number
+        of false events per sigma there.
     real : tuple of float
         Real events per sigma near the threshold.
-    parts : tuple of float
-        If a network has looked, the part that is real of the candidates for cosmic rays of the
-        rules, and of those of the network alone; else NaN.
+    real_fractions : tuple of float
+        With a network, the real fraction of the candidates for cosmic rays of the rules, and of
+        the candidates of the network alone; else NaN.
     """
 
     noise: tuple[float, float]
     real: tuple[float, float]
-    parts: tuple[float, float] = (np.nan, np.nan)
+    real_fractions: tuple[float, float] = (np.nan, np.nan)
 
 
 def measure_population(
     significance: np.ndarray, size: np.ndarray, best: np.ndarray, config: DetectorConfig
 ) -> EventDensities:
-    """Measure how many events noise makes, and how many are real, from what is seen.
+    """Measure the densities of false and of real events in an exposure.
 
-    The density of false ones follows the Gaussian, its height measured below the threshold.
-    Chance neighbours make false events of several pixels as much rarer as they are rare. The
-    density of real events is taken to be the same at all significances near the threshold, and
-    measured a little above it.
+    The density of false events is Gaussian, with a height measured below the threshold. False
+    events of several pixels are rarer by the probability of a neighbour above its threshold by
+    chance. The density of real events is assumed constant near the threshold, and measured a
+    little above it.
 
     Parameters
     ----------
@@ -60,27 +52,26 @@ def measure_population(
     config : DetectorConfig
         ``sigma_threshold`` and ``neighbour_threshold`` act here.
     """
-    low, high = NOISE_BAND
+    low, high = TUNING.noise_band
     tries = np.sum((best >= low) & (best < high)) / (stats.norm.sf(low) - stats.norm.sf(high))
     beside = 8 * stats.norm.sf(config.neighbour_threshold)
-    bottom, top = (config.sigma_threshold + above for above in REAL_BAND)
+    bottom, top = (config.sigma_threshold + above for above in TUNING.real_band)
     noise, real = [], []
     for kind, rarity in ((size == 1, 1.0), (size > 1, beside)):
         noise.append(float(tries * rarity))
         seen = np.sum(kind & (significance >= bottom) & (significance < top))
         by_chance = noise[-1] * (stats.norm.sf(bottom) - stats.norm.sf(top))
-        # Half an event stands for those that an empty band may hide.
-        real.append(float((max(seen - by_chance, 0.0) + 0.5) / (top - bottom)))
+        counted = max(seen - by_chance, 0.0) + TUNING.hidden_events
+        real.append(float(counted / (top - bottom)))
     return EventDensities((noise[0], noise[1]), (real[0], real[1]))
 
 
 def event_confidence(
     significance: np.ndarray, size: np.ndarray, population: EventDensities
 ) -> np.ndarray:
-    """Probability that events are real, from how many of their kind noise would make.
+    """Return the probability that events are real: one minus the local false discovery rate.
 
-    The local false discovery rate (Efron 2008, Stat. Sci. 23, 1) of events of one pixel, and of
-    more.
+    Efron (2008, Stat. Sci. 23, 1); separately for events of one pixel and of more.
 
     Parameters
     ----------
@@ -89,12 +80,12 @@ def event_confidence(
     size : ndarray of int, shape (n,)
         Pixels of each event.
     population : EventDensities
-        How frequent noise and charge are.
+        Densities of false and of real events.
 
     Returns
     -------
     ndarray, shape (n,)
-        0 to `MAX_CONFIDENT`.
+        0 to 0.98: not all that is false is noise.
 
     Examples
     --------
@@ -104,4 +95,4 @@ def event_confidence(
     """
     several = np.asarray(size > 1, int)
     noise, real = np.array(population.noise)[several], np.array(population.real)[several]
-    return MAX_CONFIDENT * real / (real + noise * stats.norm.pdf(significance))
+    return TUNING.max_confidence * real / (real + noise * stats.norm.pdf(significance))

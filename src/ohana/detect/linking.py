@@ -1,34 +1,27 @@
-"""Steps of neighbouring pixels in the same read, linked to groups."""
+"""Steps of neighbouring pixels at about the same read, linked to groups."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-from ohana.events import Steps
-
-#: A step of so many read noises is dated to the read; fainter ones less well, as its inverse
-#: square, up to a limit in reads.
-DATED_AT = 2.5
-MAX_READ_TOLERANCE = 8
+from ohana.detect.tuning import TUNING
 
 
-def read_tolerance(steps: Steps, noise: np.ndarray) -> np.ndarray:
-    """Return the reads by which the date of each step may be off, at least 1.
+def read_tolerance(amplitude: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Return the number of reads by which the date of each step may be off, at least 1.
 
     A step of ``a`` read noises shifted by k reads costs ``k a^2`` in chi-squared.
 
     Parameters
     ----------
-    steps : Steps
-        n steps.
-    noise : ndarray, shape (H, W)
-        Read noise [DN].
+    amplitude, noise : ndarray, shape (n,)
+        Each step and the read noise of its pixel [DN].
     """
-    ratio = np.abs(steps.amplitude) / noise[steps.row, steps.col]
+    ratio = np.abs(amplitude) / noise
     with np.errstate(divide="ignore"):
-        reads = np.ceil((DATED_AT / ratio) ** 2)
-    return np.clip(np.nan_to_num(reads, nan=1.0), 1, MAX_READ_TOLERANCE).astype(np.int32)
+        reads = np.ceil((TUNING.dated_at / ratio) ** 2)
+    return np.clip(np.nan_to_num(reads, nan=1.0), 1, TUNING.max_read_tolerance).astype(np.int32)
 
 
 @njit(nogil=True, cache=True)
@@ -40,7 +33,7 @@ def _root(parent, i):
 
 
 @njit(nogil=True, cache=True)
-def _link(row, col, read, slack, shape):
+def _link(row, col, read, tolerance, shape):
     """Union-find over the steps of each pixel and its eight neighbours."""
     n = len(row)
     head, following = np.full(shape, -1, np.int32), np.full(n, -1, np.int32)
@@ -53,7 +46,7 @@ def _link(row, col, read, slack, shape):
             for c in range(max(col[i] - 1, 0), min(col[i] + 2, shape[1])):
                 j = head[r, c]
                 while j >= 0:
-                    if abs(read[i] - read[j]) <= max(slack[i], slack[j]):
+                    if abs(read[i] - read[j]) <= max(tolerance[i], tolerance[j]):
                         a, b = _root(parent, i), _root(parent, j)
                         parent[max(a, b)] = min(a, b)
                     j = following[j]
@@ -62,15 +55,21 @@ def _link(row, col, read, slack, shape):
     return parent
 
 
-def link_steps(steps: Steps, slack: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def link_steps(
+    row: np.ndarray,
+    col: np.ndarray,
+    read: np.ndarray,
+    tolerance: np.ndarray,
+    shape: tuple[int, int],
+) -> np.ndarray:
     """Group steps of the same or neighbouring pixels (8 of them) at about the same read.
 
     Parameters
     ----------
-    steps : Steps
-        n steps.
-    slack : ndarray of int, shape (n,)
-        Two steps are linked if their reads differ by no more than the larger slack.
+    row, col, read : ndarray of int, shape (n,)
+        Pixel of each step, and the first read that contains it.
+    tolerance : ndarray of int, shape (n,)
+        Two steps are linked if their reads differ by no more than the larger tolerance.
     shape : tuple of int
         (H, W).
 
@@ -81,14 +80,11 @@ def link_steps(steps: Steps, slack: np.ndarray, shape: tuple[int, int]) -> np.nd
 
     Examples
     --------
-    >>> one = np.ones(3, np.float32)
-    >>> steps = Steps(
-    ...     np.array([2, 3, 5]), np.array([2, 3, 5]), np.array([7, 8, 7]), one, one, one, one, one
-    ... )
-    >>> link_steps(steps, np.ones(3, int), (9, 9)).tolist()
+    >>> place = np.array([2, 3, 5])
+    >>> link_steps(place, place, np.array([7, 8, 7]), np.ones(3, int), (9, 9)).tolist()
     [0, 0, 1]
     """
-    if not len(steps.row):
+    if not len(row):
         return np.empty(0, np.int64)
-    roots = _link(steps.row, steps.col, steps.read, slack, shape)
+    roots = _link(row, col, read, tolerance, shape)
     return np.unique(roots, return_inverse=True)[1]

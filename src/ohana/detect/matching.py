@@ -1,4 +1,4 @@
-"""Which events of two lists lie on the same pixels, at the same time."""
+"""Events of two lists that share pixels at about the same time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 class Members:
     """Pixels of a list of ``size`` events, sorted by pixel: number, event and first read of each.
 
-    First reads are NaN for telegraph noise, which is at any time. ``order`` says which entry of
-    the events' own lists, one after another, each came from.
+    First reads are NaN for telegraph noise, which is present at all times. ``order`` is the index
+    of each entry in the concatenated pixel lists of the events.
     """
 
     size: int
@@ -36,13 +36,13 @@ class Members:
         return cls(len(events), order, pixel[order], event, frames[event])
 
     def select(self, which: np.ndarray) -> Members:
-        """Return the entries that a boolean array picks; events keep their numbers."""
+        """Return the entries of a boolean array; events keep their numbers."""
         return Members(
             self.size, self.order[which], self.pixel[which], self.event[which], self.read[which]
         )
 
     def shared(self, other: Members) -> tuple[np.ndarray, np.ndarray]:
-        """Return all pairs of entries, own and the other's, that are of the same pixel."""
+        """Return all pairs of entries, own and the other's, of the same pixel."""
         low = np.searchsorted(other.pixel, self.pixel, "left")
         count = np.searchsorted(other.pixel, self.pixel, "right") - low
         mine = np.repeat(np.arange(len(self.pixel)), count)
@@ -50,9 +50,9 @@ class Members:
         return mine, np.repeat(low, count) + within
 
     def lag(self, other: Members) -> np.ndarray:
-        """Return by how many reads the other's nearest first read is later, for each entry.
+        """Return, for each entry, the reads by which the other's nearest first read is later.
 
-        Negative if it is earlier, 0 where either is at any time, inf where the other has no
+        Negative if it is earlier, 0 where either is telegraph noise, inf where the other has no
         event in this pixel.
         """
         mine, theirs = self.shared(other)
@@ -60,32 +60,32 @@ class Members:
         return nearest(late, mine, len(self.pixel))
 
     def gap(self, other: Members) -> np.ndarray:
-        """Return how far the other's nearest first read is, for each entry; inf if none."""
+        """Return, for each entry, the distance to the other's nearest first read; inf if none."""
         return np.abs(self.lag(other))
 
     def alone(self) -> np.ndarray:
-        """Tell which entries are of pixels that only one event has part in."""
+        """Return which entries are of pixels that belong to one event only."""
         pixel, count = np.unique(self.pixel, return_counts=True)
         return count[np.searchsorted(pixel, self.pixel)] == 1
 
     def matches(
         self, other: Members, tolerance: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Pair events that share a pixel at about the same time.
+        """Return the pairs of events that share a pixel at about the same time.
 
         Parameters
         ----------
         other : Members
             Events on the same array.
         tolerance : ndarray, shape (size,)
-            Reads by which first reads may differ, for each own event.
+            Largest difference of first reads, for each own event [reads].
 
         Returns
         -------
         own, others : ndarray of int
-            Events of each pair, every pair once.
+            Events of each pair, without repetition.
         pixels : ndarray of int
-            Pixels that the two share.
+            Number of pixels that the two share.
         """
         mine, theirs = self.shared(other)
         late = np.nan_to_num(other.read[theirs] - self.read[mine])
@@ -97,7 +97,7 @@ class Members:
 
 
 def nearest(late: np.ndarray, owner: np.ndarray, size: int) -> np.ndarray:
-    """Return the smallest lag of each of ``size`` owners, inf for those without one.
+    """Return the smallest lag of each of ``size`` owners, inf for those without any.
 
     Examples
     --------

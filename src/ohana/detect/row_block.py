@@ -1,4 +1,4 @@
-"""Stages 3 to 5 on one row block: noise, steps, telegraph noise, temporal features."""
+"""Per-pixel stages on one row block: noise, steps, telegraph noise, temporal features."""
 
 from __future__ import annotations
 
@@ -18,15 +18,36 @@ from ohana.rampfit.covariance import DifferenceCovariance, difference_covariance
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import Noise, gaussian, measure, with_read_noise
 from ohana.rampfit.nonlinearity import saturates_slowly
-from ohana.rampfit.scan import Ramps, Scan, scan
+from ohana.rampfit.scan import Ramps, Scan, ramps_of, scan
 from ohana.rampfit.scan_kernels import scan_kernel
 from ohana.rampfit.step_search import find_steps
 from ohana.rampfit.temporal import temporal_features
 from ohana.refpix.border import border_mask
 
 
+class Searched(NamedTuple):
+    """A ramp and all that the per-pixel stages found in it: where the later stages begin.
+
+    Attributes
+    ----------
+    source : CorrectedRamp
+        Ramp and its correction.
+    steps : Steps
+        All significant steps of the array.
+    maps : PixelMaps
+        Per-pixel results.
+    telegraph : list of Event
+        Pixels with telegraph noise, those under snowballs included.
+    """
+
+    source: CorrectedRamp
+    steps: Steps
+    maps: PixelMaps
+    telegraph: list[Event]
+
+
 class BlockResult(NamedTuple):
-    """What was found in a row block; rows of steps and events count from those of the array."""
+    """Steps, telegraph noise and maps of a row block; rows of steps and events are the array's."""
 
     rows: slice
     steps: Steps
@@ -35,7 +56,7 @@ class BlockResult(NamedTuple):
 
 
 def analyse_block(
-    source: CorrectedRamp, rows: slice, model: DifferenceCovariance, config: DetectorConfig
+    source: CorrectedRamp, rows: slice, covariance: DifferenceCovariance, config: DetectorConfig
 ) -> tuple[BlockResult, np.ndarray]:
     """Run the per-pixel stages on one row block of a ramp.
 
@@ -45,7 +66,7 @@ def analyse_block(
         Ramp and reference correction.
     rows : slice
         From `ohana.ramp.row_blocks`.
-    model : DifferenceCovariance
+    covariance : DifferenceCovariance
         Covariance coefficients.
     config : DetectorConfig
         Settings.
@@ -58,10 +79,10 @@ def analyse_block(
     """
     block, first = load_block(source, rows)
     border = border_mask(source.ramp, rows)
-    noise = measure(block.data, block.stop, border, model, source.ramp.facts.gain)
+    noise = measure(block.data, block.stop, border, covariance, source.ramp.facts.gain)
     if source.ramp.read_noise is not None:
         noise = with_read_noise(noise, source.ramp.read_noise[rows])
-    steps, telegraph, maps = analyse(block, noise, model, source.ramp.facts.gain, config)
+    steps, telegraph, maps = analyse(block, noise, covariance, source.ramp.facts.gain, config)
     maps = replace(maps, first_usable=first)
     shift = rows.start
     steps = steps._replace(row=steps.row + np.int32(shift))
@@ -70,81 +91,73 @@ def analyse_block(
 
 
 def analyse(
-    block: RampBlock, noise: Noise, model: DifferenceCovariance, gain: float, config: DetectorConfig
+    block: RampBlock,
+    noise: Noise,
+    covariance: DifferenceCovariance,
+    gain: float,
+    config: DetectorConfig,
 ) -> tuple[Steps, list[Event], PixelMaps]:
-    """Find steps and telegraph noise of the pixels of a block, and describe them by maps."""
-    reads, rows, cols = block.data.shape
-    flat = Noise(*(values.ravel() for values in noise))
-    dead = ~np.isfinite(flat.variance)
-    ramps = Ramps(
-        block.data.reshape(reads, -1),
-        np.where(dead, 0, block.stop.ravel()).astype(np.int32),
-        np.where(dead, 1.0, flat.variance),
-        flat.shot,
-        guess=flat.rate,
+    """Find steps and telegraph noise of the pixels of a block, with their per-pixel maps."""
+    flat, shape = Noise(*(values.ravel() for values in noise)), block.stop.shape
+    ramps = ramps_of(block.data, block.stop, noise.variance, noise.shot, guess=noise.rate)
+    scanned = scan(ramps, covariance, quick=True)
+    steps, rate = find_steps(ramps, flat.dof, scanned, covariance, config)
+    ramps, scanned, steps, rate = _end_slow_saturation(
+        ramps, flat.dof, (scanned, steps, rate), covariance, config
     )
-    scanned = scan(ramps, model, quick=True)
-    steps, rate = find_steps(ramps, flat.dof, scanned, model, config)
-    ramps, scanned, steps, rate = _end_where_full(
-        ramps, flat.dof, (scanned, steps, rate), model, config
-    )
-    ends = np.where(dead, block.stop.ravel(), ramps.stop).astype(block.stop.dtype)
-    block = block._replace(stop=ends.reshape(rows, cols))
-    index, fit, flicker = find_telegraph_noise(ramps, flat, steps, model, gain, config)
+    # A pixel without noise has no usable read, but the read in which it saturates is known.
+    ends = np.where(ramps.stop.reshape(shape) > 0, ramps.stop.reshape(shape), block.stop)
+    block = block._replace(stop=ends.astype(block.stop.dtype))
+    index, fit, flicker = find_telegraph_noise(ramps, flat, steps, covariance, gain, config)
     maps = _maps(block, noise, scanned, (rate, flicker), steps)
     if len(index):
-        steps = without_levels(ramps, flat.dof, index, fit, model, config, steps)
+        steps = without_levels(ramps, flat.dof, index, fit, covariance, config, steps)
         maps.transition_count.ravel()[index] = fit.transitions
-    row, col = np.divmod(steps.col, cols)
+    row, col = np.divmod(steps.col, shape[1])
     steps = steps._replace(row=row.astype(np.int32), col=col.astype(np.int32))
-    return steps, telegraph_events(index, fit, cols), maps
+    return steps, telegraph_events(index, fit, shape[1]), maps
 
 
-def _end_where_full(
+def _end_slow_saturation(
     ramps: Ramps,
     dof: np.ndarray,
     found: tuple[Scan, Steps, np.ndarray],
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     config: DetectorConfig,
 ) -> tuple[Ramps, Scan, Steps, np.ndarray]:
-    """End the ramps of pixels that fill up to a level of their own, and look at these again.
+    """End the ramps of pixels that fill to a level of their own, and search these again.
 
-    ``found`` are scan, steps and rates; all are returned anew.
+    ``found`` is scan, steps and rates; all are returned anew.
     """
     scanned, steps, rate = found
-    index, stop = saturates_slowly(steps, rate, model)
+    index, full = saturates_slowly(steps, rate, covariance)
     if not len(index):
         return ramps, scanned, steps, rate
-    ramps, scanned, rate = (
-        ramps._replace(stop=ramps.stop.copy()),
-        Scan(*map(np.copy, scanned)),
-        rate.copy(),
-    )
-    ramps.stop[index] = stop
+    ramps = ramps._replace(stop=ramps.stop.copy())
+    scanned, rate = Scan(*map(np.copy, scanned)), rate.copy()
+    ramps.stop[index] = full
     some = ramps.select(index)
-    again = scan(some, model, quick=True)
+    again = scan(some, covariance, quick=True)
     for values, new in zip(scanned, again, strict=True):
         values[index] = new
-    more, rate[index] = find_steps(some, dof[index], again, model, config)
+    more, rate[index] = find_steps(some, dof[index], again, covariance, config)
     others = steps.select(~np.isin(steps.col, index))
     steps = join_steps([others, more._replace(col=index[more.col].astype(np.int32))])
     return ramps, scanned, steps.select(np.lexsort((steps.read, steps.col))), rate
 
 
 def compile_kernels(log: logging.Logger) -> None:
-    """Compile what is not compiled yet, on a tiny ramp, and say so: it takes a while."""
+    """Compile the kernels on a tiny ramp unless that is done, and log it: it takes a while."""
     if any(Path(scan_kernel.stats.cache_path).glob("scan_kernels.scan_kernel-*.nbi")):
         return
     log.info("compiling kernels, once for this installation")
     start = time.perf_counter()
     data = np.random.default_rng(0).normal(0, 1, (12, 16, 32)).astype(np.float32)
     data[6:, 8, 8] += 100
-    block, model = (
-        RampBlock(data, np.full((16, 32), 12, np.int32)),
-        difference_covariance(np.arange(12.0)),
-    )
-    noise = measure(*block, np.zeros((16, 32), bool), model, 1.0)
-    analyse(block, noise, model, 1.0, DetectorConfig())
+    block = RampBlock(data, np.full((16, 32), 12, np.int32))
+    covariance = difference_covariance(np.arange(12.0))
+    noise = measure(*block, np.zeros((16, 32), bool), covariance, 1.0)
+    analyse(block, noise, covariance, 1.0, DetectorConfig())
     log.info(f"compiled in {time.perf_counter() - start:.0f} s")
 
 

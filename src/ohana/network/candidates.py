@@ -15,7 +15,7 @@ from ohana.config import DetectorConfig
 from ohana.detect.cosmic_rays import dominant_read
 from ohana.detect.matching import Members
 from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE, GROWTH_READS
-from ohana.events import Event, Steps
+from ohana.events import Event
 from ohana.network.calibration import EventScores
 from ohana.network.probabilities import NetworkOutput, network_score, reads_of_slack
 
@@ -149,21 +149,20 @@ def _joined(own: list[Event], others: list[Event], config: DetectorConfig) -> Ev
     first = first[np.lexsort((col[first], row[first], -amplitude[first]))]
     with np.errstate(divide="ignore", invalid="ignore"):
         error = amplitude / sigma
-    steps = Steps(row, col, read, amplitude, error, sigma, sigma, sigma).select(first)
     # Errors of the rules' own pixels are known together only.
     added = error[first[first >= sum(len(event.rows) for event in own)]].astype(float)
     squares = [float(event.extra["step_error"]) ** 2 for event in own]  # type: ignore[arg-type]
     return replace(
         main,
-        rows=steps.row,
-        cols=steps.col,
-        reads=steps.read,
-        amplitude=steps.amplitude,
-        significance=steps.significance,
-        first_frame=int(dominant_read(steps, np.zeros(len(first), int), np.zeros(1, int))[0]),
+        rows=row[first],
+        cols=col[first],
+        reads=read[first],
+        amplitude=amplitude[first],
+        significance=sigma[first],
+        first_frame=int(dominant_read(read[first], sigma[first], np.zeros(len(first), int))[0]),
         extra=main.extra
         | {
-            "step_amplitude": float(steps.amplitude.sum()),
+            "step_amplitude": float(amplitude[first].sum()),
             "step_error": float(np.sqrt(sum(squares) + np.square(added).sum())),
             "saturated": any(bool(event.extra["saturated"]) for event in parts),
             "extended": len(first) > config.cosmic_ray_max_spatial_extent,

@@ -17,6 +17,7 @@ from ohana.detect.cosmic_rays import (
     ray_event,
 )
 from ohana.detect.linking import link_steps, read_tolerance
+from ohana.detect.row_block import Searched
 from ohana.detect.snowballs.candidates import SnowballContext, measure_candidate
 from ohana.detect.snowballs.classify import classify
 from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE, GROWTH_READS
@@ -33,7 +34,7 @@ from ohana.network.probabilities import (
 from ohana.network.snowball_seeds import core_of, core_of_event, find_snowball_seeds, is_known
 from ohana.rampfit.covariance import covariance_of
 from ohana.rampfit.load import CorrectedRamp, load_block
-from ohana.rampfit.nonlinearity import NONLINEAR_READS, NONLINEAR_SIGNAL, NOT_LINEAR
+from ohana.rampfit.tuning import TUNING as RAMPFIT
 from ohana.refpix.border import border_mask
 from ohana.results.maps import paint_mask
 
@@ -45,9 +46,7 @@ REFIT_THRESHOLD = 0.7
 def network_events(
     opinion: NetworkOutput,
     rules: list[Event],
-    source: CorrectedRamp,
-    steps: Steps,
-    maps: PixelMaps,
+    searched: Searched,
     config: DetectorConfig,
 ) -> list[Event]:
     """Make events of what the network sees.
@@ -61,12 +60,8 @@ def network_events(
         What the network says.
     rules : list of Event
         What the rules have found.
-    source : CorrectedRamp
-        Ramp and correction, for a second look at candidates.
-    steps : Steps
-        All steps of the whole array, from the same walk as the maps.
-    maps : PixelMaps
-        Per-pixel results.
+    searched : Searched
+        The ramp, for a second fit of candidates, its steps and its per-pixel maps.
     config : DetectorConfig
         All limits but those of confidence act here, and that of significance on telegraph noise
         alone.
@@ -78,6 +73,7 @@ def network_events(
         that of the rules; what to make of it and of the network's is for `ohana.network.combine` to
         say.
     """
+    source, steps, maps, _ = searched
     charge = steps.select(charge_steps(steps, border_mask(source.ramp)))
     balls = [event for event in rules if event.label == Label.SNOWBALL]
     new_balls = _snowballs(opinion, balls, source, charge, maps, config)
@@ -109,7 +105,8 @@ def _snowballs(
     if not landings:
         return []
     dead = ~np.isfinite(maps.noise) | border_mask(source.ramp)
-    group = link_steps(charge, read_tolerance(charge, maps.noise), shape)
+    tolerance = read_tolerance(charge.amplitude, maps.noise[charge.row, charge.col])
+    group = link_steps(charge.row, charge.col, charge.read, tolerance, shape)
     model, stop = covariance_of(source.ramp), np.where(dead, -1, maps.stop)
     scene = SnowballContext(source, charge, group, maps, model, stop, config)
     cores = [core for core in (core_of(landing, scene) for landing in landings) if core]
@@ -190,8 +187,9 @@ def _may_be_nonlinear(voxels: Voxels, maps: PixelMaps, dt: np.ndarray) -> np.nda
     rate = np.abs(maps.rate[voxels.row, voxels.col])
     used = np.maximum(maps.stop[voxels.row, voxels.col] - 1, 0)
     signal = rate * np.append(0.0, np.cumsum(dt))[used]
-    few = (used < NONLINEAR_READS) & (signal > NONLINEAR_SIGNAL) & (voxels.read <= used)
-    return few & (voxels.amplitude < NOT_LINEAR * rate * dt[voxels.read - 1])
+    few = (used < RAMPFIT.nonlinear_differences) & (voxels.read <= used)
+    few &= signal > RAMPFIT.nonlinear_signal
+    return few & (voxels.amplitude < RAMPFIT.max_nonlinear_rise * rate * dt[voxels.read - 1])
 
 
 def _as_steps(voxels: Voxels, maps: PixelMaps) -> Steps:
@@ -212,7 +210,8 @@ def _cosmic_rays(
     found, chance = found.select(stays), voxels.p_cosmic_ray[stays].astype(float)
     if not len(chance):
         return []
-    group = link_steps(found, read_tolerance(found, maps.noise), shape)
+    tolerance = read_tolerance(found.amplitude, maps.noise[found.row, found.col])
+    group = link_steps(found.row, found.col, found.read, tolerance, shape)
     pixel = np.ravel_multi_index((found.row, found.col), shape)
     # A faint step leaves its date open: its probability is spread over some reads.
     member, place = np.unique(group * maps.stop.size + pixel, return_inverse=True)
@@ -228,7 +227,10 @@ def _cosmic_rays(
     keep = odds >= least / (1 - least)
     keep &= found.amplitude[start] >= config.cosmic_ray_min_intensity
     keep &= size >= config.min_anomaly_pixels
-    sure, first_frame = special.expit(np.log(odds[keep])), dominant_read(found, group, start)[keep]
+    sure, first_frame = (
+        special.expit(np.log(odds[keep])),
+        dominant_read(found.read, found.significance, group)[keep],
+    )
     return [
         ray_event(found.select(np.arange(first, last)), int(read), float(one), config)
         for first, last, read, one in zip(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ohana.classes import Label, label_of
 from ohana.config import DetectorConfig
+from ohana.detect.row_block import Searched
 from ohana.events import PixelMaps, Steps
 from ohana.network.calibration import NETWORK_MIN_READS
 from ohana.network.device import Engine, for_inference, keeping_memory, using_threads
@@ -23,7 +24,7 @@ from ohana.network.step_fits import Picked, measure_voxels
 from ohana.network.tiling import Span, tile
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, covariance_of
-from ohana.rampfit.load import CorrectedRamp, load_block
+from ohana.rampfit.load import load_block
 
 if TYPE_CHECKING:
     from ohana.utils.progress import Progress
@@ -45,9 +46,7 @@ class Window(NamedTuple):
 
 @torch.inference_mode()
 def run_network(
-    source: CorrectedRamp,
-    steps: Steps,
-    maps: PixelMaps,
+    searched: Searched,
     network: Network,
     config: DetectorConfig,
     progress: Progress,
@@ -56,12 +55,8 @@ def run_network(
 
     Parameters
     ----------
-    source : CorrectedRamp
-        Ramp and its correction.
-    steps : Steps
-        Known steps of the whole array.
-    maps : PixelMaps
-        Per-pixel results of the whole array, from the same walk.
+    searched : Searched
+        The ramp, its steps and its per-pixel maps.
     network : Network
         From `ohana.network.model_file.load_network`.
     config : DetectorConfig
@@ -85,7 +80,8 @@ def run_network(
     Windows carry as much around them as the network can see, and begin at multiples of its
     stride: where they are cut changes nothing.
     """
-    telegraph = np.zeros(maps.stop.shape, np.float32)
+    source = searched.source
+    telegraph = np.zeros(searched.maps.stop.shape, np.float32)
     outputs = {label_of(name): i for i, name in enumerate(network.classes)}
     known = frozenset(outputs) - {Label.BACKGROUND}
     if source.ramp.shape[0] < NETWORK_MIN_READS:
@@ -99,7 +95,7 @@ def run_network(
         for rows, cols in product(parts.rows, parts.cols):
             # Nothing of a window is kept while the next one is read.
             level, found = _look_at(
-                window_of(source, steps, maps, rows, cols),
+                window_of(searched, rows, cols),
                 model,
                 engine,
                 parts.times,
@@ -126,14 +122,13 @@ def _look_at(
     return level, _moved(measure_voxels(picked, *known), window)
 
 
-def window_of(
-    source: CorrectedRamp, steps: Steps, maps: PixelMaps, rows: Span, cols: Span
-) -> Window:
+def window_of(searched: Searched, rows: Span, cols: Span) -> Window:
     """Read a window."""
+    source, steps, maps, _ = searched
     at = (rows.whole, cols.whole)
     # Which neighbours a block has decides where its ramps end: the maps had all.
     block = load_block(source, *at)[0]._replace(stop=maps.stop[at])
-    return Window(rows, cols, block, steps.within(*at), maps.cut(*at))
+    return Window(rows, cols, block, steps.within(*at), maps.window(*at))
 
 
 def _moved(voxels: Voxels, window: Window) -> Voxels:

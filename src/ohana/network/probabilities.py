@@ -11,7 +11,7 @@ from scipy import special
 from ohana.classes import EVENT_LABELS, Label
 from ohana.detect.linking import read_tolerance
 from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE
-from ohana.events import Event, Steps
+from ohana.events import Event
 
 #: A pixel and read is listed where the network gives a cosmic ray or a snowball this probability.
 STORE_THRESHOLD = 0.02
@@ -159,9 +159,8 @@ def _entries(events: Sequence[Event], noise: np.ndarray) -> Entries:
         np.concatenate([getattr(event, name) for event in events])
         for name in ("rows", "cols", "reads", "amplitude")
     )
-    steps = Steps(row, col, read, size, size, size, size, size)
     number = np.repeat(np.arange(len(events)), [len(event.rows) for event in events])
-    return Entries(number, row, col, read, read_tolerance(steps, noise))
+    return Entries(number, row, col, read, read_tolerance(size, noise[row, col]))
 
 
 def _voxels_of(entries: Entries, voxels: Voxels, shape) -> tuple[np.ndarray, np.ndarray]:

@@ -54,7 +54,7 @@ def find_snowball_seeds(
     pixel, read = pixel[order], some.read[order]
     begins = (np.diff(pixel, prepend=-1) != 0) | (np.diff(read, prepend=-1) > CORE_READ_TOLERANCE)
     first = some.select(order[begins])
-    group = _linked(first, shape)
+    group = link_steps(first.row, first.col, first.read, np.ones(len(first.row), int), shape)
     least = np.pi * (config.snowball_min_radius - RADIUS_TOLERANCE) ** 2
     landings = []
     for number in np.flatnonzero(np.bincount(group) >= least):
@@ -62,11 +62,6 @@ def find_snowball_seeds(
         reads, count = np.unique(mine.read, return_counts=True)
         landings.append(SnowballSeed(int(reads[count.argmax()]), mine.row, mine.col))
     return landings
-
-
-def _linked(voxels: Voxels, shape: tuple[int, int]) -> np.ndarray:
-    steps = Steps(voxels.row, voxels.col, voxels.read, *[voxels.p_snowball] * 5)
-    return link_steps(steps, np.ones(len(voxels.row), int), shape)
 
 
 def is_known(landing: SnowballSeed, balls: list[Event], shape: tuple[int, int]) -> bool:

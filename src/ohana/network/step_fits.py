@@ -9,7 +9,7 @@ from ohana.network.probabilities import MEMBER_THRESHOLD, Voxels
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance
 from ohana.rampfit.noise import gaussian
-from ohana.rampfit.scan import Ramps, step_at
+from ohana.rampfit.scan import ramps_of, step_at
 
 #: Where something is seen (read, row, column), and the probabilities of a ray and a snowball.
 Picked = tuple[tuple[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -52,30 +52,23 @@ def measure_voxels(
     likely = np.flatnonzero(chances[0] >= MEMBER_THRESHOLD)
     for start in range(0, len(likely), BATCH):
         part = likely[start : start + BATCH]
-        ramps = _ramps(row[part], col[part], block, maps)
+        at = row[part], col[part]
+        ramps = ramps_of(
+            block.data[:, *at],
+            block.stop[at],
+            maps.noise[at].astype(np.float64) ** 2,
+            maps.shot[at],
+            excluded=np.zeros((len(block.data), len(part)), np.bool_),
+        )
         _exclude(ramps.excluded, pixel[part], *sorted_steps)
-        at = read[part]
-        ramps.excluded[at, np.arange(len(at))] = False
-        amplitude[part], error[part] = step_at(ramps, model, at)
+        ramps.excluded[read[part], np.arange(len(part))] = False
+        amplitude[part], error[part] = step_at(ramps, model, read[part])
     significance = gaussian(amplitude / error, maps.dof[row, col])
     voxels = Voxels(
         *(values.astype(np.int32) for values in (row, col, read)),
         *(values.astype(np.float32) for values in (*chances, amplitude, error, significance)),
     )
     return _taken_over(voxels, steps, block.data.shape)
-
-
-def _ramps(row: np.ndarray, col: np.ndarray, block: RampBlock, maps: PixelMaps) -> Ramps:
-    """Return the ramps of some pixels, nothing left out yet."""
-    noise = maps.noise[row, col].astype(np.float64)
-    known = np.isfinite(noise) & (noise > 0)
-    return Ramps(
-        np.ascontiguousarray(block.data[:, row, col]),
-        np.where(known, block.stop[row, col], 0).astype(np.int32),
-        np.where(known, noise, 1.0) ** 2,
-        np.where(known, maps.shot[row, col], 0.0),
-        excluded=np.zeros((len(block.data), len(row)), np.bool_),
-    )
 
 
 def _exclude(

@@ -14,7 +14,15 @@ import numpy as np
 
 from ohana.config import DetectorConfig
 from ohana.products.flags import Jumps, join_jumps
-from ohana.products.ramps import Integration, Plan, RowPart, load_part, plan_of, ramps_of, within
+from ohana.products.ramps import (
+    Integration,
+    Plan,
+    RowPart,
+    load_part,
+    plan_of,
+    ramps_of_part,
+    within,
+)
 from ohana.ramp import row_blocks
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.gls import fit_line
@@ -103,7 +111,7 @@ def _own_steps(
     """Tell the reads that begin with a step in ramps that are wanted: bool (T, R, W)."""
     index = np.flatnonzero(wanted & (part.variance > 0))
     flagged = np.zeros(part.data.shape, bool)
-    ramps, dof = ramps_of(part).select(index), part.dof.ravel()[index]
+    ramps, dof = ramps_of_part(part).select(index), part.dof.ravel()[index]
     found = exclude_steps(ramps, dof, model, config)
     flagged.reshape(len(flagged), -1)[:, index] = found
     return flagged

@@ -13,7 +13,7 @@ from ohana.detect.telegraph.fit import fit_telegraph_noise
 from ohana.detect.telegraph.screen import NOISE_ERROR
 from ohana.products.flags import Jumps, ray_jumps, saturated_from, snowball_jumps
 from ohana.rampfit.covariance import DifferenceCovariance
-from ohana.rampfit.scan import Ramps, scan
+from ohana.rampfit.scan import Ramps, ramps_of, scan
 from ohana.rampfit.step_search import exclude_steps
 from ohana.results.catalogue import Detection, member_pixels
 
@@ -128,7 +128,7 @@ def _calm(
     Several hits in a short ramp look like noise.
     """
     index = np.flatnonzero(part.variance > ODD * typical)
-    given = ramps_of(part).select(index)
+    given = ramps_of_part(part).select(index)
     share = typical.ravel()[index] / given.variance
     ramps = given._replace(variance=given.variance * share, shot=given.shot * share)
     sure = np.full(len(index), np.inf)
@@ -141,13 +141,6 @@ def _calm(
     part.hit.ravel()[index[calm]] = True
 
 
-def ramps_of(part: RowPart) -> Ramps:
+def ramps_of_part(part: RowPart) -> Ramps:
     """Return the ramps of some rows, one after another, for `ohana.rampfit.scan.scan`."""
-    return Ramps(
-        part.data.reshape(len(part.data), -1),
-        part.full.ravel(),
-        part.variance.ravel(),
-        part.shot.ravel(),
-        excluded=part.known.reshape(len(part.known), -1),
-        guess=np.zeros(part.full.size),
-    )
+    return ramps_of(part.data, part.full, part.variance, part.shot, excluded=part.known)

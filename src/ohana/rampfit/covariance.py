@@ -36,7 +36,7 @@ def difference_covariance(
     nframes: int | np.ndarray = 1,
     frame_gap: float = 1.0,
 ) -> DifferenceCovariance:
-    """Describe the differences of reads taken at ``times``.
+    """Compute the covariance coefficients of reads taken at ``times``.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def difference_covariance(
     return DifferenceCovariance(np.diff(times), read, shot, read_next, shot_next)
 
 
-def read_variance(model: DifferenceCovariance) -> np.ndarray:
+def read_variance(covariance: DifferenceCovariance) -> np.ndarray:
     """Return the variance of the white noise of each read, in units of that of one frame: (T,).
 
     Examples
@@ -95,18 +95,18 @@ def read_variance(model: DifferenceCovariance) -> np.ndarray:
     >>> read_variance(difference_covariance(np.arange(4.0), nframes=np.array([1, 1, 1, 2])))
     array([1. , 1. , 1. , 0.5])
     """
-    if len(model.dt) == 1:
-        return np.repeat(model.read / 2.0, 2)
-    first = model.read[0] + model.read_next[0]
-    inner = -model.read_next[:-1]
-    return np.concatenate([[first], inner, [model.read[-1] - inner[-1]]])
+    if len(covariance.dt) == 1:
+        return np.repeat(covariance.read / 2.0, 2)
+    first = covariance.read[0] + covariance.read_next[0]
+    inner = -covariance.read_next[:-1]
+    return np.concatenate([[first], inner, [covariance.read[-1] - inner[-1]]])
 
 
-def may_split_jump(model: DifferenceCovariance) -> np.ndarray:
-    """Tell the reads that can share a step with the next one: boolean, shape (T,).
+def may_split_jump(covariance: DifferenceCovariance) -> np.ndarray:
+    """Return which reads may split a jump with the next one: bool (T,).
 
-    A read that averages frames shows a part of the charge that arrives between them, the next
-    one all of it: both differences carry a part. After the last read there is no other.
+    A read that averages frames holds a part of the charge that arrives between them, the next
+    read all of it: both differences contain a part of the jump. The last read has no next one.
 
     Examples
     --------
@@ -114,9 +114,9 @@ def may_split_jump(model: DifferenceCovariance) -> np.ndarray:
     >>> may_split_jump(covariance).tolist()
     [False, False, True, False]
     """
-    return np.concatenate([[False], model.read_next[:-1] > -1 + 1e-9, [False]])
+    return np.concatenate([[False], covariance.read_next[:-1] > -1 + 1e-9, [False]])
 
 
 def covariance_of(ramp: Ramp) -> DifferenceCovariance:
-    """Describe the differences of a ramp, in units of its frame time."""
+    """Compute the covariance coefficients of a ramp, in units of its frame time."""
     return difference_covariance(ramp.times, ramp.facts.frame_time, ramp.averaged)

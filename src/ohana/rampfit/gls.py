@@ -5,13 +5,13 @@ with the tridiagonal covariance of `ohana.rampfit.covariance`. Forward eliminati
 substitution give the best linear estimate of the step at each read, everything else free, in
 a time linear in the number of reads (Brandt 2024, PASP 136, 045005).
 
-Charge that arrives between the frames averaged into a read shows in two differences. Steps in two
-neighbouring differences at once need one thing more than both scores and informations: how much
-the two estimates have in common, which substitution gives as well (`substitute`, ``sharing``).
+Charge that arrives between the frames averaged into a read shows in two differences. The fit of
+steps in two neighbouring differences at once needs, besides both scores and informations, the
+off-diagonal information, which substitution gives as well (`substitute`, ``may_split``).
 
-A difference that is NaN is left out, exactly: deleting a row of a tridiagonal covariance
-decouples its neighbours. That serves masked reads, and it also serves steps already found,
-since a free amplitude in one difference carries the same information as no difference.
+A difference that is NaN is excluded, exactly: deleting a row of a tridiagonal covariance
+decouples its neighbours. That serves masked reads, and also steps already found: a difference
+with a free amplitude carries no information about the rest.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 from numba import njit
 
 from ohana.rampfit.covariance import DifferenceCovariance
+from ohana.rampfit.tuning import TUNING
 
 
 class Fit(NamedTuple):
@@ -38,7 +39,7 @@ class Fit(NamedTuple):
     score, information : ndarray, shape (T - 1, n)
         The step from read f to f + 1 is ``score / information``, its standard error
         ``information ** -0.5`` and its significance ``score * information ** -0.5``;
-        ``information`` is zero where no step can be told from the rest.
+        ``information`` is zero where the data determine no step.
     between : ndarray, shape (T - 1, n)
         Element (f, f + 1) of the matrix whose diagonal is ``information``: with both steps free
         they are the solution of these 2 x 2 equations. The last row is zero.
@@ -57,16 +58,16 @@ class Fit(NamedTuple):
 DIFFERENCE, USED, PIVOT, RATIO, DATA, RATE, CURVE = range(7)
 ROWS = 7
 
-#: See `substitute`; far above the rounding errors of either type.
-MIN_INFORMATION = np.array([1e-9])
-MIN_INFORMATION_SINGLE = np.array([1e-5], np.float32)
+#: See `substitute`, in either precision.
+MIN_INFORMATION = np.array([TUNING.min_information])
+MIN_INFORMATION_SINGLE = np.array([TUNING.min_information_single], np.float32)
 
 # The loops over ramps are kept short on purpose: each touches few arrays, which is what lets
 # the compiler use vector instructions. All arrays of a call have one type, float64 or float32.
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def eliminate(variance, shot, nonlinear, model, work):
+def eliminate(variance, shot, nonlinear, covariance, work):
     """Forward elimination of the covariance in the differences and in the free columns.
 
     Parameters
@@ -75,7 +76,7 @@ def eliminate(variance, shot, nonlinear, model, work):
         Read variance of one frame and Poisson variance per frame time.
     nonlinear : ndarray, shape (n,)
         1 where a curvature of the ramp is free, else 0; empty if it is nowhere.
-    model : DifferenceCovariance
+    covariance : DifferenceCovariance
         Covariance coefficients.
     work : ndarray of float64, shape (ROWS, T, n)
         Rows ``DIFFERENCE`` (0 where unusable) and ``USED`` (0 or 1) are given, the rest is
@@ -84,9 +85,12 @@ def eliminate(variance, shot, nonlinear, model, work):
     work[PIVOT:, 0] = 0.0
     count, n = work.shape[1] - 1, work.shape[2]
     for f in range(count):
-        read, poisson, dt = model.read[f], model.shot[f], model.dt[f]
-        # Before the first difference stands a pivot of zero, whatever is read here.
-        read_off, shot_off = model.read_next[max(f - 1, 0)], model.shot_next[max(f - 1, 0)]
+        read, poisson, dt = covariance.read[f], covariance.shot[f], covariance.dt[f]
+        # The pivot before the first difference is zero, so its coefficients do not matter.
+        read_off, shot_off = (
+            covariance.read_next[max(f - 1, 0)],
+            covariance.shot_next[max(f - 1, 0)],
+        )
         used, ratio, before = work[USED, f + 1], work[RATIO, f + 1], work[PIVOT, f]
         pivot = work[PIVOT, f + 1]
         for i in range(n):
@@ -101,10 +105,10 @@ def eliminate(variance, shot, nonlinear, model, work):
         for i in range(n):
             now[i] = dt - ratio[i] * last[i]
         if nonlinear.size:
-            bend = dt * (f - 0.5 * (count - 1)) / count
+            curvature = dt * (f - 0.5 * (count - 1)) / count
             now, last = work[CURVE, f + 1], work[CURVE, f]
             for i in range(n):
-                now[i] = nonlinear[i] * bend - ratio[i] * last[i]
+                now[i] = nonlinear[i] * curvature - ratio[i] * last[i]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -148,7 +152,7 @@ def solve_free(work, nonlinear, sums, fit):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def relate(work, nonlinear, fit, f):
-    """Turn the ratio of elimination of step f + 1 into what it has in common with step f."""
+    """Turn the ratio of elimination of step f + 1 into its off-diagonal information with step f."""
     common, after, share = work[RATIO, f + 1], work[PIVOT, f + 1], fit[3]
     rate, next_rate = work[RATE, f], work[RATE, f + 1]
     for i in range(common.size):
@@ -161,12 +165,12 @@ def relate(work, nonlinear, fit, f):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def substitute(work, nonlinear, fit, least, sharing):
+def substitute(work, nonlinear, fit, least, may_split):
     """Back substitution: leaves the score in row ``DATA``, the information in row ``PIVOT``.
 
-    ``least`` (1,) is the fraction of the information about a step, all else known, that must be
-    left with all else free. ``sharing`` (T,) tells the reads f for which what steps f and f + 1
-    have in common is left in row ``RATIO`` of f + 1; it may be empty.
+    ``least`` (1,) is the least fraction of the information about a step, all else known, that is
+    left with all else free. ``may_split`` (T,) marks the reads f for which row ``RATIO`` of f + 1
+    receives the off-diagonal information of steps f and f + 1; it may be empty.
     """
     last, n = work.shape[1] - 1, work.shape[2]
     none = work.dtype.type(0)
@@ -187,14 +191,14 @@ def substitute(work, nonlinear, fit, least, sharing):
     for f in range(1, last + 1):
         score, rate, information = work[DATA, f], work[RATE, f], work[PIVOT, f]
         slope, share = fit[0], fit[3]
-        if sharing.size and sharing[f] and f < last:
+        if may_split.size and may_split[f] and f < last:
             relate(work, nonlinear, fit, f)
         for i in range(n):
             score[i] -= rate[i] * slope[i]
         if nonlinear.size:
-            curve, bend, cross, own = work[CURVE, f], fit[1], fit[4], fit[5]
+            curve, curvature, cross, own = work[CURVE, f], fit[1], fit[4], fit[5]
             for i in range(n):
-                score[i] -= curve[i] * bend[i]
+                score[i] -= curve[i] * curvature[i]
                 rate[i] = rate[i] * (rate[i] * share[i] + 2.0 * curve[i] * cross[i])
                 rate[i] += curve[i] * curve[i] * own[i]
         else:
@@ -209,7 +213,7 @@ def fit_steps(
     d: np.ndarray,
     variance: np.ndarray,
     shot: np.ndarray,
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     nonlinear: np.ndarray | None = None,
 ) -> Fit:
     """Fit ramps, and a step at every read of each, by generalised least squares.
@@ -222,7 +226,7 @@ def fit_steps(
         Read-noise variance of one frame, in units of ``d**2``.
     shot : ndarray, shape (n,)
         Poisson variance per frame time (rate / gain), in the same units.
-    model : DifferenceCovariance
+    covariance : DifferenceCovariance
         Coefficients of the covariance.
     nonlinear : ndarray of bool, shape (n,), optional
         Where a quadratic term of the ramp is free too.
@@ -238,11 +242,11 @@ def fit_steps(
     >>> import numpy as np
     >>> from ohana.rampfit.covariance import difference_covariance
     >>> d = np.array([[1.0], [1.0], [11.0], [1.0], [1.0]])
-    >>> fit = fit_steps(d, np.ones(1), np.zeros(1), differences(np.arange(6.0)))
+    >>> fit = fit_steps(d, np.ones(1), np.zeros(1), difference_covariance(np.arange(6.0)))
     >>> float((fit.score / fit.information)[2, 0].round(6))
     10.0
     """
-    work, fit, curve = _solved(d, variance, shot, model, nonlinear)
+    work, fit, curve = _solved(d, variance, shot, covariance, nonlinear)
     count, n = d.shape
     substitute(work, curve, fit, MIN_INFORMATION, np.arange(count + 1) > 0)
     used = work[USED, 1:].sum(axis=0)
@@ -253,14 +257,14 @@ def fit_steps(
 
 
 def fit_line(
-    d: np.ndarray, variance: np.ndarray, shot: np.ndarray, model: DifferenceCovariance
+    d: np.ndarray, variance: np.ndarray, shot: np.ndarray, covariance: DifferenceCovariance
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit ramps alone, by generalised least squares.
 
     Parameters
     ----------
-    d, variance, shot, model
-        As for `fit_steps`. A difference that holds a step is left out by NaN.
+    d, variance, shot, covariance
+        As for `fit_steps`. A difference that holds a step is excluded by NaN.
 
     Returns
     -------
@@ -269,16 +273,16 @@ def fit_line(
 
     Examples
     --------
-    The second ramp has a step that is left out:
+    The second ramp has a step, which is excluded:
 
     >>> import numpy as np
     >>> from ohana.rampfit.covariance import difference_covariance
     >>> d = np.array([[1.0, 1.0], [1.0, np.nan], [1.0, 1.0]])
-    >>> rate, error = fit_line(d, np.ones(2), np.zeros(2), differences(np.arange(4.0)))
+    >>> rate, error = fit_line(d, np.ones(2), np.zeros(2), difference_covariance(np.arange(4.0)))
     >>> rate.round(6), error.round(3)
     (array([1., 1.]), array([0.447, 1.   ]))
     """
-    work, fit, _ = _solved(d, variance, shot, model, None)
+    work, fit, _ = _solved(d, variance, shot, covariance, None)
     return _known(fit, work[USED, 1:].sum(axis=0))
 
 
@@ -286,20 +290,22 @@ def _solved(
     d: np.ndarray,
     variance: np.ndarray,
     shot: np.ndarray,
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     nonlinear: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Eliminate, and solve for what is free without a step: working array, solution, curvature."""
+    """Eliminate, and solve for rate and curvature: working array, solution, free curvatures."""
     count, n = d.shape
-    if len(model.dt) != count:
-        raise ValueError(f"model: wanted {count} differences, got {len(model.dt)}")
+    if len(covariance.dt) != count:
+        raise ValueError(f"covariance: wanted {count} differences, got {len(covariance.dt)}")
     curve = np.empty(0) if nonlinear is None else np.asarray(nonlinear, np.float64)
     work = np.empty((ROWS, count + 1, n))
     used = np.isfinite(d)
     work[DIFFERENCE, 1:] = np.where(used, d, 0.0)
     work[USED, 1:] = used
     fit = np.empty((6, n))
-    eliminate(np.asarray(variance, np.float64), np.asarray(shot, np.float64), curve, model, work)
+    eliminate(
+        np.asarray(variance, np.float64), np.asarray(shot, np.float64), curve, covariance, work
+    )
     solve_free(work, curve, np.empty((6, n)), fit)
     return work, fit, curve
 

@@ -1,9 +1,10 @@
-"""Stage 3: read noise and rate of each pixel from the data themselves, robust to events.
+"""Read noise and rate of each pixel from the data themselves, robust to events.
 
 The noise of a pixel is measured from its own first differences, then shrunk toward that of
-its neighbourhood by as much as the data ask for: the spread of the measured variances tells
+its neighbourhood as far as the data require: the spread of the measured variances determines
 how much pixels really differ (empirical Bayes; Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3, 3).
-A short ramp so borrows nearly everything from its neighbours, a long one nearly nothing.
+The noise of a pixel in a short ramp is then nearly that of its neighbours, in a long one nearly
+its own.
 """
 
 from __future__ import annotations
@@ -15,15 +16,10 @@ from scipy import optimize, special, stats
 
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.difference_stats import DifferenceStats, difference_stats
+from ohana.rampfit.tuning import TUNING
 
 #: Columns of a tile over which noise is pooled (its rows are `ohana.ramp.TILE_ROWS`).
 TILE_COLS = 64
-#: A pixel whose scatter exceeds expectation by more than this, in sigma, keeps its own.
-OUTLIER = 4.0
-#: With fewer degrees of freedom a pixel's own scatter says nothing.
-MIN_DOF = 2.0
-#: A pixel whose rate differs from its tile's by more than this, in sigma, keeps its own.
-OTHER_RATE = 3.0
 
 
 class Noise(NamedTuple):
@@ -40,9 +36,9 @@ class Noise(NamedTuple):
     dof : ndarray
         Degrees of freedom behind ``variance``; may be infinite.
     neighbourhood_variance : ndarray
-        Read-noise variance of the pixels around, whatever this one's scatter [DN^2].
+        Typical read-noise variance of the pixels around, independent of its own scatter [DN^2].
     prior_dof : ndarray
-        Degrees of freedom that ``neighbourhood_variance`` is worth for a single pixel, see
+        Weight of ``neighbourhood_variance`` for a single pixel, as degrees of freedom, see
         `prior_dof`.
     largest, scatter : ndarray
         Largest difference above the median one [DN], and mean square of all differences about
@@ -60,12 +56,12 @@ class Noise(NamedTuple):
 
 
 class ExpectedScatter(NamedTuple):
-    """What the squared residuals of n differences amount to, per difference.
+    """Expected squared residuals of n differences about their slope, per difference.
 
-    ``read`` and ``shot`` are their expectation per unit of read variance and of Poisson
-    variance; ``dof`` their degrees of freedom when read noise dominates. ``slope_read`` is the
-    variance of their slope per mean square of a difference, times n**2; ``slope_shot`` that per
-    unit of Poisson variance, times n.
+    ``read`` and ``shot`` are the expectation per unit of read variance and of Poisson variance,
+    ``dof`` the degrees of freedom when read noise dominates. ``slope_read`` is the variance of
+    the slope per mean square of a difference, times n**2; ``slope_shot`` the variance per unit of
+    Poisson variance, times n.
     """
 
     read: float
@@ -75,33 +71,33 @@ class ExpectedScatter(NamedTuple):
     slope_shot: float
 
 
-def weighted(model: DifferenceCovariance) -> tuple[DifferenceCovariance, np.ndarray]:
+def weighted(covariance: DifferenceCovariance) -> tuple[DifferenceCovariance, np.ndarray]:
     """Divide differences by weights (T - 1,), so that read noise is the same in all of them.
 
-    The weights are 1 where all reads are alike. Without them the differences of reads that
-    average few frames would outweigh all others.
+    The weights are 1 if all reads average as many frames. Without them the differences of reads
+    of few frames would dominate all others.
     """
-    weight = np.sqrt(model.read / np.mean(model.read))
+    weight = np.sqrt(covariance.read / np.mean(covariance.read))
     both = weight * np.append(weight[1:], 1.0)
     scaled = DifferenceCovariance(
-        model.dt / weight,
-        model.read / weight**2,
-        model.shot / weight**2,
-        model.read_next / both,
-        model.shot_next / both,
+        covariance.dt / weight,
+        covariance.read / weight**2,
+        covariance.shot / weight**2,
+        covariance.read_next / both,
+        covariance.shot_next / both,
     )
     return scaled, weight
 
 
-def expected_yields(model: DifferenceCovariance) -> ExpectedScatter:
+def expected_yields(covariance: DifferenceCovariance) -> ExpectedScatter:
     """Compute `ExpectedScatter` for the residuals about a line through zero, exactly.
 
     With C the tridiagonal covariance and M the projection that removes a multiple of ``dt``, they
     are the traces of M C and of (M C)^2.
     """
-    n = len(model.dt)
-    length = np.sqrt(np.sum(model.dt**2))
-    along = model.dt / length
+    n = len(covariance.dt)
+    length = np.sqrt(np.sum(covariance.dt**2))
+    along = covariance.dt / length
 
     def trace(diagonal: np.ndarray, beside: np.ndarray) -> tuple[float, float, float]:
         inner = beside[:-1]
@@ -112,16 +108,15 @@ def expected_yields(model: DifferenceCovariance) -> ExpectedScatter:
         removed = float(along @ image)
         return diagonal.sum() - removed, square - 2 * np.sum(image**2) + removed**2, removed
 
-    read, squared, slope = trace(model.read, model.read_next)
-    shot, _, walk = trace(model.shot, model.shot_next)
-    slope_read = slope / length**2 * n**2 / np.mean(model.read)
-    return ExpectedScatter(
-        read / n, shot / n, read**2 / squared / n, slope_read, walk / length**2 * n
-    )
+    read, squared, read_slope = trace(covariance.read, covariance.read_next)
+    shot, _, shot_slope = trace(covariance.shot, covariance.shot_next)
+    slope_read = read_slope / length**2 * n**2 / np.mean(covariance.read)
+    slope_shot = shot_slope / length**2 * n
+    return ExpectedScatter(read / n, shot / n, read**2 / squared / n, slope_read, slope_shot)
 
 
 def prior_dof(ratio: np.ndarray, dof: float) -> float:
-    """Degrees of freedom that the common noise is worth for a single pixel.
+    """Return the weight of the common noise for a single pixel, as degrees of freedom.
 
     Parameters
     ----------
@@ -133,22 +128,23 @@ def prior_dof(ratio: np.ndarray, dof: float) -> float:
     Returns
     -------
     float
-        Infinite where the ratios scatter no more than chance.
+        Infinite where the ratios scatter no more than by chance.
 
     Notes
     -----
-    Compares quantiles of the logarithm, so that one pixel in ten may be anything.
+    Compares quantiles of the logarithm, which one outlier in ten pixels does not change much.
     """
-    low, high = np.quantile(np.log(np.maximum(ratio, 1e-12)), [0.16, 0.84])
-    by_chance = np.log(stats.chi2.ppf([0.16, 0.84], dof))
+    low, high = np.quantile(np.log(np.maximum(ratio, 1e-12)), TUNING.prior_quantiles)
+    by_chance = np.log(stats.chi2.ppf(TUNING.prior_quantiles, dof))
     chance = (by_chance[1] - by_chance[0]) ** 2 / 4
     excess = (high - low) ** 2 / 4 - chance
-    # Two standard errors of the squared quantile range of n normal deviates.
-    if excess < 2 * chance * 2.7 / np.sqrt(len(ratio)):
+    # The squared quantile range of n normal deviates has the relative error 2.7 / sqrt(n).
+    if excess < TUNING.min_prior_excess * chance * 2.7 / np.sqrt(len(ratio)):
         return np.inf
-    if excess > special.polygamma(1, 0.25):
-        return 0.5
-    root = optimize.brentq(lambda x: special.polygamma(1, x) - excess, 0.25, 1 / excess + 2)
+    least = TUNING.min_prior_dof / 2
+    if excess > special.polygamma(1, least):
+        return TUNING.min_prior_dof
+    root = optimize.brentq(lambda x: special.polygamma(1, x) - excess, least, 1 / excess + 2)
     return 2 * root
 
 
@@ -167,20 +163,25 @@ def poisson_variance(
 ) -> np.ndarray:
     """Poisson variance per frame time [DN^2] of each pixel (R, W), from its rate.
 
-    A rate that chance can explain is that of the tile: otherwise faint pixels that happen to
-    come out low would be taken to have no shot noise, and their charge would look like steps.
+    Where a rate differs from that of the tile by no more than chance, that of the tile counts.
+    Otherwise faint pixels that by chance have a low rate would be assigned no shot noise, and
+    their charge would look like steps.
     """
     typical = tile_medians(sums.rate, known)
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Of evenly spaced reads, the noise of all but the first and last cancels in a slope.
+        # With evenly spaced reads, the noise of all but the first and last cancels in the slope.
         variance = sums.square / sums.count**2 * yields.slope_read
         variance += np.fmax(typical, 0) / gain / sums.count * yields.slope_shot
-        own = np.abs(sums.rate - typical) > OTHER_RATE * np.sqrt(variance)
+        own = np.abs(sums.rate - typical) > TUNING.other_rate * np.sqrt(variance)
     return np.fmax(np.where(own & known, sums.rate, typical), 0) / gain
 
 
 def measure(
-    data: np.ndarray, stop: np.ndarray, border: np.ndarray, model: DifferenceCovariance, gain: float
+    data: np.ndarray,
+    first_saturated: np.ndarray,
+    border: np.ndarray,
+    covariance: DifferenceCovariance,
+    gain: float,
 ) -> Noise:
     """Measure noise and rate of the pixels of a row block.
 
@@ -190,11 +191,11 @@ def measure(
         Ramps [DN], NaN where a read must not be used. The block must begin at a multiple of
         `ohana.ramp.TILE_ROWS` and be that high (or end with the array), so that the result
         does not depend on how an exposure is cut.
-    stop : ndarray of int, shape (R, W)
+    first_saturated : ndarray of int, shape (R, W)
         First saturated read of each pixel; T where none is.
     border : ndarray of bool, shape (R, W)
-        Reference pixels; they are not pooled with the others.
-    model : DifferenceCovariance
+        Reference pixels, not pooled with the others.
+    covariance : DifferenceCovariance
         Covariance coefficients.
     gain : float
         [e-/DN]
@@ -204,12 +205,14 @@ def measure(
     Noise
         Arrays of shape (R, W); variance NaN where a whole group has no data.
     """
-    scaled, weight = weighted(model)
-    sums = difference_stats(data, stop, model.dt, weight, may_split_jump(model))
-    yields, trimmed = expected_yields(scaled), 1 + may_split_jump(model).any()
-    variance, dof = np.full(stop.shape, np.nan), np.zeros(stop.shape)
-    around, shot = variance.copy(), np.zeros(stop.shape)
-    worth = np.full(stop.shape, np.inf)
+    scaled, weight = weighted(covariance)
+    sums = difference_stats(
+        data, first_saturated, covariance.dt, weight, may_split_jump(covariance)
+    )
+    yields, trimmed = expected_yields(scaled), 1 + may_split_jump(covariance).any()
+    variance, dof = np.full(first_saturated.shape, np.nan), np.zeros(first_saturated.shape)
+    around, shot = variance.copy(), np.zeros(first_saturated.shape)
+    prior = np.full(first_saturated.shape, np.inf)
     for group in (~border, border):
         known = group & (sums.count > 1)
         if not known.any():
@@ -218,20 +221,21 @@ def measure(
         chance = yields.dof * float(np.median(sums.count[known]))
         unbiased = sums.square * (chance / stats.chi2.median(chance))
         typical = tile_medians((unbiased - yields.shot * poisson) / yields.read, known)
-        # Poisson noise that explains everything leaves a floor, so that weights stay finite.
-        typical = np.maximum(typical, 1e-3 * np.median(unbiased[known]) + 1e-12)
+        # Where Poisson noise explains all scatter, a floor keeps the weights finite.
+        floor = TUNING.min_read_noise_fraction * np.median(unbiased[known]) + 1e-12
+        typical = np.maximum(typical, floor)
         ratio = sums.trimmed / (yields.read * typical + yields.shot * poisson)
         own = np.where(known, np.maximum(yields.dof * sums.count - trimmed, 0), 0)
-        scale, degrees, worth[group] = _shrink(ratio, own, known)
+        scale, degrees, prior[group] = _shrink(ratio, own, known)
         around[group] = typical[group]
         variance[group] = (typical * scale)[group]
         shot[group] = (poisson * scale)[group]
         dof[group] = degrees[group]
-    return Noise(variance, shot, sums.rate, dof, around, worth, sums.largest, sums.scatter)
+    return Noise(variance, shot, sums.rate, dof, around, prior, sums.largest, sums.scatter)
 
 
 def with_read_noise(noise: Noise, sigma: np.ndarray) -> Noise:
-    """Put known read noise (R, W) [DN, one frame] in the place of measured, where it is finite.
+    """Replace measured by known read noise (R, W) [DN, one frame] where that is finite.
 
     Examples
     --------
@@ -243,7 +247,7 @@ def with_read_noise(noise: Noise, sigma: np.ndarray) -> Noise:
     known = (sigma > 0) & np.isfinite(sigma) & np.isfinite(noise.variance)
     variance = np.where(known, sigma, 1.0).astype(np.float64) ** 2
     with np.errstate(invalid="ignore"):
-        # What was measured scales shot noise with it; that of the rate alone is wanted back.
+        # The measured scale was applied to shot noise too; undo that.
         shot = noise.shot * np.where(known, noise.neighbourhood_variance / noise.variance, 1.0)
     return noise._replace(
         variance=np.where(known, variance, noise.variance),
@@ -259,25 +263,24 @@ def _shrink(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Shrink measured over expected variance (R, W) toward 1.
 
-    Returns the scale, its degrees of freedom, and those that the value 1 is worth.
-
-    ``own`` are the degrees of freedom of each measurement.
+    ``own`` are the degrees of freedom of each measurement. Returns the scale, its degrees of
+    freedom, and the weight of the value 1 in these.
     """
     typical = float(np.median(own[known]))
-    if typical < MIN_DOF:
+    if typical < TUNING.min_dof:
         return np.ones(ratio.shape), np.full(ratio.shape, np.inf), np.inf
     middle = np.median(ratio[known]) or 1.0  # 0 where nothing but a constant was read
     # Trimming makes all ratios smaller by the same factor.
     ratio = ratio * (stats.chi2.median(typical) / typical / middle)
-    # Ramps that end early scatter for want of differences.
-    worth = prior_dof(ratio[known & (own >= typical / 2)], typical)
-    share = own / (own + worth)
-    outlier = known & (ratio > 1 + OUTLIER * np.sqrt(2 / np.maximum(own, 1)))
-    limit = special.chdtri(own[outlier], stats.norm.sf(OUTLIER)) / own[outlier]
+    # Ramps that end early scatter because they have few differences.
+    prior = prior_dof(ratio[known & (own >= TUNING.full_ramp_fraction * typical)], typical)
+    share = own / (own + prior)
+    outlier = known & (ratio > 1 + TUNING.outlier * np.sqrt(2 / np.maximum(own, 1)))
+    limit = special.chdtri(own[outlier], stats.norm.sf(TUNING.outlier)) / own[outlier]
     outlier[outlier] = ratio[outlier] > limit
     share[outlier] = 1.0
     scale = np.where(share > 0, share * np.nan_to_num(ratio), 0.0) + 1 - share
-    return scale, np.where(outlier, own, own + worth), worth
+    return scale, np.where(outlier, own, own + prior), prior
 
 
 def gaussian(ratio: np.ndarray, dof: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What looks like steps and is none: ramps that curve, and pixels that fill up."""
+"""False steps: of ramps that curve, and of pixels that saturate slowly."""
 
 from __future__ import annotations
 
@@ -7,97 +7,86 @@ import numpy as np
 from ohana.events import Steps
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.scan import Ramps, Scan, scan
-
-#: Accumulated signal [DN] from which curvature (non-linearity, persistence) is considered, and
-#: the differences it takes to tell curvature from a step.
-NONLINEAR_SIGNAL = 2000.0
-NONLINEAR_READS = 6
-#: The same for a step that two of them share, and what a curve must explain of it: of a hit in
-#: the first two of nine differences it explains half.
-NONLINEAR_READS_SHARED, NONLINEAR_SHARED = 4, 0.75
-#: Part of the other differences of a bright ramp by which one of too few of them to tell a curve
-#: must exceed them: non-linearity alone is a tenth or two before a pixel is full.
-NOT_LINEAR = 0.3
-#: Rate of a full pixel, as a part of that at which it filled.
-FULL = 0.02
+from ohana.rampfit.tuning import TUNING
 
 
-def is_nonlinear(ramps: Ramps, plain: Scan, model: DifferenceCovariance) -> np.ndarray:
-    """Tell ramps that a curve describes better than one step (boolean, shape (n,)).
+def is_nonlinear(ramps: Ramps, plain: Scan, covariance: DifferenceCovariance) -> np.ndarray:
+    """Return which ramps a curve describes better than one step: bool (n,).
 
-    Only bright ones are looked at, and those with a step that two differences share: a rate that
-    falls (persistence, the settling of a reset) raises the first two above the others.
-    ``plain`` is their scan without a curve.
+    Candidates are bright ramps, and ramps with a step split between two differences: a falling
+    rate (persistence, settling after a reset) raises the first two above the others. ``plain`` is
+    the scan of the ramps without curvature.
     """
-    bright = np.abs(plain.rate * plain.used) > NONLINEAR_SIGNAL
-    shared = np.where(plain.up_sigma >= -plain.down_sigma, plain.up_shared, plain.down_shared)
-    # With three differences two parts fit anything: a faint ramp gets the benefit of the doubt.
+    bright = np.abs(plain.rate * plain.used) > TUNING.nonlinear_signal
+    split = np.where(plain.up_sigma >= -plain.down_sigma, plain.up_split, plain.down_split)
+    # The two parts of a split step fit any three differences: a faint ramp keeps its step then.
     nonlinear = np.where(
-        shared > 0,
-        plain.used >= NONLINEAR_READS_SHARED - bright,
-        bright & (plain.used >= NONLINEAR_READS),
+        split > 0,
+        plain.used >= TUNING.nonlinear_differences_split - bright,
+        bright & (plain.used >= TUNING.nonlinear_differences),
     )
     index = np.flatnonzero(nonlinear)
-    bent = scan(ramps._replace(nonlinear=np.ones(len(nonlinear))).select(index), model, quick=True)
+    free = ramps._replace(nonlinear=np.ones(len(nonlinear))).select(index)
+    curved = scan(free, covariance, quick=True)
     step = np.maximum(plain.up_sigma, -plain.down_sigma)[index] ** 2
-    step[shared[index] > 0] *= NONLINEAR_SHARED
-    nonlinear[index] = plain.chi2[index] - bent.chi2 > step
+    step[split[index] > 0] *= TUNING.nonlinear_split_fraction
+    nonlinear[index] = plain.chi2[index] - curved.chi2 > step
     return nonlinear
 
 
 def may_be_nonlinear(
-    steps: Steps, ramps: Ramps, scanned: Scan, model: DifferenceCovariance
+    steps: Steps, ramps: Ramps, scanned: Scan, covariance: DifferenceCovariance
 ) -> np.ndarray:
-    """Tell steps of bright ramps that may be their curve, of which too few reads would tell.
+    """Return which steps may be curvature of a bright ramp with few reads: bool, one per step.
 
-    Such a pixel fills up within a few reads. A difference that is much unlike the others is a
-    step all the same (boolean, one for each step).
+    Such a pixel saturates within a few reads, too few to separate curvature from a step. A
+    difference far above or below the others still counts as a step.
     """
-    bend = np.zeros(len(steps.col), bool)
-    bright = np.abs(scanned.rate * scanned.used) > NONLINEAR_SIGNAL
-    few = bright & (scanned.used < NONLINEAR_READS)
+    nonlinear = np.zeros(len(steps.col), bool)
+    bright = np.abs(scanned.rate * scanned.used) > TUNING.nonlinear_signal
+    few = bright & (scanned.used < TUNING.nonlinear_differences)
     for k in np.flatnonzero(few[steps.col] & ~steps.saturating):
         ramp, read = steps.col[k], steps.read[k]
         slope = np.diff(ramps.data[: ramps.stop[ramp], ramp].astype(np.float64))
-        slope /= model.dt[: len(slope)]
+        slope /= covariance.dt[: len(slope)]
         others = np.delete(slope, read - 1)
         others = others[np.isfinite(others)]
         usual = np.median(others) if len(others) else 0.0
-        bend[k] = abs(slope[read - 1] - usual) < NOT_LINEAR * abs(usual)
-    return bend
+        nonlinear[k] = abs(slope[read - 1] - usual) < TUNING.max_nonlinear_rise * abs(usual)
+    return nonlinear
 
 
 def saturates_slowly(
-    steps: Steps, rate: np.ndarray, model: DifferenceCovariance
+    steps: Steps, rate: np.ndarray, covariance: DifferenceCovariance
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Tell pixels that fill from the first read on, to a level of their own, and stay there.
+    """Find pixels that fill from the first read on, to a level of their own, and stay there.
 
-    Bright steps in every difference from the first to some other one, and none after: no pixel
-    is hit in read after read, and by nothing but such hits.
+    They have bright upward steps in every difference from the first up to some read, and no
+    signal after that. Hits do not come in read after read.
 
     Parameters
     ----------
     steps : Steps
-        Of n ramps, from `ohana.rampfit.step_search.find_steps`, sorted by ramp and read as there.
+        Of n ramps, from `ohana.rampfit.step_search.find_steps`, sorted by ramp and read.
     rate : ndarray, shape (n,)
-        Of each ramp, its steps left out [DN per frame time].
-    model : DifferenceCovariance
+        Rate of each ramp, its steps excluded [DN per frame time].
+    covariance : DifferenceCovariance
         Timing of the reads.
 
     Returns
     -------
-    ramps, stop : ndarray of int
-        Which they are, and the read in which each is full.
+    ramps, full : ndarray of int
+        Their indices, and the read in which each is full.
     """
-    found, gap = [], 1 + may_split_jump(model).astype(int)
+    found, gap = [], 1 + may_split_jump(covariance).astype(int)
     steps = steps.select(~steps.saturating)
     ramp, first, count = np.unique(steps.col, return_index=True, return_counts=True)
     for k in np.flatnonzero((steps.read[first] == 1) & (count > 1)):
         mine = slice(first[k], first[k] + count[k])
         read, amplitude = steps.read[mine], steps.amplitude[mine]
         alike = (np.diff(read) <= gap[read[:-1]]).all()
-        bright = amplitude.min() > 0 and amplitude.sum() > NONLINEAR_SIGNAL
-        if alike and bright and abs(rate[ramp[k]]) < FULL * amplitude.mean():
+        bright = amplitude.min() > 0 and amplitude.sum() > TUNING.nonlinear_signal
+        if alike and bright and abs(rate[ramp[k]]) < TUNING.full_rate * amplitude.mean():
             found.append((ramp[k], read[-1]))
-    ramps, stop = np.array(found, int).reshape(-1, 2).T
-    return ramps, stop
+    ramps, full = np.array(found, int).reshape(-1, 2).T
+    return ramps, full

@@ -1,19 +1,20 @@
-"""Stage 4: significance of a step at every read of every pixel; several steps per ramp."""
+"""Significance of a step at every read of every pixel, and the strongest of each ramp."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.gls import MIN_INFORMATION, MIN_INFORMATION_SINGLE
 from ohana.rampfit.scan_kernels import scan_kernel
+from ohana.rampfit.tuning import TUNING
 
-#: What a step that two differences share must explain beyond what one in a single difference
-#: would [chi-squared]: it has one more parameter, and with this it is no more frequent by chance.
-SHARE_COST = np.array([2.0])
-SHARE_COST_SINGLE = np.array([2.0], np.float32)
+#: Cost of a step that two differences share [chi-squared], in either precision.
+SPLIT_COST = np.array([TUNING.split_jump_cost])
+SPLIT_COST_SINGLE = SPLIT_COST.astype(np.float32)
 
 
 class Scan(NamedTuple):
@@ -26,13 +27,13 @@ class Scan(NamedTuple):
     chi2, used : ndarray
         Chi-squared without any step, and differences used.
     up_sigma, up_step, up_read : ndarray
-        Most significant upward step: in its standard errors, amplitude [DN], and read (-1 where
-        no step can be told).
+        Most significant upward step: over its standard error, amplitude [DN], and read (-1 where
+        the data determine no step).
     down_sigma, down_step, down_read : ndarray
         The same for the downward step; sigma and amplitude are negative.
-    up_shared, down_shared : ndarray
-        1 where the next read has a part of the step, 0 elsewhere: see `may_split_jump`. The
-        amplitude is that of both parts.
+    up_split, down_split : ndarray
+        1 where the next read holds a part of the step, 0 elsewhere: see `may_split_jump`. The
+        amplitude is the sum of both parts.
     """
 
     rate: np.ndarray
@@ -44,8 +45,8 @@ class Scan(NamedTuple):
     down_sigma: np.ndarray
     down_step: np.ndarray
     down_read: np.ndarray
-    up_shared: np.ndarray
-    down_shared: np.ndarray
+    up_split: np.ndarray
+    down_split: np.ndarray
 
 
 class Ramps(NamedTuple):
@@ -60,7 +61,7 @@ class Ramps(NamedTuple):
     variance, shot : ndarray, shape (n,)
         Read variance of one frame, and Poisson variance per frame time [DN^2].
     excluded : ndarray of bool, shape (T, n), optional
-        Differences to leave out, at the index of their later read: a free step each.
+        Differences to exclude, at the index of their later read: a free step each.
     nonlinear : ndarray of bool, shape (n,), optional
         Ramps with a free curvature.
     guess : ndarray, shape (n,), optional
@@ -88,13 +89,59 @@ class Ramps(NamedTuple):
         )
 
 
+def ramps_of(
+    data: np.ndarray,
+    first_saturated: ArrayLike,
+    variance: ArrayLike,
+    shot: ArrayLike,
+    *,
+    guess: np.ndarray | None = None,
+    excluded: np.ndarray | None = None,
+) -> Ramps:
+    """Collect the ramps of n pixels: the one rule for pixels without noise.
+
+    Parameters
+    ----------
+    data : ndarray, shape (T, ...)
+        Reads [DN], NaN where a read must not be used.
+    first_saturated : ndarray of int, shape (...)
+        T where no read is.
+    variance, shot : ndarray, shape (...)
+        As in `Ramps`. No read of a pixel is used where the read variance is zero or not known;
+        Poisson variance that is not known is zero.
+    guess : ndarray, shape (...), optional
+        As in `Ramps`.
+    excluded : ndarray of bool, shape (T, ...), optional
+        As in `Ramps`.
+
+    Examples
+    --------
+    >>> ramps = ramps_of(
+    ...     np.zeros((5, 1, 2)), np.full((1, 2), 5), np.array([[9, np.nan]]), np.array([[-1, 1]])
+    ... )
+    >>> ramps.data.shape, ramps.stop.tolist(), ramps.variance.tolist(), ramps.shot.tolist()
+    ((5, 2), [5, 0], [9.0, 1.0], [0.0, 1.0])
+    """
+    flat = np.asarray(variance, np.float64).ravel()
+    usable = np.isfinite(flat) & (flat > 0)
+    none = Ramps._field_defaults
+    return Ramps(
+        np.ascontiguousarray(data, np.float32).reshape(len(data), -1),
+        np.where(usable, np.ravel(first_saturated), 0).astype(np.int32),
+        np.where(usable, flat, 1.0),
+        np.fmax(np.asarray(shot, np.float64).ravel(), 0.0),
+        none["excluded"] if excluded is None else excluded.reshape(len(data), -1),
+        guess=none["guess"] if guess is None else guess.ravel(),
+    )
+
+
 def _run(
     ramps: Ramps,
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     rows: int,
     precision: type = np.float64,
     at: np.ndarray | None = None,
-    shared: np.ndarray | None = None,
+    split: np.ndarray | None = None,
 ) -> np.ndarray:
     """Run `scan_kernel` with all its arrays in one precision."""
     n = ramps.data.shape[1]
@@ -103,41 +150,50 @@ def _run(
     given[0], given[1] = ramps.variance, ramps.shot
     if ramps.guess.size:
         given[2] = np.nan_to_num(ramps.guess)
-    stop = np.ascontiguousarray(ramps.stop)
+    first_saturated = np.ascontiguousarray(ramps.stop)
     nonlinear: np.ndarray = ramps.nonlinear.astype(precision)
     single = precision is np.float32
-    sharing = may_split_jump(model)
+    may_split = may_split_jump(covariance)
     settings = (
         MIN_INFORMATION_SINGLE if single else MIN_INFORMATION,
-        SHARE_COST_SINGLE if single else SHARE_COST,
-        sharing if sharing.any() else sharing[:0],
+        SPLIT_COST_SINGLE if single else SPLIT_COST,
+        may_split if may_split.any() else may_split[:0],
     )
-    model = DifferenceCovariance(*(values.astype(precision) for values in model))
+    covariance = DifferenceCovariance(*(values.astype(precision) for values in covariance))
     at = np.empty(0, np.int64) if at is None else np.ascontiguousarray(at, np.int64)
-    both = np.empty(0, np.bool_) if shared is None else np.ascontiguousarray(shared, np.bool_)
+    both = np.empty(0, np.bool_) if split is None else np.ascontiguousarray(split, np.bool_)
     if n:
         scan_kernel(
-            ramps.data, stop, ramps.excluded, given, nonlinear, model, settings, at, both, out
+            ramps.data,
+            first_saturated,
+            ramps.excluded,
+            given,
+            nonlinear,
+            covariance,
+            settings,
+            at,
+            both,
+            out,
         )
     return out
 
 
-def scan(ramps: Ramps, model: DifferenceCovariance, quick: bool = False) -> Scan:
+def scan(ramps: Ramps, covariance: DifferenceCovariance, quick: bool = False) -> Scan:
     """Find the most significant upward and downward step of each ramp.
 
     Parameters
     ----------
     ramps : Ramps
         n ramps.
-    model : DifferenceCovariance
+    covariance : DifferenceCovariance
         Covariance coefficients.
     quick : bool
         Work in single precision, good to about 1e-3 in significance if ``ramps.guess`` is good.
 
     Notes
     -----
-    Where reads average frames, a step is tried in each difference, and also in two neighbours
-    at once, with any part of it in either: a hit comes at any time.
+    Where reads average frames, a step is fitted to each difference, and also to each two
+    neighbouring ones, with any part of it in either: a hit arrives at any time.
 
     Examples
     --------
@@ -145,7 +201,7 @@ def scan(ramps: Ramps, model: DifferenceCovariance, quick: bool = False) -> Scan
     >>> from ohana.rampfit.covariance import difference_covariance
     >>> data = np.array([[0.0], [1.0], [2.0], [13.0], [14.0], [15.0]], np.float32)
     >>> ramps = Ramps(data, np.array([6]), np.ones(1), np.zeros(1))
-    >>> found = scan(ramps, differences(np.arange(6.0)))
+    >>> found = scan(ramps, difference_covariance(np.arange(6.0)))
     >>> int(found.up_read[0]), float(found.up_step[0].round(6))
     (3, 10.0)
 
@@ -153,22 +209,22 @@ def scan(ramps: Ramps, model: DifferenceCovariance, quick: bool = False) -> Scan
 
     >>> data = np.array([[0.0], [1.0], [7.0], [13.0], [14.0], [15.0]], np.float32)
     >>> ramps = Ramps(data, np.array([6]), np.ones(1), np.zeros(1))
-    >>> found = scan(ramps, differences(np.arange(6.0), nframes=4))
-    >>> int(found.up_read[0]), int(found.up_shared[0]), float(found.up_step[0].round(6))
+    >>> found = scan(ramps, difference_covariance(np.arange(6.0), nframes=4))
+    >>> int(found.up_read[0]), int(found.up_split[0]), float(found.up_step[0].round(6))
     (2, 1, 10.0)
     """
-    out = _run(ramps, model, len(Scan._fields), np.float32 if quick else np.float64)
+    out = _run(ramps, covariance, len(Scan._fields), np.float32 if quick else np.float64)
     return Scan(*out.astype(np.float64))
 
 
 def fit_at(
-    ramps: Ramps, model: DifferenceCovariance, at: np.ndarray, shared: np.ndarray | None = None
+    ramps: Ramps, covariance: DifferenceCovariance, at: np.ndarray, split: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fit a step at one given read of each ramp, and say how significant it is.
+    """Fit a step at one given read of each ramp, with its significance.
 
     Parameters
     ----------
-    ramps, model, at, shared
+    ramps, covariance, at, split
         See `step_at`.
 
     Returns
@@ -176,10 +232,10 @@ def fit_at(
     amplitude, error : ndarray, shape (n,)
         See `step_at`.
     sigma : ndarray, shape (n,)
-        Significance with the sign of the amplitude, as in `Scan`: the amplitude over its error
-        in a single difference, the root of the chi-squared explained in two.
+        Significance with the sign of the amplitude, as in `Scan`. In a single difference it is
+        the amplitude over its error, in two the root of the chi-squared that the step explains.
     """
-    score, information, power = _run(ramps, model, 3, at=at, shared=shared)
+    score, information, power = _run(ramps, covariance, 3, at=at, split=split)
     known = information > 0
     safe = np.where(known, information, 1.0)
     amplitude, error = np.where(known, score / safe, 0.0), np.where(known, safe**-0.5, np.inf)
@@ -187,7 +243,7 @@ def fit_at(
 
 
 def step_at(
-    ramps: Ramps, model: DifferenceCovariance, at: np.ndarray, shared: np.ndarray | None = None
+    ramps: Ramps, covariance: DifferenceCovariance, at: np.ndarray, split: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit a step at one given read of each ramp.
 
@@ -195,16 +251,16 @@ def step_at(
     ----------
     ramps : Ramps
         n ramps.
-    model : DifferenceCovariance
+    covariance : DifferenceCovariance
         Covariance coefficients.
     at : ndarray of int, shape (n,)
         First read that contains the step, 1 to T - 1.
-    shared : ndarray of bool, shape (n,), optional
-        Where the next read may have a part of the step; only for reads that can share one.
+    split : ndarray of bool, shape (n,), optional
+        Where the next read may hold a part of the step; only for reads that may split a jump.
 
     Returns
     -------
     amplitude, error : ndarray, shape (n,)
-        [DN]; 0 and infinity where the step cannot be told from the rest of the ramp.
+        [DN]; 0 and infinity where the data do not determine the step.
     """
-    return fit_at(ramps, model, at, shared)[:2]
+    return fit_at(ramps, covariance, at, split)[:2]

@@ -1,4 +1,4 @@
-"""Compiled loops of stage 4: a step at every read of ramps, many of them at a time."""
+"""Compiled loops: a step at every read, many ramps at a time."""
 
 from __future__ import annotations
 
@@ -17,29 +17,34 @@ from ohana.rampfit.gls import (
     solve_free,
     substitute,
 )
+from ohana.rampfit.tuning import TUNING
 
 #: Pixels worked on together: wide enough for vector instructions, small enough for the cache.
 CHUNK = 128
+# Compiled loops take constants of a module.
+_MIN_PAIR_DETERMINANT = TUNING.min_pair_determinant
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def fit_chunk(data, stop, excluded, given, nonlinear, model, least, sharing, work, sums, fit):
+def fit_chunk(
+    data, first_saturated, excluded, given, nonlinear, covariance, least, may_split, work, sums, fit
+):
     """Fit (T, n) reads with a step at every read: differences, elimination, substitution.
 
-    No difference is used from read ``stop`` on, nor any that ``excluded`` (T, n) marks at its
-    later read; ``excluded`` may be empty, and so may ``nonlinear``. ``given`` (3, n) is read
-    variance, Poisson variance, and a rate to count differences from, which saves digits.
-    ``sharing`` is that of `ohana.rampfit.gls.substitute`.
+    No difference is used from read ``first_saturated`` on, nor one that ``excluded`` (T, n) marks
+    at its later read; ``excluded`` may be empty, and so may ``nonlinear``. ``given`` (3, n) is
+    read variance, Poisson variance, and a rate subtracted from the differences, which saves
+    digits. ``may_split`` is that of `ohana.rampfit.gls.substitute`.
     """
     n, guess = data.shape[1], given[2]
     none, one = work.dtype.type(0), work.dtype.type(1)
     for f in range(1, data.shape[0]):
         value, used, now, before = work[DIFFERENCE, f], work[USED, f], data[f], data[f - 1]
-        dt = model.dt[f - 1]
+        dt = covariance.dt[f - 1]
         for i in range(n):
             # Reads are float32 and close to each other: their difference is nearly exact.
             step = now[i] - before[i] - guess[i] * dt
-            good = step - step == 0.0 and f < stop[i]
+            good = step - step == 0.0 and f < first_saturated[i]
             value[i] = step if good else none
             used[i] = one if good else none
         if excluded.size:
@@ -47,9 +52,9 @@ def fit_chunk(data, stop, excluded, given, nonlinear, model, least, sharing, wor
                 if excluded[f, i]:
                     value[i] = none
                     used[i] = none
-    eliminate(given[0], given[1], nonlinear, model, work)
+    eliminate(given[0], given[1], nonlinear, covariance, work)
     solve_free(work, nonlinear, sums, fit)
-    substitute(work, nonlinear, fit, least, sharing)
+    substitute(work, nonlinear, fit, least, may_split)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -57,13 +62,14 @@ def fit_split_jump(work, f, i, cost):
     """Fit a step to the differences f and f + 1 of one ramp: amplitude, information and power.
 
     Power is the chi-squared that it explains, less ``cost``, with the sign of the step. The
-    information is zero where its two parts cannot be told, and the power where they disagree.
+    information is zero where the data do not determine both parts, the power where their signs
+    differ.
     """
     none = work.dtype.type(0)
     first, second = work[DATA, f, i], work[DATA, f + 1, i]
     own, after, common = work[PIVOT, f, i], work[PIVOT, f + 1, i], work[RATIO, f + 1, i]
     det = own * after - common * common
-    if not det > work.dtype.type(1e-5) * own * after:
+    if not det > work.dtype.type(_MIN_PAIR_DETERMINANT) * own * after:
         return none, none, none
     now, later = (after * first - common * second) / det, (own * second - common * first) / det
     power = now * first + later * second - cost
@@ -75,7 +81,7 @@ def fit_split_jump(work, f, i, cost):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def keep_best(power, at, up, up_read, down, down_read):
-    """Note where a step at ``at`` has more power than the best so far, upward and downward."""
+    """Replace the best steps, upward and downward, where the one at ``at`` has more power."""
     for i in range(power.size):
         up_read[i] = at if power[i] > up[i] else up_read[i]
         up[i] = max(power[i], up[i])
@@ -85,7 +91,7 @@ def keep_best(power, at, up, up_read, down, down_read):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def pick(work, fit, guess, sharing, cost, out):
+def pick(work, fit, guess, may_split, cost, out):
     """Reduce scores and information over the reads; fills ``out`` (11, n), rows as in `Scan`."""
     reads, n = work.shape[1], work.shape[2]
     none, half = work.dtype.type(0), work.dtype.type(0.5)
@@ -101,10 +107,10 @@ def pick(work, fit, guess, sharing, cost, out):
             power[i] = score[i] * abs(score[i]) / information[i] if known else none
         at = work.dtype.type(f)
         keep_best(power, at, up, up_read, down, down_read)
-        if sharing.size and sharing[f]:
+        if may_split.size and may_split[f]:
             for i in range(n):
                 power[i] = fit_split_jump(work, f, i, cost[0])[2]
-            # Half a read later, until the end, stands for a step that the next read shares.
+            # A step split with the next read is marked by half a read more, until the end.
             keep_best(power, at + half, up, up_read, down, down_read)
         used = work[USED, f]
         for i in range(n):
@@ -113,23 +119,23 @@ def pick(work, fit, guess, sharing, cost, out):
         out[0, i] = guess[i] + fit[0, i] if count[i] > 0 else np.nan
         out[1, i] = fit[2, i]
         up[i], down[i] = np.sqrt(up[i]), -np.sqrt(-down[i])
-        for row, step, shared in ((5, 4, 9), (8, 7, 10)):
+        for row, step, split in ((5, 4, 9), (8, 7, 10)):
             f = int(out[row, i])
             if f > 0 and out[row, i] > f:
-                out[row, i], out[shared, i] = f, 1.0
+                out[row, i], out[split, i] = f, 1.0
                 out[step, i] = fit_split_jump(work, f, i, cost[0])[0]
             elif f > 0:
                 out[step, i] = work[DATA, f, i] / work[PIVOT, f, i]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def take(work, at, shared, cost, out):
-    """Take score, information and power of one step of each ramp; fills ``out`` (3, n)."""
+def take(work, at, split, cost, out):
+    """Store score, information and power of one step of each ramp; fills ``out`` (3, n)."""
     none = work.dtype.type(0)
     for i in range(at.size):
         score, information = work[DATA, at[i], i], work[PIVOT, at[i], i]
         power = score * abs(score) / information if information > none else none
-        if shared.size and shared[i]:
+        if split.size and split[i]:
             amplitude, both, together = fit_split_jump(work, at[i], i, cost[0])
             if both > none:
                 score, information, power = amplitude * both, both, together
@@ -137,17 +143,19 @@ def take(work, at, shared, cost, out):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def scan_kernel(data, stop, excluded, given, nonlinear, model, settings, at, shared, out):
+def scan_kernel(
+    data, first_saturated, excluded, given, nonlinear, covariance, settings, at, split, out
+):
     """Scan ramps (T, n), ``CHUNK`` at a time.
 
-    ``settings`` are what must be left of the information (see `ohana.rampfit.gls.substitute`), the
-    cost of a shared step, and the reads that can share one, or none. ``out`` (11, n) receives the
+    ``settings`` are the least fraction of the information (see `ohana.rampfit.gls.substitute`), the
+    cost of a split jump, and the reads that may split one, or none. ``out`` (11, n) receives the
     rows of `ohana.rampfit.scan.Scan`; if ``at`` (n,) is not empty, ``out`` (3, n) receives score,
-    information and power of the step at read ``at`` instead, shared with the next where
-    ``shared`` (n,) tells.
+    information and power of the step at read ``at`` instead, split with the next read where
+    ``split`` (n,) is set.
     """
     reads, n = data.shape
-    least, cost, sharing = settings
+    least, cost, may_split = settings
     chunk = min(CHUNK, n)
     work = np.empty((ROWS, reads, chunk), least.dtype)
     sums, fit = np.empty((6, chunk), least.dtype), np.empty((6, chunk), least.dtype)
@@ -155,23 +163,23 @@ def scan_kernel(data, stop, excluded, given, nonlinear, model, settings, at, sha
         # The last chunk overlaps the one before instead of being narrower.
         start = min(first, n - chunk)
         part = slice(start, start + chunk)
-        bend = nonlinear[part] if nonlinear.size else nonlinear
+        curved = nonlinear[part] if nonlinear.size else nonlinear
         without = excluded[:, part] if excluded.size else excluded
         fit_chunk(
             data[:, part],
-            stop[part],
+            first_saturated[part],
             without,
             given[:, part],
-            bend,
-            model,
+            curved,
+            covariance,
             least,
-            sharing,
+            may_split,
             work,
             sums,
             fit,
         )
         if at.size:
-            both = shared[part] if shared.size else shared
+            both = split[part] if split.size else split
             take(work, at[part], both, cost, out[:, part])
         else:
-            pick(work, fit, given[2, part], sharing, cost, out[:, part])
+            pick(work, fit, given[2, part], may_split, cost, out[:, part])

@@ -1,4 +1,4 @@
-"""Stage 4, second half: all significant steps of the ramps that have any."""
+"""All significant steps of the ramps that have any."""
 
 from __future__ import annotations
 
@@ -10,15 +10,8 @@ from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.noise import gaussian
 from ohana.rampfit.nonlinearity import is_nonlinear, may_be_nonlinear
 from ohana.rampfit.scan import Ramps, Scan, fit_at, scan
+from ohana.rampfit.tuning import TUNING
 
-#: Significance by which a scan in single precision may be off, generously.
-MARGIN = 0.05
-#: Relative difference below which two significances count as equal.
-TIE = 1e-4
-#: Degrees of freedom that the noise of a pixel that fills up in one read has at least: else even
-#: jumps of a thousand times the noise would not count where the core of a snowball leaves little
-#: to measure it from. With these, it takes 67 times the noise to make 5 sigma.
-FULL_DOF = 4.0
 #: Ramps worked on together: bounds the memory needed.
 BATCH = 2048
 
@@ -27,7 +20,7 @@ def find_steps(
     ramps: Ramps,
     dof: np.ndarray,
     scanned: Scan,
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     config: DetectorConfig,
 ) -> tuple[Steps, np.ndarray]:
     """Find every significant step, up and down, of every ramp.
@@ -35,12 +28,12 @@ def find_steps(
     Parameters
     ----------
     ramps : Ramps
-        n ramps, nothing left out.
+        n ramps, none of their differences excluded.
     dof : ndarray, shape (n,)
         Degrees of freedom of their noise.
     scanned : Scan
         Their most significant steps, from `ohana.rampfit.scan.scan`.
-    model : DifferenceCovariance
+    covariance : DifferenceCovariance
         Covariance coefficients.
     config : DetectorConfig
         ``sigma_threshold`` and ``max_steps`` act here.
@@ -50,160 +43,167 @@ def find_steps(
     steps : Steps
         ``row`` is 0 and ``col`` the index of the ramp; sorted by ramp and read.
     rate : ndarray, shape (n,)
-        Rate of each ramp with its steps left out [DN per frame time].
+        Rate of each ramp with its steps excluded [DN per frame time].
 
     Notes
     -----
     A ramp with a significant step is fitted again with that step free, until no further step
     is significant; then each step is fitted with all others free, and kept if still
-    significant. A step found is a difference left out (see `ohana.rampfit.gls`), or two where it is
-    shared by a read that averages frames and the one after it.
+    significant. A free step is an excluded difference (see `ohana.rampfit.gls`), or two where it is
+    split between a read that averages frames and the next one.
     """
-    index = np.flatnonzero(strongest(scanned, dof)[0] >= config.sigma_threshold - MARGIN)
+    index = np.flatnonzero(
+        strongest(scanned, dof)[0] >= config.sigma_threshold - TUNING.scan_margin
+    )
     rate = scanned.rate.copy()
-    parts = [_saturating(ramps, dof, scanned, model, config)]
+    parts = [_saturating(ramps, dof, scanned, covariance, config)]
     filled = np.full(len(dof), len(ramps.data))
     filled[parts[0].col] = parts[0].read
     for start in range(0, len(index), BATCH):
         part = index[start : start + BATCH]
         plain = Scan(*(values[part] for values in scanned))
-        found, rate[part] = _search(ramps.select(part), dof[part], plain, model, config)
+        found, rate[part] = _search(ramps.select(part), dof[part], plain, covariance, config)
         found = found._replace(col=part[found.col].astype(np.int32))
-        # What fills a pixel may begin in the read before, and is one step.
+        # A jump into saturation that begins in the read before is one step, found already.
         parts.append(found.select(found.read < filled[found.col]))
     steps = join_steps(parts)
-    bend = may_be_nonlinear(steps, ramps, scanned, model)
-    steps, bent = steps.select(~bend), steps.col[bend]
-    alone = np.setdiff1d(bent, steps.col[~steps.saturating])
-    rate[alone] = scanned.rate[alone]
+    nonlinear = may_be_nonlinear(steps, ramps, scanned, covariance)
+    steps, ramp = steps.select(~nonlinear), steps.col[nonlinear]
+    without_steps = np.setdiff1d(ramp, steps.col[~steps.saturating])
+    rate[without_steps] = scanned.rate[without_steps]
     return steps.select(np.lexsort((steps.read, steps.col))), rate
 
 
 def strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Significance [sigma] and read of the strongest step of each ramp, and if it is shared."""
-    # Two differences cannot tell a rise in one from a fall in the other: charge comes first.
-    up = scanned.up_sigma >= -scanned.down_sigma * (1 - TIE)
+    """Return significance [sigma] and read of each ramp's strongest step, and if it is split."""
+    # With two differences a rise in one and a fall in the other fit equally well: prefer the rise.
+    up = scanned.up_sigma >= -scanned.down_sigma * (1 - TUNING.tie)
     sigma = np.where(up, scanned.up_sigma, -scanned.down_sigma)
     read = np.where(up, scanned.up_read, scanned.down_read).astype(int)
-    shared = np.where(up, scanned.up_shared, scanned.down_shared) > 0
-    return gaussian(sigma, dof), read, shared
+    split = np.where(up, scanned.up_split, scanned.down_split) > 0
+    return gaussian(sigma, dof), read, split
 
 
 def _search(
-    ramps: Ramps, dof: np.ndarray, plain: Scan, model: DifferenceCovariance, config: DetectorConfig
+    ramps: Ramps,
+    dof: np.ndarray,
+    plain: Scan,
+    covariance: DifferenceCovariance,
+    config: DetectorConfig,
 ) -> tuple[Steps, np.ndarray]:
     """Find the steps of ramps that have at least one, and the rates without them."""
     ramps = ramps._replace(excluded=np.zeros(ramps.data.shape, bool))
-    ramps, shared = _exclude(ramps, is_nonlinear(ramps, plain, model), dof, model, config)
+    ramps, split = _exclude(ramps, is_nonlinear(ramps, plain, covariance), dof, covariance, config)
     begins = ramps.excluded.copy()
-    begins[1:] &= ~shared[:-1]
+    begins[1:] &= ~split[:-1]
     at, ramp = np.nonzero(begins)
     parts = []
     for start in range(0, len(ramp), BATCH):
         part = slice(start, start + BATCH)
-        both = shared[at[part], ramp[part]]
-        parts.append(_refit(ramps, (ramp[part], at[part], both), dof, model, config))
-    steps, rest = join_steps(parts), scan(ramps, model, quick=True)
+        both = split[at[part], ramp[part]]
+        parts.append(_refit(ramps, (ramp[part], at[part], both), dof, covariance, config))
+    steps, rest = join_steps(parts), scan(ramps, covariance, quick=True)
     fit = rest.chi2 / np.maximum(rest.used - 1 - ramps.nonlinear, 1)
     return steps._replace(fit=fit[steps.col].astype(np.float32)), rest.rate
 
 
 def exclude_steps(
-    ramps: Ramps, dof: np.ndarray, model: DifferenceCovariance, config: DetectorConfig
+    ramps: Ramps, dof: np.ndarray, covariance: DifferenceCovariance, config: DetectorConfig
 ) -> np.ndarray:
     """Find the differences of ramps that hold steps, at their later read: bool (T, n).
 
     Parameters
     ----------
     ramps : Ramps
-        n ramps; what ``ramps.excluded`` has is known to hold steps.
+        n ramps; the differences in ``ramps.excluded`` are known to hold steps.
     dof : ndarray, shape (n,)
         Degrees of freedom of their noise.
-    model : DifferenceCovariance
+    covariance : DifferenceCovariance
         Covariance coefficients.
     config : DetectorConfig
         ``sigma_threshold`` and ``max_steps`` act here.
 
     Notes
     -----
-    `find_steps` goes on from here to the amplitude of each step, which rates can do without.
+    `find_steps` also fits the amplitude of each step, which a rate does not need.
     """
-    nonlinear = is_nonlinear(ramps, scan(ramps, model), model)
-    return _exclude(ramps, nonlinear, dof, model, config)[0].excluded
+    nonlinear = is_nonlinear(ramps, scan(ramps, covariance), covariance)
+    return _exclude(ramps, nonlinear, dof, covariance, config)[0].excluded
 
 
 def _exclude(
     ramps: Ramps,
     nonlinear: np.ndarray,
     dof: np.ndarray,
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     config: DetectorConfig,
 ) -> tuple[Ramps, np.ndarray]:
-    """Leave out the steps of ramps one by one, the most significant first.
+    """Exclude the steps of ramps one by one, the most significant first.
 
     Returns
     -------
     ramps : Ramps
         With ``excluded`` and ``nonlinear`` set.
-    shared : ndarray of bool, shape (T, n)
-        Steps of which the next read has a part.
+    split : ndarray of bool, shape (T, n)
+        Steps of which the next read holds a part.
     """
     known = ramps.excluded
     ramps = ramps._replace(excluded=known.copy(), nonlinear=nonlinear.astype(float))
-    shared = np.zeros(known.shape, bool)
-    _exclude_strongest(ramps, shared, np.arange(len(dof)), dof, model, config)
-    # No smooth curve has steps in half of its reads: a snowball's core that grows, rather.
-    bent = nonlinear & (2 * ramps.excluded.sum(0) > np.minimum(ramps.stop, len(ramps.data)) - 1)
-    ramps.nonlinear[bent], ramps.excluded[:, bent], shared[:, bent] = 0, known[:, bent], False
-    _exclude_strongest(ramps, shared, np.flatnonzero(bent), dof, model, config)
-    return ramps, shared
+    split = np.zeros(known.shape, bool)
+    _exclude_strongest(ramps, split, np.arange(len(dof)), dof, covariance, config)
+    # A smooth curve has no steps in half of its reads, the growing core of a snowball has.
+    most = TUNING.max_excluded_fraction * (np.minimum(ramps.stop, len(ramps.data)) - 1)
+    grown = nonlinear & (ramps.excluded.sum(0) > most)
+    ramps.nonlinear[grown], ramps.excluded[:, grown], split[:, grown] = 0, known[:, grown], False
+    _exclude_strongest(ramps, split, np.flatnonzero(grown), dof, covariance, config)
+    return ramps, split
 
 
 def _exclude_strongest(
     ramps: Ramps,
-    shared: np.ndarray,
+    split: np.ndarray,
     active: np.ndarray,
     dof: np.ndarray,
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     config: DetectorConfig,
 ) -> None:
-    """Leave out the strongest step of each active ramp until none is significant, in place.
+    """Exclude the strongest step of each active ramp until none is significant, in place.
 
-    ``shared`` (T, n) is filled where the next read has a part of a step.
+    ``split`` (T, n) is set where the next read holds a part of a step.
     """
     for _ in range(config.max_steps):
         if not len(active):
             break
-        scanned = scan(ramps.select(active), model, quick=True)
+        scanned = scan(ramps.select(active), covariance, quick=True)
         sigma, read, both = strongest(scanned, dof[active])
-        significant = sigma >= config.sigma_threshold - MARGIN
+        significant = sigma >= config.sigma_threshold - TUNING.scan_margin
         active, read, both = active[significant], read[significant], both[significant]
         ramps.excluded[read, active] = True
         ramps.excluded[read[both] + 1, active[both]] = True
-        shared[read[both], active[both]] = True
+        split[read[both], active[both]] = True
 
 
 def _refit(
     ramps: Ramps,
     found: tuple[np.ndarray, np.ndarray, np.ndarray],
     dof: np.ndarray,
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     config: DetectorConfig,
 ) -> Steps:
     """Fit each step with all other steps of its ramp free; keep those still significant.
 
-    ``found`` are ramp and read of each step, and whether the next read has a part of it.
+    ``found`` is ramp and read of each step, and whether the next read holds a part of it.
     """
     ramp, at, both = found[0], found[1].copy(), found[2]
     alone, this = ramps.select(ramp), np.arange(len(ramp))
     alone.excluded[at, this] = False
     alone.excluded[at[both] + 1, this[both]] = False
-    fitted = fit_at(alone, model, at, both if both.any() else None)
-    # What looked shared while another step was in the ramp may lie in one difference after all.
+    fitted = fit_at(alone, covariance, at, both if both.any() else None)
+    # With the other steps of the ramp free, a split step may turn out to be in one difference.
     weak = np.flatnonzero(both & (np.abs(gaussian(fitted[2], dof[ramp])) < config.sigma_threshold))
     begin = at[weak]
     for later in (0, 1) if len(weak) else ():
-        single = fit_at(alone.select(weak), model, begin + later)
+        single = fit_at(alone.select(weak), covariance, begin + later)
         better = np.abs(single[2]) > np.abs(fitted[2][weak])
         for values, new in zip((*fitted, at), (*single, begin + later), strict=True):
             values[weak[better]] = new[better]
@@ -230,24 +230,24 @@ def _saturating(
     ramps: Ramps,
     dof: np.ndarray,
     scanned: Scan,
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     config: DetectorConfig,
 ) -> Steps:
-    """Find jumps into saturation: the first saturated read is well above where the ramp led.
+    """Find jumps into saturation: the first saturated read is far above the ramp extrapolated.
 
-    The rise from the last usable read is a lower limit of the step. A pixel that is saturated
-    in read 1 has no rate to compare with: its step gets significance 0. Where the last usable
-    read averages frames and shows a part of the jump, the step begins there.
+    The rise from the last usable read is a lower limit of the step. A pixel saturated in read 1
+    has no known rate: its step has significance 0. Where the last usable read averages frames and
+    contains a part of the jump, the step begins there.
     """
     index = np.flatnonzero((ramps.stop >= 1) & (ramps.stop < len(ramps.data)))
-    read, dof = ramps.stop[index].astype(int), np.maximum(dof[index], FULL_DOF)
+    read, dof = ramps.stop[index].astype(int), np.maximum(dof[index], TUNING.min_saturating_dof)
     known = scanned.used[index] > 0
     rate = np.where(known, scanned.rate[index], 0.0)
-    excess, error = _rise(ramps, index, read, rate, model)
+    excess, error = _rise(ramps, index, read, rate, covariance)
     sigma = gaussian(excess / error, dof)
     keep = sigma >= config.sigma_threshold
-    early = np.flatnonzero(keep & known & may_split_jump(model)[read - 1])
-    part, its_error = _rise(ramps, index[early], read[early] - 1, rate[early], model)
+    early = np.flatnonzero(keep & known & may_split_jump(covariance)[read - 1])
+    part, its_error = _rise(ramps, index[early], read[early] - 1, rate[early], covariance)
     there = gaussian(part / its_error, dof[early]) >= config.sigma_threshold
     read[early[there]] -= 1
     excess[early[there]] += part[there]
@@ -256,10 +256,14 @@ def _saturating(
 
 
 def _rise(
-    ramps: Ramps, index: np.ndarray, read: np.ndarray, rate: np.ndarray, model: DifferenceCovariance
+    ramps: Ramps,
+    index: np.ndarray,
+    read: np.ndarray,
+    rate: np.ndarray,
+    covariance: DifferenceCovariance,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rise of some ramps to a read from the one before, above their rate; and its error [DN]."""
+    """Return the rise of ramps above their rate from the read before, and its error [DN]."""
     rise = ramps.data[read, index].astype(np.float64) - ramps.data[read - 1, index]
-    variance = ramps.variance[index] * model.read[read - 1]
-    error = np.sqrt(variance + ramps.shot[index] * model.shot[read - 1])
-    return rise - rate * model.dt[read - 1], error
+    variance = ramps.variance[index] * covariance.read[read - 1]
+    error = np.sqrt(variance + ramps.shot[index] * covariance.shot[read - 1])
+    return rise - rate * covariance.dt[read - 1], error

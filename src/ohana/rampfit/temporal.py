@@ -1,4 +1,4 @@
-"""Stage 5: what each pixel did over time, as maps."""
+"""Temporal features of each pixel, from its steps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.events import Steps
+from ohana.rampfit.tuning import TUNING
 
 
 class Temporal(NamedTuple):
@@ -17,9 +18,9 @@ class Temporal(NamedTuple):
     first_appearance : ndarray
         Read of the first significant step; -1 where there is none.
     persistence_count : ndarray
-        Reads, from then on, in which the ramp stays off the level it had before by half of its
-        largest step or more: all that follow for a cosmic ray, those in the other level for
-        telegraph noise.
+        Number of later reads in which the ramp is off its first level by at least half of its
+        largest step: all later reads for a cosmic ray, those in the other level for telegraph
+        noise.
     transition_count : ndarray
         Significant steps, up or down.
     """
@@ -29,14 +30,14 @@ class Temporal(NamedTuple):
     transition_count: np.ndarray
 
 
-def temporal_features(steps: Steps, stop: np.ndarray) -> Temporal:
-    """Describe ramps by their steps.
+def temporal_features(steps: Steps, first_saturated: np.ndarray) -> Temporal:
+    """Compute the temporal features of ramps from their steps.
 
     Parameters
     ----------
     steps : Steps
         Sorted by ramp (``col``) and read.
-    stop : ndarray of int, shape (n,)
+    first_saturated : ndarray of int, shape (n,)
         First saturated read of each ramp, or the number of reads.
 
     Examples
@@ -49,7 +50,7 @@ def temporal_features(steps: Steps, stop: np.ndarray) -> Temporal:
     >>> [int(feature[0]) for feature in temporal_features(steps, np.array([9]))]
     [3, 4, 2]
     """
-    n = len(stop)
+    n = len(first_saturated)
     first, persistence = np.full(n, -1, np.int32), np.zeros(n, np.int32)
     count = np.bincount(steps.col, minlength=n).astype(np.int32)
     start = np.flatnonzero(np.diff(steps.col, prepend=-1))
@@ -61,10 +62,10 @@ def temporal_features(steps: Steps, stop: np.ndarray) -> Temporal:
     amplitude = steps.amplitude.astype(np.float64)
     total = np.cumsum(amplitude)
     level = total - np.repeat(total[start] - amplitude[start], size)
-    half = np.repeat(np.maximum.reduceat(np.abs(amplitude), start), size) / 2
+    off = TUNING.persistence_level * np.maximum.reduceat(np.abs(amplitude), start)
     until = np.append(steps.read[1:], 0)
-    # A jump into saturation is seen in the one read that it saturates.
-    until[start + size - 1] = np.maximum(stop[ramp], steps.read[start + size - 1] + 1)
-    off = np.where(np.abs(level) >= half, until - steps.read, 0)
-    persistence[ramp] = np.add.reduceat(off, start)
+    # A jump into saturation shows in one read, the saturated one.
+    until[start + size - 1] = np.maximum(first_saturated[ramp], steps.read[start + size - 1] + 1)
+    reads_off = np.where(np.abs(level) >= np.repeat(off, size), until - steps.read, 0)
+    persistence[ramp] = np.add.reduceat(reads_off, start)
     return Temporal(first, persistence, count)

@@ -11,13 +11,13 @@ from scipy import linalg
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.detect.linking import MAX_READ_TOLERANCE
 from ohana.detect.telegraph.fit import fit_telegraph_noise
 from ohana.detect.telegraph.screen import NOISE_ERROR
+from ohana.detect.tuning import TUNING as DETECT
 from ohana.errors import one_line_message
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.nonlinearity import is_nonlinear
-from ohana.rampfit.scan import Ramps, scan
+from ohana.rampfit.scan import ramps_of, scan
 from ohana.rampfit.step_search import find_steps
 from ohana.results.catalogue import Detection
 from ohana.results.prediction import Prediction
@@ -96,7 +96,8 @@ def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.
     if event["type"] == Label.TELEGRAPH_NOISE.key:
         levels = _levels(pixel, model, config)
     rest = pixel._replace(ramp=pixel.ramp - levels)
-    ramps, dof = _as_ramps(rest), np.array([rest.dof])
+    ramps = ramps_of(rest.ramp[:, None], rest.stop, rest.variance, rest.shot)
+    dof = np.array([rest.dof])
     scanned = scan(ramps, model)
     steps, _ = find_steps(ramps, dof, scanned, model, config)
     steps = steps.select(~steps.saturating)
@@ -104,7 +105,7 @@ def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.
     frame = event["first_frame"]
     if frame is not None and 0 < frame < pixel.stop:
         # Too faint to be found by itself, or dated to a neighbouring read.
-        near = np.abs(steps.read - frame) <= MAX_READ_TOLERANCE
+        near = np.abs(steps.read - frame) <= DETECT.max_read_tolerance
         if not (near & (steps.amplitude > 0)).any():
             reads.add(frame)
     # A read that averages frames holds a part of the charge that arrives between them.
@@ -135,16 +136,6 @@ def _pixel(
     # A pixel that is stuck has no noise, yet a ramp.
     noise, typical = max(noise, MIN_NOISE), max(typical, MIN_NOISE)
     return Pixel(ramp, stop, noise**2, max(shot, 0.0), typical, dof)
-
-
-def _as_ramps(pixel: Pixel) -> Ramps:
-    return Ramps(
-        np.ascontiguousarray(pixel.ramp[:, None], np.float32),
-        np.array([pixel.stop], np.int32),
-        np.array([pixel.variance]),
-        np.array([pixel.shot]),
-        guess=np.zeros(1),
-    )
 
 
 def _levels(pixel: Pixel, model: DifferenceCovariance, config: DetectorConfig) -> np.ndarray:

@@ -107,11 +107,11 @@ def _prepare(store: Path, name: str) -> None:
 
     try:
         source = stored_source(store / name)
-        steps, _, maps = search_pixels(source, DetectorConfig(threads=1), None, lambda *_: None)
+        found = search_pixels(source, DetectorConfig(threads=1), None, lambda *_: None)
     except (KeyError, OSError, ValueError) as error:
         raise OhanaError(f"{store / name}: incomplete exposure: {error}") from error
-    arrays = {field.name: getattr(maps, field.name) for field in fields(maps)}
-    arrays |= {f"step_{column}": values for column, values in steps._asdict().items()}
+    arrays = {field.name: getattr(found.maps, field.name) for field in fields(found.maps)}
+    arrays |= {f"step_{column}": values for column, values in found.steps._asdict().items()}
     path = _place(store, name)
     path.parent.mkdir(exist_ok=True)
     with replacing(path) as temporary, open(temporary, "wb") as stream:

@@ -214,7 +214,7 @@ def cut_sample(
         Of that noise.
     """
     reads, rows, cols = where
-    source, maps = exposure.source, exposure.maps.cut(rows, cols)
+    source, maps = exposure.source, exposure.maps.window(rows, cols)
     steps = exposure.steps.within(rows, cols)
     data = load_block(source, rows, cols)[0].data
     more = np.sqrt(1 + extra**2)

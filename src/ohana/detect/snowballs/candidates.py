@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.config import DetectorConfig
-from ohana.detect.linking import MAX_READ_TOLERANCE
 from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE, GROWTH_READS, RING_WIDTH, Core
 from ohana.detect.snowballs.halo import (
     FOOTPRINT_SIGMA,
@@ -18,6 +17,7 @@ from ohana.detect.snowballs.halo import (
     with_later,
 )
 from ohana.detect.snowballs.step_image import StepImage, step_image
+from ohana.detect.tuning import TUNING as DETECT
 from ohana.events import PixelMaps, Steps
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.load import CorrectedRamp
@@ -76,7 +76,7 @@ def measure_candidate(core: Core, others: list[Core], scene: SnowballContext) ->
 def _reach(core: Core, scene: SnowballContext) -> float:
     """Guess how far the halo can be seen, from the steps of single pixels [pixel]."""
     same = (scene.group == core.group) & (
-        np.abs(scene.steps.read - core.read) <= MAX_READ_TOLERANCE
+        np.abs(scene.steps.read - core.read) <= DETECT.max_read_tolerance
     )
     away = core.disk.distance(scene.steps.row[same], scene.steps.col[same])
     radius = core.disk.radius

@@ -251,7 +251,7 @@ def _claim(core: Core, view: Candidate, scene: SnowballContext) -> np.ndarray:
     here = steps.select(at)
     row, col = here.row - rows.start, here.col - cols.start
     since = here.read - core.read
-    landing = np.abs(since) <= np.maximum(read_tolerance(here, scene.maps.noise), 1)
+    landing = np.abs(since) <= read_tolerance(here.amplitude, scene.maps.noise[here.row, here.col])
     landing &= view.member[row, col]
     outside = view.distance[row, col] - core.disk.radius
     swept = outside <= _swept(scene)

@@ -13,8 +13,9 @@ from ohana.ramp import TILE_ROWS, RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import measure
-from ohana.rampfit.nonlinearity import NONLINEAR_SIGNAL, is_nonlinear
-from ohana.rampfit.scan import Ramps, scan, step_at
+from ohana.rampfit.nonlinearity import is_nonlinear
+from ohana.rampfit.scan import Ramps, ramps_of, scan, step_at
+from ohana.rampfit.tuning import TUNING as RAMPFIT
 from ohana.refpix.border import border_mask
 
 #: In ramps with fewer reads a step can pass for noise: the noise is measured again without it.
@@ -123,9 +124,15 @@ def _strip(
     block = block._replace(stop=np.minimum(block.stop, maps.stop[window]))
     here, shape = steps.within(rows, cols), block.stop.shape
     pixel = here.row * shape[1] + here.col
-    ramps = _ramps(block, maps.noise[window].astype(np.float64) ** 2, maps.shot[window])
-    other = np.abs(here.read - read) > np.maximum(read_tolerance(here, maps.noise[window]), 1)
-    other &= ~here.saturating
+    ramps = ramps_of(
+        block.data,
+        block.stop,
+        maps.noise[window].astype(np.float64) ** 2,
+        maps.shot[window],
+        excluded=np.zeros(block.data.shape, bool),
+    )
+    tolerance = read_tolerance(here.amplitude, maps.noise[window].ravel()[pixel])
+    other = (np.abs(here.read - read) > tolerance) & ~here.saturating
     ramps.excluded[here.read[other], pixel[other]] = True
     if len(model.dt) >= TOO_FEW:
         for at, pixels in apart.items():
@@ -134,9 +141,11 @@ def _strip(
     sharing = may_split_jump(model)
     ramps.excluded[1:] |= ramps.excluded[:-1] & sharing[:-1, None]
     ramps.excluded[read : read + 1 + sharing[read]] = False
-    bright = np.flatnonzero(np.abs(maps.rate[window].ravel()) * len(block.data) > NONLINEAR_SIGNAL)
-    some = ramps.select(bright)
-    ramps.nonlinear[bright] = is_nonlinear(some, scan(some, model, quick=True), model)
+    signal = np.abs(maps.rate[window].ravel()) * len(block.data)
+    bright = np.flatnonzero(signal > RAMPFIT.nonlinear_signal)
+    some, nonlinear = ramps.select(bright), np.zeros(block.stop.size)
+    nonlinear[bright] = is_nonlinear(some, scan(some, model, quick=True), model)
+    ramps = ramps._replace(nonlinear=nonlinear)
     if len(block.data) < SHORT:
         ramps = _quiet(ramps, block, source, window, model, read, around)
     where = np.full(len(ramps.stop), read)
@@ -177,8 +186,10 @@ def _quiet(
     # Each step has taken one of the differences to fit.
     left = len(model.dt) - np.minimum(steps[1:].sum(0), len(model.dt) - 2)
     lost = (len(model.dt) / left).reshape(noise.variance.shape)
-    fresh = _ramps(block, noise.variance * lost, noise.shot)
-    return fresh._replace(excluded=ramps.excluded, nonlinear=ramps.nonlinear)
+    fresh = ramps_of(
+        block.data, block.stop, noise.variance * lost, noise.shot, excluded=ramps.excluded
+    )
+    return fresh._replace(nonlinear=ramps.nonlinear)
 
 
 @njit(nogil=True, cache=True)
@@ -194,17 +205,3 @@ def _take_out(data, steps, rate, dt):
                 shift[i] += rise
             before[i] = now[i]
             now[i] -= shift[i]
-
-
-def _ramps(block: RampBlock, variance: np.ndarray, shot: np.ndarray) -> Ramps:
-    """Return the ramps of a block, with nothing left out."""
-    reads, variance = len(block.data), variance.ravel()
-    dead = ~np.isfinite(variance)
-    return Ramps(
-        block.data.reshape(reads, -1),
-        np.where(dead, 0, block.stop.ravel()).astype(np.int32),
-        np.where(dead, 1.0, variance),
-        np.nan_to_num(shot.ravel().astype(np.float64)),
-        np.zeros((reads, dead.size), bool),
-        np.zeros(dead.size),
-    )

@@ -110,7 +110,7 @@ def test_bad_pixels_and_gaps(ramp_of):
     assert first[8, 8] == 2
     assert data[2:, 8, 8].tolist() == [0] * 8
     assert first[10, 10] == READS
-    # Infinite says nothing, of this read alone.
+    # An infinite value makes this one read unusable.
     assert stop[9, 9] == READS
     assert np.flatnonzero(np.isnan(data[:, 9, 9])).tolist() == [5]
     assert stop[8, 8] == stop[10, 10] == stop[3, 4] == READS

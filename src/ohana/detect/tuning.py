@@ -1,0 +1,60 @@
+"""Numbers of linking, cosmic rays and their confidence that are no settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ohana.utils.tuning import tuned
+
+
+@dataclass(frozen=True)
+class DetectTuning:
+    """Numbers of linking, cosmic rays and their confidence, in the order in which they act."""
+
+    # Linking
+    dated_at: float = tuned(
+        2.5, "read noises", "Step dated to the read; fainter ones less well, as its inverse square"
+    )
+    max_read_tolerance: int = tuned(8, "reads", "Largest error of the date of a faint step")
+
+    # Cosmic rays
+    max_fall: float = tuned(
+        0.5, "", "A later fall by this fraction of a rise shows that the rise was not charge"
+    )
+    halo_margin: int = tuned(
+        4, "pixels", "Width around a snowball in which faint steps belong to its halo, at least"
+    )
+    halo_margin_fraction: float = tuned(
+        0.3, "", "The same as a fraction of the width of the halo, if that is more"
+    )
+    halo_reads: int = tuned(
+        16, "reads", "Reads after a snowball in which faint steps around it belong to it"
+    )
+    halo_significance: float = tuned(
+        2.0, "thresholds", "Significance up to which a step around a snowball is faint"
+    )
+    neighbour_reads: int = tuned(
+        1, "reads", "Distance in time at which a fainter neighbour joins a cosmic ray"
+    )
+    max_date_significance: float = tuned(
+        1e3, "sigma", "Significance beyond which a pixel has no more weight in the date of an event"
+    )
+
+    # Confidence of cosmic rays
+    noise_band: tuple[float, float] = tuned(
+        (3.5, 4.0),
+        "sigma",
+        "Best steps of pixels in this band are nearly all noise: they measure its frequency",
+    )
+    real_band: tuple[float, float] = tuned(
+        (0.5, 4.0),
+        "sigma",
+        "Events this far above the threshold are nearly all real: they measure their density",
+    )
+    hidden_events: float = tuned(
+        0.5, "events", "Added to the real events counted, for those that an empty band may hide"
+    )
+    max_confidence: float = tuned(0.98, "", "Largest confidence: not all that is false is noise")
+
+
+TUNING = DetectTuning()

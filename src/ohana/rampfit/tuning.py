@@ -1,0 +1,138 @@
+"""Numbers of the statistics of a ramp that are no settings.
+
+Compiled loops take theirs when they are compiled: remove ``__pycache__`` after a change here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ohana.utils.tuning import tuned
+
+
+@dataclass(frozen=True)
+class RampfitTuning:
+    """Numbers of the statistics of a ramp, in the order in which they act."""
+
+    # Where a ramp ends
+    max_slow_rise: float = tuned(
+        3.0, "", "A rise into saturation up to this many times the one before is no jump"
+    )
+    max_lone_saturated: int = tuned(
+        2, "pixels", "Pixels of a 3 x 3 square saturated by read 1, up to which none is a core"
+    )
+
+    # Robust sums over the differences
+    clip: float = tuned(
+        5.0, "sigma", "Differences further than this from the median are excluded as events"
+    )
+    median_sample: int = tuned(
+        31, "differences", "Sampled for the median of a ramp that has twice as many or more"
+    )
+    min_differences: int = tuned(
+        5, "differences", "Fewest from which a pixel's own spread separates noise from events"
+    )
+    few_spread: float = tuned(
+        2.0, "", "With fewer, the spread of all pixels times this; the spread of a few is low"
+    )
+    max_deviant: float = tuned(
+        4.0, "sigma", "A most deviant difference beyond this is excluded from the rate"
+    )
+
+    # Noise of a pixel and of its neighbourhood
+    other_rate: float = tuned(
+        3.0, "sigma", "A pixel whose rate is this far from that of its tile keeps its own"
+    )
+    outlier: float = tuned(
+        4.0, "sigma", "A pixel whose scatter is this far above expectation keeps its own"
+    )
+    min_dof: float = tuned(
+        2.0, "", "With fewer degrees of freedom all pixels have the noise of their tile"
+    )
+    min_prior_dof: float = tuned(
+        0.5, "", "Fewest degrees of freedom that the noise of the neighbourhood counts for"
+    )
+    prior_quantiles: tuple[float, float] = tuned(
+        (0.16, 0.84),
+        "",
+        "Quantiles of the measured variances that determine how much pixels differ",
+        "one sigma of a normal distribution",
+    )
+    min_prior_excess: float = tuned(
+        2.0, "sigma", "Excess spread of the variances below which pixels do not differ"
+    )
+    full_ramp_fraction: float = tuned(
+        0.5, "", "Ramps with less than this fraction of the typical length do not enter the prior"
+    )
+    min_read_noise_fraction: float = tuned(
+        1e-3, "", "Least read variance over the typical scatter where Poisson noise explains all"
+    )
+
+    # A step at every read
+    min_information: float = tuned(
+        1e-9,
+        "",
+        "Least fraction of the information about a step left with all else free",
+        "far above the rounding errors in double precision",
+    )
+    min_information_single: float = tuned(
+        1e-5, "", "The same in single precision", "far above the rounding errors"
+    )
+    min_pair_determinant: float = tuned(
+        1e-5, "", "Least determinant of two neighbouring steps over that of unrelated ones"
+    )
+    split_jump_cost: float = tuned(
+        2.0,
+        "chi-squared",
+        "What a step in two differences must explain beyond one in a single difference",
+        "with its further parameter it is then no more frequent by chance",
+    )
+
+    # All steps of a ramp
+    scan_margin: float = tuned(
+        0.05, "sigma", "Error of a significance from the scan in single precision, generous"
+    )
+    tie: float = tuned(1e-4, "", "Relative difference of significances that count as equal")
+    min_saturating_dof: float = tuned(
+        4.0,
+        "",
+        "Least degrees of freedom of the noise of a pixel that saturates in one read",
+        "5 sigma then take 67 times the noise; the core of a snowball leaves few reads to measure",
+    )
+    max_excluded_fraction: float = tuned(
+        0.5, "", "A curve with steps in more of its differences is the growing core of a snowball"
+    )
+
+    # Ramps that curve, and pixels that fill
+    nonlinear_signal: float = tuned(
+        2000.0, "DN", "Accumulated signal from which non-linearity and persistence are considered"
+    )
+    nonlinear_differences: int = tuned(
+        6, "differences", "Fewest that separate curvature from a step"
+    )
+    nonlinear_differences_split: int = tuned(
+        4, "differences", "The same for a step in two differences, one less in a bright ramp"
+    )
+    nonlinear_split_fraction: float = tuned(
+        0.75,
+        "",
+        "Fraction of the chi-squared of a step in two differences that curvature must explain",
+        "of a hit in the first two of nine differences curvature explains half",
+    )
+    max_nonlinear_rise: float = tuned(
+        0.3,
+        "",
+        "In a bright ramp of few reads: a difference this much above the others is a step",
+        "non-linearity changes the rate by 10 to 20 % before a pixel is full",
+    )
+    full_rate: float = tuned(
+        0.02, "", "A pixel is full if its rate is below this fraction of that at which it filled"
+    )
+
+    # Temporal features
+    persistence_level: float = tuned(
+        0.5, "", "A ramp persists off its level while beyond this fraction of its largest step"
+    )
+
+
+TUNING = RampfitTuning()
