@@ -20,7 +20,8 @@ from ohana.detect.row_block import BlockResult, analyse_block, compile_kernels
 from ohana.detect.snowballs.classify import find_snowballs
 from ohana.detect.telegraph.fit import MIN_READS
 from ohana.events import Event, PixelMaps, Steps, join_steps
-from ohana.network.calibration import NETWORK_MIN_READS, Calibration
+from ohana.network.calibration import Calibration
+from ohana.network.tuning import TUNING as NETWORK_TUNING
 from ohana.ramp import Ramp, row_blocks
 from ohana.rampfit.covariance import covariance_of
 from ohana.rampfit.load import CorrectedRamp
@@ -92,8 +93,10 @@ def predict(
     parts, notices = [], list(ramps[0].notes)
     if ramps[0].shape[0] < MIN_READS:
         notices.append(f"telegraph noise: needs {MIN_READS} reads, not looked for")
-    if network is not None and ramps[0].shape[0] < NETWORK_MIN_READS:
-        notices.append(f"network: needs {MIN_READS} reads, events by the rules alone")
+    if network is not None and ramps[0].shape[0] < NETWORK_TUNING.min_reads:
+        notices.append(
+            f"network: needs {NETWORK_TUNING.min_reads} reads, events by the rules alone"
+        )
         network = None
     for ramp in ramps:
         # A segment of a longer exposure may hold a single integration.
@@ -187,7 +190,7 @@ def find_events(
     """
     steps, telegraph, maps = search_pixels(source, config, cube, progress)
     log.debug(f"{len(steps.row)} steps of pixels, {len(telegraph)} pixels like telegraph noise")
-    if len(source.ramp.planes) < NETWORK_MIN_READS:
+    if len(source.ramp.planes) < NETWORK_TUNING.min_reads:
         network = None
     # Of what the rules are too unsure, the network may be sure.
     lenient = {} if network is None else {"min_confidence": 0.0}

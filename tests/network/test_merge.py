@@ -23,13 +23,14 @@ from ohana.network.calibration import (
 )
 from ohana.network.candidates import combine
 from ohana.network.combine import merge, real_parts
-from ohana.network.probabilities import STORE_THRESHOLD, network_score
+from ohana.network.probabilities import network_score
+from ohana.network.tuning import TUNING
 from ohana.results.catalogue import catalogue
 from ohana.results.summary import tell_sources
 
 NOISE = np.full((24, 24), 5.0)
 NOTHING = opinion()
-UNSEEN = np.log(STORE_THRESHOLD)
+UNSEEN = np.log(TUNING.store_threshold)
 TRACK = [(5, 5), (5, 6), (6, 7), (6, 8)]
 RTN, BALL = Label.TELEGRAPH_NOISE, Label.SNOWBALL
 

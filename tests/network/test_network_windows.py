@@ -19,8 +19,8 @@ from ohana.network import unet3d
 from ohana.network.inference import run_network
 from ohana.network.inputs import CHANNELS, OF_READS, USABLE, NetworkInput, network_input
 from ohana.network.model_file import Network
-from ohana.network.probabilities import MEMBER_THRESHOLD, STORE_THRESHOLD
 from ohana.network.tiling import Tiling, spans, tile
+from ohana.network.tuning import TUNING
 from ohana.network.unet3d import Architecture, UNet3D
 from ohana.pipeline import search_pixels
 from ohana.ramp import RampBlock
@@ -148,8 +148,8 @@ def test_windows_leave_no_trace(seen, monkeypatch, name, reads, side):
     highest = np.maximum(chance[Label.COSMIC_RAY], chance[Label.SNOWBALL])
     listed = np.zeros(x.shape[1:], int)
     np.add.at(listed, at, 1)
-    sure = allowed & (abs(highest - STORE_THRESHOLD) > TOLERANCE)
-    np.testing.assert_array_equal(listed[sure], highest[sure] > STORE_THRESHOLD)
+    sure = allowed & (abs(highest - TUNING.store_threshold) > TOLERANCE)
+    np.testing.assert_array_equal(listed[sure], highest[sure] > TUNING.store_threshold)
     assert not listed[~allowed].any()
     assert 0.01 < listed[allowed].mean() < 0.9
     assert (np.diff(np.ravel_multi_index(at, listed.shape)) > 0).all()
@@ -191,7 +191,7 @@ def test_amplitudes(seen):
             assert got == [steps.amplitude[j], steps.error[j]]
             assert voxels.significance[i] == steps.significance[j]
             continue
-        if voxels.p_cosmic_ray[i] < MEMBER_THRESHOLD:
+        if voxels.p_cosmic_ray[i] < TUNING.member_threshold:
             kinds["unlikely"] += 1
             assert [*got, voxels.significance[i]] == [0, np.inf, 0]
             continue

@@ -99,7 +99,7 @@ def test_exposures_are_limited_in_number_and_size():
     assert {(config.rows, config.cols) for config in large} == {(256, 256)}
     assert {config.cosmic_rays for config in large} <= {0, 100}
     assert large[0].cosmic_rays == 100
-    assert len(drawn) <= 2 * module.MAX_EXPOSURES
+    assert len(drawn) <= 2 * module.TUNING.max_exposures
     assert {config.gain for config, _ in drawn} == {1.0, 2.0}
 
 
@@ -114,7 +114,7 @@ def test_recipes_of_the_shipped_network_give_exposures_of_every_length():
     drawn = [config for config, _ in draw_exposures(recipes, 0)]
     assert {config.reads for config in drawn} == {8, 12, 20, 40, 100, 250, 450}
     voxels = sum(np.prod(config.shape) for config in drawn)
-    assert module.VOXELS / 2 < voxels < 1.2 * module.VOXELS
+    assert module.TUNING.calibration_voxels / 2 < voxels < 1.2 * module.TUNING.calibration_voxels
     assert len({recipe.seed for recipe in recipes}) == len(recipes)
 
 
@@ -156,7 +156,7 @@ def test_evidence_is_what_merged_events_tell():
 
 
 def test_calibrates_a_network(monkeypatch):
-    monkeypatch.setattr(module, "MAX_EXPOSURES", 2)
+    monkeypatch.setattr(module, "TUNING", replace(module.TUNING, max_exposures=2))
     network = Network(UNet3D(Architecture()).eval())
     result = calibrate(network, [SMALL], 1)
     assert result == calibrate(network, [SMALL], 1)

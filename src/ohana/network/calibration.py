@@ -11,14 +11,7 @@ from scipy import special
 
 from ohana.classes import Label
 from ohana.errors import OhanaError
-
-#: Fewest reads that a network looks at. Kept here: rules alone know it without PyTorch.
-NETWORK_MIN_READS = 4
-#: Log-odds beyond this say no more: neither opinion is that certain of its own error.
-MAX_LOG_ODDS = 7.0
-
-#: Candidates that an estimate of their real part begins with, and its rounds.
-PSEUDO, ROUNDS = 4.0, 100
+from ohana.network.tuning import TUNING
 
 
 class EventScores(NamedTuple):
@@ -165,8 +158,7 @@ def real_part(chance: np.ndarray, before: float) -> float:
     chance : ndarray, shape (n,)
         Probability that each is real if the part ``before`` of all is.
     before : float
-        That part; it is what few candidates are taken to have too, as if there were
-        `PSEUDO` more.
+        That fraction; it also enters with the weight of ``TUNING.prior_candidates`` candidates.
 
     Examples
     --------
@@ -174,10 +166,9 @@ def real_part(chance: np.ndarray, before: float) -> float:
     True
     """
     part = before
-    for _ in range(ROUNDS):
-        part = float(
-            (shifted(chance, before, part).sum() + PSEUDO * before) / (len(chance) + PSEUDO)
-        )
+    prior = TUNING.prior_candidates
+    for _ in range(TUNING.real_fraction_rounds):
+        part = float((shifted(chance, before, part).sum() + prior * before) / (len(chance) + prior))
     return part
 
 
@@ -188,7 +179,7 @@ def shifted(chance: np.ndarray, before: float, part: float) -> np.ndarray:
 
 
 def _limited(log_odds: np.ndarray) -> np.ndarray:
-    return np.clip(log_odds, -MAX_LOG_ODDS, MAX_LOG_ODDS)
+    return np.clip(log_odds, -TUNING.max_log_odds, TUNING.max_log_odds)
 
 
 def _table(values: object, what: str, names: list[str]) -> Mapping[str, Any]:

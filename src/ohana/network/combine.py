@@ -11,9 +11,7 @@ from ohana.config import DetectorConfig
 from ohana.events import Event
 from ohana.network.calibration import Calibration, EventScores, real_part, shifted
 from ohana.network.candidates import Candidates, close_pairs, order_of
-
-#: Two classes are at odds over an event if they share this part of the pixels of the smaller kind.
-SHARED = 0.5
+from ohana.network.tuning import TUNING
 
 
 def merge(
@@ -159,7 +157,7 @@ def _at_odds(known: list[Event], alone: list[Event], pair: tuple[int, int, int])
     """
     own, other = known[pair[0]], alone[pair[1]]
     smaller = min(own, other, key=lambda event: MASK_PRIORITY.index(event.label))
-    inside = pair[2] >= SHARED * len(smaller.rows)
+    inside = pair[2] >= TUNING.min_shared_fraction * len(smaller.rows)
     levels = Label.TELEGRAPH_NOISE in (own.label, other.label)
     return own.label != other.label and inside and (levels or own.source == "rules")
 

@@ -24,22 +24,18 @@ from ohana.detect.telegraph.fit import TelegraphFit, fit_telegraph_noise, within
 from ohana.detect.telegraph.pixels import telegraph_events
 from ohana.events import Event, PixelMaps, Steps, join_steps
 from ohana.network.probabilities import (
-    MEMBER_THRESHOLD,
     NetworkOutput,
     Voxels,
     any_of,
     odds_of_groups,
 )
 from ohana.network.snowball_seeds import core_of, core_of_event, find_snowball_seeds, is_known
+from ohana.network.tuning import TUNING
 from ohana.rampfit.covariance import covariance_of
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.nonlinearity import NONLINEAR_READS, NONLINEAR_SIGNAL, NOT_LINEAR
 from ohana.refpix.border import border_mask
 from ohana.results.maps import paint_mask
-
-#: Probability from which on telegraph noise that the rules do not accept is looked at again: a
-#: model of levels fits much, if it is allowed to.
-REFIT_THRESHOLD = 0.7
 
 
 def network_events(
@@ -131,7 +127,7 @@ def _telegraph_noise(
     config: DetectorConfig,
 ) -> list[Event]:
     """Fit levels to the pixels that are not known or covered yet, one row after another."""
-    pixels = np.flatnonzero((opinion.telegraph >= REFIT_THRESHOLD) & ~covered)
+    pixels = np.flatnonzero((opinion.telegraph >= TUNING.refit_threshold) & ~covered)
     rows, cols = np.divmod(pixels, covered.shape[1])
     if not len(pixels):
         return []
@@ -169,7 +165,8 @@ def _possible(
     A hit in a pixel that flickers is for the rules to find, who know how far its levels are apart.
     """
     some = voxels.select(
-        (voxels.p_cosmic_ray >= MEMBER_THRESHOLD) & (voxels.amplitude >= config.cosmic_ray_min_step)
+        (voxels.p_cosmic_ray >= TUNING.member_threshold)
+        & (voxels.amplitude >= config.cosmic_ray_min_step)
     )
     some = some.select(~flickers[some.row, some.col])
     for ball in balls:

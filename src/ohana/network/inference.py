@@ -14,13 +14,13 @@ from torch import Tensor
 from ohana.classes import Label, label_of
 from ohana.config import DetectorConfig
 from ohana.events import PixelMaps, Steps
-from ohana.network.calibration import NETWORK_MIN_READS
 from ohana.network.device import Engine, for_inference, keeping_memory, using_threads
 from ohana.network.inputs import USABLE, NetworkInput, network_input
 from ohana.network.model_file import Network
-from ohana.network.probabilities import STORE_THRESHOLD, NetworkOutput, Voxels, join_voxels
+from ohana.network.probabilities import NetworkOutput, Voxels, join_voxels
 from ohana.network.step_fits import Picked, measure_voxels
 from ohana.network.tiling import Span, tile
+from ohana.network.tuning import TUNING
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, covariance_of
 from ohana.rampfit.load import CorrectedRamp, load_block
@@ -72,7 +72,7 @@ def run_network(
     Returns
     -------
     NetworkOutput
-        Empty if there are fewer reads than a network can look at (`NETWORK_MIN_READS`).
+        Empty if there are fewer reads than a network can look at (``TUNING.min_reads``).
 
     Raises
     ------
@@ -88,7 +88,7 @@ def run_network(
     telegraph = np.zeros(maps.stop.shape, np.float32)
     outputs = {label_of(name): i for i, name in enumerate(network.classes)}
     known = frozenset(outputs) - {Label.BACKGROUND}
-    if source.ramp.shape[0] < NETWORK_MIN_READS:
+    if source.ramp.shape[0] < TUNING.min_reads:
         return NetworkOutput(join_voxels([]), telegraph, known)
     engine = for_inference(network.model, config.network_precision)
     model = covariance_of(source.ramp)
@@ -161,7 +161,7 @@ def _ask(
         of_class = {label: chance[i] for label, i in outputs.items()}
         total += torch.where(known, of_class.get(Label.TELEGRAPH_NOISE, none), 0.0).sum(0)
         hit = torch.stack([of_class.get(label, none) for label in charge])
-        place = torch.nonzero(hit.amax(0) >= STORE_THRESHOLD, as_tuple=True)
+        place = torch.nonzero(hit.amax(0) >= TUNING.store_threshold, as_tuple=True)
         chances.append(hit[:, place[0], place[1], place[2]].cpu().numpy())
         read, row, col = (index.cpu().numpy() for index in place)
         places.append((read + reads.start, row, col))

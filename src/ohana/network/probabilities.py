@@ -12,13 +12,7 @@ from ohana.classes import EVENT_LABELS, Label
 from ohana.detect.linking import read_tolerance
 from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE
 from ohana.events import Event, Steps
-
-#: A pixel and read is listed where the network gives a cosmic ray or a snowball this probability.
-STORE_THRESHOLD = 0.02
-#: Probability from which on a pixel and read can be part of a cosmic ray: its step is measured.
-MEMBER_THRESHOLD = 0.08
-#: No voxel is believed more than this, so that odds stay finite.
-CERTAIN = 1.0 - 1e-6
+from ohana.network.tuning import TUNING
 
 
 class Voxels(NamedTuple):
@@ -30,11 +24,12 @@ class Voxels(NamedTuple):
         Pixel, and the read that the step from the one before leads to: 1 to T - 1, up to the
         one that is saturated first.
     p_cosmic_ray, p_snowball : ndarray of float32
-        Probability of a cosmic ray and of a snowball; one of them is at least `STORE_THRESHOLD`.
+        Probability of a cosmic ray and of a snowball; one of them is at least
+        ``TUNING.store_threshold``.
     amplitude, error : ndarray of float32
         Generalised-least-squares step at that read, known steps at other reads left free, and its
         standard error [DN]; 0 and infinity where it cannot be told from the rest of the ramp, and
-        where a cosmic ray is less likely than `MEMBER_THRESHOLD` and no step is known.
+        where a cosmic ray is less likely than ``TUNING.member_threshold`` and no step is known.
     significance : ndarray of float32
         Gaussian-equivalent significance [sigma].
     """
@@ -139,7 +134,7 @@ def reads_of_slack(events: Sequence[Event], noise: np.ndarray) -> np.ndarray:
 
 def odds_of_groups(probability: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
     """Return the summed odds of the pixels of each group."""
-    probability = np.minimum(probability, CERTAIN)
+    probability = np.minimum(probability, TUNING.max_probability)
     return np.bincount(group, probability / (1 - probability), groups)
 
 
@@ -149,7 +144,7 @@ def any_of(probability: np.ndarray, group: np.ndarray, groups: int) -> np.ndarra
     The network asks itself of every read anew, so the probabilities of neighbouring reads may
     well exceed 1 together.
     """
-    none = np.bincount(group, np.log1p(-np.minimum(probability, CERTAIN)), groups)
+    none = np.bincount(group, np.log1p(-np.minimum(probability, TUNING.max_probability)), groups)
     return -np.expm1(none)
 
 
@@ -181,7 +176,7 @@ def _rays(entries: Entries, opinion: NetworkOutput) -> np.ndarray:
     size = len(entries.event)
     total = any_of(opinion.voxels.p_cosmic_ray[voxel[near]].astype(float), entry[near], size)
     odds = odds_of_groups(total, entries.event, entries.event[-1] + 1)
-    return np.log(np.maximum(odds, STORE_THRESHOLD))
+    return np.log(np.maximum(odds, TUNING.store_threshold))
 
 
 def _balls(entries: Entries, opinion: NetworkOutput) -> np.ndarray:
@@ -191,10 +186,10 @@ def _balls(entries: Entries, opinion: NetworkOutput) -> np.ndarray:
     highest = np.zeros(len(entries.event))
     np.maximum.at(highest, entry[near], opinion.voxels.p_snowball[voxel[near]])
     mean = np.bincount(entries.event, highest) / np.bincount(entries.event)
-    return special.logit(np.clip(mean, STORE_THRESHOLD, CERTAIN))
+    return special.logit(np.clip(mean, TUNING.store_threshold, TUNING.max_probability))
 
 
 def _telegraph(entries: Entries, opinion: NetworkOutput) -> np.ndarray:
     highest = np.zeros(entries.event[-1] + 1)
     np.maximum.at(highest, entries.event, opinion.telegraph[entries.row, entries.col])
-    return special.logit(np.clip(highest, STORE_THRESHOLD, CERTAIN))
+    return special.logit(np.clip(highest, TUNING.store_threshold, TUNING.max_probability))

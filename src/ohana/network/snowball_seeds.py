@@ -22,6 +22,7 @@ from ohana.detect.snowballs.cores import (
 from ohana.detect.snowballs.disks import EIGHT, Disk, fit_disks
 from ohana.events import Event, Steps
 from ohana.network.probabilities import Voxels
+from ohana.network.tuning import TUNING
 
 
 class SnowballSeed(NamedTuple):
@@ -75,7 +76,7 @@ def is_known(landing: SnowballSeed, balls: list[Event], shape: tuple[int, int]) 
     for ball in balls:
         if -CORE_READ_TOLERANCE <= landing.read - ball.reads[0] <= GROWTH_READS:
             inside[ball.rows, ball.cols] = True
-    return bool(np.mean(inside[landing.rows, landing.cols]) > 0.5)
+    return bool(np.mean(inside[landing.rows, landing.cols]) > TUNING.min_known_fraction)
 
 
 def core_of(landing: SnowballSeed, scene: SnowballContext) -> Core | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ohana.events import PixelMaps, Steps
-from ohana.network.probabilities import MEMBER_THRESHOLD, Voxels
+from ohana.network.probabilities import Voxels
+from ohana.network.tuning import TUNING
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance
 from ohana.rampfit.noise import gaussian
@@ -49,7 +50,7 @@ def measure_voxels(
     pixel_of_step = steps.row.astype(np.int64) * width + steps.col
     order = np.argsort(pixel_of_step, kind="stable")
     sorted_steps = pixel_of_step[order], steps.read[order]
-    likely = np.flatnonzero(chances[0] >= MEMBER_THRESHOLD)
+    likely = np.flatnonzero(chances[0] >= TUNING.member_threshold)
     for start in range(0, len(likely), BATCH):
         part = likely[start : start + BATCH]
         ramps = _ramps(row[part], col[part], block, maps)

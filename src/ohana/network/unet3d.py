@@ -12,12 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ohana.classes import Label
-from ohana.network.calibration import NETWORK_MIN_READS
 from ohana.network.contract import Network3D, Triple
 from ohana.network.inputs import CHANNELS
-
-#: Log-odds of background before anything is learned: events are rare.
-USUALLY = 5.0
+from ohana.network.tuning import TUNING
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,8 @@ class UNet3D(Network3D):
         self.unfold = nn.ConvTranspose3d(widths[0], detail, FOLD, FOLD)
         self.look = nn.Conv3d(self.architecture.channels, detail, (1, 3, 3), padding=(0, 1, 1))
         self.decide = nn.Conv3d(detail, classes, 1)
-        nn.init.constant_(self.decide.bias[Label.BACKGROUND], USUALLY)  # type: ignore[index]
+        background = self.decide.bias[Label.BACKGROUND]  # type: ignore[index]
+        nn.init.constant_(background, TUNING.background_log_odds)
 
     @property
     def stride(self) -> Triple:
@@ -152,13 +150,9 @@ class UNet3D(Network3D):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N, classes, T, H, W) of an input (N, channels, T, H, W)."""
-        if (
-            x.ndim != 5
-            or x.shape[1] != self.architecture.channels
-            or x.shape[2] < NETWORK_MIN_READS
-        ):
+        if x.ndim != 5 or x.shape[1] != self.architecture.channels or x.shape[2] < TUNING.min_reads:
             raise ValueError(
-                f"x: wanted (N, {self.architecture.channels}, T >= {NETWORK_MIN_READS}, H, W), "
+                f"x: wanted (N, {self.architecture.channels}, T >= {TUNING.min_reads}, H, W), "
                 f"got {tuple(x.shape)}"
             )
         size = x.shape[2:]

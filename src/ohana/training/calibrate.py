@@ -29,6 +29,7 @@ from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
 from ohana.refpix.fit import fit_reference
 from ohana.simulate import SimulationConfig, Truth, exposure_rng, simulate_to_fits
+from ohana.training.tuning import TUNING
 from ohana.training_sets.config import CreatorConfig
 from ohana.training_sets.draws import draw_values, simulation_config
 
@@ -36,17 +37,6 @@ log = logging.getLogger("ohana")
 
 #: Random streams are numbered by detector: this one belongs to none, nor to the split of the set.
 STREAM = 2**32 - 2
-#: Pixels times reads that are simulated in all, some two minutes on two cores, and most
-#: exposures of one recipe.
-VOXELS = 1.5e8
-MAX_EXPOSURES = 10
-#: Larger arrays are made so large, with as many events less: a few outputs tell enough.
-LARGEST = 256
-#: Most events of a class that are taken from one exposure, evenly from all: one that is full of
-#: something odd must not speak for all others.
-MAX_OF_ONE = 60
-#: How firmly weights are held at those of `Logistic`, in events: without any they stay.
-RIDGE = 1.0
 
 #: What the events of some exposures show, and which are real, for each class.
 Sample = dict[Label, tuple[EventScores, np.ndarray]]
@@ -104,7 +94,8 @@ def draw_exposures(
     """
     for number, creator in enumerate(map(_smaller, creators)):
         voxels = creator.num_frames * float(np.prod(creator.image_shape))
-        count = int(np.clip(VOXELS / len(creators) / voxels, 1, MAX_EXPOSURES))
+        share = TUNING.calibration_voxels / len(creators)
+        count = int(np.clip(share / voxels, 1, TUNING.max_exposures))
         with_events, without = creator.num_exposure_events, creator.num_baseline_exposures
         for k in range(count):
             draws, scene = exposure_rng(seed, STREAM, number, k).spawn(2)
@@ -115,9 +106,10 @@ def draw_exposures(
 
 
 def _smaller(creator: CreatorConfig) -> CreatorConfig:
-    """Cut a recipe to an array of at most `LARGEST` pixels a side, as full as the whole."""
+    """Return a recipe for a smaller array with the same density of events."""
     height, width = creator.image_shape
-    shape = min(height, LARGEST), min(width, LARGEST // creator.outputs * creator.outputs)
+    columns = TUNING.max_side // creator.outputs * creator.outputs
+    shape = min(height, TUNING.max_side), min(width, columns)
     if not shape[1]:
         shape = shape[0], width
     share = np.prod(shape) / (height * width)
@@ -172,10 +164,10 @@ def collect(events: Sequence[Event], real: np.ndarray) -> Sample:
 
 
 def _thinned(sample: Sample) -> Sample:
-    """Take at most `MAX_OF_ONE` events of each class, evenly from all."""
+    """Select at most ``TUNING.max_events`` events of each class, evenly spaced."""
     thin: Sample = {}
     for label, (evidence, real) in sample.items():
-        count = min(len(real), MAX_OF_ONE)
+        count = min(len(real), TUNING.max_events)
         some = np.arange(count) * len(real) // max(count, 1)
         thin[label] = EventScores(*(column[some] for column in evidence)), real[some]
     return thin
@@ -195,10 +187,9 @@ def _joined(samples: list[Sample]) -> Sample:
 def fit_logistic(evidence: EventScores, real: np.ndarray) -> Logistic:
     """Fit a logistic model by penalised likelihood.
 
-    The penalty holds the weights at those that nothing was fitted to, as strongly as `RIDGE`
-    events would: of few events little is learned, and a class in which all are real, or none,
-    gets no infinite weight. More confidence of the rules or the network never counts against
-    an event.
+    The penalty draws the weights towards the defaults of `Logistic`, with the strength of
+    ``TUNING.ridge`` events: few events change little, and weights stay finite where all events
+    are real, or none. Higher confidence of rules or network never lowers the probability.
 
     Parameters
     ----------
@@ -219,8 +210,8 @@ def fit_logistic(evidence: EventScores, real: np.ndarray) -> Logistic:
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         margin = sign * (x @ weights)
         off = weights - start
-        value = -special.log_expit(margin).sum() + RIDGE / 2 * off @ off
-        return float(value), RIDGE * off - x.T @ (sign * special.expit(-margin))
+        value = -special.log_expit(margin).sum() + TUNING.ridge / 2 * off @ off
+        return float(value), TUNING.ridge * off - x.T @ (sign * special.expit(-margin))
 
     rising = Logistic.__dataclass_fields__
     limits = [(0.0 if name.startswith(("rules", "score")) else None, None) for name in rising]

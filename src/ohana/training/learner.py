@@ -16,10 +16,9 @@ from torch.nn import functional
 from ohana.classes import EVENT_LABELS
 from ohana.network.contract import Network3D
 from ohana.training.config import TrainConfig
+from ohana.training.tuning import TUNING
 from ohana.training_sets.labels import IGNORE
 
-#: Part of all steps in which the learning rate rises, and the steps it takes at most.
-WARM_UP, LONGEST_WARM_UP = 0.05, 1000
 #: Weight of each voxel in the loss, by the id of its class.
 WEIGHTS = (1.0, *(label.traits.loss_weight for label in EVENT_LABELS))
 
@@ -107,7 +106,7 @@ def rate(step: int, steps: int) -> float:
     >>> [round(rate(step, 200), 2) for step in (0, 4, 9, 10, 105, 200)]
     [0.1, 0.5, 1.0, 1.0, 0.5, 0.0]
     """
-    warm_up = max(min(round(WARM_UP * steps), LONGEST_WARM_UP), 1)
+    warm_up = max(min(round(TUNING.warm_up * steps), TUNING.max_warm_up), 1)
     if step < warm_up:
         return (step + 1) / warm_up
     done = (step - warm_up) / max(steps - warm_up, 1)
@@ -122,7 +121,8 @@ def averaging(decay: float) -> WeightAveraging:
     """
 
     def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        kept = torch.clamp((1 + torch.as_tensor(count)) / (10 + torch.as_tensor(count)), max=decay)
+        steps = torch.as_tensor(count)
+        kept = torch.clamp((1 + steps) / (TUNING.average_delay + steps), max=decay)
         return current + kept * (averaged - current)
 
     return WeightAveraging(avg_fn=average)

@@ -18,17 +18,11 @@ from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import covariance_of
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.training.rule_maps import load_prepared
+from ohana.training.tuning import TUNING
 from ohana.training_sets.labels import IGNORE, Runs, is_partial, paint
 from ohana.training_sets.store import load_labels, open_array, split_path
 from ohana.training_sets.stored_exposure import stored_source
 
-#: Part of the windows that hold an event; the rest lie anywhere.
-AROUND_EVENTS = 0.75
-#: Part of the windows that get more noise, and how much of their own at most.
-NOISIER = 0.3
-MAX_NOISE = 1.0
-#: Sides of windows are multiples of this [pixel].
-GRID = 8
 #: Maps and steps of exposures that a process keeps in memory [bytes].
 MAX_KEPT = 500_000_000
 
@@ -123,7 +117,8 @@ class Samples(Dataset):
         folder = self.folders[self.folder_of(item)]
         exposure = _open(folder.store, folder.names[rng.integers(len(folder.names))])
         where = self._place(exposure, folder.reads, rng)
-        extra = rng.uniform(0, MAX_NOISE) if self.augment and rng.random() < NOISIER else 0.0
+        noisier = self.augment and rng.random() < TUNING.noisier_fraction
+        extra = rng.uniform(0, TUNING.max_added_noise) if noisier else 0.0
         x, y = cut_sample(exposure, where, extra, rng)
         if self.augment:
             x, y = _turned(x, y, rng)
@@ -136,10 +131,10 @@ class Samples(Dataset):
         """Draw reads, rows and columns of a window."""
         _, height, width = exposure.source.ramp.shape
         reads = min(total, self.window)
-        side = int(self.crop * np.sqrt(self.window / reads)) // GRID * GRID
+        side = int(self.crop * np.sqrt(self.window / reads)) // TUNING.grid * TUNING.grid
         sizes = reads, min(side, height), min(side, width)
         runs, at = exposure.runs, [int(rng.integers(n)) for n in (total, height, width)]
-        if len(runs.row) and (rng.random() < AROUND_EVENTS or is_partial(runs)):
+        if len(runs.row) and (rng.random() < TUNING.event_fraction or is_partial(runs)):
             known = np.unique(runs.label[runs.label != IGNORE])
             mine = np.flatnonzero(runs.label == rng.choice(known))
             run = rng.choice(mine)
@@ -237,7 +232,9 @@ def _noisier(maps: PixelMaps, steps: Steps, more: float) -> tuple[PixelMaps, Ste
     values["flicker"] = maps.flicker / np.float32(more**2)
     fainter = steps._replace(significance=steps.significance / np.float32(more))
     # What would not be found any more is not known.
-    return PixelMaps(**values), fainter.select(np.abs(fainter.significance) >= 5.0)
+    return PixelMaps(**values), fainter.select(
+        np.abs(fainter.significance) >= TUNING.min_known_significance
+    )
 
 
 def _labels(runs: Runs, where: tuple[slice, slice, slice], more: float) -> np.ndarray:

@@ -28,6 +28,7 @@ from ohana.training.data_module import TrainingData
 from ohana.training.history import Row
 from ohana.training.learner import Learner, averaging
 from ohana.training.recorder import CHECKPOINT, MODEL, Recorder
+from ohana.training.tuning import TUNING
 from ohana.training_sets.claims import SETTINGS
 from ohana.training_sets.config import CreatorConfig
 from ohana.training_sets.judged import SOURCE
@@ -35,9 +36,6 @@ from ohana.utils.files import make_folder
 from ohana.utils.progress import Progress
 
 log = logging.getLogger("ohana")
-
-#: Longer gradients are shortened to this, so that one odd sample cannot undo what was learned.
-LONGEST_GRADIENT = 1.0
 
 
 def train(
@@ -127,7 +125,7 @@ def _trainer(config: TrainConfig, callbacks: list[Any]) -> Trainer:
         num_nodes=config.num_nodes,
         precision=precision,
         max_epochs=config.epochs,
-        gradient_clip_val=LONGEST_GRADIENT,
+        gradient_clip_val=TUNING.max_gradient,
         callbacks=callbacks,
         plugins=plugins,
         default_root_dir=config.output_dir,

@@ -30,12 +30,11 @@ from ohana.training_sets.store import (
     save_labels,
     split_path,
 )
+from ohana.training_sets.tuning import TUNING
 from ohana.utils.files import make_folder
 
 #: Height and width of the patches that an exposure is cut into [pixel], and reads of a piece.
 PATCH, WINDOW = 64, 32
-#: The date of a hit is certain to so many reads; those about it do not count.
-SLACK = 1
 #: Value of the setting ``source`` that tells a set of judged exposures from simulated ones.
 SOURCE = "verdicts"
 
@@ -167,7 +166,7 @@ def judged_runs(
         if number not in by_event and entry["integration"] == integration:
             rows, cols = member_pixels(entry)
             here = seen[rows, cols]
-            first = max((entry["first_frame"] or 0) - SLACK, 0)
+            first = max((entry["first_frame"] or 0) - TUNING.date_error, 0)
             end = stop[rows[here], cols[here]]
             parts.append(_runs(number, (rows[here], cols[here]), (first, end), IGNORE, np.inf))
     empty = Runs(*(np.empty(0, kind) for kind in COLUMNS.values()))
@@ -190,8 +189,8 @@ def _labelled(number: int, verdict: Verdict, entry: Detection, stop: np.ndarray)
         return [background, _runs(number, pixels, (first or 0, end), label, np.inf)]
     if first is None:  # a hit of unknown date
         return [background, _runs(number, pixels, (0, end), IGNORE, np.inf)]
-    later = end if label == Label.SNOWBALL else np.minimum(first + 1 + SLACK, end)
-    unsure = _runs(number, pixels, (max(first - SLACK, 0), later), IGNORE, np.inf)
+    later = end if label == Label.SNOWBALL else np.minimum(first + 1 + TUNING.date_error, end)
+    unsure = _runs(number, pixels, (max(first - TUNING.date_error, 0), later), IGNORE, np.inf)
     return [background, unsure, _runs(number, pixels, (first, first + 1), label, snr)]
 
 

@@ -8,9 +8,8 @@ import numpy as np
 
 from ohana.classes import MASK_PRIORITY, Label
 from ohana.simulate.truth import TrueEvent, Truth
+from ohana.training_sets.tuning import TUNING
 
-#: S/N from which a change of a pixel's signal is worth a label; training may ask for more.
-MEASURABLE = 1.0
 #: Label of pixels and reads that do not count.
 IGNORE = 255
 
@@ -92,7 +91,7 @@ def _runs(event: TrueEvent, number: int, stop: np.ndarray) -> Runs:
             )
         )
     )
-    return runs.select(event.snr >= MEASURABLE)
+    return runs.select(event.snr >= TUNING.min_snr)
 
 
 def _end(event: TrueEvent, width: int) -> np.ndarray:
@@ -101,7 +100,7 @@ def _end(event: TrueEvent, width: int) -> np.ndarray:
     pixel = event.rows.astype(np.int64) * width + event.cols
     order = np.argsort(pixel)
     later = event.repeated
-    seen = later.snr >= MEASURABLE
+    seen = later.snr >= TUNING.min_snr
     changed = later.row[seen].astype(np.int64) * width + later.col[seen]
     place = order[np.searchsorted(pixel, changed, sorter=order)]
     np.maximum.at(end, place, later.read[seen] + 1)
