@@ -318,6 +318,23 @@ def test_claim_is_held_by_one_and_ends_with_it(tmp_path):
     assert not list((tmp_path / UNFINISHED).iterdir())
 
 
+def test_lock_of_a_file_that_is_gone_is_no_claim(tmp_path, monkeypatch):
+    folder = tmp_path / UNFINISHED
+    flock = claims.fcntl.flock
+
+    def late(file, how):
+        # The holder finishes, and another process claims the exposure, just before this lock.
+        (folder / "a.lock").unlink()
+        (folder / "a.lock").touch()
+        (folder / "a.part-elsewhere-1").mkdir()
+        flock(file, how)
+
+    monkeypatch.setattr(claims.fcntl, "flock", late)
+    with claim(tmp_path, "a") as part:
+        assert part is None
+    assert sorted(path.name for path in folder.iterdir()) == ["a.lock", "a.part-elsewhere-1"]
+
+
 def test_without_locks_the_first_to_finish_wins(tmp_path, monkeypatch):
     def refuse(file, how):
         raise OSError(37, "No locks available")

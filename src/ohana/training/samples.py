@@ -232,9 +232,8 @@ def _noisier(maps: PixelMaps, steps: Steps, more: float) -> tuple[PixelMaps, Ste
     values["flicker"] = maps.flicker / np.float32(more**2)
     fainter = steps._replace(significance=steps.significance / np.float32(more))
     # What would not be found any more is not known.
-    return PixelMaps(**values), fainter.select(
-        np.abs(fainter.significance) >= TUNING.min_known_significance
-    )
+    known = np.abs(fainter.significance) >= TUNING.min_known_significance
+    return PixelMaps(**values), fainter.select(known)
 
 
 def _labels(runs: Runs, where: tuple[slice, slice, slice], more: float) -> np.ndarray:
