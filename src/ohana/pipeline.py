@@ -211,22 +211,22 @@ def add_network(
     config: DetectorConfig,
     progress: Progress,
 ) -> tuple[list[Event], EventDensities]:
-    """Let the network look at the same reads, and merge what it sees with the rules' events.
+    """Run the network on the same reads and merge its events with those of the rules.
 
     How many of the candidates for cosmic rays are real becomes part of ``population``, unless
     that is known.
     """
     from ohana.network.candidates import combine  # torch: only with a network
-    from ohana.network.combine import merge, real_parts
+    from ohana.network.combine import merge, real_fractions
     from ohana.network.events import network_events
     from ohana.network.inference import run_network
 
     noise, calibration = walked[2].noise, network.calibration or Calibration()
-    opinion = run_network(*walked, network, config, progress)
-    seen = network_events(opinion, rules, *walked, config)
-    found = combine(rules, seen, opinion, noise, config)
+    output = run_network(*walked, network, config, progress)
+    detected = network_events(output, rules, *walked, config)
+    found = combine(rules, detected, output, noise, config)
     if not np.isfinite(population.parts).all():
-        population = population._replace(parts=real_parts(found, calibration))
+        population = population._replace(parts=real_fractions(found, calibration))
     return merge(found, noise, calibration, config, population.parts), population
 
 

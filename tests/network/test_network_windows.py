@@ -66,7 +66,7 @@ def silent(stage, done, total):
 
 
 def random_network(seed=3, **architecture):
-    """A small network whose opinion differs from place to place."""
+    """A small network whose output differs from place to place."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = UNet3D(Architecture(widths=(6, 8, 10), strides=STRIDES, **architecture)).eval()
@@ -129,15 +129,15 @@ def test_windows_leave_no_trace(seen, monkeypatch, name, reads, side):
     source, steps, maps = seen[name]
     network = random_network()
     small_windows(monkeypatch, reads, side)
-    opinion = run_network(source, steps, maps, network, CONFIG, silent)
+    output = run_network(source, steps, maps, network, CONFIG, silent)
     chance, x = asked_whole(source, steps, maps, network)
 
     usable = x[USABLE] > 0
     mean = (chance[Label.TELEGRAPH_NOISE] * usable).sum(0) / np.maximum(usable.sum(0), 1)
-    np.testing.assert_allclose(opinion.telegraph, mean, atol=TOLERANCE)
+    np.testing.assert_allclose(output.telegraph, mean, atol=TOLERANCE)
     assert mean.std() > 0.01
 
-    voxels = opinion.voxels
+    voxels = output.voxels
     at = (voxels.read, voxels.row, voxels.col)
     np.testing.assert_allclose(voxels.p_cosmic_ray, chance[Label.COSMIC_RAY][at], atol=TOLERANCE)
     np.testing.assert_allclose(voxels.p_snowball, chance[Label.SNOWBALL][at], atol=TOLERANCE)
@@ -226,10 +226,10 @@ def test_slab_edges_do_not_count(seen, monkeypatch):
     chance = torch.softmax(logits[0], 0)[Label.TELEGRAPH_NOISE].numpy()
     usable = x[USABLE] > 0
     small_windows(monkeypatch, 400, 24)
-    opinion = run_network(source, steps, maps, network, CONFIG, silent)
+    output = run_network(source, steps, maps, network, CONFIG, silent)
     mean = (chance * usable).sum(0) / np.maximum(usable.sum(0), 1)
-    np.testing.assert_allclose(opinion.telegraph, mean, atol=TOLERANCE)
-    voxels = opinion.voxels
+    np.testing.assert_allclose(output.telegraph, mean, atol=TOLERANCE)
+    voxels = output.voxels
     assert (voxels.read <= stop[voxels.row, voxels.col]).all()
 
 
@@ -280,10 +280,10 @@ def test_too_few_reads(tmp_path):
     np.save(tmp_path / "three.npy", cube)
     [ramp] = open_exposure(tmp_path / "three.npy", CONFIG)
     steps, _, maps = search_pixels(CorrectedRamp(ramp), CONFIG, None, silent)
-    opinion = run_network(CorrectedRamp(ramp), steps, maps, random_network(), CONFIG, silent)
-    assert not len(opinion.voxels.row)
-    assert opinion.telegraph.shape == (16, 24)
-    assert not opinion.telegraph.any()
+    output = run_network(CorrectedRamp(ramp), steps, maps, random_network(), CONFIG, silent)
+    assert not len(output.voxels.row)
+    assert output.telegraph.shape == (16, 24)
+    assert not output.telegraph.any()
 
 
 def test_cut_covers_everything_once():
@@ -349,7 +349,7 @@ def test_precision_on_gpus(monkeypatch):
     )
 
 
-def test_bfloat16_is_used_and_has_nearly_the_same_opinion(seen):
+def test_bfloat16_is_used_and_has_nearly_the_same_output(seen):
     source, steps, maps = seen["short"]
     network, found = random_network(), []
     for precision in ("float32", "bfloat16"):

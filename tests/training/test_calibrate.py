@@ -149,8 +149,8 @@ def test_evidence_is_what_merged_events_tell():
     pair = [replace(first, source="unet"), replace(second, source="rules")]
     both, real = collect(pair, np.array([True, False]))[Label.COSMIC_RAY]
     np.testing.assert_array_equal(both.rules, [np.nan, 0.7])
-    np.testing.assert_array_equal(both.score, [2.5, -1.0])
-    np.testing.assert_array_equal(both.seen, [True, False])
+    np.testing.assert_array_equal(both.network_log_odds, [2.5, -1.0])
+    np.testing.assert_array_equal(both.found_by_network, [True, False])
     np.testing.assert_array_equal(both.pixels, [len(first.rows), len(second.rows)])
     np.testing.assert_array_equal(real, [True, False])
 

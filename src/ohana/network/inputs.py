@@ -1,7 +1,7 @@
-"""What the network sees of a ramp: every pixel in units of its own noise.
+"""Input of the network: the ramp of every pixel in units of its own noise.
 
-Gain, pedestal, read noise and rate drop out, so one network serves every detector. What needs
-all reads of a pixel is in the channels already, so the network itself can look at few reads.
+Gain, pedestal, read noise and rate cancel, so one network serves every detector. Channels hold
+the quantities that need all reads of a pixel, so windows of few reads suffice.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from ohana.rampfit.scan_kernels import CHUNK, fit_chunk
 
 #: Names of the channels, in their order.
 CHANNELS = (
-    "step",  # from the read before, less the rate, in its own noise
-    "significance",  # of that step by all reads, other known steps left out
-    "level",  # of the ramp above its mean, less the rate, in its noise
-    "usable",  # 1 where the step can be used, 0 where it is not known, -1 once saturated
-    "flicker",  # how unsteady the ramp is, see ohana.detect.telegraph.screen
-    "noisy",  # logarithm of the noise over that of the pixels around
-    "poisson",  # share of shot noise in the variance of a step
+    "step",  # from the previous read, minus the rate, in units of its noise
+    "significance",  # of that step by a fit to all reads, other known steps excluded
+    "level",  # above the mean of the ramp, minus the rate, in units of its noise
+    "usable",  # 1: usable step; 0: unknown; -1: saturated
+    "flicker",  # screening statistic, see ohana.detect.telegraph.screen
+    "noisy",  # logarithm of the ratio of noise to that of the neighbours
+    "poisson",  # fraction of shot noise in the variance of a step
 )
 STEP, SIGNIFICANCE, LEVEL, USABLE, FLICKER, NOISY, POISSON = range(len(CHANNELS))
-#: The first ones differ from read to read, the others belong to the pixel.
+#: Number of the first channels, which differ from read to read; the others are per pixel.
 OF_READS = 4
 
 
 class NetworkInput(NamedTuple):
-    """What the network sees of a window: channels of reads (4, T, R, W), of pixels (3, R, W)."""
+    """Input of a window: channels of reads (4, T, R, W) and of pixels (3, R, W)."""
 
     reads: np.ndarray
     pixels: np.ndarray
 
     def whole(self) -> np.ndarray:
-        """Return all channels (C, T, R, W), those of pixels the same in every read."""
+        """Return all channels (C, T, R, W), those of pixels repeated in every read."""
         own = np.broadcast_to(self.pixels[:, None], (len(self.pixels), *self.reads.shape[1:]))
         return np.concatenate([self.reads, own])
 
@@ -54,12 +54,12 @@ def network_input(
     model: DifferenceCovariance,
     threads: int | None = None,
 ) -> NetworkInput:
-    """Describe the ramps of a window to the network.
+    """Return the input of the network for a window.
 
     Parameters
     ----------
     block : RampBlock
-        Reads (T, R, W) [DN] and where ramps end, from `ohana.rampfit.load.load_block`.
+        Reads (T, R, W) [DN] and the end of each ramp, from `ohana.rampfit.load.load_block`.
     maps : PixelMaps
         Per-pixel results for the window.
     steps : Steps
@@ -67,13 +67,13 @@ def network_input(
     model : DifferenceCovariance
         Covariance coefficients.
     threads : int, optional
-        As many as there are cores if absent.
+        All cores if absent.
 
     Returns
     -------
     NetworkInput
-        One of `CHANNELS` after the other, float32. Entry f of the first is about the step from
-        read f - 1 to f; there is none to read 0.
+        `CHANNELS` in their order, float32. Entry f of a step is that from read f - 1 to f; there
+        is none at read 0.
 
     Notes
     -----
@@ -118,7 +118,7 @@ def _limited(x: np.ndarray) -> np.ndarray:
 
 
 def _mark_steps(out: np.ndarray, steps: Steps) -> None:
-    """Enter the significance of the steps that were left out to see the others."""
+    """Enter the significance of the steps that were excluded from the fit."""
     limited = _limited(steps.significance.astype(np.float64))
     out[SIGNIFICANCE, steps.read, steps.row, steps.col] = limited
 
@@ -136,7 +136,7 @@ def _log_ratio(maps: PixelMaps, known: np.ndarray) -> np.ndarray:
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _fill(data, stop, excluded, given, dof, model, limits, out):
-    """Fill the channels (C, T, n) that differ from read to read, ``CHUNK`` pixels at a time.
+    """Fill the channels of reads (C, T, n), ``CHUNK`` pixels at a time.
 
     ``limits`` are the least information of a step, 1 / ceiling^2 of significances, and the
     degrees of freedom from which the noise counts as known. They are arguments because compiled
@@ -192,7 +192,7 @@ def _significances(work, dof, ceiling, max_dof, out):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _steps(data, stop, given, model, ceiling, out):
-    """Step from the read before, and whether there is one."""
+    """Step from the previous read, and whether it is usable."""
     one, zero = np.float32(1.0), np.float32(0.0)
     variance, shot, rate = given
     for f in range(1, data.shape[0]):
@@ -209,10 +209,10 @@ def _steps(data, stop, given, model, ceiling, out):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _levels(data, stop, given, model, ceiling, out):
-    """Level of the ramp above its mean, its rate taken off.
+    """Level above the mean of the ramp, minus the rate.
 
-    Its noise is that of a read, and of a Brownian bridge of its shot noise, whose mean variance
-    is a sixth of that of the whole path.
+    Its variance is that of a read plus that of a Brownian bridge of the shot noise, on average a
+    sixth of the variance of the whole path.
     """
     one, zero = np.float32(1.0), np.float32(0.0)
     reads, n = data.shape

@@ -1,4 +1,4 @@
-"""Model files: a network and all that prediction needs to know of it, as data only."""
+"""Model files: a network with all that prediction needs, as pure data."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from ohana.utils.files import replacing
 
 #: Version of the layout of the files; their ``format`` is a name in `NETWORKS`.
 VERSION = 1
-#: Name under which the network inside the package goes, and its file there.
+#: Name of the network inside the package, and its file.
 PRETRAINED = "pretrained"
 PRETRAINED_FILE = "unet3d.safetensors"
-#: Bounds on what a file may ask for, far beyond any sensible network: without them a damaged or
-#: hostile file could take all memory before its weights are looked at.
+#: Upper limits of the architecture in a file, far beyond any sensible network: without them a
+#: damaged or hostile file could exhaust memory before its weights are checked.
 MAX_VALUES, MAX_WIDTH, MAX_WEIGHTS = 16, 1024, 50_000_000
 
 Tensors = dict[str, torch.Tensor]
@@ -38,18 +38,18 @@ Tensors = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Network:
-    """A network ready to predict.
+    """A network for prediction.
 
     Attributes
     ----------
     model : Network3D
         In evaluation mode, float32, on the CPU.
     calibration : Calibration, optional
-        What turns its opinions and those of the rules into confidences, if that was fitted.
+        Converts scores of rules and network into confidences, if it was fitted.
     facts : dict
-        Plain values that go with it: ``architecture``, ``channels`` (names of the inputs),
-        ``classes`` (name of each id), ``versions``; as far as known ``window`` (reads, rows and
-        columns it was trained on), ``training`` (hash of the settings), ``scores``, ``card``.
+        Plain values: ``architecture``, ``channels`` (names of the inputs), ``classes`` (name of
+        each id), ``versions``; if known, ``window`` (reads, rows and columns of the training
+        samples), ``training`` (hash of the settings), ``scores``, ``card``.
     """
 
     model: Network3D
@@ -62,7 +62,7 @@ class Network:
         return self.facts.get("classes") or [label.key for label in Label]
 
     def fingerprint(self) -> str:
-        """Return a hash of all that can change results: weights, shape, calibration."""
+        """Return a hash of all that affects results: weights, architecture, calibration."""
         digest = hashlib.blake2b(digest_size=16)
         digest.update(repr((self.model.architecture, self.calibration)).encode())
         for name, weights in self.model.state_dict().items():
@@ -71,14 +71,14 @@ class Network:
 
 
 def save_network(path: str | Path, network: Network) -> None:
-    """Write a network to a ``.pth`` (torch) or ``.safetensors`` file, which hold the same.
+    """Write a network to a ``.pth`` (torch) or ``.safetensors`` file of the same content.
 
     Raises
     ------
     OhanaError
         If the file cannot be written.
     ValueError
-        If the name ends otherwise, or a fact is no plain finite value.
+        If the name has another ending, or a fact is not a plain finite value.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def load_network(path: str | Path) -> Network:
     Raises
     ------
     OhanaError
-        If it is no model of this package, damaged, or made for other inputs or classes.
+        If it is not a model of this package, damaged, or made for other inputs or classes.
     """
     path = _pretrained() if str(path) == PRETRAINED else Path(path)
     try:
@@ -143,7 +143,7 @@ def load_network(path: str | Path) -> Network:
 
 
 def _check_classes(path: Path, classes: Any, outputs: int) -> None:
-    """Refuse outputs that are no classes of this package; it may have more than the network."""
+    """Refuse outputs that are not classes of this package; the network may lack some."""
     known = [label.key for label in Label]
     if (
         not isinstance(classes, list)
@@ -178,13 +178,13 @@ def _refuse(path: Path, wanted: str, got: str) -> NoReturn:
 
 
 def _names(values: Any) -> str:
-    """Return a list of names in few words, whatever it is."""
+    """Return a value, normally a list of names, as a short text."""
     text = ", ".join(map(str, values)) if isinstance(values, list) else repr(values)
     return text if len(text) <= 200 else f"{text[:200]} ..."
 
 
 def _plain(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return facts as JSON gives them back, so that both kinds of file hold the same."""
+    """Return facts as JSON restores them, so that both kinds of file hold the same."""
     try:
         return json.loads(json.dumps(facts, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
@@ -192,7 +192,7 @@ def _plain(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_torch(path: Path) -> tuple[dict[str, Any], Tensors]:
-    """Read a file of torch without executing anything that it may hold."""
+    """Read a torch file without executing any of its content."""
     model = "a model that ohana-train has written"
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
@@ -227,7 +227,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], Tensors]:
 
 
 def _check_facts(path: Path, facts: Any) -> None:
-    """Refuse what was not written for the inputs of this version of the package."""
+    """Refuse a file that was not written for the inputs of this version of the package."""
     if not isinstance(facts, dict) or facts.get("format") not in list(NETWORKS):
         _refuse(path, "a model of ohana", "a safetensors file with other content")
     if facts.get("version") != VERSION:
@@ -247,7 +247,7 @@ def _name_of(model: Network3D) -> str:
 
 
 def _build(path: Path, name: str, values: Any, tensors: Tensors) -> Network3D:
-    """Build the network that a file describes, and give it the weights of the file."""
+    """Build the network that a file describes, with its weights."""
     kind, size = NETWORKS[name]
     names = [field.name for field in fields(size)]
     if not isinstance(values, dict) or sorted(values) != sorted(names):
@@ -272,7 +272,7 @@ def _build(path: Path, name: str, values: Any, tensors: Tensors) -> Network3D:
 
 
 def _sensible(value: Any, depth: int = 0) -> bool:
-    """Tell whether a value of an architecture is a name, a small number, or a few of them."""
+    """Return whether a value of an architecture is a name, a small number, or a few of these."""
     if isinstance(value, list):
         few = len(value) <= MAX_VALUES and depth < 2
         return few and all(_sensible(item, depth + 1) for item in value)
@@ -284,12 +284,12 @@ def _sensible(value: Any, depth: int = 0) -> bool:
 
 
 def _tuples(value: Any) -> Any:
-    """Return lists as the tuples they were before JSON."""
+    """Return lists as tuples, as before JSON."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _check_tensors(path: Path, wanted: Tensors, tensors: Tensors) -> None:
-    """Refuse weights that are missing, too many, of another shape or kind, or not finite."""
+    """Refuse weights that are missing, surplus, of another shape or type, or not finite."""
     for name in [*wanted, *tensors]:
         value = tensors.get(name)
         if name not in tensors:

@@ -1,4 +1,4 @@
-"""Snowballs of the network: where its probability lands, and the core that lies there."""
+"""Snowballs of the network: pixels in which they begin, and the cores there."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ohana.network.tuning import TUNING
 
 
 class SnowballSeed(NamedTuple):
-    """Pixels in which the network sees the charge of one snowball begin, and the read."""
+    """Pixels in which the network detects the first charge of a snowball, and the read."""
 
     read: int
     rows: np.ndarray
@@ -36,18 +36,18 @@ class SnowballSeed(NamedTuple):
 def find_snowball_seeds(
     voxels: Voxels, shape: tuple[int, int], config: DetectorConfig
 ) -> list[SnowballSeed]:
-    """Group the voxels of snowballs by where and when they begin.
+    """Group the voxels in which snowballs begin by place and time.
 
-    What follows in the same pixels, while the charge grows, belongs to the voxels before.
+    Later voxels of the same pixels are growth of the same snowball.
 
     Parameters
     ----------
     voxels : Voxels
-        What the network says.
+        Possible hits of the network.
     shape : tuple of int
         (H, W).
     config : DetectorConfig
-        ``snowball_min_radius`` acts here: a landing has at least the pixels of such a core.
+        ``snowball_min_radius`` acts here: a seed has at least the pixels of such a core.
     """
     some = voxels.select(voxels.p_snowball >= Label.SNOWBALL.traits.network_threshold)
     pixel = np.ravel_multi_index((some.row, some.col), shape)
@@ -57,12 +57,12 @@ def find_snowball_seeds(
     first = some.select(order[begins])
     group = _linked(first, shape)
     least = np.pi * (config.snowball_min_radius - RADIUS_TOLERANCE) ** 2
-    landings = []
+    seeds = []
     for number in np.flatnonzero(np.bincount(group) >= least):
         mine = first.select(group == number)
         reads, count = np.unique(mine.read, return_counts=True)
-        landings.append(SnowballSeed(int(reads[count.argmax()]), mine.row, mine.col))
-    return landings
+        seeds.append(SnowballSeed(int(reads[count.argmax()]), mine.row, mine.col))
+    return seeds
 
 
 def _linked(voxels: Voxels, shape: tuple[int, int]) -> np.ndarray:
@@ -70,17 +70,17 @@ def _linked(voxels: Voxels, shape: tuple[int, int]) -> np.ndarray:
     return link_steps(steps, np.ones(len(voxels.row), int), shape)
 
 
-def is_known(landing: SnowballSeed, balls: list[Event], shape: tuple[int, int]) -> bool:
-    """Tell whether most pixels of a landing lie in snowballs that have landed or still grow."""
+def is_known(seed: SnowballSeed, balls: list[Event], shape: tuple[int, int]) -> bool:
+    """Return whether most pixels of a seed lie in snowballs that begin or grow at that time."""
     inside = np.zeros(shape, bool)
     for ball in balls:
-        if -CORE_READ_TOLERANCE <= landing.read - ball.reads[0] <= GROWTH_READS:
+        if -CORE_READ_TOLERANCE <= seed.read - ball.reads[0] <= GROWTH_READS:
             inside[ball.rows, ball.cols] = True
-    return bool(np.mean(inside[landing.rows, landing.cols]) > TUNING.min_known_fraction)
+    return bool(np.mean(inside[seed.rows, seed.cols]) > TUNING.min_known_fraction)
 
 
 def core_of(landing: SnowballSeed, scene: SnowballContext) -> Core | None:
-    """Find the core of a landing: its brightest steps, if they fit a disk within the limits."""
+    """Return the core of a seed: a disk of its bright steps, if its radius is within the limits."""
     here = np.zeros(scene.stop.shape, bool)
     here[landing.rows, landing.cols] = True
     steps = scene.steps
@@ -120,7 +120,7 @@ def _disk(bright: Steps, stop: np.ndarray, read: int) -> Disk:
 
 
 def core_of_event(ball: Event) -> Core:
-    """Return the core of a snowball of the rules, as its catalogue fields tell it."""
+    """Return the core of a snowball of the rules, from its fields in the catalogue."""
     radius, circularity = (
         float(ball.extra[name])  # type: ignore[arg-type]
         for name in ("core_radius", "circularity")

@@ -22,7 +22,7 @@ from ohana.detect.matching import Members
 from ohana.evaluate.truth.limits import date_tolerance
 from ohana.evaluate.truth.pairs import gather_truth
 from ohana.events import Event
-from ohana.network.calibration import Calibration, EventScores, Logistic, inputs
+from ohana.network.calibration import Calibration, EventScores, Logistic, design_matrix
 from ohana.network.model_file import Network
 from ohana.pipeline import find_events
 from ohana.rampfit.load import CorrectedRamp
@@ -74,8 +74,8 @@ def calibrate(network: Network, creators: Sequence[CreatorConfig], seed: int) ->
         log.info(f"{label.key}: {good.sum()} real and {(~good).sum()} false events")
     names = {field.name for field in fields(Calibration)}
     models = {label.key: fit_logistic(*sample[label]) for label in sample if label.key in names}
-    evidence, real = sample[Label.COSMIC_RAY]
-    known = np.isfinite(evidence.rules)
+    scores, real = sample[Label.COSMIC_RAY]
+    known = np.isfinite(scores.rules)
     return Calibration(known=_part(real[known]), faint=_part(real[~known]), **models)
 
 
@@ -145,10 +145,10 @@ def are_real(truth: Truth, events: Sequence[Event]) -> np.ndarray:
 
 
 def collect(events: Sequence[Event], real: np.ndarray) -> Sample:
-    """Return the evidence for merged events of each class, and which of them are real."""
+    """Return the scores for merged events of each class, and which of them are real."""
     labels = np.array([event.label for event in events], int)
     known = [event.extra.get("rules_confidence") for event in events]
-    evidence = EventScores(
+    scores = EventScores(
         np.array([np.nan if value is None else value for value in known], float),
         np.array([event.extra.get("network_score", 0.0) for event in events], float),
         np.array([event.source != "rules" for event in events], bool),
@@ -156,7 +156,7 @@ def collect(events: Sequence[Event], real: np.ndarray) -> Sample:
     )
     return {
         label: (
-            EventScores(*(column[labels == label] for column in evidence)),
+            EventScores(*(column[labels == label] for column in scores)),
             real[labels == label],
         )
         for label in EVENT_LABELS
@@ -166,10 +166,10 @@ def collect(events: Sequence[Event], real: np.ndarray) -> Sample:
 def _thinned(sample: Sample) -> Sample:
     """Select at most ``TUNING.max_events`` events of each class, evenly spaced."""
     thin: Sample = {}
-    for label, (evidence, real) in sample.items():
+    for label, (scores, real) in sample.items():
         count = min(len(real), TUNING.max_events)
         some = np.arange(count) * len(real) // max(count, 1)
-        thin[label] = EventScores(*(column[some] for column in evidence)), real[some]
+        thin[label] = EventScores(*(column[some] for column in scores)), real[some]
     return thin
 
 
@@ -178,13 +178,13 @@ def _joined(samples: list[Sample]) -> Sample:
     joined: Sample = {}
     for label in EVENT_LABELS:
         parts = [sample[label] for sample in samples]
-        columns = zip(*(evidence for evidence, _ in parts), strict=True)
+        columns = zip(*(scores for scores, _ in parts), strict=True)
         real = np.concatenate([good for _, good in parts])
         joined[label] = EventScores(*map(np.concatenate, columns)), real
     return joined
 
 
-def fit_logistic(evidence: EventScores, real: np.ndarray) -> Logistic:
+def fit_logistic(scores: EventScores, real: np.ndarray) -> Logistic:
     """Fit a logistic model by penalised likelihood.
 
     The penalty draws the weights towards the defaults of `Logistic`, with the strength of
@@ -193,7 +193,7 @@ def fit_logistic(evidence: EventScores, real: np.ndarray) -> Logistic:
 
     Parameters
     ----------
-    evidence : EventScores
+    scores : EventScores
         Of n events of one class.
     real : ndarray of bool, shape (n,)
         Which of them are real.
@@ -204,7 +204,7 @@ def fit_logistic(evidence: EventScores, real: np.ndarray) -> Logistic:
     >>> fit_logistic(nothing, np.empty(0, bool)) == Logistic()
     True
     """
-    x, start = inputs(evidence), np.array(astuple(Logistic()))
+    x, start = design_matrix(scores), np.array(astuple(Logistic()))
     sign = np.where(real, 1.0, -1.0)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
