@@ -1,7 +1,7 @@
-"""How sure rules and network together can be, learned from exposures simulated for it.
+"""Calibration of confidences from the scores of rules and network, on simulated exposures.
 
-Exposures are drawn from the recipes of the training sets with random numbers of their own, and
-searched as in prediction; what of it is real is known from their truth.
+Exposures are drawn from the recipes of the training sets with separate random numbers and
+searched as in prediction; the simulated truth decides which events are real.
 """
 
 from __future__ import annotations
@@ -32,18 +32,19 @@ from ohana.simulate import SimulationConfig, Truth, exposure_rng, simulate_to_fi
 from ohana.training.tuning import TUNING
 from ohana.training_sets.config import CreatorConfig
 from ohana.training_sets.draws import draw_values, simulation_config
+from ohana.utils.progress import no_progress
 
 log = logging.getLogger("ohana")
 
-#: Random streams are numbered by detector: this one belongs to none, nor to the split of the set.
+#: Number of the random stream; others are numbered by detector, `SPLIT_STREAM` is the split.
 STREAM = 2**32 - 2
 
-#: What the events of some exposures show, and which are real, for each class.
+#: Scores of events of each class, and which of them are real.
 Sample = dict[Label, tuple[EventScores, np.ndarray]]
 
 
 def calibrate(network: Network, creators: Sequence[CreatorConfig], seed: int) -> Calibration:
-    """Fit the probability that an event is real to what both say of simulated events.
+    """Fit the probability that an event is real to the scores of simulated events.
 
     Parameters
     ----------
@@ -52,12 +53,12 @@ def calibrate(network: Network, creators: Sequence[CreatorConfig], seed: int) ->
     creators : sequence of CreatorConfig
         Recipes of the training sets.
     seed : int
-        Of the exposures; none is one of a training set.
+        Seed of the exposures; none of them is in a training set.
 
     Returns
     -------
     Calibration
-        Classes of which little was seen stay near the weights that nothing was fitted to.
+        Classes with few events stay near the default weights.
     """
     settings = load_config("sensitive").model_copy(
         update={"rtn_min_confidence": 0.0, "snowball_min_confidence": 0.0}
@@ -76,21 +77,23 @@ def calibrate(network: Network, creators: Sequence[CreatorConfig], seed: int) ->
     models = {label.key: fit_logistic(*sample[label]) for label in sample if label.key in names}
     scores, real = sample[Label.COSMIC_RAY]
     known = np.isfinite(scores.rules)
-    return Calibration(known=_part(real[known]), faint=_part(real[~known]), **models)
+    return Calibration(
+        known=_real_fraction(real[known]), faint=_real_fraction(real[~known]), **models
+    )
 
 
-def _part(real: np.ndarray) -> float:
-    """Return which part of some candidates is real; a half of none."""
+def _real_fraction(real: np.ndarray) -> float:
+    """Return the real fraction of candidates with Laplace's correction: a half without any."""
     return float((real.sum() + 1.0) / (len(real) + 2.0))
 
 
 def draw_exposures(
     creators: Sequence[CreatorConfig], seed: int
 ) -> Iterator[tuple[SimulationConfig, np.random.Generator]]:
-    """Yield settings and random numbers of exposures, about as many voxels of each recipe.
+    """Yield settings and random numbers of exposures, with about the same voxels per recipe.
 
-    Every recipe has at least one; events are left out as often as in its training set, but not
-    in the first.
+    Every recipe has at least one exposure. Exposures without events are as frequent as in its
+    training set, but never the first.
     """
     for number, creator in enumerate(map(_smaller, creators)):
         voxels = creator.num_frames * float(np.prod(creator.image_shape))
@@ -126,14 +129,14 @@ def _smaller(creator: CreatorConfig) -> CreatorConfig:
 
 
 def _search(path: Path, network: Network, settings: DetectorConfig) -> list[Event]:
-    """Find the events of an exposure by rules and network, however unsure."""
+    """Return the events of an exposure by rules and network, at any confidence."""
     ramp = open_exposure(path, settings)[0]
     source = CorrectedRamp(ramp, fit_reference(ramp, settings)[0])
-    return find_events(source, settings, lambda *_: None, network=network).events
+    return find_events(source, settings, no_progress, network=network).events
 
 
 def are_real(truth: Truth, events: Sequence[Event]) -> np.ndarray:
-    """Tell which events are those of the truth, by pixels, time and class, bool (n,)."""
+    """Return which events match the truth in pixels, time and class, bool (n,)."""
     found = Members.gather([(e.rows, e.cols, e.first_frame) for e in events], truth.shape[2])
     brightest = np.array([event.charge.max(initial=0) for event in truth.events])
     true, mine, _ = gather_truth(truth).matches(found, date_tolerance(truth, brightest))
@@ -145,7 +148,7 @@ def are_real(truth: Truth, events: Sequence[Event]) -> np.ndarray:
 
 
 def collect(events: Sequence[Event], real: np.ndarray) -> Sample:
-    """Return the scores for merged events of each class, and which of them are real."""
+    """Return the scores of merged events of each class, and which of them are real."""
     labels = np.array([event.label for event in events], int)
     known = [event.extra.get("rules_confidence") for event in events]
     scores = EventScores(
@@ -194,7 +197,7 @@ def fit_logistic(scores: EventScores, real: np.ndarray) -> Logistic:
     Parameters
     ----------
     scores : EventScores
-        Of n events of one class.
+        Scores of n events of one class.
     real : ndarray of bool, shape (n,)
         Which of them are real.
 

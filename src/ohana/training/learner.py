@@ -1,4 +1,4 @@
-"""How the network learns: steps, learning rate, averaged weights, and counts to judge it by."""
+"""Training of the network: steps, learning rate, averaged weights, and the tally of scores."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ WEIGHTS = (1.0, *(label.traits.loss_weight for label in EVENT_LABELS))
 
 
 class Tally:
-    """Loss and confusion of the voxels seen since it was emptied."""
+    """Loss and confusion matrix of the voxels since the last reset."""
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
         self.empty()
 
     def empty(self) -> None:
-        """Begin again."""
+        """Reset all counts."""
         self.sums: Tensor = torch.zeros(self.classes**2 + 2, dtype=torch.float64)
 
     def add(self, logits: Tensor, y: Tensor, value: Tensor) -> None:
@@ -56,7 +56,7 @@ class Learner(LightningModule):
     Parameters
     ----------
     model : Network3D
-        To be trained.
+        Network to train.
     config : TrainConfig
         Settings.
     """
@@ -67,15 +67,15 @@ class Learner(LightningModule):
         self.model: Any = plain.to(memory_format=torch.channels_last_3d)
         self.config = config
         classes = model.architecture.classes
-        self.learnt, self.judged = Tally(classes), Tally(classes)
+        self.train_tally, self.val_tally = Tally(classes), Tally(classes)
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Return the loss of a batch to learn from."""
-        return self._step(batch, self.learnt)
+        """Return the loss of a training batch."""
+        return self._step(batch, self.train_tally)
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
-        """Count a batch to judge by."""
-        self._step(batch, self.judged)
+        """Count a validation batch."""
+        self._step(batch, self.val_tally)
 
     def _step(self, batch: tuple[Tensor, Tensor], tally: Tally) -> Tensor:
         x, y = batch
@@ -89,7 +89,7 @@ class Learner(LightningModule):
         optimizer = torch.optim.AdamW(
             self.parameters(), lr=self.config.lr, weight_decay=self.config.weight_decay
         )
-        # Lightning's own estimate would begin to draw samples before it knows the epoch.
+        # Lightning's own estimate would draw samples before the epoch is known.
         steps = self.trainer.datamodule.steps()  # type: ignore[attr-defined]
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps))
         return {
@@ -99,7 +99,7 @@ class Learner(LightningModule):
 
 
 def rate(step: int, steps: int) -> float:
-    """Return the learning rate of a step of so many, as a part of the highest.
+    """Return the learning rate at a step, as a fraction of its maximum.
 
     Examples
     --------
@@ -114,10 +114,10 @@ def rate(step: int, steps: int) -> float:
 
 
 def averaging(decay: float) -> WeightAveraging:
-    """Return what keeps an exponential moving average of the weights, to be judged and kept.
+    """Return a callback that keeps an exponential moving average of the weights.
 
-    Over the first steps it is shorter, so that the random weights of the beginning are soon
-    forgotten.
+    The average is what is validated and saved. It is shorter over the first steps, so that the
+    random initial weights soon lose their influence.
     """
 
     def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
@@ -129,14 +129,14 @@ def averaging(decay: float) -> WeightAveraging:
 
 
 def loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the weighted cross-entropy, per voxel that counts.
+    """Return the weighted mean cross-entropy of the voxels whose label is not `IGNORE`.
 
     Parameters
     ----------
     logits : Tensor, shape (N, classes, T, H, W)
         From the network.
     labels : Tensor of uint8 or int64, shape (N, T, H, W)
-        Classes; `IGNORE` does not count, and if that is all, the loss is 0.
+        Classes; if all are `IGNORE`, the loss is 0.
 
     Examples
     --------
@@ -147,7 +147,7 @@ def loss(logits: Tensor, labels: Tensor) -> Tensor:
     """
     weight = torch.tensor(WEIGHTS, device=logits.device)
     if not (labels != IGNORE).any():
-        return 0.0 * logits.float().sum()  # the mean of nothing would be NaN
+        return 0.0 * logits.float().sum()  # the mean of no voxels would be NaN
     return functional.cross_entropy(
         logits.float(), labels.long(), weight, ignore_index=IGNORE, reduction="mean"
     )

@@ -1,4 +1,4 @@
-"""Numbers of training and calibration that are no settings."""
+"""Numbers of training and calibration that are not settings."""
 
 from __future__ import annotations
 
