@@ -398,7 +398,7 @@ def test_precision_is_recorded_and_another_one_is_another_result(scene, tmp_path
         Predictor(model, CONFIG.model_copy(update={"network_precision": "float16"}))
 
 
-def test_what_networks_need_is_told():
+def test_what_networks_need_is_reported():
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from ohana.cli.predict import main\n"
@@ -408,7 +408,7 @@ def test_what_networks_need_is_told():
     assert result.returncode == 1
     assert result.stderr == (
         'error: model pretrained: wanted PyTorch and safetensors (pip install "ohana[unet]"), '
-        "got: ohana.network needs PyTorch: pip install 'ohana[unet]'\n"
+        "got: import of torch halted; None in sys.modules\n"
     )
 
 

@@ -23,7 +23,7 @@ from ohana.refpix.fit import ReferencePixelCorrector
 from ohana.simulate import exposure_rng, simulate_exposure
 from ohana.simulate.truth import TrueEvent, Truth
 from ohana.training_sets import claims, creator, exposure, store
-from ohana.training_sets import creator as disk
+from ohana.training_sets import disk_space as disk
 from ohana.training_sets.claims import UNFINISHED, claim, publish
 from ohana.training_sets.codec import decode, encode
 from ohana.training_sets.creator import DataSetCreator
@@ -415,7 +415,7 @@ def test_one_failure_does_not_stop_the_others(tmp_path, monkeypatch):
 
 def test_room_is_checked_first(tmp_path, monkeypatch):
     config = tiny(tmp_path, num_exposure_events=10)
-    room = disk.room_for_exposure(config)
+    room = disk.disk_space_of_exposure(config)
     # 4 patches x 8 reads x 20 x 20 px, the reference terms, a label for every pixel.
     assert room.most == 4 * 8 * 400 * 2 + 4 * 8 * 120 + 40 * 40 * 21
     free = 10 * (room.likely + room.most) / 2
@@ -424,7 +424,7 @@ def test_room_is_checked_first(tmp_path, monkeypatch):
         return SimpleNamespace(free=free)
 
     monkeypatch.setattr(disk.shutil, "disk_usage", usage)
-    assert disk.check_room(config, 10).endswith("GB are free: may not be enough")
+    assert disk.check_disk_space(config, 10).endswith("GB are free: may not be enough")
     free = 9.9 * room.likely
     with pytest.raises(OhanaError) as caught:
         DataSetCreator(config).create(0, 0)
@@ -441,7 +441,7 @@ def test_estimate_of_room_is_near_what_it_takes(tmp_path):
     changes = plain | {"read_noise_range": (12.0, 12.0), "gaussian_noise_range": (0.0, 0.0)}
     (made,) = make(tmp_path, **changes)
     taken = sum(len(content) for content in files_of(tmp_path / "training.zarr").values())
-    room = disk.room_for_exposure(tiny(tmp_path, **changes))
+    room = disk.disk_space_of_exposure(tiny(tmp_path, **changes))
     assert room.likely == pytest.approx(taken, rel=0.25)
     assert taken < room.most
 
