@@ -366,7 +366,7 @@ def test_engine_equals_the_model():
         rng.normal(size=(OF_READS, *size)).astype(np.float32),
         rng.normal(size=(len(CHANNELS) - OF_READS, *size[1:])).astype(np.float32),
     )
-    engine = backend.prepare(network.model, "float32")
+    engine = backend.for_inference(network.model, "float32")
     with torch.inference_mode():
         got = engine.model(engine.input(seen, slice(1, 7)))[0, :, :6, :17, :19]
         wanted = network.model(torch.from_numpy(seen.whole()[:, 1:])[None])[0]
