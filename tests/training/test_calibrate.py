@@ -74,7 +74,7 @@ def test_fit_of_one_outcome_stays_finite(real):
 
 def test_more_confidence_never_counts_against_an_event():
     some = evidence(500)
-    real = special.expit(-some.score) > 0.5  # the network is always wrong
+    real = special.expit(-some.network_log_odds) > 0.5  # the network is always wrong
     fitted = fit_logistic(some, real)
     assert fitted.score == 0.0
     assert fitted.rules >= 0.0

@@ -1,4 +1,4 @@
-"""Settings of a training: which exposures, how long, how fast, on what."""
+"""Settings of a training: data, network, learning and devices."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ohana.network.networks import TRAINED_SIZE
 
 Count = Annotated[int, Field(strict=True, ge=1)]
 
-#: Settings that change where, how fast and how long a network is trained, not how it learns.
-#: A run that goes on may have others than it began with.
+#: Settings of place, speed and length of a training, which do not affect how it learns; they may
+#: change when a training resumes.
 MAY_CHANGE = {"data", "output_dir", "epochs", "patience", "workers", "device", "num_nodes"}
 
 
@@ -138,13 +138,13 @@ class TrainConfig(BaseModel):
         return TRAINED_SIZE(widths=self.widths, strides=self.strides)
 
     def learning(self) -> dict[str, Any]:
-        """Return the settings that decide how the network learns, as plain values."""
+        """Return the settings that affect how the network learns, as plain values."""
         return self.model_dump(mode="json", exclude=MAY_CHANGE)
 
     def decisive(self) -> dict[str, Any]:
-        """Return the settings that decide what network comes out of which exposures."""
+        """Return the settings that determine the trained network, for given exposures."""
         return self.learning() | {"epochs": self.epochs, "patience": self.patience}
 
     def fingerprint(self) -> str:
-        """Return a hash of the settings that decide what network comes out."""
+        """Return a hash of the settings that determine the trained network."""
         return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()[:16]

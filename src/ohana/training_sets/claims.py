@@ -1,4 +1,4 @@
-"""Many processes, one training set: who makes what, and under which settings."""
+"""One training set by many processes: claims on exposures, and common settings."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from typing import Any
 from ohana.errors import OhanaError
 from ohana.utils.files import create_text, is_at, make_folder, part_of, remove_parts
 
-#: Where exposures are made before they are moved into their store.
+#: Folder in which exposures are made before they are moved into their store.
 UNFINISHED = "unfinished"
-#: What decides the contents of a set.
+#: File of the settings that determine the contents of a set.
 SETTINGS = "settings.json"
 
 
 def note_settings(output_dir: Path, contents: dict[str, Any]) -> None:
-    """Note what decides the contents of a training set, or compare with what was noted before.
+    """Save the settings of a training set, or compare them with the saved ones.
 
     Raises
     ------
     OhanaError
-        As in `compare_settings`, or the note cannot be written.
+        As in `compare_settings`, or the file cannot be written.
     """
     if not create_text(output_dir / SETTINGS, json.dumps(contents, indent=1, allow_nan=False)):
         compare_settings(output_dir, contents)
 
 
 def compare_settings(output_dir: Path, contents: dict[str, Any]) -> None:
-    """Compare settings with those noted for the set, if there are any.
+    """Compare settings with the saved ones of the set, if there are any.
 
     Raises
     ------
     OhanaError
-        If they differ; it names the settings that do.
+        If they differ; the message names these settings.
     """
     note = output_dir / SETTINGS
     try:
@@ -62,7 +62,7 @@ def compare_settings(output_dir: Path, contents: dict[str, Any]) -> None:
 
 @contextmanager
 def claim(output_dir: Path, name: str) -> Iterator[Path | None]:
-    """Give a folder to make an exposure in; None while another process makes the same one.
+    """Yield a folder for making an exposure; None while another process makes the same one.
 
     The claim is a lock of the operating system, which ends with its process in any case.
     Parts that dead processes left of the exposure are removed. Where a file system has no
@@ -96,7 +96,7 @@ def own_part(output_dir: Path, name: str) -> Path:
 
 
 def publish(part: Path, target: Path) -> None:
-    """Move a finished folder to its place in one step; one that is there already stays."""
+    """Move a finished folder to its place in one step; an existing one stays."""
     try:
         part.rename(target)
     except OSError:

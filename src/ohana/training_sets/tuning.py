@@ -1,4 +1,4 @@
-"""Numbers of labels that are no settings."""
+"""Numbers of labels that are not settings."""
 
 from __future__ import annotations
 
