@@ -11,6 +11,7 @@ from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.row_block import analyse
 from ohana.events import join_steps
+from ohana.network import inputs
 from ohana.network.inputs import (
     CHANNELS,
     FLICKER,
@@ -58,6 +59,14 @@ def unlimited(x):
     """Undo the limit of significances."""
     x = x.astype(float)
     return x / np.sqrt(1 - (x / TUNING.significance_ceiling) ** 2)
+
+
+def test_limit_of_significances_is_that_of_the_tuning(quiet, monkeypatch):
+    """Compiled code must not keep a value of its own."""
+    monkeypatch.setattr(inputs, "TUNING", replace(TUNING, significance_ceiling=0.5))
+    x = network_input(*look(quiet)).whole()
+    for channel in (STEP, SIGNIFICANCE, LEVEL):
+        assert 0.4 < np.abs(x[channel]).max() <= 0.5
 
 
 def test_noise_has_unit_variance_in_every_read(quiet):
