@@ -171,7 +171,7 @@ def test_runs_of_a_snowball_end_with_its_last_growth():
     )
     grown.snr[:] = [3, 1, 0.1]
     event = TrueEvent(**{**vars(event), "repeated": grown})
-    runs = runs_of(Truth((12, 8, 8), [event], None), np.full((8, 8), 12), 4)
+    runs = runs_of(Truth((12, 8, 8), [event], None), np.full((8, 8), 12))
     assert runs.start.tolist() == [5, 5]
     assert runs.stop.tolist() == [6, 7]
 

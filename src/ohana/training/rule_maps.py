@@ -31,7 +31,7 @@ VERSION = f"1 {__version__} {DetectorConfig().fingerprint(STAGES)}"
 
 
 #: Name of the stage in progress reports.
-STAGE = "rules look at the exposures"
+STAGE = "rules search the exposures"
 
 
 class Prepared(NamedTuple):

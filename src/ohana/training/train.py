@@ -200,7 +200,7 @@ def _creators(config: TrainConfig) -> list[CreatorConfig]:
             what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise OhanaError(f"{note}: wanted the settings of a training set, got {what}") from None
     if not creators:
-        log.warning("no simulated training set: how sure the network can be is not learned")
+        log.warning("no simulated training set: confidences are not calibrated")
     return creators
 
 
