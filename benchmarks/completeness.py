@@ -26,7 +26,7 @@ from ohana.evaluate import Bin, Evaluation, evaluate
 from ohana.rampfit.covariance import difference_covariance
 from ohana.results.catalogue import read_catalogue
 from ohana.simulate import SimulationConfig, preset, simulate_to_fits
-from ohana.simulate.true_signal import step_errors
+from ohana.simulate.optimal_snr import step_errors
 
 #: Charge per pixel of path of the faint cosmic rays, in errors of a step at mid-ramp: puts
 #: the brightest pixel of a typical hit at an S/N of about 8.

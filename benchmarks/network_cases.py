@@ -15,7 +15,7 @@ import numpy as np
 
 from ohana.rampfit.covariance import difference_covariance
 from ohana.simulate import SimulationConfig, exposure_rng
-from ohana.simulate.true_signal import step_errors
+from ohana.simulate.optimal_snr import step_errors
 
 #: Detectors of training sets have random streams numbered from 0: this one is of no training set.
 STREAM = 2**32 - 3

@@ -20,7 +20,8 @@ from ohana.detect.row_block import BlockResult, Searched, analyse_block, compile
 from ohana.detect.snowballs.classify import find_snowballs
 from ohana.detect.telegraph.fit import MIN_READS
 from ohana.events import Event, PixelMaps, join_steps
-from ohana.network.calibration import NETWORK_MIN_READS, Calibration
+from ohana.network.calibration import Calibration
+from ohana.network.tuning import TUNING as NETWORK_TUNING
 from ohana.ramp import Ramp, row_blocks
 from ohana.rampfit.covariance import covariance_of
 from ohana.rampfit.load import CorrectedRamp
@@ -92,8 +93,10 @@ def predict(
     parts, notices = [], list(ramps[0].notes)
     if ramps[0].shape[0] < MIN_READS:
         notices.append(f"telegraph noise: needs {MIN_READS} reads, not looked for")
-    if network is not None and ramps[0].shape[0] < NETWORK_MIN_READS:
-        notices.append(f"network: needs {NETWORK_MIN_READS} reads, events by the rules alone")
+    if network is not None and ramps[0].shape[0] < NETWORK_TUNING.min_reads:
+        notices.append(
+            f"network: needs {NETWORK_TUNING.min_reads} reads, events by the rules alone"
+        )
         network = None
     for ramp in ramps:
         # A segment of a longer exposure may hold a single integration.
@@ -188,7 +191,7 @@ def find_events(
     searched = search_pixels(source, config, cube, progress)
     steps, maps, telegraph = searched.steps, searched.maps, searched.telegraph
     log.debug(f"{len(steps.row)} steps of pixels, {len(telegraph)} pixels like telegraph noise")
-    if len(source.ramp.planes) < NETWORK_MIN_READS:
+    if len(source.ramp.planes) < NETWORK_TUNING.min_reads:
         network = None
     # The network may confirm events of which the rules alone are too unsure.
     lenient = {} if network is None else {"min_confidence": 0.0}
@@ -208,22 +211,22 @@ def add_network(
     config: DetectorConfig,
     progress: Progress,
 ) -> tuple[list[Event], EventDensities]:
-    """Run the network on the same reads, and merge its events with those of the rules.
+    """Run the network on the same reads and merge its events with those of the rules.
 
     The fraction of the candidates for cosmic rays that are real becomes part of ``population``,
     unless it is known.
     """
     from ohana.network.candidates import combine  # torch: only with a network
-    from ohana.network.combine import merge, real_parts
+    from ohana.network.combine import merge, real_fractions
     from ohana.network.events import network_events
     from ohana.network.inference import run_network
 
     noise, calibration = searched.maps.noise, network.calibration or Calibration()
     output = run_network(searched, network, config, progress)
-    seen = network_events(output, rules, searched, config)
-    found = combine(rules, seen, output, noise, config)
+    detected = network_events(output, rules, searched, config)
+    found = combine(rules, detected, output, noise, config)
     if not np.isfinite(population.real_fractions).all():
-        population = population._replace(real_fractions=real_parts(found, calibration))
+        population = population._replace(real_fractions=real_fractions(found, calibration))
     return merge(found, noise, calibration, config, population.real_fractions), population
 
 

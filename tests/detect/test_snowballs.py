@@ -23,7 +23,7 @@ from ohana.ramp import DetectorInfo, Planes, Ramp
 from ohana.rampfit.covariance import covariance_of, difference_covariance
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import measure
-from ohana.simulate.true_signal import step_errors
+from ohana.simulate.optimal_snr import step_errors
 
 NOISE, FULL, HEIGHT, WIDTH, READS = 8.0, 50000.0, 64, 80, 24
 

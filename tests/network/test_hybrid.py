@@ -1,4 +1,4 @@
-"""Prediction with a network: its opinion made by hand, everything else as in a real run."""
+"""Prediction with a network: its output made by hand, everything else as in a real run."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from opinions import opinion, opinion_of, voxels
+from network_outputs import output, output_of, voxels
 
 from ohana import pipeline
 from ohana.batch.run import Workers, run_survey
@@ -60,7 +60,7 @@ def quiet(*_):
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    """An exposure of all classes, what the rules make of it, and an opinion that knows it all."""
+    """An exposure of all classes, the events of the rules, and an output that knows the truth."""
     folder = tmp_path_factory.mktemp("scene")
     made = simulate_exposure(SCENE, np.random.default_rng(4))
     write_fits(made, folder / "all.fits")
@@ -69,7 +69,7 @@ def scene(tmp_path_factory):
     searched = search_pixels(source, CONFIG, None, quiet)
     rules, _ = link_events(searched, CONFIG, quiet)
     rules += outside_snowballs(searched.telegraph, rules, searched.maps.stop.shape)
-    known = opinion_of(made.truth, noise=8.0)
+    known = output_of(made.truth, noise=8.0)
     clear = known.voxels.amplitude > 2 * known.voxels.error
     known = known._replace(voxels=known.voxels.select(clear))
     return SimpleNamespace(path=folder / "all.fits", rules=rules, known=known, **searched._asdict())
@@ -80,7 +80,7 @@ def says(monkeypatch):
     """Give a way to set what the network says, and count how often it is asked."""
     asked = []
 
-    def set_opinion(said):
+    def set_output(said):
         def look(searched, network, config, progress):
             asked.append(searched.maps)
             return said(searched.maps) if callable(said) else said
@@ -88,16 +88,16 @@ def says(monkeypatch):
         monkeypatch.setattr("ohana.network.inference.run_network", look)
         return asked
 
-    return set_opinion
+    return set_output
 
 
 def nothing(maps):
     """Say that there is nothing."""
-    return opinion(shape=maps.stop.shape)
+    return output(shape=maps.stop.shape)
 
 
 def seen(scene, said, rules=None, **changes):
-    """Return the events of an opinion."""
+    """Return the events of an output."""
     config = DetectorConfig(**CONFIG.model_dump() | changes)
     rules = scene.rules if rules is None else rules
     searched = Searched(scene.source, scene.steps, scene.maps, scene.telegraph)
@@ -167,19 +167,19 @@ def empty_spot(scene):
 def test_a_faint_track_is_one_event_at_its_likeliest_read(scene):
     row, col = empty_spot(scene)
     track = voxels(row, col + np.arange(4), [20, 20, 21, 20], ray=0.15, amplitude=45.0, error=12.0)
-    (found,) = seen(scene, opinion(track, shape=scene.maps.stop.shape))
+    (found,) = seen(scene, output(track, shape=scene.maps.stop.shape))
     assert (len(found.rows), found.first_frame) == (4, 20)
     assert found.confidence == pytest.approx(0.6 / 0.85 / (1 + 0.6 / 0.85), rel=1e-5)
     # One such pixel alone is not enough, nor is anything at other reads.
     for part in (track.select([0]), track._replace(read=np.array([10, 20, 30, 39], np.int32))):
-        assert not seen(scene, opinion(part, shape=scene.maps.stop.shape))
-    assert not seen(scene, opinion(track, shape=scene.maps.stop.shape), cosmic_ray_min_step=46)
+        assert not seen(scene, output(part, shape=scene.maps.stop.shape))
+    assert not seen(scene, output(track, shape=scene.maps.stop.shape), cosmic_ray_min_step=46)
 
 
 def test_each_pixel_counts_once_at_its_likeliest_read(scene):
     row, col = empty_spot(scene)
     some = voxels(row, col, [19, 20, 21], ray=[0.2, 0.3, 0.1], amplitude=[60, 50, 40], error=5)
-    (found,) = seen(scene, opinion(some, shape=scene.maps.stop.shape))
+    (found,) = seen(scene, output(some, shape=scene.maps.stop.shape))
     assert (found.reads.tolist(), found.amplitude.tolist()) == ([20], [50])
     # Any of three reads: 1 - 0.8 * 0.7 * 0.9.
     assert found.confidence == pytest.approx(0.496, rel=1e-5)
@@ -192,7 +192,7 @@ def test_a_rise_into_saturation_is_told_and_no_fit_made_up(scene):
     full = SimpleNamespace(**vars(scene) | {"maps": replace(scene.maps, stop=stop)})
     for read, saturated in ((20, True), (19, False)):
         one = voxels(row, col, [read], ray=0.5, amplitude=500.0)
-        (found,) = seen(full, opinion(one, shape=stop.shape))
+        (found,) = seen(full, output(one, shape=stop.shape))
         assert found.extra["saturated"] is saturated
         assert found.extra["fit_quality"] is None
 
@@ -200,28 +200,28 @@ def test_a_rise_into_saturation_is_told_and_no_fit_made_up(scene):
 def test_charge_never_falls_and_misses_the_border(scene):
     (row, col), shape = empty_spot(scene), scene.maps.stop.shape
     bright = voxels(row, col, 20, ray=0.9, amplitude=80.0)
-    assert len(seen(scene, opinion(bright, shape=shape))) == 1
+    assert len(seen(scene, output(bright, shape=shape))) == 1
     fall = (row, col, 30, -70.0, 5.0, -14.0, False, 1.0)
     steps = join_steps(
         [scene.steps, Steps(*(np.array([v], k) for v, k in zip(fall, STEP_TYPES, strict=True)))]
     )
-    assert not seen(SimpleNamespace(**vars(scene) | {"steps": steps}), opinion(bright, shape=shape))
+    assert not seen(SimpleNamespace(**vars(scene) | {"steps": steps}), output(bright, shape=shape))
     border = voxels(2, 50, 20, ray=0.9)
-    assert not seen(scene, opinion(border, shape=shape))
+    assert not seen(scene, output(border, shape=shape))
 
 
 def test_the_wing_of_a_snowball_holds_no_rays(scene):
     ball = only(scene.rules, Label.SNOWBALL)[0]
     where, shape = (ball.rows.max() + 2, int(ball.cols.mean())), scene.maps.stop.shape
     rim = voxels(*where, ball.first_frame + 1, ray=0.9, error=15.0)
-    assert not seen(scene, opinion(rim, shape=shape))
+    assert not seen(scene, output(rim, shape=shape))
     # Bright ones beside it are, and any on top of it before it comes.
     bright = rim._replace(significance=np.full(1, 20, np.float32))
-    assert len(seen(scene, opinion(bright, shape=shape))) == 1
+    assert len(seen(scene, output(bright, shape=shape))) == 1
     top = voxels(int(ball.rows.mean()), int(ball.cols.mean()), ball.first_frame + 1, ray=0.9)
     for since, count in ((0, 0), (-5, 1)):
         moved = top._replace(read=top.read + since, significance=np.full(1, 20, np.float32))
-        assert len(seen(scene, opinion(moved, shape=shape))) == count
+        assert len(seen(scene, output(moved, shape=shape))) == count
 
 
 def test_landings_are_where_snowballs_begin():
@@ -239,7 +239,7 @@ def test_landings_are_where_snowballs_begin():
 # The whole run
 
 
-def test_both_opinions_in_one_catalogue(scene, says, tmp_path):
+def test_rules_and_network_in_one_catalogue(scene, says, tmp_path):
     says(scene.known)
     summary = predict(scene.path, tmp_path, CONFIG, network=NETWORK)
     entries = read_catalogue(tmp_path / "detections.json")
@@ -272,7 +272,7 @@ def test_nothing_of_the_rules_is_lost_to_a_network_that_sees_nothing(scene, says
 
 def test_what_only_the_network_sees_is_added(scene, says, tmp_path):
     row, col = empty_spot(scene)
-    says(opinion(voxels(row, col + np.arange(3), 20, ray=0.9), shape=scene.maps.stop.shape))
+    says(output(voxels(row, col + np.arange(3), 20, ray=0.9), shape=scene.maps.stop.shape))
     predict(scene.path, tmp_path, CONFIG, network=NETWORK)
     (entry,) = [e for e in read_catalogue(tmp_path / "detections.json") if e["source"] == "unet"]
     assert (entry["type"], entry["first_frame"], entry["spatial_extent"]) == ("cosmic_ray", 20, 3)
@@ -398,7 +398,7 @@ def test_precision_is_recorded_and_another_one_is_another_result(scene, tmp_path
         Predictor(model, CONFIG.model_copy(update={"network_precision": "float16"}))
 
 
-def test_what_networks_need_is_told():
+def test_what_networks_need_is_reported():
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from ohana.cli.predict import main\n"

@@ -1,4 +1,4 @@
-"""One list from two opinions: what belongs together, what stays, and who is believed."""
+"""The merge of events of rules and network: joined, kept, or of another class."""
 
 import json
 from dataclasses import replace
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opinions import event, opinion, opinion_on, ray, square, voxels
+from network_outputs import event, output, output_on, ray, square, voxels
 from scipy import special
 
 from ohana.classes import Label
@@ -17,29 +17,30 @@ from ohana.network.calibration import (
     Calibration,
     EventScores,
     Logistic,
-    inputs,
-    real_part,
-    shifted,
+    design_matrix,
+    real_fraction,
+    shift_prior,
 )
 from ohana.network.candidates import combine
-from ohana.network.combine import merge, real_parts
-from ohana.network.probabilities import STORE_THRESHOLD, network_score
+from ohana.network.combine import merge, real_fractions
+from ohana.network.probabilities import network_log_odds
+from ohana.network.tuning import TUNING
 from ohana.results.catalogue import catalogue
 from ohana.results.summary import tell_sources
 
 NOISE = np.full((24, 24), 5.0)
-NOTHING = opinion()
-UNSEEN = np.log(STORE_THRESHOLD)
+NOTHING = output()
+UNSEEN = np.log(TUNING.store_threshold)
 TRACK = [(5, 5), (5, 6), (6, 7), (6, 8)]
 RTN, BALL = Label.TELEGRAPH_NOISE, Label.SNOWBALL
 
 
 def merged(rules, network=(), said=None, config=None, calibration=None):
-    """Merge with an opinion that sees what the network has found, if no other is given."""
-    said = opinion_on(network) if said is None else said
+    """Merge with the given output, or with one that detects the events of the network."""
+    said = output_on(network) if said is None else said
     calibration, config = calibration or Calibration(), config or DetectorConfig()
     found = combine(rules, network, said, NOISE, config)
-    return merge(found, NOISE, calibration, config, real_parts(found, calibration))
+    return merge(found, NOISE, calibration, config, real_fractions(found, calibration))
 
 
 def seen(pixels, **more):
@@ -66,7 +67,7 @@ def test_what_both_have_found_is_one_event():
     assert found.extra["step_error"] == pytest.approx(np.sqrt(9 + 3 * 100))
     # Log-odds of the rules, and half of the network's, in an exposure with no other candidate.
     alike = np.array([1 / (1 + 3 / 7 / np.sqrt(4 * 19))])
-    expected = shifted(alike, 0.5, real_part(alike, 0.5))
+    expected = shift_prior(alike, 0.5, real_fraction(alike, 0.5))
     assert found.confidence == pytest.approx(float(expected[0]), rel=1e-5)
 
 
@@ -107,7 +108,7 @@ def test_events_of_the_rules_stay_however_the_network_doubts_them():
 
 
 def test_events_of_the_network_need_the_least_confidence():
-    faint = opinion(voxels(5, 5, 10, ray=0.45))
+    faint = output(voxels(5, 5, 10, ray=0.45))
     assert merged([], [seen([(5, 5)])], faint) == []
     (found,) = merged([], [seen([(5, 5)])], faint, DetectorConfig(min_confidence=0.4))
     assert (found.source, found.extra["rules_confidence"]) == ("unet", None)
@@ -119,7 +120,7 @@ def test_events_of_which_the_rules_are_unsure_need_the_network():
     assert merged([unsure], said=NOTHING) == []
     (found,) = merged([unsure], [seen([(5, 5)])])
     assert (found.source, found.extra["rules_confidence"]) == ("unet", 0.3)
-    assert merged([unsure], [seen([(5, 5)])], opinion_on([unsure], 0.25)) == []
+    assert merged([unsure], [seen([(5, 5)])], output_on([unsure], 0.25)) == []
     config = DetectorConfig(min_confidence=0.2)
     assert [e.source for e in merged([unsure], said=NOTHING, config=config)] == ["rules"]
 
@@ -140,8 +141,8 @@ def test_known_snowballs_and_levels_keep_their_description(label):
     (found,) = merged([known], [again])
     assert (found.source, found.rows is known.rows) == ("both", True)
     assert "of" not in found.extra
-    # Nor do they need an event of the network: its opinion is enough.
-    (found,) = merged([known], said=opinion_on([known]))
+    # Nor do they need an event of the network: its log-odds suffice.
+    (found,) = merged([known], said=output_on([known]))
     assert found.source == "both"
 
 
@@ -172,7 +173,7 @@ def test_a_snowball_takes_the_rays_in_which_it_was_seen():
 
 def test_a_snowball_is_left_out_where_rays_are_more_likely():
     rays = [ray([(5, 5), (5, 6)], confidence=0.98)]
-    said = opinion_on([replace(ball(), source="unet")], 0.35)
+    said = output_on([replace(ball(), source="unet")], 0.35)
     (found,) = merged(rays, [ball()], said)
     assert (found.label, found.source) == (Label.COSMIC_RAY, "rules")
     assert found.extra["also_seen_as"] == ["snowball (0.42) by the network"]
@@ -180,7 +181,7 @@ def test_a_snowball_is_left_out_where_rays_are_more_likely():
 
 def test_a_ray_more_likely_than_the_snowball_around_it_stays_beside_it():
     rays = [ray([(5, 5)], confidence=0.998), *(ray([(7, c)], confidence=0.6) for c in (5, 7))]
-    found = merged(rays, [ball()], opinion_on([ball()], 0.7))
+    found = merged(rays, [ball()], output_on([ball()], 0.7))
     assert [(e.label, e.source) for e in found] == [(Label.COSMIC_RAY, "rules"), (BALL, "both")]
     assert found[0].extra["also_seen_as"] == ["snowball (0.60) by the network"]
 
@@ -189,7 +190,7 @@ def test_a_ray_beside_a_snowball_or_seen_by_both_is_none_of_it():
     outside = ray([(4, 9), (4, 10), (4, 11)])
     assert [e.source for e in merged([outside], [ball()])] == ["rules", "unet"]
     late = ray([(5, 5)], first=18)
-    events = merged([late], [ball()], opinion_on([ball(), late]))
+    events = merged([late], [ball()], output_on([ball(), late]))
     assert [e.source for e in events] == ["both", "unet"]
 
 
@@ -237,7 +238,7 @@ def events(draw, source):
 @settings(max_examples=60, deadline=None)
 @given(events("rules"), events("unet"), st.floats(0.03, 0.99), st.randoms(use_true_random=False))
 def test_order_does_not_matter_and_nothing_disappears(rules, network, sure, random):
-    said = opinion_on(network, sure)
+    said = output_on(network, sure)
     found = merged(rules, network, said)
     shuffled = [random.sample(some, len(some)) for some in (rules, network)]
     assert catalogue(merged(*shuffled, said)) == catalogue(found)
@@ -257,7 +258,7 @@ def test_order_does_not_matter_and_nothing_disappears(rules, network, sure, rand
 
 
 def test_classes_that_the_network_does_not_know_keep_the_confidence_of_the_rules():
-    said = opinion()._replace(classes=frozenset({Label.TELEGRAPH_NOISE}))
+    said = output()._replace(classes=frozenset({Label.TELEGRAPH_NOISE}))
     found = merged([ray([(5, 5)], confidence=0.8)], [], said)
     assert [event.confidence for event in found] == [pytest.approx(0.8)]
     assert found[0].extra["network_score"] is None
@@ -268,36 +269,36 @@ def test_classes_that_the_network_does_not_know_keep_the_confidence_of_the_rules
 
 
 def test_score_of_reads_and_pixels():
-    said = opinion(
+    said = output(
         voxels(5, 5, [9, 10, 11], ray=0.3, amplitude=3.0),
         voxels(5, 6, 10, ray=0.5),
         voxels(5, 7, 10, ray=0.9),
     )
     faint = ray([(5, 5), (5, 6)], amplitude=2.0)
     # Any of three reads at 0.3 each, in the one pixel, has a chance of 0.657.
-    assert network_score([faint], said, NOISE) == pytest.approx([np.log(0.657 / 0.343 + 1)])
+    assert network_log_odds([faint], said, NOISE) == pytest.approx([np.log(0.657 / 0.343 + 1)])
     # A bright step is in one read or the next.
-    assert network_score([ray([(5, 5)], 12)], said, NOISE) == pytest.approx([np.log(3 / 7)])
-    assert network_score([ray([(9, 9)])], said, NOISE) == pytest.approx([UNSEEN])
+    assert network_log_odds([ray([(5, 5)], 12)], said, NOISE) == pytest.approx([np.log(3 / 7)])
+    assert network_log_odds([ray([(9, 9)])], said, NOISE) == pytest.approx([UNSEEN])
 
 
 def test_score_of_snowballs_and_levels():
     corner = voxels(*np.array(square(4, 4, 3)).T, 11, ball=0.8)
-    said = opinion(corner, telegraph=[(1, 2, 0.75)])
+    said = output(corner, telegraph=[(1, 2, 0.75)])
     levels, away = (event(RTN, [at], None) for at in ((1, 2), (2, 2)))
-    score = network_score([levels, ball(), away], said, NOISE)
+    score = network_log_odds([levels, ball(), away], said, NOISE)
     assert score == pytest.approx([np.log(3), np.log(0.2 / 0.8), np.log(0.02 / 0.98)])
-    assert not len(network_score([], said, NOISE))
+    assert not len(network_log_odds([], said, NOISE))
 
 
 def test_candidates_come_with_their_evidence():
     known, new = ray([(5, 5)], confidence=0.7), seen(TRACK[2:])
-    found = combine([known], [new], opinion_on([new]), NOISE, DetectorConfig())
+    found = combine([known], [new], output_on([new]), NOISE, DetectorConfig())
     assert [e.source for e in found.events] == ["rules", "unet"]
-    np.testing.assert_allclose(found.evidence.rules, [0.7, np.nan])
-    np.testing.assert_allclose(found.evidence.score, [UNSEEN, np.log(2 * 19)], rtol=1e-5)
-    assert found.evidence.seen.tolist() == [False, True]
-    assert found.evidence.pixels.tolist() == [1, 2]
+    np.testing.assert_allclose(found.scores.rules, [0.7, np.nan])
+    np.testing.assert_allclose(found.scores.network_log_odds, [UNSEEN, np.log(2 * 19)], rtol=1e-5)
+    assert found.scores.found_by_network.tolist() == [False, True]
+    assert found.scores.pixels.tolist() == [1, 2]
     assert combine([], [], NOTHING, NOISE, DetectorConfig()).events == []
 
 
@@ -313,7 +314,7 @@ def test_inputs_of_the_calibration():
         [1, 0, 0, 7, 7, 1, np.log(2)],
         [1, 7, 1, 0, 0, 1, np.log(3)],
     ]
-    np.testing.assert_allclose(inputs(evidence), wanted)
+    np.testing.assert_allclose(design_matrix(evidence), wanted)
     weights = Logistic(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
     sure = Calibration(snowball=weights).apply(BALL, evidence)
     np.testing.assert_allclose(
@@ -354,18 +355,18 @@ def test_part_that_is_real_where_events_are_rare():
     for part in (0.02, 0.3, 0.9):
         real = rng.random(20000) < part
         chance = special.expit(2 * rng.normal(np.where(real, 1.0, -1.0), 1.0))  # prior one half
-        found = real_part(chance, 0.5)
+        found = real_fraction(chance, 0.5)
         assert found == pytest.approx(part, abs=0.02)
-        after = shifted(chance, 0.5, found)
+        after = shift_prior(chance, 0.5, found)
         for low, high in ((0.2, 0.4), (0.6, 0.8)):
             some = (after > low) & (after < high)
             assert real[some].mean() == pytest.approx(after[some].mean(), abs=0.05)
 
 
 def test_few_candidates_say_little():
-    assert real_part(np.empty(0), 0.3) == pytest.approx(0.3)
-    assert 0.15 < real_part(np.array([0.05]), 0.3) < 0.3
-    assert shifted(np.array([0.0, 0.2, 1.0]), 0.3, 0.3) == pytest.approx([0.0, 0.2, 1.0])
+    assert real_fraction(np.empty(0), 0.3) == pytest.approx(0.3)
+    assert 0.15 < real_fraction(np.array([0.05]), 0.3) < 0.3
+    assert shift_prior(np.array([0.0, 0.2, 1.0]), 0.3, 0.3) == pytest.approx([0.0, 0.2, 1.0])
 
 
 @pytest.mark.parametrize("name", ["known", "faint"])

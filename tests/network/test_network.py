@@ -11,8 +11,8 @@ from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.row_block import analyse
 from ohana.events import join_steps
+from ohana.network import inputs
 from ohana.network.inputs import (
-    CEILING,
     CHANNELS,
     FLICKER,
     LEVEL,
@@ -23,6 +23,7 @@ from ohana.network.inputs import (
     USABLE,
     network_input,
 )
+from ohana.network.tuning import TUNING
 from ohana.network.unet3d import Architecture, UNet3D
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import difference_covariance
@@ -57,7 +58,15 @@ def quiet():
 def unlimited(x):
     """Undo the limit of significances."""
     x = x.astype(float)
-    return x / np.sqrt(1 - (x / CEILING) ** 2)
+    return x / np.sqrt(1 - (x / TUNING.significance_ceiling) ** 2)
+
+
+def test_limit_of_significances_is_that_of_the_tuning(quiet, monkeypatch):
+    """Compiled code must not keep a value of its own."""
+    monkeypatch.setattr(inputs, "TUNING", replace(TUNING, significance_ceiling=0.5))
+    x = network_input(*look(quiet)).whole()
+    for channel in (STEP, SIGNIFICANCE, LEVEL):
+        assert 0.4 < np.abs(x[channel]).max() <= 0.5
 
 
 def test_noise_has_unit_variance_in_every_read(quiet):
@@ -97,7 +106,9 @@ def test_a_step_is_seen_at_its_read_alone(quiet):
     x = network_input(block, maps, steps, model).whole()
     assert list(zip(steps.row, steps.col, steps.read, strict=True)) == [(5, 9, 7)]
     assert x[STEP, 7, 5, 9] > 7.5
-    expected = steps.significance[0] / np.hypot(1, steps.significance[0] / CEILING)
+    expected = steps.significance[0] / np.hypot(
+        1, steps.significance[0] / TUNING.significance_ceiling
+    )
     assert x[SIGNIFICANCE, 7, 5, 9] == pytest.approx(expected, rel=1e-5)
     others = np.delete(x[SIGNIFICANCE, 1:, 5, 9], 6)
     assert np.abs(others).max() < 4

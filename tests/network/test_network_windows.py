@@ -20,8 +20,8 @@ from ohana.network import unet3d
 from ohana.network.inference import run_network
 from ohana.network.inputs import CHANNELS, OF_READS, USABLE, NetworkInput, network_input
 from ohana.network.model_file import Network
-from ohana.network.probabilities import MEMBER_THRESHOLD, STORE_THRESHOLD
 from ohana.network.tiling import Tiling, spans, tile
+from ohana.network.tuning import TUNING
 from ohana.network.unet3d import Architecture, UNet3D
 from ohana.pipeline import search_pixels
 from ohana.ramp import RampBlock
@@ -67,7 +67,7 @@ def silent(stage, done, total):
 
 
 def random_network(seed=3, **architecture):
-    """A small network whose opinion differs from place to place."""
+    """A small network whose output differs from place to place."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = UNet3D(Architecture(widths=(6, 8, 10), strides=STRIDES, **architecture)).eval()
@@ -129,15 +129,15 @@ def test_windows_leave_no_trace(seen, monkeypatch, name, reads, side):
     source, steps, maps, _ = seen[name]
     network = random_network()
     small_windows(monkeypatch, reads, side)
-    opinion = run_network(seen[name], network, CONFIG, silent)
+    output = run_network(seen[name], network, CONFIG, silent)
     chance, x = asked_whole(source, steps, maps, network)
 
     usable = x[USABLE] > 0
     mean = (chance[Label.TELEGRAPH_NOISE] * usable).sum(0) / np.maximum(usable.sum(0), 1)
-    np.testing.assert_allclose(opinion.telegraph, mean, atol=TOLERANCE)
+    np.testing.assert_allclose(output.telegraph, mean, atol=TOLERANCE)
     assert mean.std() > 0.01
 
-    voxels = opinion.voxels
+    voxels = output.voxels
     at = (voxels.read, voxels.row, voxels.col)
     np.testing.assert_allclose(voxels.p_cosmic_ray, chance[Label.COSMIC_RAY][at], atol=TOLERANCE)
     np.testing.assert_allclose(voxels.p_snowball, chance[Label.SNOWBALL][at], atol=TOLERANCE)
@@ -148,8 +148,8 @@ def test_windows_leave_no_trace(seen, monkeypatch, name, reads, side):
     highest = np.maximum(chance[Label.COSMIC_RAY], chance[Label.SNOWBALL])
     listed = np.zeros(x.shape[1:], int)
     np.add.at(listed, at, 1)
-    sure = allowed & (abs(highest - STORE_THRESHOLD) > TOLERANCE)
-    np.testing.assert_array_equal(listed[sure], highest[sure] > STORE_THRESHOLD)
+    sure = allowed & (abs(highest - TUNING.store_threshold) > TOLERANCE)
+    np.testing.assert_array_equal(listed[sure], highest[sure] > TUNING.store_threshold)
     assert not listed[~allowed].any()
     assert 0.01 < listed[allowed].mean() < 0.9
     assert (np.diff(np.ravel_multi_index(at, listed.shape)) > 0).all()
@@ -191,7 +191,7 @@ def test_amplitudes(seen):
             assert got == [steps.amplitude[j], steps.error[j]]
             assert voxels.significance[i] == steps.significance[j]
             continue
-        if voxels.p_cosmic_ray[i] < MEMBER_THRESHOLD:
+        if voxels.p_cosmic_ray[i] < TUNING.member_threshold:
             kinds["unlikely"] += 1
             assert [*got, voxels.significance[i]] == [0, np.inf, 0]
             continue
@@ -226,10 +226,10 @@ def test_slab_edges_do_not_count(seen, monkeypatch):
     chance = torch.softmax(logits[0], 0)[Label.TELEGRAPH_NOISE].numpy()
     usable = x[USABLE] > 0
     small_windows(monkeypatch, 400, 24)
-    opinion = run_network(Searched(source, steps, maps, []), network, CONFIG, silent)
+    output = run_network(Searched(source, steps, maps, []), network, CONFIG, silent)
     mean = (chance * usable).sum(0) / np.maximum(usable.sum(0), 1)
-    np.testing.assert_allclose(opinion.telegraph, mean, atol=TOLERANCE)
-    voxels = opinion.voxels
+    np.testing.assert_allclose(output.telegraph, mean, atol=TOLERANCE)
+    voxels = output.voxels
     assert (voxels.read <= stop[voxels.row, voxels.col]).all()
 
 
@@ -280,10 +280,10 @@ def test_too_few_reads(tmp_path):
     np.save(tmp_path / "three.npy", cube)
     [ramp] = open_exposure(tmp_path / "three.npy", CONFIG)
     searched = search_pixels(CorrectedRamp(ramp), CONFIG, None, silent)
-    opinion = run_network(searched, random_network(), CONFIG, silent)
-    assert not len(opinion.voxels.row)
-    assert opinion.telegraph.shape == (16, 24)
-    assert not opinion.telegraph.any()
+    output = run_network(searched, random_network(), CONFIG, silent)
+    assert not len(output.voxels.row)
+    assert output.telegraph.shape == (16, 24)
+    assert not output.telegraph.any()
 
 
 def test_cut_covers_everything_once():
@@ -349,7 +349,7 @@ def test_precision_on_gpus(monkeypatch):
     )
 
 
-def test_bfloat16_is_used_and_has_nearly_the_same_opinion(seen):
+def test_bfloat16_is_used_and_has_nearly_the_same_output(seen):
     network, found = random_network(), []
     for precision in ("float32", "bfloat16"):
         config = CONFIG.model_copy(update={"network_precision": precision})

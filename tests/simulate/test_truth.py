@@ -12,7 +12,7 @@ from ohana.classes import Label
 from ohana.errors import OhanaError
 from ohana.rampfit.covariance import difference_covariance
 from ohana.simulate import SimulationConfig, TrueEvent, Truth, simulate_exposure
-from ohana.simulate.true_signal import path_chi2, step_errors
+from ohana.simulate.optimal_snr import path_chi2, step_errors
 from ohana.simulate.truth import PixelSteps
 
 SMALL = {"reads": 20, "rows": 64, "cols": 96, "outputs": 4}

@@ -74,7 +74,7 @@ def test_fit_of_one_outcome_stays_finite(real):
 
 def test_more_confidence_never_counts_against_an_event():
     some = evidence(500)
-    real = special.expit(-some.score) > 0.5  # the network is always wrong
+    real = special.expit(-some.network_log_odds) > 0.5  # the network is always wrong
     fitted = fit_logistic(some, real)
     assert fitted.score == 0.0
     assert fitted.rules >= 0.0
@@ -99,7 +99,7 @@ def test_exposures_are_limited_in_number_and_size():
     assert {(config.rows, config.cols) for config in large} == {(256, 256)}
     assert {config.cosmic_rays for config in large} <= {0, 100}
     assert large[0].cosmic_rays == 100
-    assert len(drawn) <= 2 * module.MAX_EXPOSURES
+    assert len(drawn) <= 2 * module.TUNING.max_exposures
     assert {config.gain for config, _ in drawn} == {1.0, 2.0}
 
 
@@ -114,7 +114,7 @@ def test_recipes_of_the_shipped_network_give_exposures_of_every_length():
     drawn = [config for config, _ in draw_exposures(recipes, 0)]
     assert {config.reads for config in drawn} == {8, 12, 20, 40, 100, 250, 450}
     voxels = sum(np.prod(config.shape) for config in drawn)
-    assert module.VOXELS / 2 < voxels < 1.2 * module.VOXELS
+    assert module.TUNING.calibration_voxels / 2 < voxels < 1.2 * module.TUNING.calibration_voxels
     assert len({recipe.seed for recipe in recipes}) == len(recipes)
 
 
@@ -149,14 +149,14 @@ def test_evidence_is_what_merged_events_tell():
     pair = [replace(first, source="unet"), replace(second, source="rules")]
     both, real = collect(pair, np.array([True, False]))[Label.COSMIC_RAY]
     np.testing.assert_array_equal(both.rules, [np.nan, 0.7])
-    np.testing.assert_array_equal(both.score, [2.5, -1.0])
-    np.testing.assert_array_equal(both.seen, [True, False])
+    np.testing.assert_array_equal(both.network_log_odds, [2.5, -1.0])
+    np.testing.assert_array_equal(both.found_by_network, [True, False])
     np.testing.assert_array_equal(both.pixels, [len(first.rows), len(second.rows)])
     np.testing.assert_array_equal(real, [True, False])
 
 
 def test_calibrates_a_network(monkeypatch):
-    monkeypatch.setattr(module, "MAX_EXPOSURES", 2)
+    monkeypatch.setattr(module, "TUNING", replace(module.TUNING, max_exposures=2))
     network = Network(UNet3D(Architecture()).eval())
     result = calibrate(network, [SMALL], 1)
     assert result == calibrate(network, [SMALL], 1)

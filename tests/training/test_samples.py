@@ -11,8 +11,9 @@ from ohana.network.inputs import CHANNELS, LEVEL, SIGNIFICANCE, STEP
 from ohana.pipeline import search_pixels
 from ohana.training import rule_maps as preparing
 from ohana.training import samples as sampling
-from ohana.training.rule_maps import cache_rule_maps, load_prepared
-from ohana.training.samples import Batches, Samples, _flip_telegraph_noise, _turned, folder_of
+from ohana.training.rule_maps import STAGE, cache_rule_maps, load_prepared
+from ohana.training.samples import Batches, Samples, folder_of
+from ohana.training.window import flip_and_transpose, invert_telegraph_noise
 from ohana.training_sets.labels import IGNORE
 from ohana.training_sets.store import split_path
 from ohana.training_sets.stored_exposure import stored_source
@@ -25,9 +26,9 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("set")
     exposures = make(folder, num_exposure_events=2, border=4, rtn_per_exp_range=(2, 2))
     store, names = split_path(folder, "training"), [exposure.name for exposure in exposures]
-    told = []
-    cache_rule_maps(store, names, workers=1, told=lambda done, total: told.append((done, total)))
-    assert told == [(0, 2), (1, 2), (2, 2)]
+    reports = []
+    cache_rule_maps(store, names, workers=1, progress=lambda *report: reports.append(report))
+    assert reports == [(STAGE, 0, 2), (STAGE, 1, 2), (STAGE, 2, 2)]
     return folder, exposures
 
 
@@ -150,7 +151,7 @@ def test_augmentation_keeps_pixels_and_labels_together():
     x[0] = y
     seen = set()
     for _ in range(60):
-        turned, labels = _turned(x, y, rng)
+        turned, labels = flip_and_transpose(x, y, rng)
         assert np.array_equal(turned[0], labels)
         seen.add(labels.tobytes())
     assert len(seen) == 8
@@ -160,7 +161,7 @@ def test_telegraph_noise_upside_down():
     x = np.ones((len(CHANNELS), 4, 1, 200), np.float32)
     y = np.zeros((4, 1, 200), np.uint8)
     y[:, 0, 100:] = Label.TELEGRAPH_NOISE
-    _flip_telegraph_noise(x, y, np.random.default_rng(0))
+    invert_telegraph_noise(x, y, np.random.default_rng(0))
     dynamic = [STEP, SIGNIFICANCE, LEVEL]
     assert (x[..., :100] == 1).all()
     assert 30 < (x[STEP, 0, 0, 100:] == -1).sum() < 70

@@ -80,7 +80,7 @@ def test_trains_and_goes_on(settings, tmp_path, capsys):
     assert ", mean F1 of the events 0." in out
     lines = err.splitlines()
     assert lines[0] == f"{file}: settings of a training"
-    assert lines[1].startswith("rules look at the exposures: done in ")
+    assert lines[1].startswith("rules search the exposures: done in ")
     assert [line.split(":")[0] for line in lines[2:]] == ["epoch 1/2", "training", "epoch 2/2"]
     assert main(["--config", file, "--resume", "--epochs=3", "--no_calibration"]) == 0
     assert capsys.readouterr().out.startswith(f"{model}: the best of 3 epochs")

@@ -164,7 +164,7 @@ def test_items_have_labels_of_what_was_judged(judged, tmp_path):
 def test_a_set_holds_one_shape_and_no_exposure_twice(judged, tmp_path):
     output = tmp_path / "set"
     [path] = store_judged(*judged, output)
-    with pytest.raises(OhanaError, match=f"{path}: is there already: remove it"):
+    with pytest.raises(OhanaError, match=f"{path}: exists already: remove it"):
         store_judged(*judged, output)
     (output / "settings.json").write_text('{"source": "verdicts", "shape": [5, 8, 8]}')
     with pytest.raises(OhanaError, match=r"shape was \[5, 8, 8\], now \[12, 80, 70\]"):

@@ -23,7 +23,7 @@ from ohana.refpix.fit import ReferencePixelCorrector
 from ohana.simulate import exposure_rng, simulate_exposure
 from ohana.simulate.truth import TrueEvent, Truth
 from ohana.training_sets import claims, creator, exposure, store
-from ohana.training_sets import creator as disk
+from ohana.training_sets import disk_space as disk
 from ohana.training_sets.claims import UNFINISHED, claim, publish
 from ohana.training_sets.codec import decode, encode
 from ohana.training_sets.creator import DataSetCreator
@@ -318,6 +318,23 @@ def test_claim_is_held_by_one_and_ends_with_it(tmp_path):
     assert not list((tmp_path / UNFINISHED).iterdir())
 
 
+def test_lock_of_a_file_that_is_gone_is_no_claim(tmp_path, monkeypatch):
+    folder = tmp_path / UNFINISHED
+    flock = claims.fcntl.flock
+
+    def late(file, how):
+        # The holder finishes, and another process claims the exposure, just before this lock.
+        (folder / "a.lock").unlink()
+        (folder / "a.lock").touch()
+        (folder / "a.part-elsewhere-1").mkdir()
+        flock(file, how)
+
+    monkeypatch.setattr(claims.fcntl, "flock", late)
+    with claim(tmp_path, "a") as part:
+        assert part is None
+    assert sorted(path.name for path in folder.iterdir()) == ["a.lock", "a.part-elsewhere-1"]
+
+
 def test_without_locks_the_first_to_finish_wins(tmp_path, monkeypatch):
     def refuse(file, how):
         raise OSError(37, "No locks available")
@@ -398,7 +415,7 @@ def test_one_failure_does_not_stop_the_others(tmp_path, monkeypatch):
 
 def test_room_is_checked_first(tmp_path, monkeypatch):
     config = tiny(tmp_path, num_exposure_events=10)
-    room = disk.room_for_exposure(config)
+    room = disk.disk_space_of_exposure(config)
     # 4 patches x 8 reads x 20 x 20 px, the reference terms, a label for every pixel.
     assert room.most == 4 * 8 * 400 * 2 + 4 * 8 * 120 + 40 * 40 * 21
     free = 10 * (room.likely + room.most) / 2
@@ -407,7 +424,7 @@ def test_room_is_checked_first(tmp_path, monkeypatch):
         return SimpleNamespace(free=free)
 
     monkeypatch.setattr(disk.shutil, "disk_usage", usage)
-    assert disk.check_room(config, 10).endswith("GB are free: may not be enough")
+    assert disk.check_disk_space(config, 10).endswith("GB are free: may not be enough")
     free = 9.9 * room.likely
     with pytest.raises(OhanaError) as caught:
         DataSetCreator(config).create(0, 0)
@@ -424,7 +441,7 @@ def test_estimate_of_room_is_near_what_it_takes(tmp_path):
     changes = plain | {"read_noise_range": (12.0, 12.0), "gaussian_noise_range": (0.0, 0.0)}
     (made,) = make(tmp_path, **changes)
     taken = sum(len(content) for content in files_of(tmp_path / "training.zarr").values())
-    room = disk.room_for_exposure(tiny(tmp_path, **changes))
+    room = disk.disk_space_of_exposure(tiny(tmp_path, **changes))
     assert room.likely == pytest.approx(taken, rel=0.25)
     assert taken < room.most
 

@@ -19,7 +19,9 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 @pytest.fixture(autouse=True)
 def plenty_of_room(monkeypatch):
     """Estimating the room takes longer than making these sets."""
-    monkeypatch.setattr("ohana.training_sets.creator.check_room", lambda config, exposures: "")
+    monkeypatch.setattr(
+        "ohana.training_sets.creator.check_disk_space", lambda config, exposures: ""
+    )
 
 
 NO_EVENTS = {"num_exposure_events": 0, "num_baseline_exposures": 1}

@@ -14,14 +14,12 @@ from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.extras import Made
 from ohana.results.run_record import RUN, read_run, remove_run, write_run
-from ohana.utils.files import make_folder, process_name
+from ohana.utils.files import make_folder, part_of, remove_parts
 
 #: Results that come last, in this order: without all of them a folder counts as unfinished.
 LAST = ("prediction_mask.npy", "detections.json", RUN)
 #: Endings of the files that save work when settings of later stages change.
 REUSED = ("_processed.npy", "_temporal.npz")
-#: Folders in which results are made have this in their names, and begin with a dot.
-UNFINISHED = ".part-"
 
 
 class Request(NamedTuple):
@@ -105,7 +103,7 @@ def unfinished(folder: Path, reuse: bool) -> Iterator[Path]:
     reuse : bool
         Let the corrected cube that is in ``folder`` be used again, if it fits.
     """
-    part = folder.with_name(f".{folder.name}{UNFINISHED}{process_name()}")
+    part = part_of(folder.with_name(f".{folder.name}"))
     shutil.rmtree(part, ignore_errors=True)
     make_folder(part)
     try:
@@ -179,7 +177,4 @@ def _remove_results(folder: Path, part: Path) -> None:
 
 def remove_unfinished(output: Path) -> None:
     """Remove what processes that ended early have left in an output folder."""
-    with os.scandir(output) as found:
-        for entry in found:
-            if entry.name.startswith(".") and UNFINISHED in entry.name:
-                shutil.rmtree(entry.path, ignore_errors=True)
+    remove_parts(output, ".*")

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from ohana.errors import OhanaError
-from ohana.utils.files import process_name
+from ohana.utils.files import create_text, is_at
 
 #: Name of the lock.
 LOCK = ".ohana-lock.json"
@@ -46,15 +46,11 @@ def locked(folder: Path) -> Iterator[str]:
     """
     path = folder / LOCK
     text = json.dumps(_holder())
-    own = path.with_name(f".{process_name()}-lock")
     try:
-        own.write_text(text)
-        while not _made(own, path):
+        while not create_text(path, text):
             _clear(path)
     except OSError as error:
-        raise OhanaError(f"{path}: cannot make this lock: {error.strerror or error}") from error
-    finally:
-        own.unlink(missing_ok=True)
+        raise OhanaError(f"{path}: cannot clear this lock: {error.strerror or error}") from error
     try:
         yield text
     finally:
@@ -80,14 +76,6 @@ def _holder() -> dict[str, Any]:
     }
 
 
-def _made(own: Path, path: Path) -> bool:
-    try:
-        os.link(own, path)
-    except FileExistsError:
-        return False
-    return True
-
-
 def _clear(path: Path) -> None:
     """Remove the lock of a process that is no more; raises if there may be one."""
     try:
@@ -98,10 +86,7 @@ def _clear(path: Path) -> None:
         with suppress(OSError):  # a file system without such locks
             # Of several that find the same old lock one removes it, the others look again.
             fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            if os.fstat(file.fileno()).st_ino != path.stat().st_ino:
-                return
-        except FileNotFoundError:
+        if not is_at(file, path):
             return
         _refuse_living(path, file.read())
         path.unlink(missing_ok=True)

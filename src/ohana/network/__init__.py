@@ -1,4 +1,5 @@
-"""The network: inference, and its events merged with those of the rules.
+"""The network: inference, and the merge of its events with those of the rules.
 
-PyTorch is needed by `unet3d`, `model_file`, `device` and `inference` only.
+Only `contract`, `networks`, `unet3d`, `model_file`, `device`, `tiling` and `inference` need
+PyTorch.
 """

@@ -1,4 +1,4 @@
-"""How sure an event is that the rules, the network or both have seen."""
+"""Probability that an event of the rules, the network or both is real."""
 
 from __future__ import annotations
 
@@ -11,55 +11,48 @@ from scipy import special
 
 from ohana.classes import Label
 from ohana.errors import OhanaError
-
-#: Fewest reads that a network looks at. Kept here: rules alone know it without PyTorch.
-NETWORK_MIN_READS = 4
-#: Log-odds beyond this say no more: neither opinion is that certain of its own error.
-MAX_LOG_ODDS = 7.0
-
-#: Candidates that an estimate of their real part begins with, and its rounds.
-PSEUDO, ROUNDS = 4.0, 100
+from ohana.network.tuning import TUNING
 
 
 class EventScores(NamedTuple):
-    """What both opinions hold of n events; arrays of shape (n,).
+    """Scores of n events by rules and network; arrays of shape (n,).
 
     Attributes
     ----------
     rules : ndarray
-        Confidence of the rules, NaN where they have none: they have not found the event, and no
-        fit of theirs tells how likely it is.
-    score : ndarray
-        Log-odds that the network gives the pixels and reads of the event, found or not.
-    seen : ndarray of bool
-        The network has found the event.
+        Confidence of the rules, NaN where they neither found the event nor fitted it.
+    network_log_odds : ndarray
+        Log-odds of the network in the pixels and reads of the event, found or not; NaN for a
+        class that it does not know.
+    found_by_network : ndarray of bool
+        The network detects the event.
     pixels : ndarray of int
-        Its pixels.
+        Number of pixels.
     """
 
     rules: np.ndarray
-    score: np.ndarray
-    seen: np.ndarray
+    network_log_odds: np.ndarray
+    found_by_network: np.ndarray
     pixels: np.ndarray
 
 
 @dataclass(frozen=True)
 class Logistic:
-    """Weights of a logistic model; each multiplies one column of `inputs`.
+    """Weights of a logistic model; each multiplies one column of `design_matrix`.
 
-    As it stands, nothing is fitted: the log-odds of the rules, and half of those of the network.
+    The defaults, without any fit, add the log-odds of the rules and half of the network's.
 
     Attributes
     ----------
     base : float
-        Of 1.
+        Constant term.
     rules, by_rules : float
-        Of the log-odds of the rules' confidence, and of their having found the event.
+        For the log-odds of the rules' confidence; for a detection by the rules (0 or 1).
     score, score_alone, by_network : float
-        Of the network's log-odds, of them once more where the rules have found nothing, and of
-        the network's having found the event.
+        For the network's log-odds; for the same where the rules found nothing; for a detection
+        by the network (0 or 1).
     log_pixels : float
-        Of the natural logarithm of the number of pixels.
+        For the natural logarithm of the number of pixels.
     """
 
     base: float = 0.0
@@ -73,25 +66,25 @@ class Logistic:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Probability that an event is real and of its class, from both opinions.
+    """Probability that an event is real and of its class, from the scores of rules and network.
 
     Attributes
     ----------
     cosmic_ray, telegraph_noise, snowball : Logistic
-        Of each class.
+        Model of each class.
     known, faint : float
-        Where this was fitted, the part that was real of the cosmic rays that the rules had
-        found, and of those that the network alone had seen.
+        Real fraction of the cosmic-ray candidates with and without confidence of the rules, in
+        the exposures of the fit.
 
     Examples
     --------
-    >>> evidence = EventScores(
+    >>> scores = EventScores(
     ...     rules=np.array([0.9, np.nan]),
-    ...     score=np.array([4.0, 4.0]),
-    ...     seen=np.array([True, True]),
+    ...     network_log_odds=np.array([4.0, 4.0]),
+    ...     found_by_network=np.array([True, True]),
     ...     pixels=np.array([1, 5]),
     ... )
-    >>> Calibration().apply(Label.COSMIC_RAY, evidence).round(3)
+    >>> Calibration().apply(Label.COSMIC_RAY, scores).round(3)
     array([0.985, 0.881])
     >>> Calibration.from_dict(Calibration().as_dict()) == Calibration()
     True
@@ -103,10 +96,10 @@ class Calibration:
     known: float = 0.5
     faint: float = 0.5
 
-    def apply(self, label: Label, evidence: EventScores) -> np.ndarray:
+    def apply(self, label: Label, scores: EventScores) -> np.ndarray:
         """Return the probability that events of one class are real, shape (n,)."""
         weights = getattr(self, label.key, Logistic())
-        return special.expit(inputs(evidence) @ astuple(weights))
+        return special.expit(design_matrix(scores) @ astuple(weights))
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain numbers for JSON."""
@@ -114,20 +107,20 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, values: object) -> Calibration:
-        """Return what `as_dict` gave.
+        """Return the calibration that `as_dict` has turned into plain numbers.
 
         Raises
         ------
         OhanaError
-            A class or weight is missing, unknown, or no finite number.
+            A class or weight is missing or unknown, or a number is not finite.
         """
         models = _table(values, "calibration", [f.name for f in fields(cls)])
         return cls(
             _logistic(models["cosmic_ray"], "calibration.cosmic_ray"),
             _logistic(models["telegraph_noise"], "calibration.telegraph_noise"),
             _logistic(models["snowball"], "calibration.snowball"),
-            known=_part(models["known"], "known"),
-            faint=_part(models["faint"], "faint"),
+            known=_fraction(models["known"], "known"),
+            faint=_fraction(models["faint"], "faint"),
         )
 
 
@@ -136,59 +129,60 @@ def _logistic(values: object, what: str) -> Logistic:
     return Logistic(**{name: _number(value, f"{what}.{name}") for name, value in weights.items()})
 
 
-def inputs(evidence: EventScores) -> np.ndarray:
-    """Return what the weights of `Logistic` multiply, in their order, shape (n, 7)."""
-    found = np.isfinite(evidence.rules)
-    own = _limited(special.logit(np.where(found, evidence.rules, 0.5).astype(float)))
-    score = _limited(evidence.score)
+def design_matrix(scores: EventScores) -> np.ndarray:
+    """Return the quantities that the weights of `Logistic` multiply, in order, shape (n, 7)."""
+    by_rules = np.isfinite(scores.rules)
+    rules = _limited(special.logit(np.where(by_rules, scores.rules, 0.5).astype(float)))
+    network = _limited(scores.network_log_odds)
     return np.column_stack(
         [
-            np.ones(len(found)),
-            own,
-            found,
-            score,
-            score * ~found,
-            evidence.seen,
-            np.log(evidence.pixels),
+            np.ones(len(by_rules)),
+            rules,
+            by_rules,
+            network,
+            network * ~by_rules,
+            scores.found_by_network,
+            np.log(scores.pixels),
         ]
     )
 
 
-def real_part(chance: np.ndarray, before: float) -> float:
-    """Estimate which part of some candidates is real, from what each would be elsewhere.
+def real_fraction(probability: np.ndarray, prior: float) -> float:
+    """Estimate the fraction of candidates that are real in this exposure.
 
-    By expectation maximisation (Saerens et al. 2002, Neural Comput. 14, 21): an exposure in which
-    hits are rare has as many false candidates as any other, but fewer real ones.
+    By expectation maximisation (Saerens et al. 2002, Neural Comput. 14, 21): where hits are rare,
+    there are fewer real candidates, but as many false ones.
 
     Parameters
     ----------
-    chance : ndarray, shape (n,)
-        Probability that each is real if the part ``before`` of all is.
-    before : float
-        That part; it is what few candidates are taken to have too, as if there were
-        `PSEUDO` more.
+    probability : ndarray, shape (n,)
+        Probability that each candidate is real, for a real fraction of ``prior``.
+    prior : float
+        Real fraction in the exposures of the calibration; it also enters the estimate with the
+        weight of ``TUNING.prior_candidates`` candidates.
 
     Examples
     --------
-    >>> real_part(np.full(1000, 0.2), 0.4) < 0.05 < 0.5 < real_part(np.full(1000, 0.6), 0.4)
-    True
+    >>> rare, frequent = (real_fraction(np.full(1000, p), 0.4) for p in (0.2, 0.6))
+    >>> rare < 0.05, frequent > 0.5
+    (True, True)
     """
-    part = before
-    for _ in range(ROUNDS):
-        part = float(
-            (shifted(chance, before, part).sum() + PSEUDO * before) / (len(chance) + PSEUDO)
-        )
-    return part
+    fraction, weight = prior, TUNING.prior_candidates
+    for _ in range(TUNING.real_fraction_rounds):
+        real = shift_prior(probability, prior, fraction).sum()
+        fraction = float((real + weight * prior) / (len(probability) + weight))
+    return fraction
 
 
-def shifted(chance: np.ndarray, before: float, part: float) -> np.ndarray:
-    """Return what chances become where another part of all candidates is real than before."""
-    real, false = chance * part / before, (1 - chance) * (1 - part) / (1 - before)
+def shift_prior(probability: np.ndarray, prior: float, fraction: float) -> np.ndarray:
+    """Convert probabilities from a real fraction ``prior`` of all candidates to ``fraction``."""
+    real = probability * fraction / prior
+    false = (1 - probability) * (1 - fraction) / (1 - prior)
     return real / np.maximum(real + false, np.finfo(float).tiny)
 
 
 def _limited(log_odds: np.ndarray) -> np.ndarray:
-    return np.clip(log_odds, -MAX_LOG_ODDS, MAX_LOG_ODDS)
+    return np.clip(log_odds, -TUNING.max_log_odds, TUNING.max_log_odds)
 
 
 def _table(values: object, what: str, names: list[str]) -> Mapping[str, Any]:
@@ -198,11 +192,11 @@ def _table(values: object, what: str, names: list[str]) -> Mapping[str, Any]:
     return values
 
 
-def _part(value: object, name: str) -> float:
-    part = _number(value, f"calibration.{name}")
-    if not 0 < part < 1:
-        raise OhanaError(f"calibration.{name}: wanted more than 0 and less than 1, got {part}")
-    return part
+def _fraction(value: object, name: str) -> float:
+    fraction = _number(value, f"calibration.{name}")
+    if not 0 < fraction < 1:
+        raise OhanaError(f"calibration.{name}: wanted more than 0 and less than 1, got {fraction}")
+    return fraction
 
 
 def _number(value: object, what: str) -> float:

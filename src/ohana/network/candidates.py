@@ -1,4 +1,4 @@
-"""The union of what the rules and the network have found: every event once."""
+"""Union of the events of the rules and of the network, each event once."""
 
 from __future__ import annotations
 
@@ -17,73 +17,73 @@ from ohana.detect.matching import Members
 from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE, GROWTH_READS
 from ohana.events import Event
 from ohana.network.calibration import EventScores
-from ohana.network.probabilities import NetworkOutput, network_score, reads_of_slack
+from ohana.network.probabilities import NetworkOutput, event_read_tolerance, network_log_odds
 
 
 class Candidates(NamedTuple):
-    """Events of either origin, each once, and what both opinions hold of them."""
+    """Events of either origin, each once, and their scores."""
 
     events: list[Event]
-    evidence: EventScores
+    scores: EventScores
 
 
 def combine(
     rules: Sequence[Event],
     network: Sequence[Event],
-    opinion: NetworkOutput,
+    output: NetworkOutput,
     noise: np.ndarray,
     config: DetectorConfig,
 ) -> Candidates:
-    """List the events of both, those of one class that belong together as one.
+    """Join the events of rules and network that share pixels, time and class.
 
     Parameters
     ----------
     rules : sequence of Event
-        Source ``rules``; also those in which the rules have less confidence than they need.
+        Source ``rules``; also those below the minimum confidence.
     network : sequence of Event
         Source ``unet``, from `ohana.network.events.network_events`.
-    opinion : NetworkOutput
-        What the network says.
+    output : NetworkOutput
+        Probabilities of the network.
     noise : ndarray, shape (H, W)
         Read noise [DN].
     config : DetectorConfig
-        The largest extent of a cosmic ray acts here.
+        ``cosmic_ray_max_spatial_extent`` acts here.
     """
     events = sorted(rules, key=order_of), sorted(network, key=order_of)
     same = [pair for pair in close_pairs(*events, noise) if _same_class(events, pair)]
     joined: list[tuple[Event, float]] = []
-    for mine, theirs in _components(len(events[0]), len(events[1]), same):
-        own, others = [events[0][i] for i in mine], [events[1][i] for i in theirs]
+    for by_rules, by_network in _components(len(events[0]), len(events[1]), same):
+        own, others = [events[0][i] for i in by_rules], [events[1][i] for i in by_network]
         if own and own[0].label == Label.COSMIC_RAY and others:
             joined.append((_joined(own, others, config), max(event.confidence for event in own)))
         elif own:
             joined += [(event, event.confidence) for event in own]
         else:
-            joined += [(event, _of_rules(event)) for event in others]
+            joined += [(event, _rules_confidence(event)) for event in others]
     joined.sort(key=lambda pair: order_of(pair[0]))
     all_events = [event for event, _ in joined]
-    score = network_score(all_events, opinion, noise)
-    least = np.array([event.label.traits.network_threshold for event in all_events])
-    evidence = EventScores(
+    log_odds = network_log_odds(all_events, output, noise)
+    threshold = np.array([event.label.traits.network_threshold for event in all_events])
+    scores = EventScores(
         np.array([confidence for _, confidence in joined]),
-        score,
-        (score >= np.log(least / (1 - least)))
+        log_odds,
+        (log_odds >= np.log(threshold / (1 - threshold)))
         | np.array([event.source == "unet" for event in all_events], bool),
         np.array([len(event.rows) for event in all_events], int),
     )
-    return Candidates(all_events, evidence)
+    return Candidates(all_events, scores)
 
 
-def _of_rules(event: Event) -> float:
-    """Return what the rules think of an event that the network alone has found.
+def _rules_confidence(event: Event) -> float:
+    """Return the confidence of the rules in an event that the network alone found.
 
-    Levels are fitted to telegraph noise by the same fit wherever it was pointed to.
+    Only telegraph noise has one: its levels are fitted by the rules wherever it is detected.
     """
     return event.confidence if event.label == Label.TELEGRAPH_NOISE else np.nan
 
 
 def order_of(event: Event) -> tuple:
-    """Sort key that no two different events share."""
+    """Return a sort key that no two different events share."""
     first = -1 if event.first_frame is None else event.first_frame
     columns = event.rows, event.cols, event.reads, event.amplitude, event.significance
     every = tuple(column.tobytes() for column in columns)
@@ -97,16 +97,16 @@ def _same_class(events: tuple[list[Event], list[Event]], pair: tuple[int, int, i
 def close_pairs(
     rules: list[Event], network: list[Event], noise: np.ndarray
 ) -> list[tuple[int, int, int]]:
-    """Return all pairs that share pixels at about the same time, and how many they share."""
+    """Return all pairs with common pixels at about the same time, and the number of these."""
     sides = [
         Members.gather([(e.rows, e.cols, e.first_frame) for e in some], noise.shape[1])
         for some in (rules, network)
     ]
-    slack = [_slack(some, noise) for some in (rules, network)]
+    tolerance = [_time_tolerance(some, noise) for some in (rules, network)]
     pairs = zip(*sides[0].matches(sides[1], np.full(len(rules), np.inf)), strict=True)
     near = []
     for i, j, pixels in pairs:
-        (before, after), (earlier, later) = slack[0][i], slack[1][j]
+        (before, after), (earlier, later) = tolerance[0][i], tolerance[1][j]
         first, other = rules[i].first_frame, network[j].first_frame
         since = 0 if first is None or other is None else other - first
         if -max(before, later) <= since <= max(after, earlier):
@@ -114,17 +114,17 @@ def close_pairs(
     return near
 
 
-def _slack(events: list[Event], noise: np.ndarray) -> np.ndarray:
-    """Return by how many reads what belongs to each event may come before and after it."""
-    slack = np.repeat(reads_of_slack(events, noise)[:, None], 2, axis=1)
-    slack[[e.label == Label.SNOWBALL for e in events]] = CORE_READ_TOLERANCE, GROWTH_READS
-    return slack
+def _time_tolerance(events: list[Event], noise: np.ndarray) -> np.ndarray:
+    """Return the reads before and after each event in which parts of it may lie, shape (n, 2)."""
+    tolerance = np.repeat(event_read_tolerance(events, noise)[:, None], 2, axis=1)
+    tolerance[[e.label == Label.SNOWBALL for e in events]] = CORE_READ_TOLERANCE, GROWTH_READS
+    return tolerance
 
 
 def _components(
     own: int, others: int, pairs: list[tuple[int, int, int]]
 ) -> list[tuple[list[int], list[int]]]:
-    """Return the events of both lists that hang together by pairs."""
+    """Return the connected groups of events of both lists, as indices."""
     size = own + others
     i, j = ([pair[0] for pair in pairs], [own + pair[1] for pair in pairs])
     graph = coo_array((np.ones(len(pairs)), (i, j)), shape=(size, size))
@@ -136,7 +136,7 @@ def _components(
 
 
 def _joined(own: list[Event], others: list[Event], config: DetectorConfig) -> Event:
-    """Extend cosmic rays of the rules by pixels that only the network has seen."""
+    """Extend cosmic rays of the rules by pixels that only the network detects."""
     main = max(own, key=lambda event: float(np.nanmax(event.amplitude)))
     parts = [main, *(event for event in own if event is not main), *others]
     row, col, read, amplitude, sigma = (
@@ -149,7 +149,7 @@ def _joined(own: list[Event], others: list[Event], config: DetectorConfig) -> Ev
     first = first[np.lexsort((col[first], row[first], -amplitude[first]))]
     with np.errstate(divide="ignore", invalid="ignore"):
         error = amplitude / sigma
-    # Errors of the rules' own pixels are known together only.
+    # Of the pixels of the rules, only the error of their sum is known.
     added = error[first[first >= sum(len(event.rows) for event in own)]].astype(float)
     squares = [float(event.extra["step_error"]) ** 2 for event in own]  # type: ignore[arg-type]
     return replace(

@@ -9,11 +9,9 @@ import numpy as np
 from ohana.classes import EVENT_LABELS, MASK_PRIORITY, Label
 from ohana.config import DetectorConfig
 from ohana.events import Event
-from ohana.network.calibration import Calibration, EventScores, real_part, shifted
+from ohana.network.calibration import Calibration, EventScores, real_fraction, shift_prior
 from ohana.network.candidates import Candidates, close_pairs, order_of
-
-#: Two classes are at odds over an event if they share this part of the pixels of the smaller kind.
-SHARED = 0.5
+from ohana.network.tuning import TUNING
 
 
 def merge(
@@ -21,14 +19,14 @@ def merge(
     noise: np.ndarray,
     calibration: Calibration,
     config: DetectorConfig,
-    parts: tuple[float, float],
+    fractions: tuple[float, float],
 ) -> list[Event]:
-    """Merge what the rules and the network have found into one list.
+    """Merge the events of the rules and of the network into one list.
 
-    Every event in which the rules themselves have the least confidence of its class stays,
-    however little the network thinks of it, unless the network is surer that it is of another
-    class: then it becomes an event of that class, which says so. Any other event must be seen by
-    the network, and reach the least confidence with both opinions.
+    An event stays if the rules alone reach the minimum confidence of its class, whatever the
+    network's score, unless the network is more confident of another class: then it becomes an
+    event of that class, which lists it. Any other event must be detected by the network and
+    reach the minimum with the calibrated confidence.
 
     Parameters
     ----------
@@ -37,136 +35,142 @@ def merge(
     noise : ndarray, shape (H, W)
         Read noise [DN].
     calibration : Calibration
-        Turns both opinions into a confidence.
+        Turns both scores into a confidence.
     config : DetectorConfig
-        The least confidence of each class.
-    parts : tuple of float
-        From `real_parts`.
+        The minimum confidence of each class.
+    fractions : tuple of float
+        From `real_fractions`.
 
     Returns
     -------
     list of Event
         With source ``rules``, ``unet`` or ``both``; ``extra`` holds ``rules_confidence`` (None
-        where the rules have none), ``network_score`` (log-odds) and, where the opinions differ
-        on the class, ``also_seen_as``. Does not depend on the order of the candidates.
+        where the rules have none), ``network_score`` (log-odds) and, where rules and network
+        differ on the class, ``also_seen_as``. The order of the candidates has no effect.
     """
-    confidence = confidences(found, calibration, parts)
-    rules_confidence, score, seen, _ = found.evidence
+    confidence = confidences(found, calibration, fractions)
+    rules_confidence, log_odds, by_network, _ = found.scores
     least = np.array([config.min_confidence_of(event.label) for event in found.events])
     by_rules = np.array([event.source == "rules" for event in found.events], bool)
     by_rules &= rules_confidence >= least
     source = np.select(
         [
-            by_rules & seen,
+            by_rules & by_network,
             by_rules,
-            seen & (confidence >= least),
+            by_network & (confidence >= least),
         ],
         ["both", "rules", "unet"],
         "",
     )
-    columns = zip(found.events, source, rules_confidence, score, confidence, strict=True)
+    columns = zip(found.events, source, rules_confidence, log_odds, confidence, strict=True)
     events = [_described(*row) for row in columns if row[1]]
     known, alone = ([e for e in events if (e.source == "unet") == new] for new in (False, True))
-    return sorted(_settle_classes(known, alone, noise), key=order_of)
+    return sorted(_resolve_conflicts(known, alone, noise), key=order_of)
 
 
 def confidences(
-    found: Candidates, calibration: Calibration, parts: tuple[float, float]
+    found: Candidates, calibration: Calibration, fractions: tuple[float, float]
 ) -> np.ndarray:
     """Return the calibrated probability that each candidate is real, shape (n,).
 
-    ``parts`` of the candidates for cosmic rays are real in this exposure, see `real_parts`.
+    ``fractions`` are the real ones of cosmic-ray candidates in this exposure, see
+    `real_fractions`.
     """
-    chance = _as_calibrated(found, calibration)
-    before = calibration.known, calibration.faint
-    for which, was, is_now in zip(_rays(found), before, parts, strict=True):
-        chance[which] = shifted(chance[which], was, is_now)
-    return chance
+    probability = _as_calibrated(found, calibration)
+    priors = calibration.known, calibration.faint
+    for which, prior, fraction in zip(_cosmic_rays(found), priors, fractions, strict=True):
+        probability[which] = shift_prior(probability[which], prior, fraction)
+    return probability
 
 
-def real_parts(found: Candidates, calibration: Calibration) -> tuple[float, float]:
-    """Estimate which part of the candidates for cosmic rays is real, in this exposure.
+def real_fractions(found: Candidates, calibration: Calibration) -> tuple[float, float]:
+    """Estimate the real fractions of the cosmic-ray candidates of this exposure.
 
-    Of those of the rules, and of those that the network alone has seen.
+    First of those of the rules, then of those of the network alone.
     """
-    chance = _as_calibrated(found, calibration)
-    known, alone = _rays(found)
-    return real_part(chance[known], calibration.known), real_part(chance[alone], calibration.faint)
+    probability = _as_calibrated(found, calibration)
+    by_rules, alone = _cosmic_rays(found)
+    return (
+        real_fraction(probability[by_rules], calibration.known),
+        real_fraction(probability[alone], calibration.faint),
+    )
 
 
 def _as_calibrated(found: Candidates, calibration: Calibration) -> np.ndarray:
-    """Return how likely each candidate would be real where the calibration was made.
+    """Return the probability that each candidate is real, for the calibration's real fractions.
 
     Classes that the network does not know keep the confidence of the rules.
     """
-    out, labels = found.evidence.rules.copy(), _labels(found)
+    out, labels = found.scores.rules.copy(), _labels(found)
     for label in EVENT_LABELS:
-        mine = (labels == label) & np.isfinite(found.evidence.score)
-        out[mine] = calibration.apply(label, EventScores(*(v[mine] for v in found.evidence)))
+        mine = (labels == label) & np.isfinite(found.scores.network_log_odds)
+        out[mine] = calibration.apply(label, EventScores(*(v[mine] for v in found.scores)))
     return out
 
 
-def _rays(found: Candidates) -> tuple[np.ndarray, np.ndarray]:
-    """Tell which candidates for cosmic rays are of the rules, and which of the network alone."""
-    scored = np.isfinite(found.evidence.score)
-    ray, known = _labels(found) == Label.COSMIC_RAY, np.isfinite(found.evidence.rules)
-    return scored & ray & known, scored & ray & ~known
+def _cosmic_rays(found: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    """Return which candidates are cosmic rays of the rules, and which of the network alone."""
+    scored = np.isfinite(found.scores.network_log_odds) & (_labels(found) == Label.COSMIC_RAY)
+    by_rules = np.isfinite(found.scores.rules)
+    return scored & by_rules, scored & ~by_rules
 
 
 def _labels(found: Candidates) -> np.ndarray:
     return np.array([event.label for event in found.events], int)
 
 
-def _described(event: Event, source: str, rules: float, score: float, confidence: float) -> Event:
-    values = {"rules_confidence": float(rules), "network_score": float(score)}
+def _described(
+    event: Event, source: str, rules: float, log_odds: float, confidence: float
+) -> Event:
+    values = {"rules_confidence": float(rules), "network_score": float(log_odds)}
     known = {name: value if np.isfinite(value) else None for name, value in values.items()}
     extra = event.extra | known
     return replace(event, confidence=float(confidence), source=str(source), extra=extra)
 
 
-def _settle_classes(known: list[Event], alone: list[Event], noise: np.ndarray) -> list[Event]:
-    """Decide what events are that the rules and the network take for different things.
+def _resolve_conflicts(known: list[Event], alone: list[Event], noise: np.ndarray) -> list[Event]:
+    """Choose between overlapping events of the rules and of the network of different classes.
 
-    The network's event stands if it is more confident than the rules' events it covers, on the
-    average over the pixels they share; the less confident of these become part of it.
+    An event of the network stays if its confidence exceeds the mean of the rules' events that it
+    overlaps, weighted by shared pixels; the less confident of these become part of it.
     """
-    pairs = [pair for pair in close_pairs(known, alone, noise) if _at_odds(known, alone, pair)]
+    pairs = [pair for pair in close_pairs(known, alone, noise) if _conflict(known, alone, pair)]
     notes: dict[int, list[str]] = {}
     standing: list[Event] = []
     taken: set[int] = set()
     for j in sorted(range(len(alone)), key=lambda j: (-alone[j].confidence, order_of(alone[j]))):
         event = alone[j]
         rivals = {i: pixels for i, other, pixels in pairs if other == j and i not in taken}
-        sure = [known[i].confidence for i in rivals]
-        if rivals and event.confidence <= np.average(sure, weights=list(rivals.values())):
+        confidence = [known[i].confidence for i in rivals]
+        if rivals and event.confidence <= np.average(confidence, weights=list(rivals.values())):
             lost, kept = [], list(rivals)
         else:
             lost = [i for i in rivals if known[i].confidence < event.confidence]
             kept = [i for i in rivals if i not in lost]
             both = replace(event, source="both") if lost else event
-            standing.append(_noted(both, [f"{_told(known[i])} by the rules" for i in lost]))
+            standing.append(_with_notes(both, [f"{_as_text(known[i])} by the rules" for i in lost]))
         taken.update(lost)
         for i in kept:
-            notes.setdefault(i, []).append(f"{_told(event)} by the network")
-    left = [_noted(e, notes.get(i, [])) for i, e in enumerate(known) if i not in taken]
+            notes.setdefault(i, []).append(f"{_as_text(event)} by the network")
+    left = [_with_notes(e, notes.get(i, [])) for i, e in enumerate(known) if i not in taken]
     return left + standing
 
 
-def _at_odds(known: list[Event], alone: list[Event], pair: tuple[int, int, int]) -> bool:
-    """Tell whether only one of two events can be real: the smaller kind lies within the larger.
+def _conflict(known: list[Event], alone: list[Event], pair: tuple[int, int, int]) -> bool:
+    """Return whether only one of two events can be real: they differ in class and overlap.
 
-    A hit that the network sees as well may be one on top of a snowball, but not of levels.
+    A hit that both have found may lie on a snowball, but not on telegraph noise.
     """
     own, other = known[pair[0]], alone[pair[1]]
     smaller = min(own, other, key=lambda event: MASK_PRIORITY.index(event.label))
-    inside = pair[2] >= SHARED * len(smaller.rows)
+    inside = pair[2] >= TUNING.min_shared_fraction * len(smaller.rows)
     levels = Label.TELEGRAPH_NOISE in (own.label, other.label)
     return own.label != other.label and inside and (levels or own.source == "rules")
 
 
-def _told(event: Event) -> str:
+def _as_text(event: Event) -> str:
     return f"{event.label.title} ({event.confidence:.2f})"
 
 
-def _noted(event: Event, notes: list[str]) -> Event:
+def _with_notes(event: Event, notes: list[str]) -> Event:
     return replace(event, extra=event.extra | {"also_seen_as": notes}) if notes else event

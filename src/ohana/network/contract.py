@@ -1,7 +1,7 @@
-"""What a network must offer: training, model files and inference know it by this alone.
+"""The interface of networks for training, model files and inference.
 
-A network turns the channels of `ohana.network.inputs` into log-odds of the classes, for every
-pixel and read. Those that there are stand in `ohana.network.networks`.
+A network converts the channels of `ohana.network.inputs` into logits of the classes, for every
+pixel and read. `ohana.network.networks` lists the networks.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Network3D(nn.Module, ABC):
     Attributes
     ----------
     architecture : dataclass
-        Its size in plain values, with ``channels``, ``classes`` and ``as_dict()``. The class can
-        be called with it, or without anything for its usual size.
+        Size in plain values, with ``channels``, ``classes`` and ``as_dict()``; the only argument
+        of the class, optional.
     """
 
     architecture: Any
@@ -33,41 +33,41 @@ class Network3D(nn.Module, ABC):
     @property
     @abstractmethod
     def stride(self) -> Triple:
-        """Voxels along reads, rows and columns in which the network's grid repeats."""
+        """Period of the network's grid along reads, rows and columns [voxels]."""
 
     @property
     @abstractmethod
     def context(self) -> Triple:
-        """How far away an output voxel can see, rounded up to `stride`.
+        """Reach of an output voxel along each axis, rounded up to multiples of `stride`.
 
-        Windows whose corners are multiples of the stride and that have so much more on each
-        side give the same result as the whole.
+        Windows that begin at multiples of the stride and include this margin on each side give
+        the same result as the whole.
         """
 
     @property
     @abstractmethod
     def bytes_per_voxel(self) -> float:
-        """Memory that inference takes for each voxel of the input, about."""
+        """Approximate memory of inference per voxel of the input."""
 
     @abstractmethod
     def logits(self, x: Tensor, kept: Box) -> Iterator[tuple[slice, Tensor]]:
-        """Yield some reads after the other of a part of a window, and their logits.
+        """Yield successive reads of a part of a window with their logits.
 
         Parameters
         ----------
         x : Tensor, shape (1, channels, T, H, W)
             Sides are multiples of the stride.
         kept : tuple of slice
-            Reads, rows and columns of which logits are wanted.
+            Reads, rows and columns of the logits.
 
         Yields
         ------
         reads : slice
             Reads of the window.
         logits : Tensor, shape (classes, t, h, w)
-            Of these reads and of the rows and columns kept.
+            For these reads and the rows and columns kept.
         """
 
     @abstractmethod
     def for_inference(self) -> Network3D:
-        """Return a copy, in evaluation mode, that infers as fast as it can."""
+        """Return a copy in evaluation mode, optimised for speed."""

@@ -1,4 +1,4 @@
-"""Where a network runs, and in which precision: CUDA if it is there, else the processor."""
+"""Device and precision of inference: CUDA if available, else the CPU."""
 
 from __future__ import annotations
 
@@ -19,76 +19,76 @@ from ohana.network.inputs import CHANNELS, OF_READS, NetworkInput
 
 log = logging.getLogger("ohana")
 
-#: Parameters of ``mallopt`` (malloc.h of the GNU C library): arrays that may lie on pages of
-#: their own, and free memory from which on it is given back.
+#: Parameters of ``mallopt`` (malloc.h of the GNU C library): number of arrays on pages of their
+#: own, and free memory beyond which it is returned to the system.
 MMAP_MAX, TRIM_THRESHOLD = -4, -1
 
 
 class Engine(NamedTuple):
-    """A network ready to run: normalisation folded in, on its device, in its precision."""
+    """A network for inference, on its device and in its precision."""
 
     model: Network3D
     device: torch.device
     precision: torch.dtype
 
-    def input(self, seen: NetworkInput, reads: slice) -> Tensor:
+    def input(self, features: NetworkInput, reads: slice) -> Tensor:
         """Return the input (1, C, t, R, W) for some reads of a window, on the device.
 
-        Nothing is added up to multiples of the network's stride.
+        Sides are padded with zeros to multiples of the network's stride.
         """
-        size = (reads.stop - reads.start, *seen.pixels.shape[1:])
+        size = (reads.stop - reads.start, *features.pixels.shape[1:])
         full = [n + -n % step for n, step in zip(size, self.model.stride, strict=True)]
-        # Channels last, which convolutions on processors like best.
+        # Channels last: the fastest layout for convolutions on CPUs.
         x = torch.zeros(*full, len(CHANNELS))
         within = x[: size[0], : size[1], : size[2]].permute(3, 0, 1, 2)
-        within[:OF_READS] = torch.from_numpy(seen.reads)[:, reads]
-        within[OF_READS:] = torch.from_numpy(seen.pixels)[:, None]
+        within[:OF_READS] = torch.from_numpy(features.reads)[:, reads]
+        within[OF_READS:] = torch.from_numpy(features.pixels)[:, None]
         return x.permute(3, 0, 1, 2)[None].to(self.device, self.precision)
 
 
 def for_inference(model: Network3D, precision: str) -> Engine:
-    """Make a network ready to run on the best device there is.
+    """Prepare a network for inference on the best available device.
 
     Parameters
     ----------
     model : Network3D
-        In evaluation mode; stays as it is.
+        In evaluation mode; unchanged.
     precision : str
         ``network_precision`` of the settings.
 
     Raises
     ------
     OhanaError
-        The device does not multiply in this precision.
+        The device does not support this precision.
     """
     device, name = running_on(precision)
-    _tell(device, name)
+    _log_device(device, name)
     ready = model.for_inference().to(device, getattr(torch, name))
     ready = ready.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     return Engine(ready, torch.device(device), getattr(torch, name))
 
 
 class Running(NamedTuple):
-    """Where networks run, and in which precision."""
+    """Device and precision of inference."""
 
     device: str
     precision: str
 
 
 def running_on(precision: str) -> Running:
-    """Say where networks run, and in which precision.
+    """Return the device and precision of inference.
 
     Parameters
     ----------
     precision : str
-        ``network_precision`` of the settings. With ``auto`` processors use float32: what they
-        find does then not depend on what they have (only matrix tiles make bfloat16 faster, and
-        on these, networks are hardly faster as a whole). GPUs use bfloat16, old ones float16.
+        ``network_precision`` of the settings. ``auto`` is float32 on CPUs, where results then do
+        not depend on the model (bfloat16 is hardly faster, even with matrix instructions); on
+        GPUs it is bfloat16, or float16 on old ones.
 
     Raises
     ------
     OhanaError
-        The device does not multiply in this precision.
+        The device does not support this precision.
 
     Examples
     --------
@@ -108,14 +108,14 @@ def running_on(precision: str) -> Running:
 
 
 @lru_cache
-def _tell(device: str, precision: str) -> None:
-    """Say once where networks run."""
+def _log_device(device: str, precision: str) -> None:
+    """Log device and precision, once."""
     log.info(f"network on {device}, {precision}")
 
 
 @contextmanager
 def using_threads(threads: int | None) -> Iterator[None]:
-    """Let torch use so many threads for a while; as many as there are cores if None."""
+    """Limit the threads of torch in this context; no limit if None."""
     before = torch.get_num_threads()
     if threads:
         torch.set_num_threads(threads)
@@ -127,11 +127,10 @@ def using_threads(threads: int | None) -> Iterator[None]:
 
 @contextmanager
 def keeping_memory() -> Iterator[None]:
-    """Let the C library keep for a while what is freed, instead of giving it back at once.
+    """Let the C library keep freed memory in this context instead of returning it at once.
 
-    Every window claims the same few hundred megabytes, array by array. Clean pages for them, anew
-    from the system each time, take a fifth of all time. For the GNU library; others stay as they
-    are.
+    Every window allocates the same few hundred megabytes; fresh pages from the system would take
+    a fifth of the run time. Only for the GNU library.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:

@@ -1,4 +1,4 @@
-"""What the network sees as events: cosmic rays, snowballs and telegraph noise."""
+"""Events from the probabilities of the network."""
 
 from __future__ import annotations
 
@@ -25,91 +25,88 @@ from ohana.detect.telegraph.fit import TelegraphFit, fit_telegraph_noise, within
 from ohana.detect.telegraph.pixels import telegraph_events
 from ohana.events import Event, PixelMaps, Steps, join_steps
 from ohana.network.probabilities import (
-    MEMBER_THRESHOLD,
     NetworkOutput,
     Voxels,
-    any_of,
-    odds_of_groups,
+    probability_of_any,
+    summed_odds,
 )
 from ohana.network.snowball_seeds import core_of, core_of_event, find_snowball_seeds, is_known
+from ohana.network.tuning import TUNING
 from ohana.rampfit.covariance import covariance_of
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.tuning import TUNING as RAMPFIT
 from ohana.refpix.border import border_mask
 from ohana.results.maps import paint_mask
 
-#: Probability from which on telegraph noise that the rules do not accept is looked at again: a
-#: model of levels fits much, if it is allowed to.
-REFIT_THRESHOLD = 0.7
-
 
 def network_events(
-    opinion: NetworkOutput,
+    output: NetworkOutput,
     rules: list[Event],
     searched: Searched,
     config: DetectorConfig,
 ) -> list[Event]:
-    """Make events of what the network sees.
+    """Return the events that the network detects.
 
-    Snowballs and telegraph noise that the rules have found are not described a second time;
-    cosmic rays are, since the network may see more of them.
+    Snowballs and telegraph noise of the rules are left out; cosmic rays are not, since the
+    network may detect more pixels of them.
 
     Parameters
     ----------
-    opinion : NetworkOutput
-        What the network says.
+    output : NetworkOutput
+        Probabilities of the network.
     rules : list of Event
-        What the rules have found.
+        Events of the rules.
     searched : Searched
-        The ramp, for a second fit of candidates, its steps and its per-pixel maps.
+        The ramp, from which candidates are measured, its steps and its per-pixel maps.
     config : DetectorConfig
-        All limits but those of confidence act here, and that of significance on telegraph noise
-        alone.
+        All limits act here but the minimum confidences; that of significance acts on telegraph
+        noise alone.
 
     Returns
     -------
     list of Event
-        With source ``unet``. Telegraph noise has the confidence of the fit of levels, which is
-        that of the rules; what to make of it and of the network's is for `ohana.network.combine` to
-        say.
+        With source ``unet``. Telegraph noise has the confidence of the fit of levels, as by the
+        rules; `ohana.network.combine` combines it with the network's.
     """
     source, steps, maps, _ = searched
     charge = steps.select(charge_steps(steps, border_mask(source.ramp)))
     balls = [event for event in rules if event.label == Label.SNOWBALL]
-    new_balls = _snowballs(opinion, balls, source, charge, maps, config)
+    new_balls = _snowballs(output, balls, source, charge, maps, config)
     flickers = np.zeros(maps.stop.shape, bool)
     for event in rules:
         if event.label == Label.TELEGRAPH_NOISE:
             flickers[event.rows, event.cols] = True
     covered = flickers | (paint_mask(balls + new_balls, maps.stop.shape) > 0)
-    telegraph = _telegraph_noise(opinion, covered, source, maps, config)
-    flickers |= opinion.telegraph >= Label.TELEGRAPH_NOISE.traits.network_threshold
-    steep = _may_be_nonlinear(opinion.voxels, maps, covariance_of(source.ramp).dt)
-    voxels = _possible(opinion.voxels.select(~steep), balls + new_balls, flickers, maps, config)
+    telegraph = _telegraph_noise(output, covered, source, maps, config)
+    flickers |= output.telegraph >= Label.TELEGRAPH_NOISE.traits.network_threshold
+    nonlinear = _may_be_nonlinear(output.voxels, maps, covariance_of(source.ramp).dt)
+    voxels = _cosmic_ray_voxels(
+        output.voxels.select(~nonlinear), balls + new_balls, flickers, maps, config
+    )
     rays = _cosmic_rays(voxels, steps, border_mask(source.ramp), maps, config)
     return [replace(event, source="unet") for event in [*new_balls, *telegraph, *rays]]
 
 
 def _snowballs(
-    opinion: NetworkOutput,
+    output: NetworkOutput,
     known: list[Event],
     source: CorrectedRamp,
     charge: Steps,
     maps: PixelMaps,
     config: DetectorConfig,
 ) -> list[Event]:
-    """Describe snowballs that the rules do not know as the rules describe theirs."""
+    """Describe snowballs that the rules have not found, as the rules describe theirs."""
     shape = maps.stop.shape
-    landings = find_snowball_seeds(opinion.voxels, shape, config)
-    landings = [landing for landing in landings if not is_known(landing, known, shape)]
-    if not landings:
+    seeds = find_snowball_seeds(output.voxels, shape, config)
+    seeds = [seed for seed in seeds if not is_known(seed, known, shape)]
+    if not seeds:
         return []
     dead = ~np.isfinite(maps.noise) | border_mask(source.ramp)
     tolerance = read_tolerance(charge.amplitude, maps.noise[charge.row, charge.col])
     group = link_steps(charge.row, charge.col, charge.read, tolerance, shape)
     model, stop = covariance_of(source.ramp), np.where(dead, -1, maps.stop)
     scene = SnowballContext(source, charge, group, maps, model, stop, config)
-    cores = [core for core in (core_of(landing, scene) for landing in landings) if core]
+    cores = [core for core in (core_of(seed, scene) for seed in seeds) if core]
     others = cores + [core_of_event(ball) for ball in known]
     found = (
         classify(
@@ -121,14 +118,14 @@ def _snowballs(
 
 
 def _telegraph_noise(
-    opinion: NetworkOutput,
+    output: NetworkOutput,
     covered: np.ndarray,
     source: CorrectedRamp,
     maps: PixelMaps,
     config: DetectorConfig,
 ) -> list[Event]:
-    """Fit levels to the pixels that are not known or covered yet, one row after another."""
-    pixels = np.flatnonzero((opinion.telegraph >= REFIT_THRESHOLD) & ~covered)
+    """Fit levels to probable pixels that no event covers yet, row by row."""
+    pixels = np.flatnonzero((output.telegraph >= TUNING.refit_threshold) & ~covered)
     rows, cols = np.divmod(pixels, covered.shape[1])
     if not len(pixels):
         return []
@@ -148,25 +145,26 @@ def _telegraph_noise(
 
 
 def _ramps(source: CorrectedRamp, row: int, cols: np.ndarray) -> np.ndarray:
-    """Read some pixels of a row, corrected (T, n) [DN]."""
+    """Return corrected reads of some pixels of a row, shape (T, n) [DN]."""
     window = slice(row, row + 1), slice(int(cols.min()), int(cols.max()) + 1)
     block, _ = load_block(source, *window)
     return block.data[:, 0, cols - cols.min()]
 
 
-def _possible(
+def _cosmic_ray_voxels(
     voxels: Voxels,
     balls: list[Event],
     flickers: np.ndarray,
     maps: PixelMaps,
     config: DetectorConfig,
 ) -> Voxels:
-    """Pick the voxels that may be of cosmic rays: not of snowballs, their wings, or levels.
+    """Return the voxels that can be cosmic rays: not in snowballs, their haloes or flickers.
 
-    A hit in a pixel that flickers is for the rules to find, who know how far its levels are apart.
+    Hits in pixels with telegraph noise are left to the rules, which know the distance of levels.
     """
     some = voxels.select(
-        (voxels.p_cosmic_ray >= MEMBER_THRESHOLD) & (voxels.amplitude >= config.cosmic_ray_min_step)
+        (voxels.p_cosmic_ray >= TUNING.member_threshold)
+        & (voxels.amplitude >= config.cosmic_ray_min_step)
     )
     some = some.select(~flickers[some.row, some.col])
     for ball in balls:
@@ -174,13 +172,13 @@ def _possible(
         inside[ball.rows, ball.cols] = True
         since = some.read - ball.reads[0]
         grows = (since >= -CORE_READ_TOLERANCE) & (since <= GROWTH_READS)
-        # A hit on top of it is for the rules to find, who know the shape of the snowball.
+        # Hits on a snowball are left to the rules, which know its shape.
         some = some.select(~(grows & inside[some.row, some.col]))
     return some.select(~halo_steps(_as_steps(some, maps), balls, maps.stop.shape, config))
 
 
 def _may_be_nonlinear(voxels: Voxels, maps: PixelMaps, dt: np.ndarray) -> np.ndarray:
-    """Tell voxels of bright ramps of few reads that may be their curve, as the rules do.
+    """Return which voxels may be nonlinearity of bright ramps of few reads, as the rules do.
 
     ``dt`` (T-1,) is the time from each read to the next.
     """
@@ -193,7 +191,7 @@ def _may_be_nonlinear(voxels: Voxels, maps: PixelMaps, dt: np.ndarray) -> np.nda
 
 
 def _as_steps(voxels: Voxels, maps: PixelMaps) -> Steps:
-    """Return voxels as steps; how well their ramps fit is not known."""
+    """Return voxels as steps; the fit of their ramps is unknown (NaN)."""
     measured = voxels.amplitude, voxels.error, voxels.significance
     saturating = voxels.read == maps.stop[voxels.row, voxels.col]
     fit = np.full(len(saturating), np.nan, np.float32)
@@ -203,37 +201,37 @@ def _as_steps(voxels: Voxels, maps: PixelMaps) -> Steps:
 def _cosmic_rays(
     voxels: Voxels, steps: Steps, border: np.ndarray, maps: PixelMaps, config: DetectorConfig
 ) -> list[Event]:
-    """Link voxels to cosmic rays whose pixels together are likely enough."""
+    """Link voxels to cosmic rays and keep those above the threshold of the network."""
     shape, found = maps.stop.shape, _as_steps(voxels, maps)
     falls = steps.select(steps.amplitude < 0)
     stays = charge_steps(join_steps([falls, found]), border)[len(falls.row) :]
-    found, chance = found.select(stays), voxels.p_cosmic_ray[stays].astype(float)
-    if not len(chance):
+    found, probability = found.select(stays), voxels.p_cosmic_ray[stays].astype(float)
+    if not len(probability):
         return []
     tolerance = read_tolerance(found.amplitude, maps.noise[found.row, found.col])
     group = link_steps(found.row, found.col, found.read, tolerance, shape)
     pixel = np.ravel_multi_index((found.row, found.col), shape)
-    # A faint step leaves its date open: its probability is spread over some reads.
+    # The date of a faint step is uncertain: its probability is spread over several reads.
     member, place = np.unique(group * maps.stop.size + pixel, return_inverse=True)
     of_group = member // maps.stop.size
-    odds = odds_of_groups(any_of(chance, place, len(member)), of_group, group.max() + 1)
-    order = np.lexsort((found.read, -chance, group))
+    odds = summed_odds(
+        probability_of_any(probability, place, len(member)), of_group, group.max() + 1
+    )
+    order = np.lexsort((found.read, -probability, group))
     found, group = once_per_pixel(found.select(order), group[order], shape)
     order = np.lexsort((found.col, found.row, -found.amplitude, group))
     found, group = found.select(order), group[order]
     start = np.flatnonzero(np.diff(group, prepend=-1))
     size = np.diff(start, append=len(group))
-    least = Label.COSMIC_RAY.traits.network_threshold
-    keep = odds >= least / (1 - least)
+    threshold = Label.COSMIC_RAY.traits.network_threshold
+    keep = odds >= threshold / (1 - threshold)
     keep &= found.amplitude[start] >= config.cosmic_ray_min_intensity
     keep &= size >= config.min_anomaly_pixels
-    sure, first_frame = (
-        special.expit(np.log(odds[keep])),
-        dominant_read(found.read, found.significance, group)[keep],
-    )
+    confidence = special.expit(np.log(odds[keep]))
+    first_frame = dominant_read(found.read, found.significance, group)[keep]
     return [
         ray_event(found.select(np.arange(first, last)), int(read), float(one), config)
         for first, last, read, one in zip(
-            start[keep], (start + size)[keep], first_frame, sure, strict=True
+            start[keep], (start + size)[keep], first_frame, confidence, strict=True
         )
     ]

@@ -1,4 +1,4 @@
-"""The network over a whole exposure: window by window, in memory that does not grow with it."""
+"""Run a network over an exposure, window by window, in bounded memory."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ohana.classes import Label, label_of
 from ohana.config import DetectorConfig
 from ohana.detect.row_block import Searched
 from ohana.events import PixelMaps, Steps
-from ohana.network.calibration import NETWORK_MIN_READS
 from ohana.network.device import Engine, for_inference, keeping_memory, using_threads
 from ohana.network.inputs import USABLE, NetworkInput, network_input
 from ohana.network.model_file import Network
-from ohana.network.probabilities import STORE_THRESHOLD, NetworkOutput, Voxels, join_voxels
+from ohana.network.probabilities import NetworkOutput, Voxels, join_voxels
 from ohana.network.step_fits import Picked, measure_voxels
 from ohana.network.tiling import Span, tile
+from ohana.network.tuning import TUNING
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, covariance_of
 from ohana.rampfit.load import load_block
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 
 class Window(NamedTuple):
-    """All reads of some rows and columns, with what is known of them.
+    """All reads of some rows and columns, with their known steps and maps.
 
-    ``rows`` and ``cols`` say what is kept; ``block``, ``steps`` and ``maps`` are those of the
-    whole with all around, and rows and columns of ``steps`` count from its corner.
+    ``rows`` and ``cols`` hold the part to keep and the whole with its context; ``block``,
+    ``steps`` and ``maps`` cover the whole, and ``steps`` counts from its corner.
     """
 
     rows: Span
@@ -51,7 +51,7 @@ def run_network(
     config: DetectorConfig,
     progress: Progress,
 ) -> NetworkOutput:
-    """Ask the network about all pixels and reads of an integration.
+    """Apply a network to all pixels and reads of an integration.
 
     Parameters
     ----------
@@ -60,31 +60,30 @@ def run_network(
     network : Network
         From `ohana.network.model_file.load_network`.
     config : DetectorConfig
-        ``threads`` and ``network_precision`` count here.
+        ``threads`` and ``network_precision`` act here.
     progress : callable
         Called with ``"network"``, the windows done and the windows in all.
 
     Returns
     -------
     NetworkOutput
-        Empty if there are fewer reads than a network can look at (`NETWORK_MIN_READS`).
+        Empty if there are fewer than ``TUNING.min_reads`` reads.
 
     Raises
     ------
     OhanaError
-        If the device does not multiply in the precision of the settings, or the file cannot be
-        read.
+        If the device does not support the precision of the settings, or the file cannot be read.
 
     Notes
     -----
-    Windows carry as much around them as the network can see, and begin at multiples of its
-    stride: where they are cut changes nothing.
+    Windows include the context of the network and begin at multiples of its stride, so their
+    borders have no effect on the result.
     """
     source = searched.source
     telegraph = np.zeros(searched.maps.stop.shape, np.float32)
-    outputs = {label_of(name): i for i, name in enumerate(network.classes)}
-    known = frozenset(outputs) - {Label.BACKGROUND}
-    if source.ramp.shape[0] < NETWORK_MIN_READS:
+    channel_of = {label_of(name): i for i, name in enumerate(network.classes)}
+    known = frozenset(channel_of) - {Label.BACKGROUND}
+    if source.ramp.shape[0] < TUNING.min_reads:
         return NetworkOutput(join_voxels([]), telegraph, known)
     engine = for_inference(network.model, config.network_precision)
     model = covariance_of(source.ramp)
@@ -93,90 +92,95 @@ def run_network(
     progress("network", 0, pixel_reads)
     with using_threads(config.threads), keeping_memory():
         for rows, cols in product(parts.rows, parts.cols):
-            # Nothing of a window is kept while the next one is read.
-            level, found = _look_at(
+            # The arrays of a window are freed before the next one is read.
+            level, possible = _process(
                 window_of(searched, rows, cols),
                 model,
                 engine,
                 parts.times,
-                outputs,
+                channel_of,
                 config,
             )
             telegraph[rows.kept, cols.kept] = level
-            voxels.append(found)
+            voxels.append(possible)
             progress("network", pixel_reads * len(voxels) // windows, pixel_reads)
     return NetworkOutput(join_voxels(voxels), telegraph, known)
 
 
-def _look_at(
+def _process(
     window: Window,
     model: DifferenceCovariance,
     engine: Engine,
     times: list[Span],
-    outputs: dict[Label, int],
+    channel_of: dict[Label, int],
     config: DetectorConfig,
 ) -> tuple[np.ndarray, Voxels]:
-    """Return the mean probability of telegraph noise, and where hits are seen, in a window."""
+    """Return the mean probability of telegraph noise and the possible hits in a window."""
     known = (window.block, window.maps, window.steps, model)
-    picked, level = _ask(engine, network_input(*known, config.threads), window, times, outputs)
-    return level, _moved(measure_voxels(picked, *known), window)
+    features = network_input(*known, config.threads)
+    picked, telegraph = _select(engine, features, window, times, channel_of)
+    return telegraph, _shifted(measure_voxels(picked, *known), window)
 
 
 def window_of(searched: Searched, rows: Span, cols: Span) -> Window:
     """Read a window."""
     source, steps, maps, _ = searched
     at = (rows.whole, cols.whole)
-    # Which neighbours a block has decides where its ramps end: the maps had all.
+    # Neighbours decide where ramps end; for the maps, all of them were there.
     block = load_block(source, *at)[0]._replace(stop=maps.stop[at])
     return Window(rows, cols, block, steps.within(*at), maps.window(*at))
 
 
-def _moved(voxels: Voxels, window: Window) -> Voxels:
-    """Count rows and columns from those of the array instead of the corner of the window."""
+def _shifted(voxels: Voxels, window: Window) -> Voxels:
+    """Convert rows and columns from the corner of the window to that of the array."""
     row = voxels.row + np.int32(window.rows.whole.start)
     return voxels._replace(row=row, col=voxels.col + np.int32(window.cols.whole.start))
 
 
-def _ask(
-    engine: Engine, seen: NetworkInput, window: Window, times: list[Span], outputs: dict[Label, int]
+def _select(
+    engine: Engine,
+    features: NetworkInput,
+    window: Window,
+    times: list[Span],
+    channel_of: dict[Label, int],
 ) -> tuple[Picked, np.ndarray]:
-    """Return where a hit is seen, and the mean probability of telegraph noise, of what is kept.
+    """Return possible hits and the mean probability of telegraph noise, in the part to keep.
 
-    ``outputs`` holds the channel of each class that the network knows.
+    ``channel_of`` holds the output channel of each class that the network knows.
     """
     charge = Label.COSMIC_RAY, Label.SNOWBALL
     rows, cols = window.rows.inside, window.cols.inside
-    usable = seen.reads[USABLE, :, rows, cols] > 0
+    usable = features.reads[USABLE, :, rows, cols] > 0
     total = torch.zeros(usable.shape[1:], device=engine.device)
-    places, chances = [], []
-    for reads, logits in _logits(engine, seen, window, times):
-        chance = torch.softmax(logits.float(), 0)
+    places, probabilities = [], []
+    for reads, logits in _logits(engine, features, window, times):
+        probability = torch.softmax(logits.float(), 0)
         known = torch.from_numpy(usable[reads]).to(engine.device)
-        none = torch.zeros_like(chance[0])
-        of_class = {label: chance[i] for label, i in outputs.items()}
+        none = torch.zeros_like(probability[0])
+        of_class = {label: probability[i] for label, i in channel_of.items()}
         total += torch.where(known, of_class.get(Label.TELEGRAPH_NOISE, none), 0.0).sum(0)
         hit = torch.stack([of_class.get(label, none) for label in charge])
-        place = torch.nonzero(hit.amax(0) >= STORE_THRESHOLD, as_tuple=True)
-        chances.append(hit[:, place[0], place[1], place[2]].cpu().numpy())
+        place = torch.nonzero(hit.amax(0) >= TUNING.store_threshold, as_tuple=True)
+        probabilities.append(hit[:, place[0], place[1], place[2]].cpu().numpy())
         read, row, col = (index.cpu().numpy() for index in place)
         places.append((read + reads.start, row, col))
     read, row, col = map(np.concatenate, zip(*places, strict=True))
     row, col = row + rows.start, col + cols.start
-    # A rise into saturation cannot be used like others, yet it may well be a hit.
+    # A rise into saturation is no usable step, but may be a hit.
     stop = window.block.stop[row, col]
-    state = seen.reads[USABLE, read, row, col]
+    state = features.reads[USABLE, read, row, col]
     keep = (read > 0) & ((state > 0) | ((read == stop) & (state < 0)))
-    ray, ball = np.concatenate(chances, 1)[:, keep]
+    cosmic_ray, snowball = np.concatenate(probabilities, 1)[:, keep]
     telegraph = total.cpu().numpy() / np.maximum(usable.sum(0), 1)
-    return ((read[keep], row[keep], col[keep]), (ray, ball)), telegraph
+    return ((read[keep], row[keep], col[keep]), (cosmic_ray, snowball)), telegraph
 
 
 def _logits(
-    engine: Engine, seen: NetworkInput, window: Window, times: list[Span]
+    engine: Engine, features: NetworkInput, window: Window, times: list[Span]
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Yield some reads after the other, and the logits (classes, t, r, c) of what is kept."""
+    """Yield successive reads with their logits (classes, t, r, c), of the part to keep."""
     rows, cols = window.rows.inside, window.cols.inside
     for time in times:
-        x, begin = engine.input(seen, time.whole), time.whole.start
+        x, begin = engine.input(features, time.whole), time.whole.start
         for reads, logits in engine.model.logits(x, (time.inside, rows, cols)):
             yield slice(reads.start + begin, reads.stop + begin), logits

@@ -1,7 +1,7 @@
-"""What the network sees of a ramp: every pixel in units of its own noise.
+"""Input of the network: the ramp of every pixel in units of its own noise.
 
-Gain, pedestal, read noise and rate drop out, so one network serves every detector. What needs
-all reads of a pixel is in the channels already, so the network itself can look at few reads.
+Gain, pedestal, read noise and rate cancel, so one network serves every detector. Channels hold
+the quantities that need all reads of a pixel, so windows of few reads suffice.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 
 from ohana.events import PixelMaps, Steps
+from ohana.network.tuning import TUNING
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.gls import DATA, MIN_INFORMATION_SINGLE, PIVOT, ROWS
@@ -21,35 +22,27 @@ from ohana.rampfit.scan_kernels import CHUNK, fit_chunk
 
 #: Names of the channels, in their order.
 CHANNELS = (
-    "step",  # from the read before, less the rate, in its own noise
-    "significance",  # of that step by all reads, other known steps left out
-    "level",  # of the ramp above its mean, less the rate, in its noise
-    "usable",  # 1 where the step can be used, 0 where it is not known, -1 once saturated
-    "flicker",  # how unsteady the ramp is, see ohana.detect.telegraph.screen
-    "noisy",  # logarithm of the noise over that of the pixels around
-    "poisson",  # share of shot noise in the variance of a step
+    "step",  # from the previous read, minus the rate, in units of its noise
+    "significance",  # of that step by a fit to all reads, other known steps excluded
+    "level",  # above the mean of the ramp, minus the rate, in units of its noise
+    "usable",  # 1: usable step; 0: unknown; -1: saturated
+    "flicker",  # screening statistic, see ohana.detect.telegraph.screen
+    "noisy",  # logarithm of the ratio of noise to that of the neighbours
+    "poisson",  # fraction of shot noise in the variance of a step
 )
 STEP, SIGNIFICANCE, LEVEL, USABLE, FLICKER, NOISY, POISSON = range(len(CHANNELS))
-#: The first ones differ from read to read, the others belong to the pixel.
+#: Number of the first channels, which differ from read to read; the others are per pixel.
 OF_READS = 4
-
-#: Noise of 1 stays 1, and nothing exceeds this, however bright.
-CEILING = 8.0
-#: Ratios of noise, as logarithms, are cut off here; flicker counts in units of a few sigma.
-MAX_NOISY = 2.0
-FLICKER_UNIT = 3.0
-#: With so many degrees of freedom the noise is as good as known.
-FEW = 1e3
 
 
 class NetworkInput(NamedTuple):
-    """What the network sees of a window: channels of reads (4, T, R, W), of pixels (3, R, W)."""
+    """Input of a window: channels of reads (4, T, R, W) and of pixels (3, R, W)."""
 
     reads: np.ndarray
     pixels: np.ndarray
 
     def whole(self) -> np.ndarray:
-        """Return all channels (C, T, R, W), those of pixels the same in every read."""
+        """Return all channels (C, T, R, W), those of pixels repeated in every read."""
         own = np.broadcast_to(self.pixels[:, None], (len(self.pixels), *self.reads.shape[1:]))
         return np.concatenate([self.reads, own])
 
@@ -61,12 +54,12 @@ def network_input(
     model: DifferenceCovariance,
     threads: int | None = None,
 ) -> NetworkInput:
-    """Describe the ramps of a window to the network.
+    """Return the input of the network for a window.
 
     Parameters
     ----------
     block : RampBlock
-        Reads (T, R, W) [DN] and where ramps end, from `ohana.rampfit.load.load_block`.
+        Reads (T, R, W) [DN] and the end of each ramp, from `ohana.rampfit.load.load_block`.
     maps : PixelMaps
         Per-pixel results for the window.
     steps : Steps
@@ -74,17 +67,18 @@ def network_input(
     model : DifferenceCovariance
         Covariance coefficients.
     threads : int, optional
-        As many as there are cores if absent.
+        All cores if absent.
 
     Returns
     -------
     NetworkInput
-        One of `CHANNELS` after the other, float32. Entry f of the first is about the step from
-        read f - 1 to f; there is none to read 0.
+        `CHANNELS` in their order, float32. Entry f of a step is that from read f - 1 to f; there
+        is none at read 0.
 
     Notes
     -----
-    Significances are limited smoothly to `CEILING`: ``x / sqrt(1 + (x / CEILING)**2)``.
+    Significances are limited smoothly: ``x / sqrt(1 + (x / c)**2)`` with c of
+    ``TUNING.significance_ceiling``.
     """
     reads, rows, cols = block.data.shape
     known = np.isfinite(maps.noise) & (maps.noise > 0)
@@ -101,9 +95,11 @@ def network_input(
     single = DifferenceCovariance(*(values.astype(np.float32) for values in model))
     dof = np.clip(maps.dof, 0.5, 1e6).astype(np.float32)
 
+    limits = MIN_INFORMATION_SINGLE, np.float32(1 / TUNING.significance_ceiling**2), TUNING.max_dof
+
     def fill(row: int) -> None:
         own = (block.data[:, row], stop[row], excluded[:, row], given[:, row], dof[row])
-        _fill(*own, single, MIN_INFORMATION_SINGLE, out[:, :, row])
+        _fill(*own, single, limits, out[:, :, row])
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         list(pool.map(fill, range(rows)))
@@ -111,18 +107,18 @@ def network_input(
     _mark_usable(out[USABLE], block.stop, known)
     shot = given[1] * np.float32(np.mean(model.shot))
     poisson = shot / (shot + given[0] * np.float32(np.mean(model.read)))
-    flicker = _limited(np.where(known, maps.flicker, 0.0) / FLICKER_UNIT)
+    flicker = _limited(np.where(known, maps.flicker, 0.0) / TUNING.flicker_unit)
     return NetworkInput(
         out, np.stack([flicker, _log_ratio(maps, known), poisson]).astype(np.float32)
     )
 
 
 def _limited(x: np.ndarray) -> np.ndarray:
-    return x / np.sqrt(1.0 + (x / CEILING) ** 2)
+    return x / np.sqrt(1.0 + (x / TUNING.significance_ceiling) ** 2)
 
 
 def _mark_steps(out: np.ndarray, steps: Steps) -> None:
-    """Enter the significance of the steps that were left out to see the others."""
+    """Enter the significance of the steps that were excluded from the fit."""
     limited = _limited(steps.significance.astype(np.float64))
     out[SIGNIFICANCE, steps.read, steps.row, steps.col] = limited
 
@@ -135,12 +131,18 @@ def _mark_usable(usable: np.ndarray, stop: np.ndarray, known: np.ndarray) -> Non
 def _log_ratio(maps: PixelMaps, known: np.ndarray) -> np.ndarray:
     around = np.where(known & (maps.neighbour_noise > 0), maps.neighbour_noise, 1.0)
     ratio = np.where(known, maps.noise, 1.0) / np.where(known, around, 1.0)
-    return np.clip(np.log(ratio), -MAX_NOISY, MAX_NOISY)
+    return np.clip(np.log(ratio), -TUNING.max_log_noise_ratio, TUNING.max_log_noise_ratio)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fill(data, stop, excluded, given, dof, model, least, out):
-    """Fill the channels (C, T, n) that differ from read to read, ``CHUNK`` pixels at a time."""
+def _fill(data, stop, excluded, given, dof, model, limits, out):
+    """Fill the channels of reads (C, T, n), ``CHUNK`` pixels at a time.
+
+    ``limits`` are the least information of a step, 1 / ceiling^2 of significances, and the
+    degrees of freedom from which the noise counts as known. They are arguments because compiled
+    code would keep the values of globals.
+    """
+    least, ceiling, max_dof = limits
     reads, n = data.shape
     chunk = min(CHUNK, n)
     work = np.empty((ROWS, reads, chunk), np.float32)
@@ -163,16 +165,16 @@ def _fill(data, stop, excluded, given, dof, model, least, out):
             sums,
             fit,
         )
-        _significances(work, dof[part], out[SIGNIFICANCE, :, part])
-        _steps(data[:, part], stop[part], own, model, out[:, :, part])
-        _levels(data[:, part], stop[part], own, model, out[LEVEL, :, part])
+        _significances(work, dof[part], ceiling, max_dof, out[SIGNIFICANCE, :, part])
+        _steps(data[:, part], stop[part], own, model, ceiling, out[:, :, part])
+        _levels(data[:, part], stop[part], own, model, ceiling, out[LEVEL, :, part])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _significances(work, dof, out):
+def _significances(work, dof, ceiling, max_dof, out):
     """Significance of the step at every read."""
-    ceiling, one, zero = np.float32(1.0 / CEILING**2), np.float32(1.0), np.float32(0.0)
-    few = dof.min() < FEW
+    one, zero = np.float32(1.0), np.float32(0.0)
+    few = dof.min() < max_dof
     for f in range(1, work.shape[1]):
         score, information, line = work[DATA, f], work[PIVOT, f], out[f]
         for i in range(score.size):
@@ -189,9 +191,9 @@ def _significances(work, dof, out):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _steps(data, stop, given, model, out):
-    """Step from the read before, and whether there is one."""
-    ceiling, one, zero = np.float32(1.0 / CEILING**2), np.float32(1.0), np.float32(0.0)
+def _steps(data, stop, given, model, ceiling, out):
+    """Step from the previous read, and whether it is usable."""
+    one, zero = np.float32(1.0), np.float32(0.0)
     variance, shot, rate = given
     for f in range(1, data.shape[0]):
         now, before, dt = data[f], data[f - 1], model.dt[f - 1]
@@ -206,13 +208,13 @@ def _steps(data, stop, given, model, out):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _levels(data, stop, given, model, out):
-    """Level of the ramp above its mean, its rate taken off.
+def _levels(data, stop, given, model, ceiling, out):
+    """Level above the mean of the ramp, minus the rate.
 
-    Its noise is that of a read, and of a Brownian bridge of its shot noise, whose mean variance
-    is a sixth of that of the whole path.
+    Its variance is that of a read plus that of a Brownian bridge of the shot noise, on average a
+    sixth of the variance of the whole path.
     """
-    ceiling, one, zero = np.float32(1.0 / CEILING**2), np.float32(1.0), np.float32(0.0)
+    one, zero = np.float32(1.0), np.float32(0.0)
     reads, n = data.shape
     time = np.zeros(reads, np.float32)
     for f in range(1, reads):

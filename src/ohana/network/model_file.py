@@ -1,19 +1,17 @@
-"""Model files: a network and all that prediction needs to know of it, as data only."""
+"""Model files: a network with all that prediction needs, as pure data."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
-import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 
 from ohana.classes import Label
@@ -21,35 +19,29 @@ from ohana.errors import OhanaError
 from ohana.network.calibration import Calibration
 from ohana.network.contract import Network3D
 from ohana.network.inputs import CHANNELS
+from ohana.network.model_content import VERSION, build_network, json_facts, read_content
 from ohana.network.networks import NETWORKS
 from ohana.utils.files import replacing
 
-#: Version of the layout of the files; their ``format`` is a name in `NETWORKS`.
-VERSION = 1
-#: Name under which the network inside the package goes, and its file there.
+#: Name of the network inside the package, and its file.
 PRETRAINED = "pretrained"
 PRETRAINED_FILE = "unet3d.safetensors"
-#: Bounds on what a file may ask for, far beyond any sensible network: without them a damaged or
-#: hostile file could take all memory before its weights are looked at.
-MAX_VALUES, MAX_WIDTH, MAX_WEIGHTS = 16, 1024, 50_000_000
-
-Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network ready to predict.
+    """A network for prediction.
 
     Attributes
     ----------
     model : Network3D
         In evaluation mode, float32, on the CPU.
     calibration : Calibration, optional
-        What turns its opinions and those of the rules into confidences, if that was fitted.
+        Converts scores of rules and network into confidences, if it was fitted.
     facts : dict
-        Plain values that go with it: ``architecture``, ``channels`` (names of the inputs),
-        ``classes`` (name of each id), ``versions``; as far as known ``window`` (reads, rows and
-        columns it was trained on), ``training`` (hash of the settings), ``scores``, ``card``.
+        Plain values: ``architecture``, ``channels`` (names of the inputs), ``classes`` (name of
+        each id), ``versions``; if known, ``window`` (reads, rows and columns of the training
+        samples), ``training`` (hash of the settings), ``scores``, ``card``.
     """
 
     model: Network3D
@@ -62,7 +54,7 @@ class Network:
         return self.facts.get("classes") or [label.key for label in Label]
 
     def fingerprint(self) -> str:
-        """Return a hash of all that can change results: weights, shape, calibration."""
+        """Return a hash of all that affects results: weights, architecture, calibration."""
         digest = hashlib.blake2b(digest_size=16)
         digest.update(repr((self.model.architecture, self.calibration)).encode())
         for name, weights in self.model.state_dict().items():
@@ -71,14 +63,14 @@ class Network:
 
 
 def save_network(path: str | Path, network: Network) -> None:
-    """Write a network to a ``.pth`` (torch) or ``.safetensors`` file, which hold the same.
+    """Write a network to a ``.pth`` (torch) or ``.safetensors`` file of the same content.
 
     Raises
     ------
     OhanaError
         If the file cannot be written.
     ValueError
-        If the name ends otherwise, or a fact is no plain finite value.
+        If the name has another ending, or a fact is not a plain finite value.
 
     Examples
     --------
@@ -102,7 +94,7 @@ def save_network(path: str | Path, network: Network) -> None:
         "versions": {"ohana": version("ohana"), "torch": torch.__version__},
         "calibration": network.calibration and network.calibration.as_dict(),
     }
-    facts = _plain(network.facts | derived)
+    facts = json_facts(network.facts | derived)
     tensors = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
     if path.suffix == ".safetensors":
         content = safetensors_bytes(tensors, {"ohana": json.dumps(facts)})
@@ -127,32 +119,12 @@ def load_network(path: str | Path) -> Network:
     Raises
     ------
     OhanaError
-        If it is no model of this package, damaged, or made for other inputs or classes.
+        If it is not a model of this package, damaged, or made for other inputs or classes.
     """
     path = _pretrained() if str(path) == PRETRAINED else Path(path)
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        _refuse(path, "a model file", error.strerror or str(error))
-    read = _read_safetensors if path.suffix == ".safetensors" else _read_torch
-    facts, tensors = read(path)
-    _check_facts(path, facts)
-    model = _build(path, facts["format"], facts["architecture"], tensors)
-    _check_classes(path, facts["classes"], model.architecture.classes)
+    facts, tensors = read_content(path)
+    model = build_network(path, facts, tensors)
     return Network(model, _calibration(path, facts.pop("calibration", None)), facts)
-
-
-def _check_classes(path: Path, classes: Any, outputs: int) -> None:
-    """Refuse outputs that are no classes of this package; it may have more than the network."""
-    known = [label.key for label in Label]
-    if (
-        not isinstance(classes, list)
-        or len(classes) != outputs
-        or len(set(map(str, classes))) != outputs
-        or classes[0] != Label.BACKGROUND.key
-        or not set(map(str, classes)) <= set(known)
-    ):
-        _refuse(path, f"{outputs} of the classes {_names(known)}, the first first", _names(classes))
 
 
 def _calibration(path: Path, values: Any) -> Calibration | None:
@@ -173,134 +145,6 @@ def _pretrained() -> Path:
     return path
 
 
-def _refuse(path: Path, wanted: str, got: str) -> NoReturn:
-    raise OhanaError(f"{path}: wanted {wanted}, got {' '.join(str(got).split())}")
-
-
-def _names(values: Any) -> str:
-    """Return a list of names in few words, whatever it is."""
-    text = ", ".join(map(str, values)) if isinstance(values, list) else repr(values)
-    return text if len(text) <= 200 else f"{text[:200]} ..."
-
-
-def _plain(facts: dict[str, Any]) -> dict[str, Any]:
-    """Return facts as JSON gives them back, so that both kinds of file hold the same."""
-    try:
-        return json.loads(json.dumps(facts, allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"facts: wanted plain finite values, got {error}") from error
-
-
-def _read_torch(path: Path) -> tuple[dict[str, Any], Tensors]:
-    """Read a file of torch without executing anything that it may hold."""
-    model = "a model that ohana-train has written"
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # foreign bytes can make an unpickler raise anything
-        foreign = re.search(r"GLOBAL (\S+)|unrecognized function|Unsupported class", str(error))
-        what = foreign and f"a pickle with other things than weights ({foreign[1] or 'objects'})"
-        _refuse(path, model, what or "a file that is damaged, cut short or of another kind")
-    if isinstance(stored, dict) and "pytorch-lightning_version" in stored:
-        beside = "a checkpoint of Lightning: the model is in best_model_unet3d.pth"
-        _refuse(path, model, beside)
-    if not isinstance(stored, dict) or stored.get("format") not in list(NETWORKS):
-        _refuse(path, model, "a torch file with other content")
-    tensors = stored.pop("state_dict", None)
-    if not isinstance(tensors, dict):
-        _refuse(path, "weights under 'state_dict'", type(tensors).__name__)
-    try:
-        return _plain(stored), tensors
-    except ValueError as error:
-        _refuse(path, "plain values beside the weights", str(error.__cause__))
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Any], Tensors]:
-    """Read a safetensors file."""
-    try:
-        with safe_open(path, "pt") as file:
-            text = (file.metadata() or {}).get("ohana")
-            if text is None:
-                _refuse(path, "a model of ohana", "a safetensors file with other content")
-            return json.loads(text), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        _refuse(path, "a safetensors file", f"one that is damaged or cut short ({error})")
-
-
-def _check_facts(path: Path, facts: Any) -> None:
-    """Refuse what was not written for the inputs of this version of the package."""
-    if not isinstance(facts, dict) or facts.get("format") not in list(NETWORKS):
-        _refuse(path, "a model of ohana", "a safetensors file with other content")
-    if facts.get("version") != VERSION:
-        _refuse(path, f"a model file of version {VERSION}", repr(facts.get("version")))
-    if facts.get("channels") != list(CHANNELS):
-        _refuse(
-            path, f"a network of the inputs {_names(list(CHANNELS))}", _names(facts.get("channels"))
-        )
-    missing = [name for name in ("architecture", "classes") if name not in facts]
-    if missing:
-        _refuse(path, f"the entry {missing[0]}", "a model file without it")
-
-
 def _name_of(model: Network3D) -> str:
     """Return the name of a network in model files."""
     return next(name for name, (kind, _) in NETWORKS.items() if type(model) is kind)
-
-
-def _build(path: Path, name: str, values: Any, tensors: Tensors) -> Network3D:
-    """Build the network that a file describes, and give it the weights of the file."""
-    kind, size = NETWORKS[name]
-    names = [field.name for field in fields(size)]
-    if not isinstance(values, dict) or sorted(values) != sorted(names):
-        got = _names(list(values)) if isinstance(values, dict) else type(values).__name__
-        _refuse(path, f"an architecture of {_names(names)}", got)
-    for name, value in values.items():
-        if not _sensible(value):
-            _refuse(path, f"a sensible architecture, {name} up to {MAX_WIDTH}", _names([value]))
-    try:
-        architecture = size(**{name: _tuples(value) for name, value in values.items()})
-        with torch.device("meta"):
-            empty = kind(architecture)
-        weights = sum(value.numel() for value in empty.state_dict().values())
-        if weights > MAX_WEIGHTS:
-            _refuse(path, f"a network of at most {MAX_WEIGHTS} weights", str(weights))
-        model = kind(architecture)
-    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
-        _refuse(path, "an architecture that can be built", str(error))
-    _check_tensors(path, model.state_dict(), tensors)
-    model.load_state_dict(tensors)
-    return model.eval().requires_grad_(False)
-
-
-def _sensible(value: Any, depth: int = 0) -> bool:
-    """Tell whether a value of an architecture is a name, a small number, or a few of them."""
-    if isinstance(value, list):
-        few = len(value) <= MAX_VALUES and depth < 2
-        return few and all(_sensible(item, depth + 1) for item in value)
-    if isinstance(value, str):
-        return len(value) <= 64
-    if isinstance(value, bool) or value is None:
-        return True
-    return isinstance(value, int | float) and isinstance(value, int) <= value <= MAX_WIDTH
-
-
-def _tuples(value: Any) -> Any:
-    """Return lists as the tuples they were before JSON."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _check_tensors(path: Path, wanted: Tensors, tensors: Tensors) -> None:
-    """Refuse weights that are missing, too many, of another shape or kind, or not finite."""
-    for name in [*wanted, *tensors]:
-        value = tensors.get(name)
-        if name not in tensors:
-            _refuse(path, f"the weights {name}", "a file without them")
-        if name not in wanted:
-            _refuse(path, "only weights of the network described", f"{name} too")
-        if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
-            _refuse(path, f"{name} as a plain tensor", type(value).__name__)
-        if value.shape != wanted[name].shape:
-            _refuse(path, f"{name} of shape {tuple(wanted[name].shape)}", f"{tuple(value.shape)}")
-        if value.is_floating_point() != wanted[name].is_floating_point() or value.is_complex():
-            _refuse(path, f"{name} as {wanted[name].dtype}", str(value.dtype))
-        if not torch.isfinite(value).all():
-            _refuse(path, f"finite weights in {name}", "NaN or infinite ones")

@@ -1,4 +1,4 @@
-"""The networks that there are: to add one, add its class and a row here."""
+"""Table of the networks: a new one needs its class and a row here."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from ohana.network.unet3d import Architecture, UNet3D
 NETWORKS: dict[str, tuple[type[Network3D], Any]] = {
     "ohana.UNet3D": (UNet3D, Architecture),
 }
-#: The network that `ohana-train` trains, and what describes its size.
+#: The network that `ohana-train` trains, and the dataclass of its size.
 TRAINED: Any
 TRAINED, TRAINED_SIZE = NETWORKS["ohana.UNet3D"]

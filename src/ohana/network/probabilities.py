@@ -1,4 +1,4 @@
-"""What the network says of an exposure, sparse: no part of this needs torch."""
+"""Probabilities of the network in an exposure, stored sparsely; needs no torch."""
 
 from __future__ import annotations
 
@@ -12,29 +12,24 @@ from ohana.classes import EVENT_LABELS, Label
 from ohana.detect.linking import read_tolerance
 from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE
 from ohana.events import Event
-
-#: A pixel and read is listed where the network gives a cosmic ray or a snowball this probability.
-STORE_THRESHOLD = 0.02
-#: Probability from which on a pixel and read can be part of a cosmic ray: its step is measured.
-MEMBER_THRESHOLD = 0.08
-#: No voxel is believed more than this, so that odds stay finite.
-CERTAIN = 1.0 - 1e-6
+from ohana.network.tuning import TUNING
 
 
 class Voxels(NamedTuple):
-    """Pixels and reads in which the network thinks a hit possible, one entry each.
+    """Pixels and reads in which the network finds a hit possible, one entry each.
 
     Attributes
     ----------
     row, col, read : ndarray of int32
-        Pixel, and the read that the step from the one before leads to: 1 to T - 1, up to the
-        one that is saturated first.
+        Pixel, and the read at the end of the step: 1 to T - 1, at most the first saturated one.
     p_cosmic_ray, p_snowball : ndarray of float32
-        Probability of a cosmic ray and of a snowball; one of them is at least `STORE_THRESHOLD`.
+        Probability of a cosmic ray and of a snowball; one of them is at least
+        ``TUNING.store_threshold``.
     amplitude, error : ndarray of float32
-        Generalised-least-squares step at that read, known steps at other reads left free, and its
-        standard error [DN]; 0 and infinity where it cannot be told from the rest of the ramp, and
-        where a cosmic ray is less likely than `MEMBER_THRESHOLD` and no step is known.
+        Generalised-least-squares step at that read, with known steps at other reads as free
+        parameters, and its standard error [DN]; 0 and infinity where the ramp does not determine
+        it, and where a cosmic ray is less likely than ``TUNING.member_threshold`` and no step is
+        known.
     significance : ndarray of float32
         Gaussian-equivalent significance [sigma].
     """
@@ -49,17 +44,17 @@ class Voxels(NamedTuple):
     significance: np.ndarray
 
     def select(self, which: np.ndarray) -> Voxels:
-        """Return the voxels that an index or boolean array picks."""
+        """Return the voxels at an index or boolean array."""
         return Voxels(*(column[which] for column in self))
 
 
 class NetworkOutput(NamedTuple):
-    """What the network says of one integration.
+    """Probabilities of the network in one integration.
 
     Attributes
     ----------
     voxels : Voxels
-        Where hits are possible, sorted by read, row and column.
+        Possible hits, sorted by read, row and column.
     telegraph : ndarray of float32, shape (H, W)
         Probability of telegraph noise, mean over the usable reads; 0 where there are none.
     classes : frozenset of Label
@@ -90,66 +85,69 @@ def join_voxels(parts: list[Voxels]) -> Voxels:
 
 
 class Entries(NamedTuple):
-    """Pixels of a list of events, one entry each: event, pixel, first read, and reads of slack."""
+    """Pixels of a list of events, one entry each: event, pixel, first read, read tolerance."""
 
     event: np.ndarray
     row: np.ndarray
     col: np.ndarray
     read: np.ndarray
-    slack: np.ndarray
+    tolerance: np.ndarray
 
 
-def network_score(events: Sequence[Event], opinion: NetworkOutput, noise: np.ndarray) -> np.ndarray:
-    """Return the log-odds that the network gives each event, shape (n,); NaN if it cannot tell.
+def network_log_odds(
+    events: Sequence[Event], output: NetworkOutput, noise: np.ndarray
+) -> np.ndarray:
+    """Return the log-odds of the network for each event, shape (n,); NaN for unknown classes.
 
     Parameters
     ----------
     events : sequence of Event
         n events of any classes and origin.
-    opinion : NetworkOutput
-        What the network says.
+    output : NetworkOutput
+        Probabilities of the network.
     noise : ndarray, shape (H, W)
         Read noise [DN].
 
     Notes
     -----
-    A pixel of a cosmic ray may have been hit in any of the reads that its date leaves open, and
-    the odds of all pixels add up: any of them is enough. A snowball has the mean probability of
-    its pixels, telegraph noise that of its pixel.
+    For a cosmic ray, the probabilities of a pixel are combined over the reads within its
+    tolerance, and the odds of all pixels are summed. A snowball has the mean probability of its
+    pixels, telegraph noise the highest.
     """
     score: np.ndarray = np.full(len(events), np.nan)
     for label, of_class in (
-        (Label.COSMIC_RAY, _rays),
-        (Label.SNOWBALL, _balls),
-        (Label.TELEGRAPH_NOISE, _telegraph),
+        (Label.COSMIC_RAY, _cosmic_rays),
+        (Label.SNOWBALL, _snowballs),
+        (Label.TELEGRAPH_NOISE, _telegraph_noise),
     ):
         mine = [i for i, event in enumerate(events) if event.label == label]
-        if mine and label in opinion.classes:
-            score[mine] = of_class(_entries([events[i] for i in mine], noise), opinion)
+        if mine and label in output.classes:
+            score[mine] = of_class(_entries([events[i] for i in mine], noise), output)
     return score
 
 
-def reads_of_slack(events: Sequence[Event], noise: np.ndarray) -> np.ndarray:
-    """Return by how many reads each event may be off, from its best dated pixel, shape (n,)."""
+def event_read_tolerance(events: Sequence[Event], noise: np.ndarray) -> np.ndarray:
+    """Return the read tolerance of each event, that of its best dated pixel, shape (n,)."""
     if not events:
         return np.empty(0, np.int32)
     entries = _entries(events, noise)
-    return np.minimum.reduceat(entries.slack, np.flatnonzero(np.diff(entries.event, prepend=-1)))
+    return np.minimum.reduceat(
+        entries.tolerance, np.flatnonzero(np.diff(entries.event, prepend=-1))
+    )
 
 
-def odds_of_groups(probability: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+def summed_odds(probability: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
     """Return the summed odds of the pixels of each group."""
-    probability = np.minimum(probability, CERTAIN)
+    probability = np.minimum(probability, TUNING.max_probability)
     return np.bincount(group, probability / (1 - probability), groups)
 
 
-def any_of(probability: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-    """Return the probability of each group that any of its members is real.
+def probability_of_any(probability: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    """Return the probability that at least one member of each group is real.
 
-    The network asks itself of every read anew, so the probabilities of neighbouring reads may
-    well exceed 1 together.
+    Each read has a probability of its own, so those of neighbouring reads can sum to more than 1.
     """
-    none = np.bincount(group, np.log1p(-np.minimum(probability, CERTAIN)), groups)
+    none = np.bincount(group, np.log1p(-np.minimum(probability, TUNING.max_probability)), groups)
     return -np.expm1(none)
 
 
@@ -164,7 +162,7 @@ def _entries(events: Sequence[Event], noise: np.ndarray) -> Entries:
 
 
 def _voxels_of(entries: Entries, voxels: Voxels, shape) -> tuple[np.ndarray, np.ndarray]:
-    """Return all pairs of an entry and a voxel of the same pixel."""
+    """Return the indices of all pairs of an entry and a voxel of the same pixel."""
     pixel = np.ravel_multi_index((voxels.row, voxels.col), shape)
     order = np.argsort(pixel, kind="stable")
     wanted = np.ravel_multi_index((entries.row, entries.col), shape)
@@ -174,26 +172,28 @@ def _voxels_of(entries: Entries, voxels: Voxels, shape) -> tuple[np.ndarray, np.
     return entry, order[np.repeat(low, high - low) + within]
 
 
-def _rays(entries: Entries, opinion: NetworkOutput) -> np.ndarray:
-    entry, voxel = _voxels_of(entries, opinion.voxels, opinion.telegraph.shape)
-    near = np.abs(opinion.voxels.read[voxel] - entries.read[entry]) <= entries.slack[entry]
+def _cosmic_rays(entries: Entries, output: NetworkOutput) -> np.ndarray:
+    entry, voxel = _voxels_of(entries, output.voxels, output.telegraph.shape)
+    near = np.abs(output.voxels.read[voxel] - entries.read[entry]) <= entries.tolerance[entry]
     size = len(entries.event)
-    total = any_of(opinion.voxels.p_cosmic_ray[voxel[near]].astype(float), entry[near], size)
-    odds = odds_of_groups(total, entries.event, entries.event[-1] + 1)
-    return np.log(np.maximum(odds, STORE_THRESHOLD))
+    total = probability_of_any(
+        output.voxels.p_cosmic_ray[voxel[near]].astype(float), entry[near], size
+    )
+    odds = summed_odds(total, entries.event, entries.event[-1] + 1)
+    return np.log(np.maximum(odds, TUNING.store_threshold))
 
 
-def _balls(entries: Entries, opinion: NetworkOutput) -> np.ndarray:
-    entry, voxel = _voxels_of(entries, opinion.voxels, opinion.telegraph.shape)
-    since = opinion.voxels.read[voxel] - entries.read[entry]
+def _snowballs(entries: Entries, output: NetworkOutput) -> np.ndarray:
+    entry, voxel = _voxels_of(entries, output.voxels, output.telegraph.shape)
+    since = output.voxels.read[voxel] - entries.read[entry]
     near = (since >= -CORE_READ_TOLERANCE) & (since <= CORE_READ_TOLERANCE)
     highest = np.zeros(len(entries.event))
-    np.maximum.at(highest, entry[near], opinion.voxels.p_snowball[voxel[near]])
+    np.maximum.at(highest, entry[near], output.voxels.p_snowball[voxel[near]])
     mean = np.bincount(entries.event, highest) / np.bincount(entries.event)
-    return special.logit(np.clip(mean, STORE_THRESHOLD, CERTAIN))
+    return special.logit(np.clip(mean, TUNING.store_threshold, TUNING.max_probability))
 
 
-def _telegraph(entries: Entries, opinion: NetworkOutput) -> np.ndarray:
+def _telegraph_noise(entries: Entries, output: NetworkOutput) -> np.ndarray:
     highest = np.zeros(entries.event[-1] + 1)
-    np.maximum.at(highest, entries.event, opinion.telegraph[entries.row, entries.col])
-    return special.logit(np.clip(highest, STORE_THRESHOLD, CERTAIN))
+    np.maximum.at(highest, entries.event, output.telegraph[entries.row, entries.col])
+    return special.logit(np.clip(highest, TUNING.store_threshold, TUNING.max_probability))

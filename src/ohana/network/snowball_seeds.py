@@ -1,4 +1,4 @@
-"""Snowballs of the network: where its probability lands, and the core that lies there."""
+"""Snowballs of the network: pixels in which they begin, and the cores there."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from ohana.detect.snowballs.cores import (
 from ohana.detect.snowballs.disks import EIGHT, Disk, fit_disks
 from ohana.events import Event, Steps
 from ohana.network.probabilities import Voxels
+from ohana.network.tuning import TUNING
 
 
 class SnowballSeed(NamedTuple):
-    """Pixels in which the network sees the charge of one snowball begin, and the read."""
+    """Pixels in which the network detects the first charge of a snowball, and the read."""
 
     read: int
     rows: np.ndarray
@@ -35,18 +36,18 @@ class SnowballSeed(NamedTuple):
 def find_snowball_seeds(
     voxels: Voxels, shape: tuple[int, int], config: DetectorConfig
 ) -> list[SnowballSeed]:
-    """Group the voxels of snowballs by where and when they begin.
+    """Group the voxels in which snowballs begin by place and time.
 
-    What follows in the same pixels, while the charge grows, belongs to the voxels before.
+    Later voxels of the same pixels are growth of the same snowball.
 
     Parameters
     ----------
     voxels : Voxels
-        What the network says.
+        Possible hits of the network.
     shape : tuple of int
         (H, W).
     config : DetectorConfig
-        ``snowball_min_radius`` acts here: a landing has at least the pixels of such a core.
+        ``snowball_min_radius`` acts here: a seed has at least the pixels of such a core.
     """
     some = voxels.select(voxels.p_snowball >= Label.SNOWBALL.traits.network_threshold)
     pixel = np.ravel_multi_index((some.row, some.col), shape)
@@ -56,25 +57,25 @@ def find_snowball_seeds(
     first = some.select(order[begins])
     group = link_steps(first.row, first.col, first.read, np.ones(len(first.row), int), shape)
     least = np.pi * (config.snowball_min_radius - RADIUS_TOLERANCE) ** 2
-    landings = []
+    seeds = []
     for number in np.flatnonzero(np.bincount(group) >= least):
         mine = first.select(group == number)
         reads, count = np.unique(mine.read, return_counts=True)
-        landings.append(SnowballSeed(int(reads[count.argmax()]), mine.row, mine.col))
-    return landings
+        seeds.append(SnowballSeed(int(reads[count.argmax()]), mine.row, mine.col))
+    return seeds
 
 
-def is_known(landing: SnowballSeed, balls: list[Event], shape: tuple[int, int]) -> bool:
-    """Tell whether most pixels of a landing lie in snowballs that have landed or still grow."""
+def is_known(seed: SnowballSeed, balls: list[Event], shape: tuple[int, int]) -> bool:
+    """Return whether most pixels of a seed lie in snowballs that begin or grow at that time."""
     inside = np.zeros(shape, bool)
     for ball in balls:
-        if -CORE_READ_TOLERANCE <= landing.read - ball.reads[0] <= GROWTH_READS:
+        if -CORE_READ_TOLERANCE <= seed.read - ball.reads[0] <= GROWTH_READS:
             inside[ball.rows, ball.cols] = True
-    return bool(np.mean(inside[landing.rows, landing.cols]) > 0.5)
+    return bool(np.mean(inside[seed.rows, seed.cols]) > TUNING.min_known_fraction)
 
 
 def core_of(landing: SnowballSeed, scene: SnowballContext) -> Core | None:
-    """Find the core of a landing: its brightest steps, if they fit a disk within the limits."""
+    """Return the core of a seed: a disk of its bright steps, if its radius is within the limits."""
     here = np.zeros(scene.stop.shape, bool)
     here[landing.rows, landing.cols] = True
     steps = scene.steps
@@ -114,7 +115,7 @@ def _disk(bright: Steps, stop: np.ndarray, read: int) -> Disk:
 
 
 def core_of_event(ball: Event) -> Core:
-    """Return the core of a snowball of the rules, as its catalogue fields tell it."""
+    """Return the core of a snowball of the rules, from its fields in the catalogue."""
     radius, circularity = (
         float(ball.extra[name])  # type: ignore[arg-type]
         for name in ("core_radius", "circularity")

@@ -1,39 +1,40 @@
-"""Steps of the pixels and reads that the network has picked, measured on their ramps."""
+"""Steps in the ramps at the pixels and reads that the network selects."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ohana.events import PixelMaps, Steps
-from ohana.network.probabilities import MEMBER_THRESHOLD, Voxels
+from ohana.network.probabilities import Voxels
+from ohana.network.tuning import TUNING
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance
 from ohana.rampfit.noise import gaussian
 from ohana.rampfit.scan import ramps_of, step_at
 
-#: Where something is seen (read, row, column), and the probabilities of a ray and a snowball.
+#: Places (read, row, column), and the probabilities of a cosmic ray and of a snowball there.
 Picked = tuple[tuple[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
-#: Ramps worked on together: bounds the memory needed.
+#: Ramps that are fitted together, which limits memory.
 BATCH = 2048
 
 
 def measure_voxels(
     picked: Picked, block: RampBlock, maps: PixelMaps, steps: Steps, model: DifferenceCovariance
 ) -> Voxels:
-    """Fit a step at each pixel and read that may be hit, other known steps of the pixel left free.
+    """Fit a step at each possible hit, with other known steps of the pixel as free parameters.
 
     Parameters
     ----------
     picked : tuple
-        Arrays of shape (n,): (read, row, column) and (ray, ball). Rows and columns, here and
+        Arrays of shape (n,): (read, row, column) and probabilities. Rows and columns, here and
         in ``steps``, count from the corner of the window.
     block : RampBlock
         Reads of the window.
     maps : PixelMaps
         Per-pixel results for the window.
     steps : Steps
-        Known steps. One that is picked is not measured again: its values are taken over.
+        Known steps; their values are taken over instead of a new fit.
     model : DifferenceCovariance
         Covariance coefficients.
 
@@ -42,14 +43,14 @@ def measure_voxels(
     Voxels
         In the order given.
     """
-    (read, row, col), chances = picked
+    (read, row, col), probabilities = picked
     amplitude, error = np.zeros(len(read)), np.full(len(read), np.inf)
     width = block.stop.shape[1]
     pixel = row.astype(np.int64) * width + col
     pixel_of_step = steps.row.astype(np.int64) * width + steps.col
     order = np.argsort(pixel_of_step, kind="stable")
     sorted_steps = pixel_of_step[order], steps.read[order]
-    likely = np.flatnonzero(chances[0] >= MEMBER_THRESHOLD)
+    likely = np.flatnonzero(probabilities[0] >= TUNING.member_threshold)
     for start in range(0, len(likely), BATCH):
         part = likely[start : start + BATCH]
         at = row[part], col[part]
@@ -66,7 +67,7 @@ def measure_voxels(
     significance = gaussian(amplitude / error, maps.dof[row, col])
     voxels = Voxels(
         *(values.astype(np.int32) for values in (row, col, read)),
-        *(values.astype(np.float32) for values in (*chances, amplitude, error, significance)),
+        *(values.astype(np.float32) for values in (*probabilities, amplitude, error, significance)),
     )
     return _taken_over(voxels, steps, block.data.shape)
 
@@ -74,7 +75,7 @@ def measure_voxels(
 def _exclude(
     excluded: np.ndarray, pixel: np.ndarray, pixel_of_step: np.ndarray, read_of_step: np.ndarray
 ) -> None:
-    """Mark the known steps, sorted by their pixel, of each of some pixels, in place."""
+    """Mark the known steps of each pixel in place; steps are sorted by pixel."""
     first, end = (np.searchsorted(pixel_of_step, pixel, side) for side in ("left", "right"))
     count = end - first
     ramp = np.repeat(np.arange(len(pixel)), count)
@@ -83,7 +84,7 @@ def _exclude(
 
 
 def _taken_over(voxels: Voxels, steps: Steps, shape: tuple[int, ...]) -> Voxels:
-    """Give voxels that are known steps the values of these, among them rises into saturation."""
+    """Copy the values of known steps to their voxels, also of rises into saturation."""
     one, other = (
         np.ravel_multi_index((places.read, places.row, places.col), shape)
         for places in (voxels, steps)

@@ -1,4 +1,4 @@
-"""Windows of an exposure in space and time that leave no seams, within bounds of memory."""
+"""Seamless windows of an exposure in space and time, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from ohana.network.inputs import OF_READS
 
 Triple = tuple[int, int, int]
 
-#: Memory for reads, features and network of the windows at work [bytes]. Larger windows have
-#: less around them that is worked on twice; a process needs about 1 GB besides.
+#: Memory for reads, features and network of a window [bytes], in addition to about 1 GB of the
+#: process. Larger windows have less overlap.
 MAX_BYTES = 1_300_000_000
-#: Share of the network's work that is done again where parts overlap in time.
-DEEP = 0.5
+#: Fraction of the network's work that is repeated where windows overlap in time.
+REPEATED = 0.5
 
 
 class Span(NamedTuple):
-    """Part of an axis: what is kept of it, and what that takes with all around."""
+    """Part of an axis: the part to keep, and the whole with its context."""
 
     kept: slice
     whole: slice
 
     @property
     def inside(self) -> slice:
-        """Where in ``whole`` the part lies that is kept."""
+        """Position of the kept part within ``whole``."""
         first = self.kept.start - self.whole.start
         return slice(first, first + self.kept.stop - self.kept.start)
 
 
 class Tiling(NamedTuple):
-    """An exposure in parts: every combination of reads, rows and columns is a window."""
+    """Parts of an exposure: each combination of reads, rows and columns is a window."""
 
     times: list[Span]
     rows: list[Span]
@@ -39,7 +39,7 @@ class Tiling(NamedTuple):
 
 
 def spans(length: int, side: int, context: int) -> list[Span]:
-    """Cut an axis into parts of ``side``, each with ``context`` more where there is any.
+    """Cut an axis into parts of length ``side``, with ``context`` on each side within the axis.
 
     Examples
     --------
@@ -54,24 +54,24 @@ def spans(length: int, side: int, context: int) -> list[Span]:
 
 
 class _Axis(NamedTuple):
-    """One way to cut an axis: its parts, the longest of them, and all of them together."""
+    """One way to cut an axis: its parts, their maximum and their total length."""
 
     parts: list[Span]
     longest: int
-    worked: int
+    total: int
 
 
 def tile(shape: Triple, model: Network3D, most_bytes: int = MAX_BYTES) -> Tiling:
-    """Cut an exposure so that least is worked on twice, within a bound of memory.
+    """Cut an exposure with the least overlap that memory allows.
 
     Parameters
     ----------
     shape : tuple of int
         (T, H, W).
     model : Network3D
-        Its ``stride`` and ``context`` decide where windows begin and what they carry.
+        Its ``stride`` and ``context`` decide where windows begin and their margins.
     most_bytes : int
-        For reads, features and network; the smallest windows possible may take more.
+        For reads, features and network; the smallest possible windows may take more.
 
     Returns
     -------
@@ -80,19 +80,19 @@ def tile(shape: Triple, model: Network3D, most_bytes: int = MAX_BYTES) -> Tiling
     """
     reads = shape[0]
 
-    def judge(axes: tuple[_Axis, ...]) -> tuple[float, float]:
+    def cost(axes: tuple[_Axis, ...]) -> tuple[float, float]:
         time, rows, cols = axes
         pixel = 4 * reads * (1 + OF_READS) + model.bytes_per_voxel * time.longest
         excess = pixel * rows.longest * cols.longest - most_bytes
-        again = DEEP * time.worked + (1 - DEEP) * reads
-        return max(excess, 0), again * rows.worked * cols.worked
+        work = REPEATED * time.total + (1 - REPEATED) * reads
+        return max(excess, 0), work * rows.total * cols.total
 
     ways = [_ways(*axis) for axis in zip(shape, model.stride, model.context, strict=True)]
-    return Tiling(*(axis.parts for axis in min(product(*ways), key=judge)))
+    return Tiling(*(axis.parts for axis in min(product(*ways), key=cost)))
 
 
 def _ways(length: int, stride: int, context: int) -> list[_Axis]:
-    """Return the ways to cut an axis into parts of about the same length."""
+    """Return the ways to cut an axis into parts of nearly equal length."""
     cells = -(-length // stride)
     sides = {-(-cells // parts) * stride for parts in range(1, cells + 1)}
     cuts = [spans(length, side, context) for side in sorted(sides, reverse=True)]

@@ -1,4 +1,4 @@
-"""`UNet3D`: class probabilities of every pixel in every read, from windows in space and time."""
+"""`UNet3D`: class logits of every pixel and read, from windows in space and time."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ohana.classes import Label
-from ohana.network.calibration import NETWORK_MIN_READS
 from ohana.network.contract import Network3D, Triple
 from ohana.network.inputs import CHANNELS
-
-#: Log-odds of background before anything is learned: events are rare.
-USUALLY = 5.0
+from ohana.network.tuning import TUNING
 
 
 @dataclass(frozen=True)
@@ -27,11 +24,11 @@ class Architecture:
     Attributes
     ----------
     channels, classes : int
-        Of its input and output.
+        Channels of the input and output.
     widths : tuple of int
-        Channels inside, level by level; the first level has half the resolution of the input.
+        Channels of each level; the first has half the resolution of the input.
     strides : tuple of (int, int, int)
-        From each level to the next, along reads, rows and columns.
+        Downsampling from each level to the next, along reads, rows and columns.
     detail : int
         Channels at the full resolution.
     """
@@ -63,28 +60,28 @@ class Architecture:
         return asdict(self)
 
 
-#: The first level sees so many voxels as one, in each direction.
+#: Voxels that the first level combines, along each axis.
 FOLD: Triple = (2, 2, 2)
-#: Voxels whose logits are worked out together: few, or memory is claimed anew every time.
+#: Voxels whose logits are computed together; larger blocks would allocate memory each time.
 PIECE = 1_000_000
-#: Arrays as large as the output of the first level that are there at once, about.
+#: Approximate number of arrays of the size of the first level's output in memory at once.
 ARRAYS = 4
 
 
 class UNet3D(Network3D):
-    """A 3-D U-Net that says of every pixel in every read which class of event it shows.
+    """A 3-D U-Net that classifies every pixel in every read.
 
-    The first convolution folds 2 x 2 x 2 voxels into the channels of one, another unfolds them
-    in the end: on a processor, few voxels of many channels take a fraction of the time of many
-    voxels of few. In between, each level has one convolution on the way down and one on the way
-    up; what the way down saw is added on the way up (Chaurasia & Culurciello 2017,
-    arXiv:1707.03718). To what is unfolded is added what a pixel and its neighbours show in the
-    read itself, and both decide together.
+    The first convolution folds 2 x 2 x 2 voxels into the channels of one, and a transposed
+    convolution unfolds them at the end: on CPUs, few voxels of many channels take a fraction of
+    the time of many voxels of few. Each level has one convolution on the way down and one on the
+    way up, where the features of the way down are added (Chaurasia & Culurciello 2017,
+    arXiv:1707.03718). The unfolded features are added to those of a 3 x 3 convolution of the read
+    itself, and a last convolution gives the logits.
 
     Parameters
     ----------
     architecture : Architecture
-        Its size.
+        Size of the network.
 
     Examples
     --------
@@ -111,39 +108,36 @@ class UNet3D(Network3D):
         self.unfold = nn.ConvTranspose3d(widths[0], detail, FOLD, FOLD)
         self.look = nn.Conv3d(self.architecture.channels, detail, (1, 3, 3), padding=(0, 1, 1))
         self.decide = nn.Conv3d(detail, classes, 1)
-        nn.init.constant_(self.decide.bias[Label.BACKGROUND], USUALLY)  # type: ignore[index]
+        background = self.decide.bias[Label.BACKGROUND]  # type: ignore[index]
+        nn.init.constant_(background, TUNING.background_log_odds)
 
     @property
     def stride(self) -> Triple:
-        """Voxels along reads, rows and columns in which the network's grid repeats."""
+        """Period of the network's grid along reads, rows and columns [voxels]."""
         steps = (FOLD, *self.architecture.strides)
         return prod(s[0] for s in steps), prod(s[1] for s in steps), prod(s[2] for s in steps)
 
     @property
     def bytes_per_voxel(self) -> float:
-        """Memory that inference takes for each voxel of the input, about."""
+        """Approximate memory of inference per voxel of the input [bytes]."""
         first_level = self.architecture.widths[0] / prod(FOLD)
         return 4 * self.architecture.channels + ARRAYS * 4 * first_level
 
     @property
     def context(self) -> Triple:
-        """How far away an output voxel can see, rounded up to `stride`.
-
-        Windows whose corners are multiples of the stride and that have so much more on each
-        side give the same result as the whole.
-        """
+        """Reach of an output voxel along each axis, rounded up to multiples of `stride`."""
         reach = [self._reach(axis) for axis in range(3)]
         t, y, x = (ceil(far / step) * step for far, step in zip(reach, self.stride, strict=True))
         return t, y, x
 
     def _reach(self, axis: int) -> int:
-        """Return how many voxels before the first of a cell of the grid can matter to it."""
+        """Return the number of voxels before a cell of the grid that affect it."""
         reach, scale = 0, FOLD[axis]
         scales = [scale]
         for stride in self.architecture.strides:
             scale *= stride[axis]
             scales.append(scale)
-        # Down and up, each convolution sees one neighbour; coarser cells begin further out.
+        # Down and up, each convolution reaches one neighbour; coarser cells begin further out.
         low = 0
         for cell in [*scales, *scales[-2::-1]]:
             low = -(-reach // cell) * cell
@@ -152,60 +146,56 @@ class UNet3D(Network3D):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N, classes, T, H, W) of an input (N, channels, T, H, W)."""
-        if (
-            x.ndim != 5
-            or x.shape[1] != self.architecture.channels
-            or x.shape[2] < NETWORK_MIN_READS
-        ):
+        if x.ndim != 5 or x.shape[1] != self.architecture.channels or x.shape[2] < TUNING.min_reads:
             raise ValueError(
-                f"x: wanted (N, {self.architecture.channels}, T >= {NETWORK_MIN_READS}, H, W), "
+                f"x: wanted (N, {self.architecture.channels}, T >= {TUNING.min_reads}, H, W), "
                 f"got {tuple(x.shape)}"
             )
         size = x.shape[2:]
         missing = [-n % step for n, step in zip(size, self.stride, strict=True)]
         if any(missing):
-            # Nothing is usable in what is added.
+            # Zeros: nothing in the padding is usable.
             t, y, z = missing
             x = functional.pad(x, (0, z, 0, y, 0, t))
         x = x.contiguous(memory_format=torch.channels_last_3d)
         return self._classes(x, self._deep(x))[:, :, : size[0], : size[1], : size[2]]
 
     def logits(self, x: Tensor, kept: tuple[slice, slice, slice]) -> Iterator[tuple[slice, Tensor]]:
-        """Yield some reads after the other of a part of a window, and their logits."""
+        """Yield successive reads of a part of a window with their logits."""
         deep = self._deep(x)
         times, rows, cols = kept
         row_cells, kept_rows = _cells_around(rows, FOLD[1])
         col_cells, kept_cols = _cells_around(cols, FOLD[2])
         area = (row_cells.stop - row_cells.start) * (col_cells.stop - col_cells.start) * prod(FOLD)
-        few = max(PIECE // area, 1) * FOLD[0]
-        for start in range(times.start, times.stop, few):
-            reads = slice(start, min(start + few, times.stop))
+        count = max(PIECE // area, 1) * FOLD[0]
+        for start in range(times.start, times.stop, count):
+            reads = slice(start, min(start + count, times.stop))
             first = start // FOLD[0]
-            cells = slice(first, first + few // FOLD[0]), row_cells, col_cells
+            cells = slice(first, first + count // FOLD[0]), row_cells, col_cells
             voxels = [slice(c.start * n, c.stop * n) for c, n in zip(cells, FOLD, strict=True)]
             logits = self._classes(x[:, :, *voxels], deep[:, :, *cells])[0]
             yield reads, logits[:, : reads.stop - start, kept_rows, kept_cols]
 
     def _deep(self, x: Tensor) -> Tensor:
-        """Return what is seen around each voxel (N, widths[0], T/2, H/2, W/2).
+        """Return the features of the first level (N, widths[0], T/2, H/2, W/2).
 
-        Of an input (N, channels, T, H, W) whose sides are multiples of `stride`.
+        The sides of the input (N, channels, T, H, W) are multiples of `stride`.
         """
         x = self.fold(x)
-        seen = []
+        skipped = []
         for down, shrink in zip(self.down, self.shrink, strict=False):
             x = down(x)
-            seen.append(x)
+            skipped.append(x)
             x = shrink(x)
         x = self.down[-1](x)
         for grow, up in zip(reversed(self.grow), reversed(self.up), strict=True):
-            x = up(grow(x).add_(seen.pop()))
+            x = up(grow(x).add_(skipped.pop()))
         return x
 
     def _classes(self, x: Tensor, deep: Tensor) -> Tensor:
-        """Return logits (N, classes, T, H, W) of an input and what is deep in it.
+        """Return logits (N, classes, T, H, W) from an input and the features of the first level.
 
-        Each read by itself: of a part of the reads, as of all, at a fraction of the memory.
+        Reads are independent here, so a part of them gives the same result in less memory.
         """
         n, _, t, h, w = x.shape
         detail = self.architecture.detail
@@ -214,7 +204,7 @@ class UNet3D(Network3D):
         reads = x.transpose(1, 2).flatten(0, 1)
         near = functional.conv2d(reads, self.look.weight[:, :, 0], bias, padding=1)
         near = near.permute(0, 2, 3, 1).reshape(n, t // 2, 2, h // 2, 2, w // 2, 2, detail)
-        # What a transposed convolution does, in one product of matrices.
+        # The transposed convolution as one matrix product.
         unfold = self.unfold.weight.permute(0, 2, 3, 4, 1).flatten(1)
         far = (deep.permute(0, 2, 3, 4, 1) @ unfold).unflatten(-1, (*FOLD, detail))
         near = functional.relu_(near.add_(far.permute(0, 1, 4, 2, 5, 3, 6, 7)))
@@ -243,9 +233,9 @@ def _block(convolution: nn.Conv3d) -> nn.Sequential:
 
 
 def _cells_around(part: slice, step: int) -> tuple[slice, slice]:
-    """Return the cells of the folded grid in and next to a part of an axis, and where it is there.
+    """Return the cells of the folded grid around a part of an axis, and the part within them.
 
-    Logits need the pixels next to theirs. At the end of the array there may be no such cell.
+    Logits depend on adjacent pixels. At the end of the array there may be no further cell.
     """
     first = max(part.start // step - 1, 0)
     start, stop = part.start - first * step, part.stop - first * step

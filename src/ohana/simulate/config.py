@@ -1,4 +1,4 @@
-"""What a simulated exposure is made of: every setting with its unit."""
+"""Settings of a simulated exposure, each with its unit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ohana.simulate.event_settings import EventSettings, PositiveRange
 class SimulationConfig(EventSettings):
     """Settings of a simulated up-the-ramp exposure.
 
-    Electrons are those that a pixel collects; ``gain`` turns them into DN. Ranges are
+    Electrons are those collected in a pixel; ``gain`` converts them to DN. Ranges are
     (lowest, highest) of a draw per star, pixel or event. An event count of None means that
     the number is drawn from the rate (or fraction) above it.
 
@@ -231,7 +231,7 @@ class SimulationConfig(EventSettings):
 
     @property
     def first_frames(self) -> np.ndarray:
-        """First frame of each read, int (T,), counting those that go into reads from 0."""
+        """First frame of each read, int (T,), counted from 0 without dropped frames."""
         return np.cumsum(self.averaged) - self.averaged
 
     @property
@@ -246,7 +246,7 @@ class SimulationConfig(EventSettings):
 
     @property
     def frame_times(self) -> np.ndarray:
-        """Time since the reset of each frame that goes into a read [s], one read after another."""
+        """Time of each averaged frame since the reset [s], read by read."""
         if self.read_pattern is not None:
             return self.frame_time * np.concatenate(self.read_pattern)
         intervals = self.read_intervals

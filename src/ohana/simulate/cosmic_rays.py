@@ -1,8 +1,8 @@
 """Tracks of charged particles: straight, with a power law of lengths and Landau-like losses.
 
-Most are short: a particle that comes straight down marks one pixel and its neighbours, a
-grazing one up to tens. A few knock out an electron that leaves a short track aside (delta
-ray), and a few come with others that they made close by (shower).
+Most are short: a particle at normal incidence affects one pixel and its neighbours, a grazing
+one up to tens. A few eject an electron with a short side track (delta ray), and a few come with
+secondary particles nearby (shower).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from ohana.simulate.config import SimulationConfig
 from ohana.simulate.deposits import ChargeEvent, Deposits, draw_count, draw_frames
 from ohana.simulate.detector import log_uniform
 
-#: Thickness of the sensitive layer [pixel]: path through it of a particle that goes straight down.
+#: Thickness of the sensitive layer [pixel]: path of a particle at normal incidence.
 THICKNESS = 0.4
 #: Width of the Moyal distribution of losses, relative to the most probable loss.
 LOSS_WIDTH = 0.15
-#: Distance of the points that stand for a track [pixel], and how far their charge is followed.
+#: Distance of the points of a track [pixel], and cut-off of their charge [sigma].
 POINT_DISTANCE = 0.25
 REACH_SIGMA = 4.0
-#: Length of a delta ray [pixel], and its part of the charge of the hit.
+#: Length of a delta ray [pixel], and its fraction of the charge of the hit.
 DELTA_LENGTH = (0.5, 3.0)
 DELTA_SHARE = (0.05, 0.3)
 #: Shower: mean number of secondaries after the first, their mean distance from the primary's
@@ -35,7 +35,7 @@ SECONDARY_LENGTH = 3.0
 def draw_cosmic_rays(config: SimulationConfig, rng: np.random.Generator) -> list[ChargeEvent]:
     """Draw the cosmic rays of an exposure, in order of their frames.
 
-    Secondaries of a shower are events of their own, on top of the number that was asked for.
+    Secondaries of a shower are events of their own, in addition to the number in the settings.
     """
     area = np.prod(config.active_shape) * (config.pixel_pitch * 1e-4) ** 2
     expected = config.cosmic_ray_rate * area * config.collecting_time
@@ -52,7 +52,7 @@ def draw_cosmic_rays(config: SimulationConfig, rng: np.random.Generator) -> list
 def _secondaries(
     frame: int, start: np.ndarray, config: SimulationConfig, rng: np.random.Generator
 ) -> list[ChargeEvent]:
-    """Draw the particles that a primary has made close to where it enters."""
+    """Draw the secondary particles of a primary, near its entry."""
     low, high = config.cosmic_ray_length
     lengths = low, min(high, max(low, SECONDARY_LENGTH))
     short = config.model_copy(update={"cosmic_ray_length": lengths})
@@ -95,7 +95,7 @@ def draw_hit(
 def _with_delta_ray(
     places: np.ndarray, share: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Move a part of a track's charge to a short track that leaves it somewhere."""
+    """Move a fraction of a track's charge to a short side track at a random point."""
     part = rng.uniform(*DELTA_SHARE)
     root = places[rng.integers(len(places))]
     end = root + rng.uniform(*DELTA_LENGTH) * _direction(rng)
@@ -118,7 +118,7 @@ def _power_law(limits: tuple[float, float], index: float, rng: np.random.Generat
 def points_along(
     start: np.ndarray, end: np.ndarray, charge: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return points that stand for a line.
+    """Return points that represent a line.
 
     Parameters
     ----------

@@ -1,9 +1,8 @@
-"""What the sources of events have in common: when they come, how many, what they leave behind.
+"""Times, numbers and deposited charge of events, for all sources.
 
-Time is counted in frames: those that go into reads, one after another, as they stand in
-``config.frame_times``. Of what is there from frame ``f`` on, the read that ``f`` is part of shows a
-part, since it is the mean of frames before and after; the next read shows all. Without averaging
-a frame is a read.
+Time is counted in the frames of ``config.frame_times``, which are averaged into reads. Of charge
+that arrives at frame ``f``, the read with that frame contains a fraction, since it is the mean of
+frames before and after, and the next read all. Without averaging a frame is a read.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class Deposits(NamedTuple):
 
 @dataclass(frozen=True)
 class ChargeEvent:
-    """One event as put into the pixels, before they couple, fill up and are read.
+    """Charge of one event in the pixels, before coupling, saturation and read-out.
 
     ``frame`` is the first that contains it, ``facts`` are plain values for the truth.
     """
@@ -51,8 +50,8 @@ def draw_count(wanted: int | None, expected: float, rng: np.random.Generator) ->
 def draw_frames(count: int, config: SimulationConfig, rng: np.random.Generator) -> np.ndarray:
     """Draw the first frames of events.
 
-    They come at any time between the first frame and the last; a part of them is moved to the
-    first or last two reads after read 0, at their first frames.
+    They are uniform in time between the first and the last frame, except for a fraction that is
+    moved to the first frames of the first or last two reads after read 0.
     """
     waits = np.diff(config.frame_times)
     frames = 1 + rng.choice(len(waits), count, p=waits / waits.sum())
@@ -62,12 +61,12 @@ def draw_frames(count: int, config: SimulationConfig, rng: np.random.Generator) 
 
 
 def first_read(frame: np.ndarray, averaged: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first read that a frame is part of, and how much it shows of what came then.
+    """Return the first read with a frame, and the fraction of charge from that frame on in it.
 
     Parameters
     ----------
     frame : ndarray of int
-        First frame that contains something.
+        First frame with the charge.
     averaged : ndarray of int, shape (T,)
         Frames averaged into each read.
 

@@ -149,9 +149,9 @@ def pink(spectrum: np.ndarray, samples: int) -> np.ndarray:
     Parameters
     ----------
     spectrum : ndarray of complex64, shape (streams, frequencies)
-        Is overwritten.
+        Overwritten.
     samples : int
-        Length of the noise, as `white_spectrum` was told.
+        Length of the noise, as for `white_spectrum`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A simulated exposure: what happens to the charge, in the order in which it happens."""
+"""A simulated exposure: all that happens to the charge, in order of time."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def simulate_to_fits(config: SimulationConfig, rng: np.random.Generator, path: s
 
 
 def draw_scene(config: SimulationConfig, rng: np.random.Generator) -> Scene:
-    """Draw the detector, what it looks at and all events of an exposure."""
+    """Draw the detector, the light and all events of an exposure."""
     pixels_rng, light_rng, rays, telegraph, snowballs, readout = rng.spawn(6)
     pixels = draw_pixels(config, pixels_rng)
     stop = np.full((config.rows, config.cols), config.reads, np.int32)
@@ -94,7 +94,7 @@ def draw_scene(config: SimulationConfig, rng: np.random.Generator) -> Scene:
 def _on_live_pixels(
     hits: list[ChargeEvent], dead: np.ndarray, config: SimulationConfig
 ) -> list[ChargeEvent]:
-    """Return hits that leave charge in live pixels, without what dead ones do not collect."""
+    """Return hits with charge in live pixels, without the charge in dead ones."""
     live = np.ones(config.active_shape, bool)
     live.reshape(-1)[dead] = False
     kept = [live[hit.deposits.row, hit.deposits.col] for hit in hits]
@@ -111,7 +111,7 @@ def read_out(scene: Scene, threads: int | None = None) -> Iterator[np.ndarray]:
     Parameters
     ----------
     scene : Scene
-        What `draw_scene` has drawn; its ``stop`` is filled.
+        From `draw_scene`; its ``stop`` is filled.
     threads : int, optional
         Threads that draw random numbers; one per core by default. The result does not depend
         on it.
@@ -156,7 +156,7 @@ def _frames(config: SimulationConfig) -> list[range]:
 def _draws(
     shot: ShotNoise, electronics: Electronics, config: SimulationConfig
 ) -> Iterator[Callable[[], np.ndarray]]:
-    """Yield what draws the random numbers of an exposure, in the order of their use."""
+    """Yield functions that draw the random numbers of an exposure, in order of use."""
     for read, frames in enumerate(_frames(config)):
         for frame in frames:
             yield partial(shot.frame, frame)
@@ -164,7 +164,7 @@ def _draws(
 
 
 def _ahead(calls: Iterable[Callable[[], np.ndarray]], threads: int) -> Iterator[np.ndarray]:
-    """Yield the results of calls in their order, made ahead of their use by some threads."""
+    """Yield the results of calls in order, computed ahead by some threads."""
     pending: deque[Future[np.ndarray]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for call in calls:
@@ -176,7 +176,7 @@ def _ahead(calls: Iterable[Callable[[], np.ndarray]], threads: int) -> Iterator[
 
 
 def _deposit(charge: np.ndarray, deposits: Deposits, frame: int) -> None:
-    """Add what arrives between the previous frame and this one, in place."""
+    """Add charge that arrives between the previous frame and this one, in place."""
     now = slice(*np.searchsorted(deposits.frame, [frame, frame + 1]))
     np.add.at(charge, (deposits.row[now], deposits.col[now]), deposits.charge[now])
 
@@ -215,15 +215,15 @@ def _turned(event: TrueEvent, config: SimulationConfig) -> TrueEvent:
 def exposure_rng(seed: int, detector: int, index: int, k: int) -> np.random.Generator:
     """Return the source of random numbers of one exposure.
 
-    It depends on these four numbers alone, not on the order in which exposures are made or on
-    who makes them, and no two are alike (`numpy.random.SeedSequence`).
+    It depends on these four numbers alone, not on the order of exposures or the process, and no
+    two are alike (`numpy.random.SeedSequence`).
 
     Parameters
     ----------
     seed : int
-        Of the whole set, not negative.
+        Seed of the whole set, not negative.
     detector, index, k : int
-        Which detector, which index of the set, which exposure of these; not negative.
+        Number of the detector, index in the set, and number of the exposure; not negative.
 
     Examples
     --------

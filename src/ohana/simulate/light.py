@@ -1,4 +1,4 @@
-"""What falls on the pixels, and leaks into them, when no event does: rates and shot noise."""
+"""Light and dark current of the pixels without events: rates and shot noise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOFFAT_BETA = 3.0
 STAR_RADIUS = 12
 #: Change of a flash from the centre of the array to the ends of its diagonal.
 FLASH_SLOPE = 0.2
-#: Entries of the table by which Poisson numbers are looked up.
+#: Entries of the table of Poisson numbers.
 GUIDE = 1024
 
 

@@ -1,4 +1,4 @@
-"""What is in a simulated exposure, before it is read out (`Scene`) and after (`Simulated`)."""
+"""Contents of a simulated exposure, before (`Scene`) and after read-out (`Simulated`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ohana.simulate.truth import Truth
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that is decided before the first read, in the orientation of the read-out.
+    """All that is drawn before the first read, in the orientation of the read-out.
 
     ``stop`` (H, W) is filled while the scene is read out: the first read above the
     saturation level, T where there is none, 0 in stuck pixels.
@@ -40,9 +40,9 @@ class Simulated:
     cube : ndarray of uint16, shape (T, H, W)
         Raw reads [DN].
     truth : Truth
-        What is in it.
+        Its events.
     config : SimulationConfig
-        How it was made.
+        Its settings.
     rate, noise : ndarray of float32, shape (H, W)
         Mean charge rate [e-/s], 0 in the border, and white noise of one frame [e-].
     stop : ndarray of int32, shape (H, W)

@@ -16,7 +16,7 @@ from ohana.simulate.cosmic_rays import points_along, spread
 from ohana.simulate.deposits import ChargeEvent, Deposits, draw_count, draw_frames, first_read
 from ohana.simulate.detector import log_uniform, stamp
 
-#: Charge below which the halo is not followed [e-].
+#: Charge at which the halo is cut off [e-].
 FAINTEST = 0.3
 #: Reads over which growth and after-glow are followed, in e-folding times.
 GROWTH_TIMES = 4.0
@@ -36,7 +36,7 @@ def draw_snowballs(config: SimulationConfig, rng: np.random.Generator) -> list[C
 
 
 def _draw_centre(config: SimulationConfig, rng: np.random.Generator) -> np.ndarray:
-    """Draw where a snowball lands: anywhere, or closer to an edge than half its radius."""
+    """Draw the centre of a snowball: anywhere, or within half a minimum radius of an edge."""
     last = np.array(config.active_shape) - 1
     centre = rng.uniform(0, last)
     if rng.random() < config.edge_fraction:
@@ -49,7 +49,7 @@ def _draw_centre(config: SimulationConfig, rng: np.random.Generator) -> np.ndarr
 def draw_snowball(
     frame: int, centre: np.ndarray, config: SimulationConfig, rng: np.random.Generator
 ) -> ChargeEvent:
-    """Draw one snowball that lands just before ``frame`` around ``centre``, in the active part.
+    """Draw one snowball that begins just before ``frame`` at ``centre``, in the active part.
 
     It grows from read to read.
     """
@@ -102,7 +102,7 @@ def _charge(
     length: float,
     config: SimulationConfig,
 ) -> np.ndarray:
-    """Return the mean charge added at the first read and at each of those that follow [e-]."""
+    """Return the mean charge added at the first read and at each later one [e-]."""
     time = np.arange(1 + int(np.ceil(GROWTH_TIMES * config.snowball_release)))[:, None, None]
     fading = np.exp(-time / config.snowball_release)
     grown = radius + config.snowball_growth * config.snowball_release * (1 - fading)
@@ -117,12 +117,12 @@ def _charge(
 def _afterglow(
     core: np.ndarray, config: SimulationConfig, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return what pixels with a given charge (h, w) release.
+    """Return the charge that pixels with a given charge (h, w) release.
 
     Returns
     -------
     place : ndarray of int, shape (3, n)
-        Read after the landing, row and column.
+        Reads since the first one, row and column.
     charge : ndarray of float32, shape (n,)
         [e-]
     """

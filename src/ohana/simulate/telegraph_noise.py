@@ -22,9 +22,9 @@ class TelegraphSignal:
     levels : ndarray, shape (2,) or (3,)
         Offset of each state [e-], ascending from 0.
     dwell : ndarray, same shape
-        Mean stay in each state [reads].
+        Mean dwell time in each state [reads].
     states : ndarray of int8, shape (T, most)
-        State at each frame of each read; -1 before the first of a read with fewer than others.
+        State at each frame of each read; -1 fills up reads with fewer frames.
     """
 
     row: int
@@ -35,7 +35,7 @@ class TelegraphSignal:
 
     @property
     def path(self) -> np.ndarray:
-        """Offset at each read, the mean of those of its frames [e-], float32 (T,)."""
+        """Offset at each read, the mean over its frames [e-], float32 (T,)."""
         there = self.states >= 0
         offset = np.where(there, self.levels[self.states], 0.0).sum(axis=1)
         return (offset / there.sum(axis=1)).astype(np.float32)
@@ -46,7 +46,7 @@ def draw_telegraph_noise(
 ) -> list[TelegraphSignal]:
     """Draw the pixels that have telegraph noise, and their paths.
 
-    It is added to the voltage, so that reference pixels can have it as well as others.
+    It is added to the voltage, so reference pixels can have it too.
     """
     edge = 0 if config.telegraph_border else config.border
     height, width = config.rows - 2 * edge, config.cols - 2 * edge
@@ -78,16 +78,16 @@ def draw_flicker(
 
 
 def markov_states(dwell: np.ndarray, times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the state at given times of a process with exponential stays.
+    """Return the state of a process with exponential dwell times at given times.
 
-    Time is continuous, so short stays between two reads are missed, as on a detector. A state
-    is left for any of the others with equal chance; the first one is drawn in proportion to
-    the mean stays, which is the balance of such a process.
+    Time is continuous, so short dwells between two reads are missed, as on a detector. A state
+    changes to any of the others with equal probability; the first is drawn in proportion to the
+    mean dwell times, the equilibrium of such a process.
 
     Parameters
     ----------
     dwell : ndarray, shape (n,)
-        Mean stay in each state.
+        Mean dwell time in each state.
     times : ndarray, shape (m,)
         From 0 on, ascending, in the same unit.
     rng : numpy.random.Generator

@@ -1,4 +1,4 @@
-"""What was put into an exposure, pixel by pixel, and how well the best estimator could see it."""
+"""The true events of an exposure, pixel by pixel, with the S/N of the best estimator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ohana.errors import OhanaError
 from ohana.simulate.config import SimulationConfig
 from ohana.utils.files import replacing
 
-#: A pixel belongs to an event's footprint where its charge exceeds this many errors of a step.
+#: S/N of the charge from which a pixel belongs to the footprint of an event [sigma].
 FOOTPRINT_SIGMA = 3.0
 
 
@@ -29,7 +29,7 @@ class PixelSteps(NamedTuple):
     read : ndarray of int32
         First read with the change, from 1 to T - 1.
     charge : ndarray of float32
-        Signal added since the read before [e-]; telegraph noise falls as well as rises.
+        Signal added since the previous read [e-]; of either sign in telegraph noise.
     snr : ndarray of float32
         Charge over the error of the best linear estimator of a step at this read alone; 0 where
         the pixel is full by then.
@@ -76,25 +76,25 @@ class TrueEvent:
     reads : ndarray of int32, shape (n,)
         First read that contains the event in each pixel, from 1 on; -1 for telegraph noise.
     charge : ndarray of float32, shape (n,)
-        Signal that it adds to each pixel between read 0 and the last, coupling of pixels
-        included, up to the full well [e-], had the pixel a linear response and nothing else in
-        it; for telegraph noise the difference of the extreme levels.
+        Signal added to each pixel between read 0 and the last [e-], including the coupling of
+        pixels, up to the full well, for a linear pixel without other signal; for telegraph
+        noise the difference of the extreme levels.
     snr : ndarray of float32, shape (n,)
-        S/N of the best linear estimator that knows when and in which parts the signal comes,
-        the slope free; 0 where the pixel is full by then. For telegraph noise the root of
+        S/N of the best linear estimator of the signal for a known time profile, with the slope
+        free; 0 where the pixel is full by then. For telegraph noise the root of
         ``facts["chi2"]``.
     gain : float
         [e-/DN]
     facts : dict
-        What else is known, plain values. Cosmic ray: ``length`` [pixel], ``charge`` [e-],
-        ``delta_ray``, ``secondary`` (whether another particle made it). Snowball: ``center``,
+        Other properties, plain values. Cosmic ray: ``length`` [pixel], ``charge`` [e-],
+        ``delta_ray``, ``secondary`` (whether it is part of a shower). Snowball: ``center``,
         ``core_radius`` [pixel], ``halo_level`` [e-], ``halo_length`` [pixel], ``trail``.
         Telegraph noise: ``levels`` [e-], ``dwell`` [reads], ``transitions`` (first read of each
-        new state), ``states`` (one more than transitions), ``chi2`` (what the path removes from
-        chi-squared over a straight ramp), ``reference_pixel`` (whether it lies in the border,
-        where no detector of events reports it).
+        new state), ``states`` (one more than transitions), ``chi2`` (reduction of
+        chi-squared relative to a straight ramp), ``reference_pixel`` (whether it lies in the
+        border, where no events are searched for).
     repeated : PixelSteps
-        Every change of those pixels that change at more than one read: growth of snowballs,
+        All changes of pixels that change at more than one read: growth of snowballs,
         hits within averaged frames, telegraph noise.
     """
 
@@ -116,14 +116,13 @@ class TrueEvent:
 
     @property
     def footprint(self) -> np.ndarray:
-        """Pixels that can be seen to belong to the event, bool (n,)."""
+        """Pixels in which the event is measurable, bool (n,)."""
         return self.snr > FOOTPRINT_SIGMA
 
     def pixel_steps(self) -> PixelSteps:
-        """Return every change that the event makes, in the order of reads.
+        """Return all changes of signal by the event, in the order of reads.
 
-        Changes of a few electrons are listed together, once they are more. A hit and all that
-        grows from it add up to `charge`.
+        Changes of a few electrons are summed into larger ones. Those of a pixel add up to `charge`.
 
         Examples
         --------
@@ -186,7 +185,7 @@ class Truth:
 
 
 def _reason(error: Exception) -> str:
-    """Say in one line what is wrong with a file."""
+    """Return in one line what is wrong with a file."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"config: {'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -1,4 +1,4 @@
-"""When memory does not suffice: how many samples fit at once."""
+"""The batch size that fits in memory, for the error message when it is exhausted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ohana.errors import OhanaError
 from ohana.network.networks import TRAINED
 from ohana.training.learner import loss
 
-#: What the messages of errors say when there is no more memory: of a GPU, of a processor.
+#: Parts of error messages about exhausted memory, of GPUs and CPUs.
 _SIGNS = (
     "out of memory",
     "can't allocate memory",
@@ -23,7 +23,7 @@ _SIGNS = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error is about memory.
+    """Return whether an error is about exhausted memory.
 
     Examples
     --------
@@ -43,22 +43,22 @@ def too_large(
     device: torch.device,
     precision: str,
 ) -> OhanaError:
-    """Return an error that says which batch size fits in place of one about memory.
+    """Return an error that names the batch size that fits, for one about memory.
 
     Parameters
     ----------
     error : BaseException
-        What was raised; what it holds in memory is freed.
+        The original error; the memory that it holds is freed.
     architecture : object
-        Of the network.
+        Size of the network.
     sample : Tensor, shape (C, T, h, w)
-        Of the input.
+        Input of the network.
     batch_size : int
-        That was too large.
+        Batch size that was too large.
     device : torch.device
-        Where.
+        Device of the training.
     precision : str
-        As Lightning calls it.
+        Name in Lightning.
     """
     traceback.clear_frames(error.__traceback__)
     fits = batch_size // 2
@@ -79,7 +79,7 @@ def too_large(
 def _fits(
     architecture: Any, sample: Tensor, size: int, device: torch.device, precision: str
 ) -> bool:
-    """Try a step with so many samples."""
+    """Return whether a training step with this batch size fits."""
     kind = torch.bfloat16 if precision == "bf16-mixed" else torch.float16
     try:
         _free()

@@ -1,7 +1,7 @@
-"""How sure rules and network together can be, learned from exposures simulated for it.
+"""Calibration of confidences from the scores of rules and network, on simulated exposures.
 
-Exposures are drawn from the recipes of the training sets with random numbers of their own, and
-searched as in prediction; what of it is real is known from their truth.
+Exposures are drawn from the recipes of the training sets with separate random numbers and
+searched as in prediction; the simulated truth decides which events are real.
 """
 
 from __future__ import annotations
@@ -22,38 +22,29 @@ from ohana.detect.matching import Members
 from ohana.evaluate.truth.limits import date_tolerance
 from ohana.evaluate.truth.pairs import gather_truth
 from ohana.events import Event
-from ohana.network.calibration import Calibration, EventScores, Logistic, inputs
+from ohana.network.calibration import Calibration, EventScores, Logistic, design_matrix
 from ohana.network.model_file import Network
 from ohana.pipeline import find_events
 from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
 from ohana.refpix.fit import fit_reference
 from ohana.simulate import SimulationConfig, Truth, exposure_rng, simulate_to_fits
+from ohana.training.tuning import TUNING
 from ohana.training_sets.config import CreatorConfig
 from ohana.training_sets.draws import draw_values, simulation_config
+from ohana.utils.progress import no_progress
 
 log = logging.getLogger("ohana")
 
-#: Random streams are numbered by detector: this one belongs to none, nor to the split of the set.
+#: Number of the random stream; others are numbered by detector, `SPLIT_STREAM` is the split.
 STREAM = 2**32 - 2
-#: Pixels times reads that are simulated in all, some two minutes on two cores, and most
-#: exposures of one recipe.
-VOXELS = 1.5e8
-MAX_EXPOSURES = 10
-#: Larger arrays are made so large, with as many events less: a few outputs tell enough.
-LARGEST = 256
-#: Most events of a class that are taken from one exposure, evenly from all: one that is full of
-#: something odd must not speak for all others.
-MAX_OF_ONE = 60
-#: How firmly weights are held at those of `Logistic`, in events: without any they stay.
-RIDGE = 1.0
 
-#: What the events of some exposures show, and which are real, for each class.
+#: Scores of events of each class, and which of them are real.
 Sample = dict[Label, tuple[EventScores, np.ndarray]]
 
 
 def calibrate(network: Network, creators: Sequence[CreatorConfig], seed: int) -> Calibration:
-    """Fit the probability that an event is real to what both say of simulated events.
+    """Fit the probability that an event is real to the scores of simulated events.
 
     Parameters
     ----------
@@ -62,12 +53,12 @@ def calibrate(network: Network, creators: Sequence[CreatorConfig], seed: int) ->
     creators : sequence of CreatorConfig
         Recipes of the training sets.
     seed : int
-        Of the exposures; none is one of a training set.
+        Seed of the exposures; none of them is in a training set.
 
     Returns
     -------
     Calibration
-        Classes of which little was seen stay near the weights that nothing was fitted to.
+        Classes with few events stay near the default weights.
     """
     settings = load_config("sensitive").model_copy(
         update={"rtn_min_confidence": 0.0, "snowball_min_confidence": 0.0}
@@ -84,27 +75,30 @@ def calibrate(network: Network, creators: Sequence[CreatorConfig], seed: int) ->
         log.info(f"{label.key}: {good.sum()} real and {(~good).sum()} false events")
     names = {field.name for field in fields(Calibration)}
     models = {label.key: fit_logistic(*sample[label]) for label in sample if label.key in names}
-    evidence, real = sample[Label.COSMIC_RAY]
-    known = np.isfinite(evidence.rules)
-    return Calibration(known=_part(real[known]), faint=_part(real[~known]), **models)
+    scores, real = sample[Label.COSMIC_RAY]
+    known = np.isfinite(scores.rules)
+    return Calibration(
+        known=_real_fraction(real[known]), faint=_real_fraction(real[~known]), **models
+    )
 
 
-def _part(real: np.ndarray) -> float:
-    """Return which part of some candidates is real; a half of none."""
+def _real_fraction(real: np.ndarray) -> float:
+    """Return the real fraction of candidates with Laplace's correction: a half without any."""
     return float((real.sum() + 1.0) / (len(real) + 2.0))
 
 
 def draw_exposures(
     creators: Sequence[CreatorConfig], seed: int
 ) -> Iterator[tuple[SimulationConfig, np.random.Generator]]:
-    """Yield settings and random numbers of exposures, about as many voxels of each recipe.
+    """Yield settings and random numbers of exposures, with about the same voxels per recipe.
 
-    Every recipe has at least one; events are left out as often as in its training set, but not
-    in the first.
+    Every recipe has at least one exposure. Exposures without events are as frequent as in its
+    training set, but never the first.
     """
     for number, creator in enumerate(map(_smaller, creators)):
         voxels = creator.num_frames * float(np.prod(creator.image_shape))
-        count = int(np.clip(VOXELS / len(creators) / voxels, 1, MAX_EXPOSURES))
+        share = TUNING.calibration_voxels / len(creators)
+        count = int(np.clip(share / voxels, 1, TUNING.max_exposures))
         with_events, without = creator.num_exposure_events, creator.num_baseline_exposures
         for k in range(count):
             draws, scene = exposure_rng(seed, STREAM, number, k).spawn(2)
@@ -115,9 +109,10 @@ def draw_exposures(
 
 
 def _smaller(creator: CreatorConfig) -> CreatorConfig:
-    """Cut a recipe to an array of at most `LARGEST` pixels a side, as full as the whole."""
+    """Return a recipe for a smaller array with the same density of events."""
     height, width = creator.image_shape
-    shape = min(height, LARGEST), min(width, LARGEST // creator.outputs * creator.outputs)
+    columns = TUNING.max_side // creator.outputs * creator.outputs
+    shape = min(height, TUNING.max_side), min(width, columns)
     if not shape[1]:
         shape = shape[0], width
     share = np.prod(shape) / (height * width)
@@ -134,14 +129,14 @@ def _smaller(creator: CreatorConfig) -> CreatorConfig:
 
 
 def _search(path: Path, network: Network, settings: DetectorConfig) -> list[Event]:
-    """Find the events of an exposure by rules and network, however unsure."""
+    """Return the events of an exposure by rules and network, at any confidence."""
     ramp = open_exposure(path, settings)[0]
     source = CorrectedRamp(ramp, fit_reference(ramp, settings)[0])
-    return find_events(source, settings, lambda *_: None, network=network).events
+    return find_events(source, settings, no_progress, network=network).events
 
 
 def are_real(truth: Truth, events: Sequence[Event]) -> np.ndarray:
-    """Tell which events are those of the truth, by pixels, time and class, bool (n,)."""
+    """Return which events match the truth in pixels, time and class, bool (n,)."""
     found = Members.gather([(e.rows, e.cols, e.first_frame) for e in events], truth.shape[2])
     brightest = np.array([event.charge.max(initial=0) for event in truth.events])
     true, mine, _ = gather_truth(truth).matches(found, date_tolerance(truth, brightest))
@@ -153,10 +148,10 @@ def are_real(truth: Truth, events: Sequence[Event]) -> np.ndarray:
 
 
 def collect(events: Sequence[Event], real: np.ndarray) -> Sample:
-    """Return the evidence for merged events of each class, and which of them are real."""
+    """Return the scores of merged events of each class, and which of them are real."""
     labels = np.array([event.label for event in events], int)
     known = [event.extra.get("rules_confidence") for event in events]
-    evidence = EventScores(
+    scores = EventScores(
         np.array([np.nan if value is None else value for value in known], float),
         np.array([event.extra.get("network_score", 0.0) for event in events], float),
         np.array([event.source != "rules" for event in events], bool),
@@ -164,7 +159,7 @@ def collect(events: Sequence[Event], real: np.ndarray) -> Sample:
     )
     return {
         label: (
-            EventScores(*(column[labels == label] for column in evidence)),
+            EventScores(*(column[labels == label] for column in scores)),
             real[labels == label],
         )
         for label in EVENT_LABELS
@@ -172,12 +167,12 @@ def collect(events: Sequence[Event], real: np.ndarray) -> Sample:
 
 
 def _thinned(sample: Sample) -> Sample:
-    """Take at most `MAX_OF_ONE` events of each class, evenly from all."""
+    """Select at most ``TUNING.max_events`` events of each class, evenly spaced."""
     thin: Sample = {}
-    for label, (evidence, real) in sample.items():
-        count = min(len(real), MAX_OF_ONE)
+    for label, (scores, real) in sample.items():
+        count = min(len(real), TUNING.max_events)
         some = np.arange(count) * len(real) // max(count, 1)
-        thin[label] = EventScores(*(column[some] for column in evidence)), real[some]
+        thin[label] = EventScores(*(column[some] for column in scores)), real[some]
     return thin
 
 
@@ -186,24 +181,23 @@ def _joined(samples: list[Sample]) -> Sample:
     joined: Sample = {}
     for label in EVENT_LABELS:
         parts = [sample[label] for sample in samples]
-        columns = zip(*(evidence for evidence, _ in parts), strict=True)
+        columns = zip(*(scores for scores, _ in parts), strict=True)
         real = np.concatenate([good for _, good in parts])
         joined[label] = EventScores(*map(np.concatenate, columns)), real
     return joined
 
 
-def fit_logistic(evidence: EventScores, real: np.ndarray) -> Logistic:
+def fit_logistic(scores: EventScores, real: np.ndarray) -> Logistic:
     """Fit a logistic model by penalised likelihood.
 
-    The penalty holds the weights at those that nothing was fitted to, as strongly as `RIDGE`
-    events would: of few events little is learned, and a class in which all are real, or none,
-    gets no infinite weight. More confidence of the rules or the network never counts against
-    an event.
+    The penalty draws the weights towards the defaults of `Logistic`, with the strength of
+    ``TUNING.ridge`` events: few events change little, and weights stay finite where all events
+    are real, or none. Higher confidence of rules or network never lowers the probability.
 
     Parameters
     ----------
-    evidence : EventScores
-        Of n events of one class.
+    scores : EventScores
+        Scores of n events of one class.
     real : ndarray of bool, shape (n,)
         Which of them are real.
 
@@ -213,14 +207,14 @@ def fit_logistic(evidence: EventScores, real: np.ndarray) -> Logistic:
     >>> fit_logistic(nothing, np.empty(0, bool)) == Logistic()
     True
     """
-    x, start = inputs(evidence), np.array(astuple(Logistic()))
+    x, start = design_matrix(scores), np.array(astuple(Logistic()))
     sign = np.where(real, 1.0, -1.0)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         margin = sign * (x @ weights)
         off = weights - start
-        value = -special.log_expit(margin).sum() + RIDGE / 2 * off @ off
-        return float(value), RIDGE * off - x.T @ (sign * special.expit(-margin))
+        value = -special.log_expit(margin).sum() + TUNING.ridge / 2 * off @ off
+        return float(value), TUNING.ridge * off - x.T @ (sign * special.expit(-margin))
 
     rising = Logistic.__dataclass_fields__
     limits = [(0.0 if name.startswith(("rules", "score")) else None, None) for name in rising]

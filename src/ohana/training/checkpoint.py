@@ -1,4 +1,4 @@
-"""What is in an output folder already, and whether a training may go on with it."""
+"""Contents of an output folder, and whether a training can resume from them."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ log = logging.getLogger("ohana")
 
 
 def prepare_output(
-    folder: Path, marks: dict[str, Any], resume: bool, overwrite: bool
+    folder: Path, identity: dict[str, Any], resume: bool, overwrite: bool
 ) -> Path | None:
-    """Return the checkpoint to go on from, None to start from the beginning.
+    """Return the checkpoint to resume from, None to start from the beginning.
 
     Parameters
     ----------
     folder : Path
         Output folder.
-    marks : dict
-        Plain values that say which training this is.
+    identity : dict
+        Plain values that identify the training.
     resume : bool
-        Go on with what is there.
+        Resume the training there.
     overwrite : bool
-        Remove what is there.
+        Remove the training there.
 
     Raises
     ------
     OhanaError
-        The folder holds a network and neither was asked for, or the checkpoint is damaged or
-        that of another training.
+        The folder holds a training and neither option is set, or the checkpoint is damaged or
+        belongs to another training.
     """
     checkpoint = folder / CHECKPOINT
     there = [name for name in (MODEL, CHECKPOINT, HISTORY, PLOT) if (folder / name).exists()]
     if resume and checkpoint.exists():
-        _compare(checkpoint, marks)
+        _compare(checkpoint, identity)
         return checkpoint
     if resume and not there:
         log.info(f"{folder}: no {CHECKPOINT} to go on from: training starts from the beginning")
@@ -57,10 +57,10 @@ def prepare_output(
     return None
 
 
-def _compare(checkpoint: Path, marks: dict[str, Any]) -> None:
-    """Refuse a checkpoint that this training cannot go on from."""
+def _compare(checkpoint: Path, identity: dict[str, Any]) -> None:
+    """Refuse a checkpoint of another training."""
     before = _read(checkpoint)
-    settings, now = before.pop("settings"), marks["settings"]
+    settings, now = before.pop("settings"), identity["settings"]
     differ = [name for name in sorted(settings | now) if settings.get(name) != now.get(name)]
     if differ:
         what = "; ".join(
@@ -70,7 +70,7 @@ def _compare(checkpoint: Path, marks: dict[str, Any]) -> None:
         raise OhanaError(
             f"{checkpoint}: wanted the settings that training began with, got others ({what})"
         )
-    if before["exposures"] != marks["exposures"]:
+    if before["exposures"] != identity["exposures"]:
         raise OhanaError(
             f"{checkpoint}: wanted the exposures that training began with, got others: the "
             "training set has changed"
@@ -78,11 +78,11 @@ def _compare(checkpoint: Path, marks: dict[str, Any]) -> None:
 
 
 def _read(checkpoint: Path) -> dict[str, Any]:
-    """Return the marks of a checkpoint; nothing that it may hold is executed."""
+    """Return the identity in a checkpoint; none of its content is executed."""
     try:
         stored = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        marks = dict(stored[OURS])
-        found = marks.pop("format"), set(marks)
+        identity = dict(stored[OURS])
+        found = identity.pop("format"), set(identity)
     except Exception as error:  # foreign bytes can make an unpickler raise anything
         raise OhanaError(
             f"{checkpoint}: wanted a checkpoint that ohana-train has written, got another file, "
@@ -90,4 +90,4 @@ def _read(checkpoint: Path) -> dict[str, Any]:
         ) from None
     if found != (FORMAT, {"settings", "exposures"}):
         raise OhanaError(f"{checkpoint}: wanted a checkpoint of format {FORMAT}, got {found[0]!r}")
-    return marks
+    return identity

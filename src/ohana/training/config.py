@@ -1,4 +1,4 @@
-"""Settings of a training: which exposures, how long, how fast, on what."""
+"""Settings of a training: data, network, learning and devices."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ohana.network.networks import TRAINED_SIZE
 
 Count = Annotated[int, Field(strict=True, ge=1)]
 
-#: Settings that change where, how fast and how long a network is trained, not how it learns.
-#: A run that goes on may have others than it began with.
+#: Settings of place, speed and length of a training, which do not affect how it learns; they may
+#: change when a training resumes.
 MAY_CHANGE = {"data", "output_dir", "epochs", "patience", "workers", "device", "num_nodes"}
 
 
@@ -38,7 +38,7 @@ class TrainConfig(BaseModel):
         min_length=1,
     )
     val_split: Annotated[float, Field(strict=True, gt=0, lt=1)] = setting(
-        0.2, "data", "", "Part of the exposures to judge the network by; it never learns from them"
+        0.2, "data", "", "Fraction of the exposures for validation, never trained on"
     )
     window: Annotated[int, Field(strict=True, ge=4)] = setting(
         64, "data", "reads", "Reads of a sample; a shorter ramp gives all it has, and more pixels"
@@ -46,9 +46,9 @@ class TrainConfig(BaseModel):
     crop: Annotated[int, Field(strict=True, ge=8)] = setting(
         64, "data", "px", "Height and width of a sample; a smaller array is taken whole"
     )
-    samples_per_epoch: Count = setting(1000, "data", "", "Samples to learn from in an epoch")
+    samples_per_epoch: Count = setting(1000, "data", "", "Training samples of an epoch")
     validation_samples: Count = setting(
-        200, "data", "", "Samples to judge the network by, the same after every epoch"
+        200, "data", "", "Validation samples, the same after every epoch"
     )
     augment: bool = setting(
         True,
@@ -68,7 +68,7 @@ class TrainConfig(BaseModel):
         "Reads, rows and columns that each level after the first makes one of",
     )
 
-    epochs: Count = setting(20, "learning", "", "Times that `samples_per_epoch` are learnt from")
+    epochs: Count = setting(20, "learning", "", "Epochs of `samples_per_epoch` samples")
     batch_size: Count = setting(2, "learning", "", "Samples of a step, on each device")
     lr: Annotated[float, Field(strict=True, gt=0, le=1)] = setting(
         1e-4, "learning", "", "Learning rate; it rises to this and falls to zero as a cosine"
@@ -80,7 +80,7 @@ class TrainConfig(BaseModel):
         0.999,
         "learning",
         "",
-        "How much of the average of the weights a step keeps; that average is judged and saved",
+        "Fraction of the averaged weights that a step keeps; the average is validated and saved",
     )
     patience: Count = setting(
         10, "learning", "epochs", "Training ends after so many epochs without a better score"
@@ -138,13 +138,13 @@ class TrainConfig(BaseModel):
         return TRAINED_SIZE(widths=self.widths, strides=self.strides)
 
     def learning(self) -> dict[str, Any]:
-        """Return the settings that decide how the network learns, as plain values."""
+        """Return the settings that affect how the network learns, as plain values."""
         return self.model_dump(mode="json", exclude=MAY_CHANGE)
 
     def decisive(self) -> dict[str, Any]:
-        """Return the settings that decide what network comes out of which exposures."""
+        """Return the settings that determine the trained network, for given exposures."""
         return self.learning() | {"epochs": self.epochs, "patience": self.patience}
 
     def fingerprint(self) -> str:
-        """Return a hash of the settings that decide what network comes out."""
+        """Return a hash of the settings that determine the trained network."""
         return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()[:16]

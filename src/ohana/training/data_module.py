@@ -1,4 +1,4 @@
-"""The samples that a network learns from and those it is judged by, as Lightning takes them."""
+"""Training and validation samples as a data module of Lightning."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ohana.training.rule_maps import cache_rule_maps
 from ohana.training.samples import Batches, Folder, Samples, folder_of
 from ohana.training.split import ExposureSplit, split_exposures
 from ohana.training_sets.store import split_path
-from ohana.utils.progress import Progress
+from ohana.utils.progress import Progress, no_progress
 
 #: Epoch and items of a batch.
 Drawn = tuple[int, list[int]]
@@ -30,8 +30,7 @@ log = logging.getLogger("ohana")
 class BatchDataset(Dataset):
     """Whole batches of samples.
 
-    Each is asked for together with its epoch, so that the processes that prepare them can stay
-    from one epoch to the next.
+    The index includes the epoch, so that the worker processes can serve all epochs.
     """
 
     def __init__(self, samples: Samples) -> None:
@@ -48,21 +47,22 @@ class BatchDataset(Dataset):
 
 
 class DistributedBatchSampler(Sampler[Drawn]):
-    """The batches of an epoch, dealt out to the processes that train together.
+    """The batches of an epoch, distributed over the processes that train together.
 
     Parameters
     ----------
     batches : Batches
-        Of all processes.
+        Batches of all processes.
     fixed : bool
-        The same in every epoch. Else each process has equally many, as training wants it.
+        The same batches in every epoch, for validation. Otherwise all processes have the same
+        number of batches, as training requires.
     """
 
     def __init__(self, batches: Batches, fixed: bool) -> None:
         self.batches, self.fixed = batches, fixed
 
     def set_epoch(self, epoch: int) -> None:
-        """Go on to an epoch; Lightning calls this."""
+        """Set the epoch; Lightning calls this."""
         if not self.fixed:
             self.batches.samples.set_epoch(epoch)
 
@@ -81,14 +81,14 @@ class DistributedBatchSampler(Sampler[Drawn]):
 
 
 class TrainingData(LightningDataModule):
-    """Exposures of training sets, split into those to learn from and those to be judged by.
+    """Exposures of training sets, split into those for training and for validation.
 
     Parameters
     ----------
     config : TrainConfig
         Settings.
     progress : callable, optional
-        Called with the name of a stage, its parts done and those in all.
+        Called with the name of a stage, the parts done and the parts in all.
 
     Attributes
     ----------
@@ -98,12 +98,12 @@ class TrainingData(LightningDataModule):
     Raises
     ------
     OhanaError
-        A training set is missing, incomplete or does not go with the others.
+        A training set is missing, incomplete or incompatible with the others.
     """
 
-    def __init__(self, config: TrainConfig, progress: Progress | None = None) -> None:
+    def __init__(self, config: TrainConfig, progress: Progress = no_progress) -> None:
         super().__init__()
-        # All machines see the same folders, so one looks for all.
+        # All machines share the folders, so one prepares them.
         self.prepare_data_per_node = False
         self.config, self.progress = config, progress
         folders = [Path(folder) for folder in config.data]
@@ -119,44 +119,45 @@ class TrainingData(LightningDataModule):
         return {side: [part.names for part in parts] for side, parts in sides.items()}
 
     def prepare_data(self) -> None:
-        """Let the rules look at the exposures; Lightning calls this in one process only."""
+        """Compute maps by the rules; Lightning calls this in one process only."""
         names: dict[Path, list[str]] = {}
         for part in self.training + self.validation:
             names[part.folder] = names.get(part.folder, []) + part.names
         total, before = sum(map(len, names.values())), 0
         for folder, own in names.items():
 
-            def told(done: int, _: int, before: int = before) -> None:
-                if self.progress is not None:
-                    self.progress("rules look at the exposures", before + done, total)
+            def in_all(stage: str, done: int, _: int, before: int = before) -> None:
+                self.progress(stage, before + done, total)
 
-            cache_rule_maps(split_path(folder, "training"), own, self.config.workers or 1, told)
+            cache_rule_maps(split_path(folder, "training"), own, self.config.workers or 1, in_all)
             before += len(own)
 
     def train_dataloader(self) -> DataLoader:
-        """Return the batches to learn from."""
-        samples = self._learnt()
+        """Return the batches for training."""
+        samples = self._training_samples()
         if self.trainer is not None:
-            # Lightning begins to draw before it tells the epoch, which need not be the first.
+            # Lightning draws the first batches before it sets the epoch, which may be a later one.
             done: Any = self.trainer.fit_loop.epoch_progress.current
             samples.set_epoch(done.processed)
         return self._loader(samples, False)
 
     def steps(self) -> int:
-        """Return the steps of the whole training, for each of the processes."""
+        """Return the number of optimiser steps of the whole training, per process."""
         return self.config.epochs * len(
-            DistributedBatchSampler(Batches(self._learnt(), self.config.batch_size), False)
+            DistributedBatchSampler(
+                Batches(self._training_samples(), self.config.batch_size), False
+            )
         )
 
     def val_dataloader(self) -> DataLoader:
-        """Return the batches to be judged by."""
+        """Return the batches for validation."""
         return self._loader(self._samples(self.validation, self.config.validation_samples), True)
 
     def one(self) -> Tensor:
         """Return the input of one sample."""
-        return self._learnt()[0][0]
+        return self._training_samples()[0][0]
 
-    def _learnt(self) -> Samples:
+    def _training_samples(self) -> Samples:
         return self._samples(self.training, self.config.samples_per_epoch)
 
     def _samples(self, parts: list[ExposureSplit], count: int) -> Samples:

@@ -1,4 +1,4 @@
-"""A training set as torch sees it: windows in space and time of raw reads, with their labels."""
+"""A training set as a data set of torch: windows of raw reads with their labels."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from ohana.training_sets.store import (
     split_path,
 )
 
-#: Exposures that a process keeps open, with their labels in memory (some MB each).
+#: Exposures that a process keeps open, with their labels in memory (a few MB each).
 KEPT_OPEN = 32
 
-#: Threads of zarr in a process: a window is one chunk or two, and there are several processes.
+#: Threads of zarr per process: a window is one or two chunks, and there are several processes.
 ZARR_THREADS: dict[str, Any] = {"threading.max_workers": 1, "async.concurrency": 2}
 
 
@@ -50,10 +50,10 @@ class Window(NamedTuple):
 
 
 class StoredExposure(NamedTuple):
-    """What is known of one exposure of the set.
+    """One exposure of the set.
 
     ``patches`` is the zarr array (P, T, h, w), ``corners`` (P, 2) the first row and column of
-    each patch; ``runs`` are the labels worth learning.
+    each patch; ``runs`` are the labels above the minimum S/N.
     """
 
     patches: zarr.Array
@@ -65,7 +65,7 @@ class StoredExposure(NamedTuple):
 class OhanaDataset(Dataset):
     """Windows of all patches of the exposures of a split.
 
-    Files are opened by the process that reads them, so the set can be handed to the workers of
+    Files are opened by the process that reads them, so the set can be passed to the workers of
     a `torch.utils.data.DataLoader`, forked or spawned.
 
     Parameters
@@ -75,26 +75,26 @@ class OhanaDataset(Dataset):
     split : str
         ``"training"`` or ``"test"``.
     window : int, optional
-        Reads of an item; those stored in one piece if absent, which is the fastest. Windows
-        follow one another; the last one is moved back to end with the exposure.
+        Reads of an item; those of a chunk if absent, which is the fastest. Windows are adjacent;
+        the last one is moved back to end with the exposure.
     min_snr : float
-        S/N that an event must have in a pixel to be labelled there.
+        Minimum S/N of an event in a pixel for a label.
     exposures : list of str, optional
         Names of the exposures to take, all if absent.
 
     Attributes
     ----------
     names : list of str
-        Exposures, in the order to which items refer.
+        Exposures, in the order of items.
     num_classes : int
-        Of the labels, background included.
+        Classes of the labels, background included.
     window : int
         Reads of an item.
 
     Raises
     ------
     OhanaError
-        If there is no such training set, or something of it is missing.
+        If the training set does not exist or is incomplete.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How a training went, epoch by epoch: scores, the file of them, and their plot."""
+"""History of a training: scores per epoch, their file and their plot."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ Row = dict[str, Any]
 
 
 def scores(confusion: np.ndarray, names: list[str]) -> Row:
-    """Return what a table of confusion says of each class.
+    """Return the scores of each class from a confusion matrix.
 
     Parameters
     ----------
     confusion : ndarray of int, shape (C, C)
-        Voxels of each true class (rows) that were taken for each class (columns).
+        Voxels by true class (rows) and predicted class (columns).
     names : list of str
-        Of the classes, background first.
+        Names of the classes, background first.
 
     Returns
     -------
     dict
         ``accuracy`` of all voxels; ``precision``, ``recall`` and ``f1`` of each class, None
-        where there is nothing to divide by; ``score``, the mean F1 of those classes of events
-        that are there, None without any.
+        where undefined; ``score``, the mean F1 of the classes of events that are present, None
+        without any.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def _by_name(part: np.ndarray, whole: np.ndarray, names: list[str]) -> dict[str,
 
 
 def best_row(history: list[Row]) -> Row:
-    """Return the row with the best score, the earliest of equals; the loss decides without events.
+    """Return the row with the best score, the earliest of equals; without events, the lowest loss.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def history_figure(history: list[Row]):
     Returns
     -------
     matplotlib.figure.Figure
-        It belongs to no window: ``savefig`` is all it is for.
+        Without a window, for ``savefig``.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

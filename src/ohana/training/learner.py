@@ -1,4 +1,4 @@
-"""How the network learns: steps, learning rate, averaged weights, and counts to judge it by."""
+"""Training of the network: steps, learning rate, averaged weights, and the tally of scores."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from torch.nn import functional
 from ohana.classes import EVENT_LABELS
 from ohana.network.contract import Network3D
 from ohana.training.config import TrainConfig
+from ohana.training.tuning import TUNING
 from ohana.training_sets.labels import IGNORE
 
-#: Part of all steps in which the learning rate rises, and the steps it takes at most.
-WARM_UP, LONGEST_WARM_UP = 0.05, 1000
 #: Weight of each voxel in the loss, by the id of its class.
 WEIGHTS = (1.0, *(label.traits.loss_weight for label in EVENT_LABELS))
 
 
 class Tally:
-    """Loss and confusion of the voxels seen since it was emptied."""
+    """Loss and confusion matrix of the voxels since the last reset."""
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
         self.empty()
 
     def empty(self) -> None:
-        """Begin again."""
+        """Reset all counts."""
         self.sums: Tensor = torch.zeros(self.classes**2 + 2, dtype=torch.float64)
 
     def add(self, logits: Tensor, y: Tensor, value: Tensor) -> None:
@@ -57,7 +56,7 @@ class Learner(LightningModule):
     Parameters
     ----------
     model : Network3D
-        To be trained.
+        Network to train.
     config : TrainConfig
         Settings.
     """
@@ -68,15 +67,15 @@ class Learner(LightningModule):
         self.model: Any = plain.to(memory_format=torch.channels_last_3d)
         self.config = config
         classes = model.architecture.classes
-        self.learnt, self.judged = Tally(classes), Tally(classes)
+        self.train_tally, self.val_tally = Tally(classes), Tally(classes)
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Return the loss of a batch to learn from."""
-        return self._step(batch, self.learnt)
+        """Return the loss of a training batch."""
+        return self._step(batch, self.train_tally)
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
-        """Count a batch to judge by."""
-        self._step(batch, self.judged)
+        """Count a validation batch."""
+        self._step(batch, self.val_tally)
 
     def _step(self, batch: tuple[Tensor, Tensor], tally: Tally) -> Tensor:
         x, y = batch
@@ -90,7 +89,7 @@ class Learner(LightningModule):
         optimizer = torch.optim.AdamW(
             self.parameters(), lr=self.config.lr, weight_decay=self.config.weight_decay
         )
-        # Lightning's own estimate would begin to draw samples before it knows the epoch.
+        # Lightning's own estimate would draw samples before the epoch is known.
         steps = self.trainer.datamodule.steps()  # type: ignore[attr-defined]
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps))
         return {
@@ -100,14 +99,14 @@ class Learner(LightningModule):
 
 
 def rate(step: int, steps: int) -> float:
-    """Return the learning rate of a step of so many, as a part of the highest.
+    """Return the learning rate at a step, as a fraction of its maximum.
 
     Examples
     --------
     >>> [round(rate(step, 200), 2) for step in (0, 4, 9, 10, 105, 200)]
     [0.1, 0.5, 1.0, 1.0, 0.5, 0.0]
     """
-    warm_up = max(min(round(WARM_UP * steps), LONGEST_WARM_UP), 1)
+    warm_up = max(min(round(TUNING.warm_up * steps), TUNING.max_warm_up), 1)
     if step < warm_up:
         return (step + 1) / warm_up
     done = (step - warm_up) / max(steps - warm_up, 1)
@@ -115,28 +114,29 @@ def rate(step: int, steps: int) -> float:
 
 
 def averaging(decay: float) -> WeightAveraging:
-    """Return what keeps an exponential moving average of the weights, to be judged and kept.
+    """Return a callback that keeps an exponential moving average of the weights.
 
-    Over the first steps it is shorter, so that the random weights of the beginning are soon
-    forgotten.
+    The average is what is validated and saved. It is shorter over the first steps, so that the
+    random initial weights soon lose their influence.
     """
 
     def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-        kept = torch.clamp((1 + torch.as_tensor(count)) / (10 + torch.as_tensor(count)), max=decay)
+        steps = torch.as_tensor(count)
+        kept = torch.clamp((1 + steps) / (TUNING.average_delay + steps), max=decay)
         return current + kept * (averaged - current)
 
     return WeightAveraging(avg_fn=average)
 
 
 def loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the weighted cross-entropy, per voxel that counts.
+    """Return the weighted mean cross-entropy of the voxels whose label is not `IGNORE`.
 
     Parameters
     ----------
     logits : Tensor, shape (N, classes, T, H, W)
         From the network.
     labels : Tensor of uint8 or int64, shape (N, T, H, W)
-        Classes; `IGNORE` does not count, and if that is all, the loss is 0.
+        Classes; if all are `IGNORE`, the loss is 0.
 
     Examples
     --------
@@ -147,7 +147,7 @@ def loss(logits: Tensor, labels: Tensor) -> Tensor:
     """
     weight = torch.tensor(WEIGHTS, device=logits.device)
     if not (labels != IGNORE).any():
-        return 0.0 * logits.float().sum()  # the mean of nothing would be NaN
+        return 0.0 * logits.float().sum()  # the mean of no voxels would be NaN
     return functional.cross_entropy(
         logits.float(), labels.long(), weight, ignore_index=IGNORE, reduction="mean"
     )

@@ -1,4 +1,4 @@
-"""What a training leaves behind after every epoch: the best network, the history, a checkpoint."""
+"""Files written after every epoch: the best network, the history, a checkpoint."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from ohana.network.model_file import Network, save_network
 from ohana.training.history import Row, best_row, save_history, scores
 from ohana.training.learner import Learner
 from ohana.utils.formatting import json_safe
-from ohana.utils.progress import Progress
+from ohana.utils.progress import Progress, no_progress
 
 log = logging.getLogger("ohana")
 #: Names of the files in the output folder.
 MODEL, CHECKPOINT = "best_model_unet3d.pth", "last.ckpt"
-#: Entry of a checkpoint that says whose it is, and the version of what is in it.
+#: Entry of a checkpoint that identifies its training, and the version of that entry.
 OURS, FORMAT = "ohana_training", 1
 
 
 class Recorder(Callback):
-    """Keep the history of a training, and write it, the best network and a checkpoint.
+    """Record the history of a training, and write it, the best network and a checkpoint.
 
     It must come before `lightning.pytorch.callbacks.WeightAveraging`, so that the averaged
     weights are in place when the network is saved.
@@ -38,60 +38,60 @@ class Recorder(Callback):
     ----------
     folder : Path
         Output folder.
-    marks : dict
-        Plain values that say which training this is; a checkpoint holds them.
+    identity : dict
+        Plain values that identify the training, for the checkpoint.
     facts : dict
-        Plain values to go with the network.
+        Plain values for the model file.
     progress : callable, optional
-        Called with the name of the stage, the batches done and those in all.
+        Called with the name of the stage, the batches done and the batches in all.
     """
 
     def __init__(
         self,
         folder: Path,
-        marks: dict[str, Any],
+        identity: dict[str, Any],
         facts: dict[str, Any],
-        progress: Progress | None = None,
+        progress: Progress = no_progress,
     ) -> None:
-        self.folder, self.marks, self.facts, self.progress = folder, marks, facts, progress
+        self.folder, self.identity, self.facts, self.progress = folder, identity, facts, progress
         self.history: list[Row] = []
         self.batches = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {"history": self.history}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state of a checkpoint."""
         self.history = state_dict["history"]
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict) -> None:
-        """Mark a checkpoint as ours."""
-        checkpoint[OURS] = {"format": FORMAT} | self.marks
+        """Add the identity of the training to a checkpoint."""
+        checkpoint[OURS] = {"format": FORMAT} | self.identity
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Take up the count of batches; do not go on with what was at its end already."""
+        """Restore the count of batches; stop at once if training had ended."""
         self.batches = len(self.history) * _batches(trainer)
         self._stop_in_time(trainer, pl_module.config.patience)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Begin an epoch, with random numbers that depend on nothing that came before."""
+        """Begin an epoch with random numbers that do not depend on earlier epochs."""
         self.started = time.perf_counter()
         seeds = [pl_module.config.seed, trainer.current_epoch, trainer.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
-        pl_module.learnt.empty()
-        pl_module.judged.empty()
+        pl_module.train_tally.empty()
+        pl_module.val_tally.empty()
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         """Note the learning rate before the step changes it."""
         self.rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Say how far it is."""
+        """Report progress."""
         self._one_more(trainer)
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Say how far it is."""
+        """Report progress."""
         self._one_more(trainer)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
@@ -108,7 +108,7 @@ class Recorder(Callback):
         self._stop_in_time(trainer, pl_module.config.patience)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Write the checkpoint, from which training goes on as if it had never stopped."""
+        """Write the checkpoint, from which training resumes without a difference."""
         part = self.folder / f".{CHECKPOINT}.part"
         trainer.save_checkpoint(part)
         if trainer.is_global_zero:
@@ -117,23 +117,23 @@ class Recorder(Callback):
     def _row(self, trainer: Trainer, learner: Learner) -> Row:
         names = [label.key for label in Label]
         reduce = trainer.strategy.reduce
-        learnt, train_loss = learner.learnt.result(reduce)
-        judged, val_loss = learner.judged.result(reduce)
+        train_confusion, train_loss = learner.train_tally.result(reduce)
+        val_confusion, val_loss = learner.val_tally.result(reduce)
         epoch = trainer.current_epoch + 1
         if not math.isfinite(train_loss + val_loss):
             raise OhanaError(
                 f"epoch {epoch}: the loss is no finite number any more: try a lower lr than "
                 f"{learner.config.lr:g}, or precision 32"
             )
-        judgement = scores(judged, names)
+        val_scores = scores(val_confusion, names)
         return json_safe(
             {
                 "epoch": epoch,
                 "train_loss": train_loss,
                 "val_loss": val_loss,
-                "train_accuracy": scores(learnt, names)["accuracy"],
-                "val_accuracy": judgement.pop("accuracy"),
-                **judgement,
+                "train_accuracy": scores(train_confusion, names)["accuracy"],
+                "val_accuracy": val_scores.pop("accuracy"),
+                **val_scores,
                 "learning_rate": self.rate,
                 "seconds": time.perf_counter() - self.started,
             }
@@ -141,23 +141,23 @@ class Recorder(Callback):
 
     def _one_more(self, trainer: Trainer) -> None:
         self.batches += 1
-        if self.progress is not None and trainer.is_global_zero:
+        if trainer.is_global_zero:
             total = (trainer.max_epochs or 0) * _batches(trainer)
             self.progress("training", self.batches, total)
 
     def _stop_in_time(self, trainer: Trainer, patience: int) -> None:
-        """Let training end where it gets no better."""
+        """Stop training when the score no longer improves."""
         if self.history and self.history[-1]["epoch"] - best_row(self.history)["epoch"] >= patience:
             trainer.should_stop = True
 
 
 def _batches(trainer: Trainer) -> int:
-    """Return the batches of an epoch, learnt from and judged by."""
+    """Return the number of batches of an epoch, training and validation."""
     return int(trainer.num_training_batches) + int(sum(trainer.num_val_batches))
 
 
 def _line(row: Row, epochs: int | None, best: bool) -> str:
-    """Say in one line how an epoch went."""
+    """Return the scores of an epoch in one line."""
     f1 = ", ".join(
         f"{name.replace('_', ' ')} {'-' if value is None else format(value, '.3f')}"
         for name, value in list(row["f1"].items())[1:]

@@ -1,14 +1,13 @@
-"""What the rules know of the exposures of a training set, found once and kept beside it.
+"""Steps and per-pixel maps of the rules for a training set, computed once and kept beside it.
 
-The network sees every ramp through the rules' maps and steps. Finding these takes longer than
-training on them once, so they are kept: a few bytes per pixel, next to the reads.
+The input of the network depends on them, and computing them takes longer than an epoch of
+training. They take a few bytes per pixel.
 """
 
 from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import fields
@@ -23,14 +22,16 @@ from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.events import PixelMaps, Steps
 from ohana.utils.files import replacing
+from ohana.utils.progress import Progress, no_progress
 
-#: Stages whose settings steps and maps depend on.
+#: Stages whose settings affect steps and maps.
 STAGES = ("reading", "detector", "reference", "steps", "telegraph noise")
-#: Changes when what is kept changes.
+#: Version of the content: a new one replaces the kept files.
 VERSION = f"1 {__version__} {DetectorConfig().fingerprint(STAGES)}"
 
-#: Called with exposures done and exposures in all.
-Told = Callable[[int, int], None]
+
+#: Name of the stage in progress reports.
+STAGE = "rules search the exposures"
 
 
 class Prepared(NamedTuple):
@@ -41,9 +42,9 @@ class Prepared(NamedTuple):
 
 
 def cache_rule_maps(
-    store: Path, names: list[str], workers: int | None = None, told: Told | None = None
-):
-    """Look at exposures with the rules, unless that was done before.
+    store: Path, names: list[str], workers: int | None = None, progress: Progress = no_progress
+) -> None:
+    """Search exposures for steps by the rules and keep the results, unless they are there.
 
     Parameters
     ----------
@@ -52,19 +53,18 @@ def cache_rule_maps(
     names : list of str
         Exposures in it.
     workers : int, optional
-        Processes; as many as there are cores if absent.
-    told : callable, optional
-        Called with exposures done and exposures in all.
+        Processes; one per core if absent.
+    progress : callable, optional
+        Called with the name of the stage, exposures done and exposures in all.
 
     Raises
     ------
     OhanaError
-        An exposure is not complete.
+        An exposure is incomplete.
     """
     left = [name for name in names if not _is_kept(_place(store, name))]
     done = len(names) - len(left)
-    if told:
-        told(done, len(names))
+    progress(STAGE, done, len(names))
     if not left:
         return
     processes = min(workers or os.cpu_count() or 1, len(left))
@@ -76,12 +76,11 @@ def cache_rule_maps(
             each = stack.enter_context(pool).map
         for _ in each(_prepare, [store] * len(left), left):
             done += 1
-            if told:
-                told(done, len(names))
+            progress(STAGE, done, len(names))
 
 
 def load_prepared(store: Path, name: str) -> Prepared:
-    """Return what `cache_rule_maps` has kept of an exposure."""
+    """Return the steps and maps that `cache_rule_maps` has kept of an exposure."""
     with np.load(_place(store, name), allow_pickle=False) as file:
         steps = Steps(*(file[f"step_{column}"] for column in Steps._fields))
         maps = PixelMaps(**{field.name: file[field.name] for field in fields(PixelMaps)})
@@ -107,7 +106,7 @@ def _prepare(store: Path, name: str) -> None:
 
     try:
         source = stored_source(store / name)
-        found = search_pixels(source, DetectorConfig(threads=1), None, lambda *_: None)
+        found = search_pixels(source, DetectorConfig(threads=1), None, no_progress)
     except (KeyError, OSError, ValueError) as error:
         raise OhanaError(f"{store / name}: incomplete exposure: {error}") from error
     arrays = {field.name: getattr(found.maps, field.name) for field in fields(found.maps)}

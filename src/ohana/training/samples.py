@@ -1,4 +1,4 @@
-"""What a network is trained on: windows of exposures as it sees them, with their labels."""
+"""Training samples: windows drawn from stored exposures, in batches."""
 
 from __future__ import annotations
 
@@ -11,24 +11,19 @@ import torch
 import zarr
 from torch.utils.data import Dataset, Sampler
 
-from ohana.classes import EVENT_LABELS, Label
-from ohana.events import PixelMaps, Steps
-from ohana.network.inputs import LEVEL, SIGNIFICANCE, STEP, USABLE, network_input
-from ohana.ramp import RampBlock
-from ohana.rampfit.covariance import covariance_of
-from ohana.rampfit.load import CorrectedRamp, load_block
+from ohana.classes import Label
 from ohana.training.rule_maps import load_prepared
-from ohana.training_sets.labels import IGNORE, Runs, is_partial, paint
+from ohana.training.tuning import TUNING
+from ohana.training.window import (
+    OpenExposure,
+    cut_sample,
+    flip_and_transpose,
+    invert_telegraph_noise,
+)
+from ohana.training_sets.labels import IGNORE, is_partial
 from ohana.training_sets.store import load_labels, open_array, split_path
 from ohana.training_sets.stored_exposure import stored_source
 
-#: Part of the windows that hold an event; the rest lie anywhere.
-AROUND_EVENTS = 0.75
-#: Part of the windows that get more noise, and how much of their own at most.
-NOISIER = 0.3
-MAX_NOISE = 1.0
-#: Sides of windows are multiples of this [pixel].
-GRID = 8
 #: Maps and steps of exposures that a process keeps in memory [bytes].
 MAX_KEPT = 500_000_000
 
@@ -39,15 +34,6 @@ class Folder(NamedTuple):
     store: Path
     names: tuple[str, ...]
     reads: int
-
-
-class Opened(NamedTuple):
-    """An exposure with what is known of it."""
-
-    source: CorrectedRamp
-    steps: Steps
-    maps: PixelMaps
-    runs: Runs
 
 
 def folder_of(path: str | Path, names: list[str], split: str = "training") -> Folder:
@@ -71,14 +57,14 @@ class Samples(Dataset):
     """Windows of exposures, drawn anew in each epoch.
 
     An item is an array of `ohana.network.inputs.CHANNELS` (C, t, h, w) in float32 and the labels
-    (t, h, w) in uint8, `ohana.training_sets.labels.IGNORE` where they do not count. Which item an
-    index gives depends on nothing but seed and epoch. Windows have ``window`` reads, or all of a
-    shorter ramp and then more pixels, so that all are about equally large.
+    (t, h, w) in uint8, `ohana.training_sets.labels.IGNORE` where they have no weight. Items depend
+    on index, seed and epoch alone. Windows have ``window`` reads, or all reads of a shorter ramp
+    and then more pixels, for nearly the same size.
 
     Parameters
     ----------
     folders : list of Folder
-        Exposures; `ohana.training.rule_maps.cache_rule_maps` must have seen them.
+        Exposures with maps from `ohana.training.rule_maps.cache_rule_maps`.
     size : int
         Items of an epoch, spread evenly over the folders.
     crop, window : int
@@ -87,7 +73,7 @@ class Samples(Dataset):
         Of all draws.
     augment : bool
         Flip and transpose windows, change the sign of telegraph noise, add noise. Gain, pedestal
-        and rate need no change: the network does not see them.
+        and rate need no change: they cancel in the input.
     """
 
     def __init__(
@@ -123,23 +109,24 @@ class Samples(Dataset):
         folder = self.folders[self.folder_of(item)]
         exposure = _open(folder.store, folder.names[rng.integers(len(folder.names))])
         where = self._place(exposure, folder.reads, rng)
-        extra = rng.uniform(0, MAX_NOISE) if self.augment and rng.random() < NOISIER else 0.0
+        noisier = self.augment and rng.random() < TUNING.noisier_fraction
+        extra = rng.uniform(0, TUNING.max_added_noise) if noisier else 0.0
         x, y = cut_sample(exposure, where, extra, rng)
         if self.augment:
-            x, y = _turned(x, y, rng)
-            _flip_telegraph_noise(x, y, rng)
+            x, y = flip_and_transpose(x, y, rng)
+            invert_telegraph_noise(x, y, rng)
         return torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(y))
 
     def _place(
-        self, exposure: Opened, total: int, rng: np.random.Generator
+        self, exposure: OpenExposure, total: int, rng: np.random.Generator
     ) -> tuple[slice, slice, slice]:
         """Draw reads, rows and columns of a window."""
         _, height, width = exposure.source.ramp.shape
         reads = min(total, self.window)
-        side = int(self.crop * np.sqrt(self.window / reads)) // GRID * GRID
+        side = int(self.crop * np.sqrt(self.window / reads)) // TUNING.grid * TUNING.grid
         sizes = reads, min(side, height), min(side, width)
         runs, at = exposure.runs, [int(rng.integers(n)) for n in (total, height, width)]
-        if len(runs.row) and (rng.random() < AROUND_EVENTS or is_partial(runs)):
+        if len(runs.row) and (rng.random() < TUNING.event_fraction or is_partial(runs)):
             known = np.unique(runs.label[runs.label != IGNORE])
             mine = np.flatnonzero(runs.label == rng.choice(known))
             run = rng.choice(mine)
@@ -174,12 +161,12 @@ class Batches(Sampler[list[int]]):
         return [mine[i : i + size] for mine in items for i in range(0, len(mine), size)]
 
 
-#: Exposures in memory, that used last at the end.
-_kept: dict[tuple[Path, str], Opened] = {}
+#: Exposures in memory, the most recently used at the end.
+_kept: dict[tuple[Path, str], OpenExposure] = {}
 
 
-def _open(store: Path, name: str) -> Opened:
-    """Open an exposure, and let go of those that were used longest ago."""
+def _open(store: Path, name: str) -> OpenExposure:
+    """Open an exposure, and drop the least recently used ones from memory."""
     opened = _kept.pop((store, name), None) or _load(store, name)
     _kept[store, name] = opened
     while len(_kept) > 1 and sum(map(_size, _kept.values())) > MAX_KEPT:
@@ -187,88 +174,11 @@ def _open(store: Path, name: str) -> Opened:
     return opened
 
 
-def _load(store: Path, name: str) -> Opened:
+def _load(store: Path, name: str) -> OpenExposure:
     runs = load_labels(zarr.open_group(store / name, mode="r"))
     prepared = load_prepared(store, name)
-    return Opened(stored_source(store / name, kept=0), prepared.steps, prepared.maps, runs)
+    return OpenExposure(stored_source(store / name, kept=0), prepared.steps, prepared.maps, runs)
 
 
-def _size(opened: Opened) -> int:
+def _size(opened: OpenExposure) -> int:
     return sum(values.nbytes for values in (*vars(opened.maps).values(), *opened.steps))
-
-
-def cut_sample(
-    exposure: Opened, where: tuple[slice, slice, slice], extra: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return channels (C, t, h, w) and labels (t, h, w) of a window.
-
-    Parameters
-    ----------
-    exposure : Opened
-        From which.
-    where : tuple of slice
-        Reads, rows and columns.
-    extra : float
-        Noise to add, in units of each pixel's own.
-    rng : numpy.random.Generator
-        Of that noise.
-    """
-    reads, rows, cols = where
-    source, maps = exposure.source, exposure.maps.window(rows, cols)
-    steps = exposure.steps.within(rows, cols)
-    data = load_block(source, rows, cols)[0].data
-    more = np.sqrt(1 + extra**2)
-    if extra:
-        data += rng.standard_normal(data.shape, np.float32) * (extra * np.nan_to_num(maps.noise))
-        maps, steps = _noisier(maps, steps, more)
-    block = RampBlock(data, maps.stop)
-    seen = network_input(block, maps, steps, covariance_of(source.ramp), threads=1)
-    x = seen._replace(reads=seen.reads[:, reads]).whole()
-    y = _labels(exposure.runs, where, more)
-    y[(x[USABLE] == 0) & (y != Label.TELEGRAPH_NOISE)] = IGNORE
-    return x, y
-
-
-def _noisier(maps: PixelMaps, steps: Steps, more: float) -> tuple[PixelMaps, Steps]:
-    """Say of maps and steps what they would be with ``more`` times the noise, nearly."""
-    values = {name: getattr(maps, name) for name in PixelMaps.__dataclass_fields__}
-    values["noise"] = maps.noise * np.float32(more)
-    values["neighbour_noise"] = maps.neighbour_noise * np.float32(more)
-    values["flicker"] = maps.flicker / np.float32(more**2)
-    fainter = steps._replace(significance=steps.significance / np.float32(more))
-    # What would not be found any more is not known.
-    return PixelMaps(**values), fainter.select(np.abs(fainter.significance) >= 5.0)
-
-
-def _labels(runs: Runs, where: tuple[slice, slice, slice], more: float) -> np.ndarray:
-    """Paint what can be asked for, and mark what is too faint for that."""
-    reads, rows, cols = where
-    corner = rows.start, cols.start
-    shape = reads.stop - reads.start, rows.stop - rows.start, cols.stop - cols.start
-    least_of = np.zeros(IGNORE + 1)
-    least_of[list(EVENT_LABELS)] = [label.traits.training_snr for label in EVENT_LABELS]
-    least = least_of[runs.label]
-    seen = runs.snr / more >= least
-    labels = paint(runs.select(seen), corner, reads.start, shape)
-    faint = paint(runs.select(~seen), corner, reads.start, shape)
-    labels[(labels == Label.BACKGROUND) & (faint > 0)] = IGNORE
-    return labels
-
-
-def _turned(
-    x: np.ndarray, y: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Flip rows and columns, and exchange them where the window is square."""
-    for axis in (-1, -2):
-        if rng.random() < 0.5:
-            x, y = np.flip(x, axis), np.flip(y, axis)
-    if x.shape[-1] == x.shape[-2] and rng.random() < 0.5:
-        x, y = x.swapaxes(-1, -2), y.swapaxes(-1, -2)
-    return x, y
-
-
-def _flip_telegraph_noise(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> None:
-    """Turn telegraph noise upside down in half of its pixels, in place."""
-    flicker = (y == Label.TELEGRAPH_NOISE).any(axis=0) & (rng.random(y.shape[1:]) < 0.5)
-    for channel in (STEP, SIGNIFICANCE, LEVEL):
-        x[channel][:, flicker] *= -1

@@ -24,7 +24,7 @@ def load_training(source: str | Path) -> TrainConfig:
     ----------
     source : str or Path
         Settings of a training; or those of `ohana-create-training`, whose ``output_dir`` is then
-        learned from with the default settings of a training. Which of the two the keys tell.
+        used with the default settings of a training. The keys decide between the two.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def load_training(source: str | Path) -> TrainConfig:
 
 
 def _is_creators(keys: Iterable[str], name: str) -> bool:
-    """Tell whether keys are those of `CreatorConfig`; else they are those of `TrainConfig`."""
+    """Return whether keys are those of `CreatorConfig`; otherwise they are of `TrainConfig`."""
     creators = [key for key in keys if key in _CREATOR]
     training = [key for key in keys if key in _TRAINING]
     if bool(creators) != bool(training):

@@ -1,4 +1,4 @@
-"""Which exposures a network learns from, and which it is judged by."""
+"""Split of exposures into training and validation."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ class ExposureSplit(NamedTuple):
 def split_exposures(
     folders: list[Path], part: float, seed: int
 ) -> tuple[list[ExposureSplit], list[ExposureSplit]]:
-    """Set some exposures of each training set aside.
+    """Set exposures of each training set aside for validation.
 
-    Those with and those without events are split apart, so that both are on both sides wherever
-    there are two of them. Of one with and one without, the former is learned from.
+    Exposures with and without events are split separately, so that both are on both sides where
+    there are at least two. Of one with and one without, the former is for training.
 
     Parameters
     ----------
     folders : list of Path
         Training sets.
     part : float
-        Of the exposures, to be set aside.
+        Fraction of the exposures to set aside.
     seed : int
-        Of the draw.
+        Seed of the draw.
 
     Returns
     -------
     training, validation : list of ExposureSplit
-        Exposures to learn from and those set aside; folders without any are left out.
+        Exposures of each side; folders without any are left out.
 
     Raises
     ------
@@ -53,18 +53,18 @@ def split_exposures(
     sets = [_groups(folder) for folder in folders]
     groups = [group for kinds in sets for group in kinds.values()]
     if all(len(group) < 2 for group in groups):
-        # No set can spare one, so they are drawn from all sets together.
+        # No set has two of a kind, so they are drawn from all sets together.
         alike = [[one for kinds in sets for one in kinds.get(empty, [])] for empty in (False, True)]
         groups = [group for group in alike if group]
     if sum(map(len, groups)) < 2:
         raise OhanaError(
-            f"{folders[0]}: wanted at least 2 exposures, to learn from and to be judged by, got 1"
+            f"{folders[0]}: wanted at least 2 exposures, for training and validation, got 1"
         )
     aside = [_count(len(group), part) for group in groups]
     if not any(aside):
         log.warning(
-            "only one exposure with events and one without: the network learns from the former "
-            "and is judged by the latter, which says little: further indices make more"
+            "only one exposure with events and one without: the former is for training, the latter "
+            "for validation, which makes scores meaningless: further indices add exposures"
         )
         aside = [0, 1]
     rng = np.random.default_rng(seed)
@@ -79,7 +79,7 @@ def split_exposures(
 
 
 def _groups(folder: Path) -> dict[bool, list[tuple[Path, str]]]:
-    """Return the exposures (folder, name) of a set by whether they have no events."""
+    """Return the exposures (folder, name) of a set, keyed by whether they lack events."""
     groups: dict[bool, list[tuple[Path, str]]] = {}
     for name in OhanaDataset(folder).names:
         baseline = _is_baseline(split_path(folder, "training") / name)
@@ -95,7 +95,7 @@ def _is_baseline(exposure: Path) -> bool:
 
 
 def _count(exposures: int, part: float) -> int:
-    """Return how many of some exposures to set aside: one at least, but not all."""
+    """Return the number of exposures to set aside: at least one, but not all."""
     return min(max(round(part * exposures), 1), exposures - 1)
 
 

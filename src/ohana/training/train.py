@@ -28,16 +28,14 @@ from ohana.training.data_module import TrainingData
 from ohana.training.history import Row
 from ohana.training.learner import Learner, averaging
 from ohana.training.recorder import CHECKPOINT, MODEL, Recorder
+from ohana.training.tuning import TUNING
 from ohana.training_sets.claims import SETTINGS
 from ohana.training_sets.config import CreatorConfig
 from ohana.training_sets.judged import SOURCE
 from ohana.utils.files import make_folder
-from ohana.utils.progress import Progress
+from ohana.utils.progress import Progress, no_progress
 
 log = logging.getLogger("ohana")
-
-#: Longer gradients are shortened to this, so that one odd sample cannot undo what was learned.
-LONGEST_GRADIENT = 1.0
 
 
 def train(
@@ -55,25 +53,25 @@ def train(
     config : TrainConfig
         Settings.
     resume : bool
-        Go on with the training in ``config.output_dir``, as if it had never stopped; what was
-        learned since the end of its last epoch is learned again. Without one, begin.
+        Resume the training in ``config.output_dir`` from the end of its last epoch, without a
+        difference in the result. If there is none, begin.
     overwrite : bool
         Replace the training in ``config.output_dir``, if there is one.
     calibration : bool
-        At the end, simulate exposures and learn from them how sure the network can be.
+        At the end, fit the calibration of confidences to simulated exposures.
     progress : callable, optional
-        Called with the name of a stage, its parts done and those in all.
+        Called with the name of a stage, the parts done and the parts in all.
 
     Returns
     -------
     list of dict
-        One row for each epoch, as in the history that is written beside the network.
+        One row per epoch, as in the history file.
 
     Raises
     ------
     OhanaError
         Training data are missing or incomplete, the output folder holds another training,
-        there is no such device, or memory does not suffice.
+        the device does not exist, or memory is insufficient.
 
     Notes
     -----
@@ -83,13 +81,13 @@ def train(
     with _quiet():
         creators = _creators(config) if calibration else []
         torch.manual_seed(config.seed)
-        data = TrainingData(config, progress)
+        data = TrainingData(config, progress or no_progress)
         learner = Learner(TRAINED(config.architecture()), config)
         folder = make_folder(Path(config.output_dir))
-        marks = {"settings": config.learning(), "exposures": data.names()}
-        recorder = Recorder(folder, marks, _facts(config, data), progress)
+        identity = {"settings": config.learning(), "exposures": data.names()}
+        recorder = Recorder(folder, identity, _facts(config, data), progress or no_progress)
         trainer = _trainer(config, [recorder, averaging(config.ema_decay)])
-        checkpoint = prepare_output(folder, marks, resume, overwrite)
+        checkpoint = prepare_output(folder, identity, resume, overwrite)
         _fit(trainer, learner, data, checkpoint)
         if trainer.is_global_zero and creators:
             _calibrate(folder / MODEL, creators, config.seed)
@@ -97,12 +95,12 @@ def train(
 
 
 def is_main_process() -> bool:
-    """Tell whether this is the one of the processes that train together that reports and saves."""
+    """Return whether this process reports and saves, of all that train together."""
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def _facts(config: TrainConfig, data: TrainingData) -> dict[str, Any]:
-    """Return what goes with the network."""
+    """Return the facts for the model file."""
     return {
         "window": [config.window, config.crop, config.crop],
         "training": config.fingerprint(),
@@ -119,7 +117,7 @@ def _trainer(config: TrainConfig, callbacks: list[Any]) -> Trainer:
         precision = "32" if accelerator == "cpu" else "16-mixed"
         if accelerator == "gpu" and torch.cuda.is_bf16_supported():
             precision = "bf16-mixed"
-    # A job that is started again goes on by --resume, in one way with or without a scheduler.
+    # A restarted job resumes by --resume, with or without a scheduler.
     plugins: Any = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None
     return Trainer(
         accelerator=accelerator,
@@ -127,7 +125,7 @@ def _trainer(config: TrainConfig, callbacks: list[Any]) -> Trainer:
         num_nodes=config.num_nodes,
         precision=precision,
         max_epochs=config.epochs,
-        gradient_clip_val=LONGEST_GRADIENT,
+        gradient_clip_val=TUNING.max_gradient,
         callbacks=callbacks,
         plugins=plugins,
         default_root_dir=config.output_dir,
@@ -156,20 +154,20 @@ def _device(name: str) -> tuple[str, Any]:
 
 
 def _fit(trainer: Trainer, learner: Learner, data: TrainingData, checkpoint: Path | None) -> None:
-    """Train; say in our words what went wrong."""
+    """Run the training; convert errors of Lightning and torch to those of this package."""
     config = learner.config
     try:
         trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as end:
         if end.code != 1 or not trainer.interrupted:
             raise
-        # Lightning ends the process where a user interrupts it, deaf to any further interrupt.
+        # Lightning ends the process on an interrupt and ignores further ones.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if (Path(config.output_dir) / CHECKPOINT).exists():
             log.info("--resume goes on from the end of the last epoch")
         raise KeyboardInterrupt from None
     except OhanaError as error:
-        # One from another process brings its whole traceback along.
+        # The message from another process includes its traceback.
         raise OhanaError(str(error).rpartition("OhanaError: ")[2].strip()) from error
     except (MemoryError, RuntimeError) as error:
         if is_out_of_memory(error):
@@ -186,7 +184,7 @@ def _fit(trainer: Trainer, learner: Learner, data: TrainingData, checkpoint: Pat
 
 
 def _creators(config: TrainConfig) -> list[CreatorConfig]:
-    """Return the settings with which the training sets were made, as far as they were simulated."""
+    """Return the settings of the simulated training sets."""
     creators = []
     for folder in config.data:
         note = Path(folder) / SETTINGS
@@ -202,12 +200,12 @@ def _creators(config: TrainConfig) -> list[CreatorConfig]:
             what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise OhanaError(f"{note}: wanted the settings of a training set, got {what}") from None
     if not creators:
-        log.warning("no simulated training set: how sure the network can be is not learned")
+        log.warning("no simulated training set: confidences are not calibrated")
     return creators
 
 
 def _calibrate(path: Path, creators: list[CreatorConfig], seed: int) -> None:
-    """Learn from fresh exposures how sure the network can be, and keep it with the network."""
+    """Fit the calibration to new simulated exposures, and add it to the model file."""
     from ohana.training.calibrate import calibrate
 
     network = load_network(path)
@@ -218,14 +216,14 @@ def _calibrate(path: Path, creators: list[CreatorConfig], seed: int) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what Lightning tells its developers from our users."""
+    """Suppress messages of Lightning that are meant for developers."""
     theirs = logging.getLogger("lightning.pytorch"), logging.getLogger("lightning.fabric")
     before = [logger.level for logger in theirs]
     for logger in theirs:
         logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            # Advice on workers, precision and loggers, and torch's notes on its own internals.
+            # Advice on workers, precision and loggers, and notes on the internals of torch.
             warnings.filterwarnings("ignore", module=r"(lightning|torch)\b")
             yield
     finally:

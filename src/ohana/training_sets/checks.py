@@ -1,4 +1,4 @@
-"""What must agree between the settings of a training set."""
+"""Consistency of the settings of a training set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOGARITHMIC = {
 
 
 def complaints(config: CreatorSettings) -> list[str]:
-    """Return what is wrong between settings that are right one by one, each in one line."""
+    """Return the inconsistencies of settings that are valid one by one, one line each."""
     return [*_ranges(config), *_sizes(config), *_names(config)] or _simulator(config)
 
 
@@ -55,7 +55,7 @@ def _sizes(config: CreatorSettings) -> list[str]:
 
 
 def _names(config: CreatorSettings) -> list[str]:
-    """Return what is wrong with the settings of the simulator one by one."""
+    """Return the errors of single settings of the simulator."""
     wrong = [f"simulation: {k} follows from {TAKEN[k]}" for k in config.simulation if k in TAKEN]
     if "snowball_halo_length" in config.simulation and config.snowball_halo_decay_scale_range:
         wrong.append(
@@ -70,7 +70,7 @@ def _names(config: CreatorSettings) -> list[str]:
 
 
 def _simulator(config: CreatorSettings) -> list[str]:
-    """Return what the simulator has to say of its settings."""
+    """Return the errors of the simulator for the settings together."""
     lowest = min(config.gain_library.values())
     highest = {drawn: getattr(config, name)[1] for name, drawn in DRAWN.items()}
     try:
@@ -87,7 +87,7 @@ def _simulator(config: CreatorSettings) -> list[str]:
 
 
 def _one_line(detail: Any) -> str:
-    """Turn what pydantic says of a setting of the simulator into one line."""
+    """Return pydantic's error about a setting of the simulator in one line."""
     if not detail["loc"]:
         return detail["msg"].removeprefix("Value error, ").replace(";", ",")
     name = str(detail["loc"][0])

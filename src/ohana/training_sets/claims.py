@@ -1,54 +1,44 @@
-"""Many processes, one training set: who makes what, and under which settings."""
+"""One training set by many processes: claims on exposures, and common settings."""
 
 from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from ohana.errors import OhanaError
-from ohana.utils.files import make_folder, process_name
+from ohana.utils.files import create_text, is_at, make_folder, part_of, remove_parts
 
-#: Where exposures are made before they are moved into their store.
+#: Folder in which exposures are made before they are moved into their store.
 UNFINISHED = "unfinished"
-#: What decides the contents of a set.
+#: File of the settings that determine the contents of a set.
 SETTINGS = "settings.json"
 
 
 def note_settings(output_dir: Path, contents: dict[str, Any]) -> None:
-    """Note what decides the contents of a training set, or compare with what was noted before.
+    """Save the settings of a training set, or compare them with the saved ones.
 
     Raises
     ------
     OhanaError
-        As in `compare_settings`, or the note cannot be written.
+        As in `compare_settings`, or the file cannot be written.
     """
-    note = output_dir / SETTINGS
-    own = note.with_name(f".{process_name()}-settings.json")
-    try:
-        own.write_text(json.dumps(contents, indent=1, allow_nan=False))
-        # Of several processes that begin together one makes this link, the others see it.
-        os.link(own, note)
-    except FileExistsError:
+    if not create_text(output_dir / SETTINGS, json.dumps(contents, indent=1, allow_nan=False)):
         compare_settings(output_dir, contents)
-    except OSError as error:
-        raise OhanaError(f"{note}: cannot write: {error.strerror or error}") from error
-    finally:
-        own.unlink(missing_ok=True)
 
 
 def compare_settings(output_dir: Path, contents: dict[str, Any]) -> None:
-    """Compare settings with those noted for the set, if there are any.
+    """Compare settings with the saved ones of the set, if there are any.
 
     Raises
     ------
     OhanaError
-        If they differ; it names the settings that do.
+        If they differ; the message names these settings.
     """
     note = output_dir / SETTINGS
     try:
@@ -72,24 +62,27 @@ def compare_settings(output_dir: Path, contents: dict[str, Any]) -> None:
 
 @contextmanager
 def claim(output_dir: Path, name: str) -> Iterator[Path | None]:
-    """Give a folder to make an exposure in; None while another process makes the same one.
+    """Yield a folder for making an exposure; None while another process makes the same one.
 
-    The claim is a lock of the operating system: it ends with its process, however that ends.
-    What a process that died has left of the exposure is removed. Where a file system has no
-    locks two processes may make the same exposure, and the first to finish wins.
+    The claim is a lock of the operating system, which ends with its process in any case.
+    Parts that dead processes left of the exposure are removed. Where a file system has no
+    locks, two processes may make the same exposure, and the first to finish wins.
     """
     part = own_part(output_dir, name)
     lock = part.with_name(f"{name}.lock")
     with lock.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for old in part.parent.glob(f"{name}.part-*"):
-                shutil.rmtree(old, ignore_errors=True)
+            taken = not is_at(file, lock)
+            if not taken:
+                remove_parts(part.parent, escape(name))
         except BlockingIOError:
+            taken = True
+        except OSError:
+            taken = False
+        if taken:
             yield None
             return
-        except OSError:
-            pass
         try:
             yield part
         finally:
@@ -98,12 +91,12 @@ def claim(output_dir: Path, name: str) -> Iterator[Path | None]:
 
 
 def own_part(output_dir: Path, name: str) -> Path:
-    """Return the name of a folder that no other process writes to."""
-    return make_folder(output_dir / UNFINISHED) / f"{name}.part-{process_name()}"
+    """Return the path of a folder for the parts of an exposure that only this process uses."""
+    return part_of(make_folder(output_dir / UNFINISHED) / name)
 
 
 def publish(part: Path, target: Path) -> None:
-    """Move a finished folder to its place in one step; one that is there already stays."""
+    """Move a finished folder to its place in one step; an existing one stays."""
     try:
         part.rename(target)
     except OSError:

@@ -1,8 +1,8 @@
-"""A lossless filter for ramps: what changes from read to read needs fewer bits than the reads.
+"""A lossless filter for ramps: differences of successive reads need fewer bits than reads.
 
-Pedestals differ by hundreds of DN from pixel to pixel, which leaves little for a compressor to
-find. The differences of successive reads have the size of the noise. zarr applies the filter
-when patches are written and read; whoever opens an array sees raw reads.
+Pedestals differ by hundreds of DN between pixels, so raw reads compress badly; differences have
+the size of the noise. zarr applies the filter on writing and reading, so arrays appear as raw
+reads.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAME = "ohana.time_delta"
 
 
 def encode(reads: np.ndarray) -> np.ndarray:
-    """Return differences of successive reads, small numbers of either sign as small numbers.
+    """Return differences of successive reads, with the sign in the lowest bit.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def encode(reads: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of uint16, same shape
-        Read 0 as it is; then ``2 d`` for a rise and ``-2 d - 1`` for a fall by d, modulo 65536.
+        Read 0 unchanged; then ``2 d`` for a rise and ``-2 d - 1`` for a fall by d, modulo 65536.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def decode(coded: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class TimeDelta(ArrayArrayCodec):
-    """`encode` and `decode` as zarr calls them, chunk by chunk."""
+    """`encode` and `decode` as a codec of zarr, chunk by chunk."""
 
     is_fixed_size = True
 
@@ -72,7 +72,7 @@ class TimeDelta(ArrayArrayCodec):
         return cls()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the metadata of an array says."""
+        """Return the metadata of an array."""
         return {"name": NAME, "configuration": {}}
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: Any) -> int:

@@ -1,4 +1,4 @@
-"""Settings of a training set: how many exposures, what is in them, how they are stored."""
+"""Settings of a training set: number of exposures, contents and storage."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ohana.simulate.presets import PRESETS
 from ohana.training_sets.checks import complaints
 from ohana.training_sets.settings import CreatorSettings
 
-#: Settings that change where and how fast a training set is made, never what is in it.
+#: Settings without effect on the contents of a training set.
 NO_EFFECT_ON_RESULTS = {"output_dir", "workers"}
 
 
 class CreatorConfig(CreatorSettings):
     """Settings of `DataSetCreator`, all optional; unknown names and wrong values are refused.
 
-    Amplitudes are electrons. Ranges are [low, high]; where nothing else is said, one value is
+    Amplitudes are electrons. Ranges are [low, high]; unless stated otherwise, one value is
     drawn for each exposure, uniformly.
 
     Examples
@@ -33,7 +33,7 @@ class CreatorConfig(CreatorSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _pairs(cls, value: Any, info: Any) -> Any:
-        """Say what a range wants in the words of a settings file."""
+        """Refuse a range that is not a pair, in terms of a settings file."""
         name = info.field_name
         if name == "patch_size" and type(value) is int:
             return value, value
@@ -77,17 +77,17 @@ class CreatorConfig(CreatorSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> CreatorConfig:
-        """Check what must agree, and report all that does not."""
+        """Check consistency, and report all errors."""
         wrong = complaints(self)
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
 
     def fingerprint(self) -> str:
-        """Return a hash of the settings that decide what is in a training set."""
+        """Return a hash of the settings that determine the contents of a training set."""
         text = json.dumps(self.contents(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def contents(self) -> dict[str, Any]:
-        """Return the settings that decide what is in a training set, as plain values."""
+        """Return the settings that determine the contents of a training set, as plain values."""
         return self.model_dump(mode="json", exclude=NO_EFFECT_ON_RESULTS)

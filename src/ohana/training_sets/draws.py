@@ -1,4 +1,4 @@
-"""What is in one exposure: values drawn from the ranges, and the simulator's settings for them."""
+"""Contents of one exposure: values drawn from ranges, and settings of the simulator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ohana.simulate.config import SimulationConfig
 from ohana.simulate.presets import PRESETS
 from ohana.training_sets.settings import CreatorSettings
 
-#: Range of the training set -> what is drawn from it for each exposure.
+#: Range of the training set -> setting of the simulator drawn from it for each exposure.
 DRAWN = {
     "dark_current_range": "dark_current",
     "read_noise_range": "read_noise",
@@ -21,9 +21,9 @@ DRAWN = {
     "snowballs_per_exp_range": "snowballs",
     "rtn_per_exp_range": "telegraph_pixels",
 }
-#: Numbers of events, and the injection type that asks for them (besides "all").
+#: Numbers of events, and the injection type with these events (besides "all").
 COUNTS = {"cosmic_rays": "cosmic_ray", "snowballs": "snowball", "telegraph_pixels": "rtn"}
-#: Patches are stored in read-out order, whatever the preset says of files.
+#: Patches are stored in read-out order, regardless of the layout of the preset.
 READ_OUT_ORDER: dict[str, Any] = {"layout": "cube", "fast_axis": 1, "slow_axis": 2}
 #: Settings of the simulator that follow from those of the training set.
 TAKEN = {
@@ -52,7 +52,7 @@ TAKEN = {
 def draw_values(
     config: CreatorSettings, baseline: bool, rng: np.random.Generator
 ) -> dict[str, float | int]:
-    """Draw what differs from exposure to exposure.
+    """Draw the values that differ between exposures.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def draw_values(
     baseline : bool
         Whether the exposure has no events.
     rng : numpy.random.Generator
-        Source of the draws. Each takes the same numbers from it whatever the other ranges are.
+        Source of the draws; each range uses the same numbers of it regardless of the others.
 
     Examples
     --------
@@ -85,12 +85,12 @@ def draw_values(
 
 
 def base_config(config: CreatorSettings) -> SimulationConfig:
-    """Return the preset with what ``simulation`` changes, at the size of the training set.
+    """Return the preset with the changes of ``simulation``, at the size of the training set.
 
     Raises
     ------
     pydantic.ValidationError
-        If the simulator does not take it.
+        If the simulator refuses it.
     """
     size = {
         "reads": config.num_frames,
@@ -116,14 +116,14 @@ def simulation_config(
     config : CreatorSettings
         Settings of the training set.
     gain : float
-        Of the detector [e-/DN].
+        Gain of the detector [e-/DN].
     values : dict
-        What `draw_values` returned.
+        From `draw_values`.
 
     Raises
     ------
     pydantic.ValidationError
-        If the simulator does not take them.
+        If the simulator refuses them.
     """
     base = base_config(config)
     plain = {name: value for name, value in values.items() if name != "gaussian_noise"}
@@ -133,7 +133,7 @@ def simulation_config(
         "frame_time": config.exp_time / config.num_frames / frames_per_read,
         "gain": gain,
         "full_well": (config.saturation_dn * gain - base.pedestal) / (1 - base.nonlinearity),
-        # The simulator wants the noise of one frame; a read is the mean of some.
+        # The noise of one frame; a read is the mean of several.
         "read_noise": float(white * np.sqrt(base.nframes)),
         "cosmic_ray_total": config.cosmic_ray_charge_range,
         "telegraph_amplitude": config.rtn_offset_range,

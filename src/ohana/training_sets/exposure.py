@@ -35,10 +35,10 @@ from ohana.training_sets.store import (
 )
 from ohana.training_sets.tasks import Task
 
-#: What became of an exposure.
+#: Results for an exposure.
 MADE, FOUND, ELSEWHERE = "made", "found", "elsewhere"
 
-#: Threads of zarr while an exposure is stored: there is one process for each core already.
+#: Threads of zarr while an exposure is stored, since there is one process per core.
 ZARR_THREADS: dict[str, Any] = {"threading.max_workers": 1, "async.concurrency": 1}
 
 #: Called with the number of reads done so far.
@@ -46,12 +46,12 @@ OnReads = Callable[[int], None]
 
 
 def is_finished(config: CreatorConfig, task: Task) -> bool:
-    """Tell whether an exposure is in its store."""
+    """Return whether an exposure is in its store."""
     return (split_path(config.output_dir, task.split) / task.name).is_dir()
 
 
 def make_exposure(config: CreatorConfig, task: Task, on_reads: OnReads | None = None) -> str:
-    """Make one exposure, if neither done before nor being made by another process.
+    """Make one exposure, unless it exists or another process is making it.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def _write_reads(
 def _windows(
     frames: Iterator[np.ndarray], window: int, config: CreatorConfig
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield windows of reads as (first read, uint16 (n, H, W)), in a buffer used again."""
+    """Yield windows of reads as (first read, uint16 (n, H, W)), in a reused buffer."""
     buffer = np.empty((window, *config.image_shape), np.uint16)
     for t, frame in enumerate(frames):
         buffer[t % window] = frame
@@ -144,7 +144,7 @@ def _reference(scene: Scene, strips: Strips | None) -> Reference | None:
 
 
 def _events(truth: Truth, runs: Runs) -> list[dict[str, Any]]:
-    """Return what is known of each event, in the order to which the labels refer."""
+    """Return the properties of each event, in the order of the labels."""
     pixels = np.bincount(runs.event, minlength=len(truth.events))
     return [_event(event, int(n)) for event, n in zip(truth.events, pixels, strict=True)]
 

@@ -1,6 +1,6 @@
-"""Detections that a user has judged, as an exposure to train on.
+"""An exposure with reviewed detections as training data.
 
-What was judged is labelled; nothing else counts, because nobody has looked at it.
+Only reviewed detections have labels; all other pixels are ignored, since their class is unknown.
 """
 
 from __future__ import annotations
@@ -30,18 +30,17 @@ from ohana.training_sets.store import (
     save_labels,
     split_path,
 )
+from ohana.training_sets.tuning import TUNING
 from ohana.utils.files import make_folder
 
-#: Height and width of the patches that an exposure is cut into [pixel], and reads of a piece.
+#: Height and width of patches [pixel], and reads of a chunk.
 PATCH, WINDOW = 64, 32
-#: The date of a hit is certain to so many reads; those about it do not count.
-SLACK = 1
-#: Value of the setting ``source`` that tells a set of judged exposures from simulated ones.
+#: Value of the setting ``source`` that marks a set of reviewed exposures.
 SOURCE = "verdicts"
 
 
 def store_judged(folder: str | Path, verdicts: str | Path, output_dir: str | Path) -> list[Path]:
-    """Add an exposure whose detections were judged to a training set.
+    """Add an exposure with reviewed detections to a training set.
 
     Parameters
     ----------
@@ -50,7 +49,7 @@ def store_judged(folder: str | Path, verdicts: str | Path, output_dir: str | Pat
     verdicts : str or Path
         Verdicts on its detections, see `ohana.results.verdicts.read_verdicts`.
     output_dir : str or Path
-        The training set, made if it is not there; its exposures are of one shape.
+        The training set, created if missing; its exposures have one shape.
 
     Returns
     -------
@@ -60,15 +59,15 @@ def store_judged(folder: str | Path, verdicts: str | Path, output_dir: str | Pat
     Raises
     ------
     OhanaError
-        Something of the prediction or the verdicts is missing or does not fit, the set holds
-        other exposures, or this one already.
+        Part of the prediction or the verdicts is missing or inconsistent, or the set holds
+        exposures of another kind, or this one already.
     """
     judged, detections = read_verdicts(verdicts, folder)
     if not judged:
         raise OhanaError(f"{verdicts}: wanted at least one verdict, got none")
     prediction = open_prediction(folder)
     if not prediction.run:
-        raise OhanaError(f"{folder}: wanted run.json, which says what the detector is, got none")
+        raise OhanaError(f"{folder}: wanted run.json, which describes the detector, got none")
     output_dir = make_folder(Path(output_dir))
     settings = {"source": SOURCE, "shape": list(prediction.shape)}
     compare_settings(output_dir, settings)
@@ -81,12 +80,12 @@ def store_judged(folder: str | Path, verdicts: str | Path, output_dir: str | Pat
 def _store(
     prediction: Prediction, judged: Sequence[Verdict], integration: int, output_dir: Path
 ) -> Path:
-    """Write one integration; it appears when it is complete."""
+    """Write one integration, which appears when it is complete."""
     several = len(prediction.features) > 1
     name = f"{prediction.name}_int{integration}" if several else prediction.name
     target = split_path(output_dir, "training") / name
     if target.exists():
-        raise OhanaError(f"{target}: is there already: remove it to judge this exposure anew")
+        raise OhanaError(f"{target}: exists already: remove it to add this exposure again")
     part = own_part(output_dir, name)
     group = zarr.create_group(part, overwrite=True)
     _write_reads(group, prediction, integration)
@@ -139,12 +138,12 @@ def judged_runs(
     stop: np.ndarray,
     integration: int = 0,
 ) -> Runs:
-    """Return labels of what was judged, see `ohana.training_sets.labels.paint`.
+    """Return the labels of reviewed detections, see `ohana.training_sets.labels.paint`.
 
-    A detection judged right, or to be of another class, is labelled so from its first read on as
-    long as `Runs` says. The other reads of its pixels are background, as are all reads of those
-    that were judged to be no event. Those next to the first one do not count, nor what follows
-    the landing of a snowball, nor other detections in the same pixels.
+    A detection has the label of its verdict, over the reads described in `Runs`. The other reads
+    of its pixels are background, and all reads of a detection that is no event. Reads next to the
+    first one are ignored, also those after the beginning of a snowball, and other detections in
+    the same pixels.
 
     Parameters
     ----------
@@ -155,19 +154,19 @@ def judged_runs(
     stop : ndarray of int, shape (H, W)
         First saturated read, T where there is none.
     integration : int
-        Whose detections count.
+        Number of the integration.
     """
     by_event = {verdict.event: verdict for verdict in judged}
-    parts, seen = [], np.zeros(stop.shape, bool)
+    parts, reviewed = [], np.zeros(stop.shape, bool)
     for number, verdict in by_event.items():
         rows, cols = member_pixels(detections[number])
-        seen[rows, cols] = True
+        reviewed[rows, cols] = True
         parts += _labelled(number, verdict, detections[number], stop)
     for number, entry in enumerate(detections):
         if number not in by_event and entry["integration"] == integration:
             rows, cols = member_pixels(entry)
-            here = seen[rows, cols]
-            first = max((entry["first_frame"] or 0) - SLACK, 0)
+            here = reviewed[rows, cols]
+            first = max((entry["first_frame"] or 0) - TUNING.date_error, 0)
             end = stop[rows[here], cols[here]]
             parts.append(_runs(number, (rows[here], cols[here]), (first, end), IGNORE, np.inf))
     empty = Runs(*(np.empty(0, kind) for kind in COLUMNS.values()))
@@ -177,21 +176,21 @@ def judged_runs(
 
 
 def _labelled(number: int, verdict: Verdict, entry: Detection, stop: np.ndarray) -> list[Runs]:
-    """Return the runs of one judged detection."""
+    """Return the runs of one reviewed detection."""
     pixels = member_pixels(entry)
     end, first, label = stop[pixels], entry["first_frame"], verdict.judged
     snr = entry["significance"] or np.inf
-    # Always there: it says that nothing but the runs counts.
+    # Always there: it marks that all pixels without runs are ignored.
     background = _runs(number, pixels, (0, end), Label.BACKGROUND, np.inf)
     if label == Label.TELEGRAPH_NOISE:
         return [background, _runs(number, pixels, (0, end), label, snr)]
     if label == Label.BACKGROUND:
-        # Once more from where it seemed to begin, for samples are drawn about beginnings.
+        # Again from its first read, since samples are drawn around first reads.
         return [background, _runs(number, pixels, (first or 0, end), label, np.inf)]
     if first is None:  # a hit of unknown date
         return [background, _runs(number, pixels, (0, end), IGNORE, np.inf)]
-    later = end if label == Label.SNOWBALL else np.minimum(first + 1 + SLACK, end)
-    unsure = _runs(number, pixels, (max(first - SLACK, 0), later), IGNORE, np.inf)
+    later = end if label == Label.SNOWBALL else np.minimum(first + 1 + TUNING.date_error, end)
+    unsure = _runs(number, pixels, (max(first - TUNING.date_error, 0), later), IGNORE, np.inf)
     return [background, unsure, _runs(number, pixels, (first, first + 1), label, snr)]
 
 
@@ -202,7 +201,7 @@ def _runs(
     label: int,
     snr: float,
 ) -> Runs:
-    """Return one run for each pixel; the charge in it is not known."""
+    """Return one run per pixel, with unknown charge (0)."""
     columns = (*pixels, *reads, label, number, 0.0, snr)
     return Runs(
         *(

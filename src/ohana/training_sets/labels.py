@@ -1,4 +1,4 @@
-"""Labels of pixels and reads: stored as runs of reads, painted into windows when needed."""
+"""Labels of pixels and reads: stored as runs of reads, expanded in windows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import numpy as np
 
 from ohana.classes import MASK_PRIORITY, Label
 from ohana.simulate.truth import TrueEvent, Truth
+from ohana.training_sets.tuning import TUNING
 
-#: S/N from which a change of a pixel's signal is worth a label; training may ask for more.
-MEASURABLE = 1.0
-#: Label of pixels and reads that do not count.
+#: Label of pixels and reads without weight.
 IGNORE = 255
 
 #: Type of each column of `Runs`.
@@ -35,16 +34,16 @@ class Runs(NamedTuple):
     row, col : ndarray of uint16
         Pixel, in the whole array.
     start, stop : ndarray of uint16
-        First read, and the one after the last. A cosmic ray has the read whose step from the
-        one before contains it (two if it hits within averaged frames), a snowball those from its
-        landing to its last growth, telegraph noise all up to saturation.
+        First read, and the one after the last. A cosmic ray has the read at the end of its step
+        (two if it arrives within averaged frames), a snowball those from its first charge to its
+        last growth, telegraph noise all up to saturation.
     label : ndarray of uint8
-        Class; 1 for any where only background and event are told apart. If there are runs of
-        background, nothing else but the runs counts; those of `IGNORE` do not.
+        Class. If there are runs of background, pixels without runs have no label; runs of
+        `IGNORE` have no weight.
     event : ndarray of uint32
         Number of the event in the list of the exposure.
     charge, snr : ndarray of float32
-        What it adds to the pixel [e-], and its S/N (`ohana.simulate.truth.TrueEvent`).
+        Charge that it adds to the pixel [e-], and its S/N (`ohana.simulate.truth.TrueEvent`).
     """
 
     row: np.ndarray
@@ -62,7 +61,7 @@ class Runs(NamedTuple):
 
 
 def runs_of(truth: Truth, stop: np.ndarray) -> Runs:
-    """Return the runs of all events that are measurable at all.
+    """Return the runs of all measurable events.
 
     Parameters
     ----------
@@ -92,7 +91,7 @@ def _runs(event: TrueEvent, number: int, stop: np.ndarray) -> Runs:
             )
         )
     )
-    return runs.select(event.snr >= MEASURABLE)
+    return runs.select(event.snr >= TUNING.min_snr)
 
 
 def _end(event: TrueEvent, width: int) -> np.ndarray:
@@ -101,7 +100,7 @@ def _end(event: TrueEvent, width: int) -> np.ndarray:
     pixel = event.rows.astype(np.int64) * width + event.cols
     order = np.argsort(pixel)
     later = event.repeated
-    seen = later.snr >= MEASURABLE
+    seen = later.snr >= TUNING.min_snr
     changed = later.row[seen].astype(np.int64) * width + later.col[seen]
     place = order[np.searchsorted(pixel, changed, sorter=order)]
     np.maximum.at(end, place, later.read[seen] + 1)
@@ -109,7 +108,7 @@ def _end(event: TrueEvent, width: int) -> np.ndarray:
 
 
 def is_partial(runs: Runs) -> bool:
-    """Tell whether only the runs of an exposure count, because nobody knows the rest."""
+    """Return whether pixels without runs have no label, as in reviewed exposures."""
     return bool((runs.label == Label.BACKGROUND).any())
 
 
@@ -118,7 +117,7 @@ def paint(
 ) -> np.ndarray:
     """Return the labels of a window in space and time.
 
-    Where classes overlap, snowballs win over telegraph noise, and this over cosmic rays.
+    Where classes overlap, snowballs override telegraph noise, which overrides cosmic rays.
 
     Parameters
     ----------
@@ -134,7 +133,7 @@ def paint(
     Returns
     -------
     ndarray of uint8, shape ``shape``
-        0 where there is no event, `IGNORE` where that is not known.
+        0 without events, `IGNORE` where unknown.
 
     Examples
     --------

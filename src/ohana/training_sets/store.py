@@ -1,19 +1,19 @@
-"""The training set on disk: one zarr group per exposure, which appears when it is complete.
+"""The training set on disk: one zarr group per exposure, moved there when complete.
 
 ::
 
     output_dir/
-      settings.json        what decides the contents
+      settings.json        the settings that determine the contents
       training.zarr/       one group per exposure
-        NAME/              attributes: all that was drawn, seeds, versions
-          patches          uint16 (P, T, h, w) raw reads [DN]; float32, corrected, of exposures
-                           that were judged
+        NAME/              attributes: all drawn values, seeds, versions
+          patches          uint16 (P, T, h, w) raw reads [DN]; float32, corrected, of reviewed
+                           exposures
           corners          int32 (P, 2) first row and column of each patch
           reference/       reference-pixel correction, if there is a border
-          first_usable, stop   int32 (H, W) of corrected reads: where ramps begin and end
-          labels/          one-dimensional columns of `ohana.training.labels.Runs`;
+          first_usable, stop   int32 (H, W) of corrected reads: begin and end of ramps
+          labels/          one-dimensional columns of `ohana.training_sets.labels.Runs`;
                            attribute `events`: one object per event
-      test.zarr/           the same, never trained on
+      test.zarr/           the same, not for training
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ohana.training_sets.labels import COLUMNS, Runs
 
 #: Version of the layout.
 FORMAT = 1
-#: A shard holds as many patches as fit into so many bytes: few files, written in one go.
+#: Maximum size of a shard [bytes]: few files, each written in one go.
 SHARD_BYTES = 2**26
 _REFERENCE = ("level", "slope", "common", "weights")
 
@@ -49,7 +49,7 @@ def split_path(output_dir: str | Path, split: str) -> Path:
 
 
 def create_store(output_dir: Path, split: str, num_classes: int) -> None:
-    """Create the store of a split, if it is not there."""
+    """Create the store of a split, if it is missing."""
     target = split_path(output_dir, split)
     if target.exists():
         return
@@ -60,7 +60,7 @@ def create_store(output_dir: Path, split: str, num_classes: int) -> None:
 
 
 def shard_patches(patches: int, window: int, size: tuple[int, int]) -> int:
-    """Return how many patches share a shard."""
+    """Return the number of patches in a shard."""
     return min(patches, max(SHARD_BYTES // (2 * window * size[0] * size[1]), 1))
 
 
@@ -81,9 +81,9 @@ def create_patches(
     corners : ndarray of int, shape (P, 2)
         First row and column of each patch.
     reads : int
-        Of the exposure.
+        Number of reads of the exposure.
     chunk : tuple of int
-        Reads, height and width of what is stored in one piece.
+        Reads, height and width of a chunk.
     dtype : type
         uint16 for raw reads, float32 for corrected ones.
     together : int, optional
@@ -115,7 +115,7 @@ def save_array(group: zarr.Group, name: str, data: np.ndarray) -> None:
 
 
 def open_array(group: zarr.Group, name: str) -> zarr.Array:
-    """Return an array of a group; KeyError if it is not there."""
+    """Return an array of a group; KeyError if it is missing."""
     array = group[name]
     if not isinstance(array, zarr.Array):
         raise KeyError(name)
@@ -142,7 +142,7 @@ def save_reference(group: zarr.Group, reference: Reference | None) -> None:
 def load_reference(group: zarr.Group) -> Reference | None:
     """Return the correction of an exposure, None where it has no reference pixels.
 
-    With it, `ohana.refpix.correction.subtract` does to a patch what is done to an exposure.
+    `ohana.refpix.correction.subtract` applies it to a patch as to a whole exposure.
     """
     if "reference" not in group:
         return None
@@ -155,7 +155,7 @@ def load_reference(group: zarr.Group) -> Reference | None:
 
 
 def save_labels(group: zarr.Group, runs: Runs, events: list[dict[str, Any]]) -> None:
-    """Store the labels of an exposure and what is known of its events."""
+    """Store the labels of an exposure and the properties of its events."""
     inner = group.create_group("labels")
     for name, column in zip(COLUMNS, runs, strict=True):
         save_array(inner, name, column)
@@ -181,7 +181,7 @@ def patch_corners(shape: tuple[int, int], size: tuple[int, int], overlap: int) -
     size : tuple of int
         Height and width of a patch [pixel].
     overlap : int
-        What neighbours share at least [pixel].
+        Minimum overlap of neighbours [pixel].
 
     Examples
     --------

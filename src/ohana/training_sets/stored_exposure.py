@@ -1,4 +1,4 @@
-"""An exposure of a training set as a ramp, so that it goes the way of any exposure on disk."""
+"""An exposure of a training set as a ramp, for the same processing as any other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ohana.training_sets.store import load_array, load_reference, open_array
 
 
 class StoredPlanes:
-    """The reads of an exposure, put together from its patches; stands in for `Planes`.
+    """The reads of an exposure, assembled from its patches, with the interface of `Planes`.
 
     Parameters
     ----------
@@ -25,9 +25,9 @@ class StoredPlanes:
     corners : ndarray of int, shape (P, 2)
         Their first rows and columns.
     kept : int, optional
-        Patches that stay in memory; two rows of them if absent, for reading row blocks.
+        Patches in memory; two rows of patches if absent, for reading row blocks.
     first : int
-        First of the reads to give.
+        First read.
     """
 
     def __init__(
@@ -67,12 +67,12 @@ def stored_source(folder: Path, kept: int | None = None) -> CorrectedRamp:
     folder : Path
         Its group in the store, such as ``training.zarr/detector_0-00000-000``.
     kept : int, optional
-        Patches that stay in memory, see `StoredPlanes`.
+        Patches in memory, see `StoredPlanes`.
 
     Raises
     ------
     KeyError, OSError, ValueError
-        If it is not complete.
+        If it is incomplete.
     """
     group = zarr.open_group(folder, mode="r")
     patches, corners = open_array(group, "patches"), load_array(group, "corners")

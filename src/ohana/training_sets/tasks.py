@@ -1,4 +1,4 @@
-"""Which exposures a training set has, what each is called, and which are set aside for tests."""
+"""The exposures of a training set, their names, and the split into training and test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ohana.simulate.exposure import exposure_rng
 from ohana.training_sets.config import CreatorConfig
 
-#: Random streams are numbered by detector: this one belongs to none and decides the split.
+#: Number of the random stream of the split; others are numbered by detector.
 SPLIT_STREAM = 2**32 - 1
 
 SPLITS = ("training", "test")
@@ -64,9 +64,8 @@ def _tasks(config: CreatorConfig, index: int) -> Iterator[Task]:
 def _tested(config: CreatorConfig, index: int, count: int, stream: int) -> np.ndarray:
     """Return which exposures of an index are for tests, bool (detectors, count).
 
-    The running number of test exposures follows ``test_fraction`` as closely as whole numbers
-    can, over all indices in their order; within an index they are drawn. Nothing depends on
-    which indices are made.
+    The cumulative number of test exposures over all indices is ``test_fraction`` of all, rounded;
+    within an index they are drawn. The result does not depend on which indices are made.
     """
     size = len(config.gain_library) * count
     place = index * size + np.arange(size + 1)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from ohana.errors import OhanaError
+
+#: In the names of folders that are not finished yet.
+PART = ".part-"
 
 
 @contextmanager
@@ -33,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     # The ending stays, because numpy and astropy choose by it.
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".{process_name()}-{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -52,6 +57,54 @@ def make_folder(path: Path) -> Path:
     return Path(path)
 
 
+def create_text(path: Path, text: str) -> bool:
+    """Create a text file as a whole; False if it exists, which leaves it as it is.
+
+    Of several processes that try at the same time, on any hosts, exactly one creates it.
+
+    Raises
+    ------
+    OhanaError
+        For any other `OSError`, also where the file system has no hard links.
+    """
+    own = path.with_name(f".{process_name()}-{path.name}")
+    try:
+        own.write_text(text)
+        os.link(own, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise OhanaError(f"{path}: cannot write: {error.strerror or error}") from error
+    finally:
+        own.unlink(missing_ok=True)
+    return True
+
+
+def is_at(file: IO, path: Path) -> bool:
+    """Return whether an open file is still the one at a path.
+
+    A lock on a file counts only then: its last holder may have removed the file.
+    """
+    try:
+        return os.fstat(file.fileno()).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False
+
+
 def process_name() -> str:
-    """Return what no other running process is called, on any host that shares a folder."""
+    """Return a name that no other running process has, on any host that shares a folder."""
     return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def part_of(folder: Path) -> Path:
+    """Return the folder in which this process makes the contents of another."""
+    return folder.with_name(f"{folder.name}{PART}{process_name()}")
+
+
+def remove_parts(folder: Path, pattern: str) -> None:
+    """Remove unfinished folders whose final names match a pattern of `Path.glob`.
+
+    Whoever calls this must hold a lock that keeps other processes from making these.
+    """
+    for part in folder.glob(f"{pattern}{PART}*"):
+        shutil.rmtree(part, ignore_errors=True)

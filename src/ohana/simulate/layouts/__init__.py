@@ -39,13 +39,13 @@ def write_exposure(
         All reads in order of time [DN], in the orientation of the file
         (`ohana.simulate.layouts.orientation.to_file`).
     config : SimulationConfig
-        What the header tells, and the layout.
+        Contents of the header, and the layout.
 
     Raises
     ------
     ValueError
         If reads are missing, too many or of another shape or type, or if a file of this layout
-        cannot tell what is in the settings.
+        cannot represent the settings.
     OhanaError
         If the file cannot be written.
 
@@ -78,7 +78,7 @@ def write_fits(simulated: Simulated, path: str | Path) -> None:
 
 
 def _checked(frames: Iterable[np.ndarray], config: SimulationConfig) -> Iterator[np.ndarray]:
-    """Yield the frames, seeing that they are what the header promises."""
+    """Yield the frames after a check that they match the header."""
     shape, count = file_shape(config), 0
     for count, frame in enumerate(frames, start=1):
         if count > config.reads:

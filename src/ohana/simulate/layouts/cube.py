@@ -11,7 +11,7 @@ from ohana.simulate.config import SimulationConfig
 from ohana.simulate.layouts.fits_blocks import PRIMARY, UNSIGNED, axes, header, write_cube
 from ohana.simulate.layouts.orientation import file_shape
 
-#: Settings that the layout can tell, where it cannot tell all.
+#: Values of settings that the layout can represent, if not all.
 ONLY: dict[str, tuple[Any, ...]] = {"first_interval": (None,), "read_pattern": (None,)}
 
 

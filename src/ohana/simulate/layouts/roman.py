@@ -16,7 +16,7 @@ from ohana.read.roman import BORDER, OUTPUTS
 from ohana.simulate.config import SimulationConfig
 from ohana.simulate.layouts.orientation import file_shape
 
-#: As in `ohana.simulate.layouts.cube`. The files do not say how the detector is read.
+#: As in `ohana.simulate.layouts.cube`. The files do not hold the read-out.
 ONLY: dict[str, tuple[Any, ...]] = {
     "first_interval": (None,),
     "border": (BORDER,),

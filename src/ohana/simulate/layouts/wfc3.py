@@ -26,7 +26,7 @@ from ohana.simulate.layouts.fits_blocks import (
 )
 from ohana.simulate.layouts.orientation import file_shape
 
-#: As in `ohana.simulate.layouts.cube`. The files do not say how the detector is read.
+#: As in `ohana.simulate.layouts.cube`. The files do not hold the read-out.
 ONLY: dict[str, tuple[Any, ...]] = {
     "border": (WFC3_BORDER,),
     "fast_axis": (1, -1),

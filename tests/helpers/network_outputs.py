@@ -1,4 +1,4 @@
-"""Opinions and events made by hand, for tests of what the network adds to the rules."""
+"""Output of a network and events made by hand, for tests of the merge with the rules."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ def voxels(rows, cols, reads, ray=0.0, ball=0.0, amplitude=100.0, error=10.0):
     )
 
 
-def opinion(*parts, telegraph=(), shape=(24, 24)):
-    """Make an opinion of voxels, and of telegraph noise [(row, col, probability), ...]."""
+def output(*parts, telegraph=(), shape=(24, 24)):
+    """Make an output from voxels and telegraph noise [(row, col, probability), ...]."""
     levels = np.zeros(shape, np.float32)
     for row, col, probability in telegraph:
         levels[row, col] = probability
     return NetworkOutput(join_voxels(list(parts)), levels)
 
 
-def opinion_on(events, probability=0.95, shape=(24, 24)):
-    """Make an opinion that sees these events as what they are."""
+def output_on(events, probability=0.95, shape=(24, 24)):
+    """Make an output that classifies these events right."""
     parts, telegraph = [], []
     for e in events:
         if e.label == Label.TELEGRAPH_NOISE:
@@ -65,11 +65,11 @@ def opinion_on(events, probability=0.95, shape=(24, 24)):
             parts.append(
                 voxels(e.rows, e.cols, e.reads, amplitude=e.amplitude, **{kind: probability})
             )
-    return opinion(*parts, telegraph=telegraph, shape=shape)
+    return output(*parts, telegraph=telegraph, shape=shape)
 
 
-def opinion_of(truth, noise, probability=0.95):
-    """Make the opinion of a network that knows the truth of an exposure."""
+def output_of(truth, noise, probability=0.95):
+    """Make the output of a network that knows the truth of an exposure."""
     parts, telegraph = [], np.zeros(truth.shape[1:], np.float32)
     for e in truth.events:
         if e.label == Label.TELEGRAPH_NOISE:
