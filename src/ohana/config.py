@@ -60,7 +60,12 @@ class DetectorConfig(BaseModel):
 
     gain: float | None = setting(None, "detector", "e-/DN", "Gain", gt=0)
     read_noise: float | None = setting(
-        None, "detector", "e-", "Read noise of one frame; for the summary, noise is measured", gt=0
+        None,
+        "detector",
+        "e-",
+        "Read noise of one frame, the same in every pixel; measured pixel by pixel if absent, "
+        "which is better except in very short ramps",
+        gt=0,
     )
     saturation: float | None = setting(
         None, "detector", "DN", "Raw value from which a read counts as saturated", gt=0

@@ -89,7 +89,7 @@ def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.
     >>> float((fit[10] - fit[9]).round())
     50.0
     """
-    model = prediction.differences
+    model = prediction.covariance
     pixel = _pixel(prediction, model, y, x, event["integration"])
     config = _config(prediction)
     levels = np.zeros(len(pixel.ramp))
@@ -125,7 +125,7 @@ def _pixel(
     maps = prediction.features[integration]
     names = ("noise", "neighbour_noise", "shot", "dof")
     known = [float(maps[name][y, x]) if name in maps else np.nan for name in names]
-    if not np.isfinite(known).all():
+    if np.isnan(known).any():  # degrees of freedom are infinite where read noise was given
         steps = np.diff(ramp[:stop])
         steps = steps[np.isfinite(steps)]
         scatter = 1.4826 * np.median(np.abs(steps - np.median(steps))) if len(steps) else 0.0

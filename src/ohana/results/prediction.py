@@ -78,7 +78,7 @@ class Prediction:
         return self.features[0]
 
     @property
-    def differences(self) -> DifferenceCovariance:
+    def covariance(self) -> DifferenceCovariance:
         """Mean and covariance of the first differences, as the run took them [frame times]."""
         same = self.run.get("facts", {}).get("nframes", 1)
         frames = self.run.get("frames")

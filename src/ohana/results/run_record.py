@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 RUN = "run.json"
 #: First field of the file.
 FORMAT = "ohana-run-1"
-#: Packages whose versions can matter; the last two only with a network.
-PACKAGES = ("numpy", "scipy", "numba", "astropy", "scikit-image")
+#: Packages whose versions can change results; those of the network only where one is used.
+PACKAGES = ("numpy", "scipy", "numba", "astropy")
 NETWORK_PACKAGES = ("torch", "safetensors")
 
 

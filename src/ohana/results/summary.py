@@ -121,7 +121,9 @@ class Summary:
             if value is not None:
                 source = self.facts.sources.get(name, "default")
                 lines.append(f"  {name:<12} {value:<10.6g} {unit:<6} {source}")
-        lines.append(f"  {'noise':<12} {self.noise:<10.4g} {'DN':<6} measured, median")
+        given = self.facts.sources.get("read_noise") == "config"
+        source = "config" if given else "measured, median"
+        lines.append(f"  {'noise':<12} {self.noise:<10.4g} {'DN':<6} {source}")
         return lines
 
 
