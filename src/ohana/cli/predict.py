@@ -228,20 +228,18 @@ def predict_many(
     predictor: Predictor, output: Path, options: dict[str, Any], arguments: argparse.Namespace
 ) -> int:
     """Find the events of many exposures; returns the exit code."""
-    from ohana.batch.run import Workers, run_survey
+    from ohana.batch.run import Workers, run_batch
 
-    means = Workers(arguments.workers, arguments.scheduler, arguments.redo)
+    workers = Workers(arguments.workers, arguments.scheduler, arguments.redo)
     with writing_log(output), show_progress(arguments.quiet, unit="exposures") as progress:
-        survey = run_survey(arguments.input, output, predictor, options, means, progress)
-        log.log(FILE_ONLY, str(survey))
-    print(survey, flush=True)
-    if survey.failed:
-        log.error(
-            f"{len(survey.failed)} of {survey.exposures} exposures failed: run again for these"
-        )
-    if survey.incomplete:
+        batch = run_batch(arguments.input, output, predictor, options, workers, progress)
+        log.log(FILE_ONLY, str(batch))
+    print(batch, flush=True)
+    if batch.failed:
+        log.error(f"{len(batch.failed)} of {batch.exposures} exposures failed: run again for these")
+    if batch.incomplete:
         log.warning(
-            f"{len(survey.incomplete)} of {survey.exposures} exposures have results, but not all "
+            f"{len(batch.incomplete)} of {batch.exposures} exposures have results, but not all "
             "that was to be made of them: run again for these"
         )
-    return FAILED if survey.failed or survey.incomplete else OK
+    return FAILED if batch.failed or batch.incomplete else OK
