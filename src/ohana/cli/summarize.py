@@ -85,7 +85,7 @@ def _summarize(arguments: argparse.Namespace) -> int:
     from ohana.statistics.summary import summary_text
 
     with show_progress(arguments.quiet) as progress:
-        survey = summarize(
+        statistics = summarize(
             arguments.folder,
             arguments.output,
             pitch=arguments.pitch,
@@ -93,13 +93,13 @@ def _summarize(arguments: argparse.Namespace) -> int:
             progress=progress,
         )
         failed = 0
-        folders = [exposure.folder for exposure in survey.exposures]
+        folders = [exposure.folder for exposure in statistics.exposures]
         for number, folder in enumerate(folders if arguments.catalogues else (), 1):
             failed += not _converted(folder, arguments)
             progress("catalogues of exposures", number, len(folders))
-    for skipped in survey.skipped:
+    for skipped in statistics.skipped:
         log.warning(f"{skipped.folder}: left out: {skipped.reason}")
-    print(summary_text(survey), flush=True)
+    print(summary_text(statistics), flush=True)
     return FAILED if failed else OK
 
 

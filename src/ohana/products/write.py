@@ -71,13 +71,13 @@ def write_products(
     source = input_of(prediction.folder, prediction.run)
     ramps = open_exposure(source, DetectorConfig(**prediction.run["config"]))
     parts = [integration_of(prediction, ramp, i) for i, ramp in enumerate(ramps)]
-    tell = progress or no_progress
-    fitted = [fit_integration(part, tell) for part in parts]
-    tell("products", 0, 1)
+    progress = progress or no_progress
+    fitted = [fit_integration(part, progress) for part in parts]
+    progress("products", 0, 1)
     flagged = _write_flagged(folder, prediction, source, ramps, fitted)
     path = folder / f"{prediction.name}{PRODUCTS}"
     _write_images(path, prediction, ramps, fitted, flags=not flagged)
-    tell("products", 1, 1)
+    progress("products", 1, 1)
     return [*flagged, path]
 
 
