@@ -88,10 +88,10 @@ def test_what_is_not_whole_is_named(tmp_path):
     reasons = {item.folder.name: item.reason for item in skipped}
     assert reasons.keys() == {"cut", "other", "lost", "odd", "poor", "begun"}
     assert reasons["cut"] == reasons["begun"] == "no run.json: the run did not finish"
-    assert reasons["other"] == "detections.json is not the one that run.json tells of"
+    assert reasons["other"] == "detections.json does not match run.json"
     assert reasons["lost"] == "no detections.json"
     assert "wanted the record of a run, got no JSON" in reasons["odd"]
-    assert "run.json lacks or spoils a field: KeyError('nframes')" in reasons["poor"]
+    assert "run.json has a missing or invalid field: KeyError('nframes')" in reasons["poor"]
 
 
 @pytest.mark.parametrize("started", ["2026-01-02", "2025-12-31"])

@@ -26,7 +26,7 @@ def poisson_interval(count: np.ndarray | int, level: float) -> tuple[np.ndarray,
     Examples
     --------
     >>> [round(float(limit), 2) for limit in poisson_interval(4, 0.683)]
-    [2.09, 7.16]
+    [2.08, 7.16]
     >>> [round(float(limit), 3) for limit in poisson_interval(0, 0.95)]
     [0.0, 3.689]
     """
