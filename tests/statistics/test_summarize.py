@@ -428,7 +428,7 @@ def test_command(night, no_pictures, tmp_path, capsys):
     assert "JWST NIRCAM NRCA1 64 x 108" in told
     assert "repeated telegraph noise: 1 pixel in 3 or more of 4 exposures" in told
     assert str(out / "events.parquet") in told
-    assert f"warning: {night / 'cut'}: left out: no run.json: the run did not finish" in messages
+    assert f"warning: {night / 'cut'}: skipped: no run.json: the run did not finish" in messages
     assert (night / "n0" / "detections.ecsv").exists()
     assert not (night / "summary").exists()
 

@@ -1,4 +1,4 @@
-"""What is drawn over a ramp: steps on a line, or levels."""
+"""The model drawn over a ramp: steps on a line, or levels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ohana.utils.log_file import FILE_ONLY
 
 log = logging.getLogger("ohana")
 
-#: Noise of a pixel that has none [DN].
+#: Noise of a pixel without scatter [DN]. Chosen.
 MIN_NOISE = 1e-6
 
 
@@ -41,14 +41,14 @@ class Pixel(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A fit to be drawn (T,) [DN], and why there is none: empty if there is one."""
+    """A fit to be drawn (T,) [DN]; ``reason`` says why it failed, empty if it did not."""
 
     fit: np.ndarray
     reason: str
 
 
 def fit_to_draw(prediction: Prediction, event: Detection, y: int, x: int) -> Drawn:
-    """Return `fitted_ramp`; NaN and the reason if it fails, which must cost no picture."""
+    """Return `fitted_ramp`; NaN and the reason if it fails, so that the figure is still drawn."""
     try:
         return Drawn(fitted_ramp(prediction, event, y, x), "")
     except Exception as error:
@@ -132,7 +132,7 @@ def _pixel(
         noise = float(scatter / np.sqrt(model.read.mean()))
         known = [noise, noise, 0.0, max(len(steps) / 2, 1.0)]
     noise, typical, shot, dof = known
-    # A pixel that is stuck has no noise, yet a ramp.
+    # A stuck pixel has a ramp without noise.
     noise, typical = max(noise, MIN_NOISE), max(typical, MIN_NOISE)
     return Pixel(ramp, stop, noise**2, max(shot, 0.0), typical, dof)
 
