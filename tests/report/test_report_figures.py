@@ -246,7 +246,7 @@ def test_no_window_no_pyplot_no_setting_is_touched():
     code = (
         "import sys, numpy as np, matplotlib\n"
         "before = dict(matplotlib.rcParams.copy())\n"
-        "sys.path.insert(0, 'tests')\n"
+        "sys.path.insert(0, 'tests/helpers')\n"
         "from report_scenes import make_prediction\n"
         "from ohana import ResultVisualizer\n"
         "look = ResultVisualizer.__new__(ResultVisualizer)\n"

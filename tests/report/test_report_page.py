@@ -183,7 +183,7 @@ def test_page_says_what_it_leaves_out(tmp_path):
     path = write_report(prediction, tmp_path / "report.html", max_bytes=1_700_000)
     page = path.read_text("utf-8")
     kept = [head["index"] for head in json.loads(block(page, "entries"))]
-    left = json.loads(block(page, "facts"))["excluded"]
+    left = json.loads(block(page, "facts"))["left_out"]
     assert len(kept) + sum(row["number"] for row in left) == 3000
     assert kept == sorted(set(kept))
     by_type = {row["type"]: row for row in left}
