@@ -159,9 +159,9 @@ def wrong_usage(arguments: argparse.Namespace) -> str | None:
 def _against_truth(arguments: argparse.Namespace) -> int:
     from ohana.cli.tables import confusion_table, quality_table, score_table
     from ohana.evaluate import evaluate_prediction, save_evaluation
-    from ohana.evaluate.other_codes import wanted_peers
+    from ohana.evaluate.other_codes import requested_codes
 
-    names = wanted_peers(arguments.compare) if arguments.compare else []
+    names = requested_codes(arguments.compare) if arguments.compare else []
     folder = Path(arguments.prediction)
     output = Path(arguments.output or folder)
     found = evaluate_prediction(

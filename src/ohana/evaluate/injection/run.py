@@ -1,4 +1,4 @@
-"""Injection and recovery: what would be found in an exposure, measured in this very exposure.
+"""Injection and recovery: completeness of an exposure, measured in the exposure itself.
 
 Events of known charge are added to its reads, the stages of ``ohana-predict`` run again, and what
 they find is compared with what was added. What they find in the ramps read backwards, and in pure
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ohana")
 
-#: Name of the stage of adding and finding events.
+#: Name of the stage that adds and finds events.
 ADDED = "added events"
 
 
