@@ -104,7 +104,7 @@ def parser() -> Parser:
         help="simulate a small exposure, find its events and compare them with the truth "
         "(default output: demo_output)",
     )
-    add_survey(options)
+    add_batch(options)
     options.add_common()
     return options
 
@@ -128,7 +128,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     predictor = Predictor(arguments.model, _settings(arguments))
     output = Path(arguments.output or "prediction_outputs")
     options = _options(arguments)
-    if is_survey(arguments):
+    if is_batch(arguments):
         return predict_many(predictor, output, options, arguments)
     with writing_log(output):
         try:
@@ -194,11 +194,7 @@ def _settings(arguments: argparse.Namespace):
     return type(config)(**config.model_dump() | {"threads": arguments.threads})
 
 
-if __name__ == "__main__":
-    raise SystemExit(main())
-
-
-def add_survey(options: Parser) -> None:
+def add_batch(options: Parser) -> None:
     """Add the options for many exposures."""
     group = options.add_argument_group("many exposures")
     group.add_argument(
@@ -215,7 +211,7 @@ def add_survey(options: Parser) -> None:
     )
 
 
-def is_survey(arguments: argparse.Namespace) -> bool:
+def is_batch(arguments: argparse.Namespace) -> bool:
     """Return whether each exposure gets its own folder, with a manifest of all."""
     if len(arguments.input) > 1 or arguments.workers or arguments.scheduler:
         return True
@@ -240,6 +236,10 @@ def predict_many(
     if batch.incomplete:
         log.warning(
             f"{len(batch.incomplete)} of {batch.exposures} exposures have results, but not all "
-            "that was to be made of them: run again for these"
+            "requested files: run again for these"
         )
     return FAILED if batch.failed or batch.incomplete else OK
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

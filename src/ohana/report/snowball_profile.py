@@ -166,7 +166,7 @@ def _since(
     data = prediction.cube(slice(reads.start, reads.stop), *window, integration) - zero
     time = prediction.times[reads.start : reads.stop] - prediction.times[before]
     rate = np.nan_to_num(prediction.image(integration)[window])
-    # A core has too few reads left to tell its rate: it had that of what is around.
+    # A core has too few reads left to measure its rate: that of its surroundings is used.
     full = prediction.features[integration]["stop"][window] < prediction.shape[0]
     rate = np.where(full, np.median(rate), rate)
     return data - rate * time[:, None, None]
