@@ -205,7 +205,7 @@ def test_page_that_fails_costs_no_results(night, tmp_path, monkeypatch, caplog, 
     assert main([*command, "--catalogues", "ecsv"]) == 1
     err = capsys.readouterr().err
     assert "warning: dark_01: no report: unexpected ArithmeticError: no ink left\n" in err
-    assert "1 of 2 exposures have results, but not all that was to be made of them" in err
+    assert "1 of 2 exposures have results, but not all requested files" in err
     entries = read_manifest(out).entries
     assert [entry["status"] for entry in entries.values()] == ["done", "done"]
     assert entries["dark_01"]["failed"] == {"report": "unexpected ArithmeticError: no ink left"}
