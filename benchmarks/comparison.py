@@ -38,7 +38,7 @@ from ohana.evaluate.comparison import (
     plot_comparison,
     score,
 )
-from ohana.evaluate.other_codes import PEERS, FlaggedPixels, flag_ramp
+from ohana.evaluate.other_codes import OTHER_CODES, FlaggedPixels, flag_ramp
 from ohana.predictor import Predictor
 from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
@@ -128,7 +128,7 @@ def flag(exposure: Exposure, name: str, threshold: float) -> FlaggedPixels:
     """Run one code, or take what ohana has found."""
     if name == "ohana":
         return exposure.found
-    return flag_ramp(exposure.source, exposure.noise, PEERS[name], threshold)
+    return flag_ramp(exposure.source, exposure.noise, OTHER_CODES[name], threshold)
 
 
 def compare_kind(
@@ -220,7 +220,7 @@ def main() -> None:
     parser.add_argument("--read-noise", type=float, default=12.0, help="RMS of one read [e-]")
     parser.add_argument("--size", type=int, default=256, help="height and width [pixel]")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
+    parser.add_argument("--peers", nargs="+", choices=list(OTHER_CODES), default=list(OTHER_CODES))
     parser.add_argument("--output", type=Path, default=Path("docs"), help="folder of the page")
     arguments = parser.parse_args()
     results = {}

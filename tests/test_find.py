@@ -5,6 +5,8 @@ import pytest
 
 import ohana
 from ohana import DetectorConfig, OhanaError, Predictor, find_anomalies, read_catalogue
+from ohana.results.corrected_cube import STAGES
+from ohana.results.prediction import open_prediction
 from ohana.simulate import preset
 from ohana.simulate.exposure import simulate_exposure
 
@@ -106,6 +108,30 @@ def test_read_noise_that_is_known_is_taken():
     assert partial.maps["noise"][7, 9] == 20.0
     measured = find_anomalies(data, gain=2.0)
     assert partial.maps["noise"][0, 0] == measured.maps["noise"][0, 0]
+
+
+def test_read_noise_of_the_settings_is_taken_as_the_argument_is(tmp_path):
+    data = np.random.default_rng(4).normal(0, 10, (5, 32, 48)).astype(np.float32)
+    data[2:, 7, 9] += 80
+    argument = find_anomalies(data, gain=2.0, read_noise=20.0)
+    settings = DetectorConfig(gain=2.0, read_noise=20.0)
+    found = find_anomalies(data, config=settings)
+    for name, values in argument.maps.items():
+        np.testing.assert_array_equal(found.maps[name], values, err_msg=name)
+    assert found.events == argument.events
+    np.save(tmp_path / "dark.npy", data)
+    summary = Predictor(config=settings).predict(tmp_path / "dark.npy", tmp_path / "out")
+    assert "noise        10         DN     config" in str(summary)
+    run = open_prediction(tmp_path / "out")
+    np.testing.assert_array_equal(run.maps["noise"], argument.maps["noise"])
+    assert run.events == argument.events
+    # An argument overrules the settings; where it is NaN, noise is measured.
+    nowhere = np.full(data.shape[1:], np.nan)
+    measured = find_anomalies(data, config=settings, read_noise=nowhere)
+    without = find_anomalies(data, gain=2.0)
+    np.testing.assert_array_equal(measured.maps["noise"], without.maps["noise"])
+    other = settings.model_copy(update={"read_noise": 10.0})
+    assert settings.fingerprint(STAGES) != other.fingerprint(STAGES)
 
 
 def test_result_does_not_depend_on_threads(cube, found):

@@ -512,6 +512,7 @@ def test_third_run_too(exposure):
         ({"reference_correction": False}, False),
         ({"odd_even": False}, False),
         ({"gain": 2.0}, False),
+        ({"read_noise": 30.0}, False),
         ({"saturation": 30000}, False),
     ],
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ohana
 
-#: Command -> what it is for.
+#: Command -> its purpose.
 COMMANDS = {
     "ohana-predict": "find the events of one exposure, or of many",
-    "ohana-report": "write a page about results, to look through them in a browser",
+    "ohana-report": "write a page for inspecting results in a browser",
     "ohana-summarize": "rates, spectra and recurrent pixels over many exposures",
     "ohana-evaluate": "how complete and how pure detections are",
     "ohana-create-training": "simulate exposures to train on",

@@ -1,4 +1,4 @@
-"""Arrays in, anomalies out: the way in for pipelines that have their ramps in memory."""
+"""Arrays in, anomalies out: entry point for pipelines with ramps in memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ log = logging.getLogger("ohana")
 
 @dataclass(frozen=True)
 class Anomalies:
-    """What was found in one ramp.
+    """Events, rates and flags of one ramp.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Anomalies:
     mask : ndarray of uint8, shape (H, W)
         `ohana.classes.Label` of each pixel.
     rate, rate_error : ndarray of float32, shape (H, W)
-        Count rate with all events left out, and its standard error [DN/s].
+        Count rate with all events excluded, and its standard error [DN/s].
     jumps : Jumps
         Reads that begin with a step of an event: arrays ``read``, ``row``, ``col``.
     saturated_from : ndarray of int32, shape (H, W)
@@ -57,7 +57,7 @@ class Anomalies:
     maps : mapping
         Per-pixel maps (H, W) by name, see `ohana.events.PixelMaps`.
     given : Planes or None
-        Flags of the reads that were given.
+        Input flags of the reads.
     """
 
     shape: tuple[int, int, int]
@@ -73,8 +73,8 @@ class Anomalies:
     def flags(self) -> np.ndarray:
         """Return the flags of every read, uint8 (T, H, W), with the bits of JWST's GROUPDQ.
 
-        4 (JUMP_DET) where a step of an event leads to the read, 2 (SATURATED), and those that
-        were given; `ohana.products.flags.group_flags` yields them read by read.
+        4 (JUMP_DET) at the first read after a step of an event, 2 (SATURATED), and the input
+        flags; `ohana.products.flags.group_flags` yields them read by read.
         """
         flags = np.empty(self.shape, np.uint8)
         planes = group_flags(self.jumps, self.saturated_from, self.shape[0], self.given)
@@ -107,12 +107,12 @@ def find_anomalies(
         Reads in order of time [DN], of any real type; NaN where there is no value. It is not
         changed, and may be memory-mapped: some rows of all reads are in memory at a time.
     config : DetectorConfig, optional
-        Settings; what is given below overrules it.
+        Settings; the arguments below override them.
     gain : float, optional
-        [e-/DN]; 1 if nothing says.
+        [e-/DN]; 1 if unknown.
     read_noise : float or ndarray, shape (H, W), optional
-        Noise of one frame [e-], NaN or 0 where it is to be measured; measured everywhere if absent,
-        which is better for all but the shortest ramps.
+        Noise of one frame [e-], NaN or 0 where it is to be measured. If absent it is that of the
+        settings, or measured everywhere, which is better except in very short ramps.
     saturation : float, optional
         Value from which a read counts as saturated [DN].
     dq : ndarray of int, shape (T, H, W), optional
@@ -120,11 +120,11 @@ def find_anomalies(
     pixel_dq : ndarray of int, shape (H, W), optional
         Flags of the pixels: 1 do not use.
     frame_time : float, optional
-        Time between frames [s]; 1 if nothing says.
+        Time between frames [s]; 1 if unknown.
     nframes, groupgap : int
         Frames averaged into each read, and dropped between two reads.
     network : Network, str or Path, optional
-        Looks for events besides the rules: as `ohana.Predictor` takes it.
+        Network to use besides the rules, as in `ohana.Predictor`.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def find_anomalies(
     ValueError
         An array has another shape or type than it should.
     OhanaError
-        There is not one finite value, or a setting does not fit the array.
+        There is no finite value, or a setting does not fit the array.
 
     Examples
     --------
@@ -177,7 +177,7 @@ def find_anomalies(
 
 
 def find_in_ramp(ramp: Ramp, config: DetectorConfig, network: Network | None = None) -> Anomalies:
-    """Find the anomalies of a ramp, wherever its reads are.
+    """Find the anomalies of a ramp.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def find_in_ramp(ramp: Ramp, config: DetectorConfig, network: Network | None = N
     config : DetectorConfig
         Settings.
     network : Network, optional
-        Looks for events besides the rules.
+        Network to use besides the rules.
     """
     refuse_empty(ramp)
     ramp = with_full_level(ramp)
@@ -212,7 +212,7 @@ def find_in_ramp(ramp: Ramp, config: DetectorConfig, network: Network | None = N
 
 
 def _require(data: np.ndarray, dq: np.ndarray | None, pixel_dq: np.ndarray | None) -> None:
-    """Refuse arrays that are none, or do not fit each other."""
+    """Refuse anything but arrays with matching shapes."""
     shape: tuple[int, ...] = getattr(data, "shape", ())
     kind = getattr(data, "dtype", None)
     real = isinstance(kind, np.dtype) and kind.kind in "iuf"

@@ -61,7 +61,7 @@ class EventClass:
         Where classes overlap in the two-dimensional mask, the highest one is kept.
     light, dark : str
         Colour on white, and on black and images. Okabe & Ito's, brighter on black, which
-        colour-blind readers can tell apart.
+        colour-blind readers can distinguish.
     marker, sign : str
         Mark in the notation of matplotlib, and as a character.
     shortcut : str
@@ -83,7 +83,7 @@ class EventClass:
         telegraph noise that of its whole path; fainter pixels are ignored by the loss.
     network_threshold : float
         Probability from which the network is taken to have found an event. Low, since the
-        calibrated confidence decides what becomes of it.
+        calibrated confidence decides whether it is kept.
     """
 
     label: Label

@@ -13,7 +13,7 @@ from ohana.classes import Label
 
 
 def setting(default: Any, stage: str, unit: str, description: str, **limits: Any) -> Any:
-    """Return a model field that knows the stage it belongs to and its unit ("" for none)."""
+    """Return a model field with its stage and unit ("" for none)."""
     extra: dict[str, Any] = {"stage": stage, "unit": unit}
     return Field(default, description=description, json_schema_extra=extra, **limits)
 
@@ -23,7 +23,7 @@ Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0)]]
 #: The same in cycles per read: one transition per read is half a cycle.
 FrequencyRange = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0, le=0.5)]]
 
-#: Fields that change how fast a result comes, never the result.
+#: Fields that affect speed, never results.
 NO_EFFECT_ON_RESULTS = {"threads"}
 
 
@@ -31,8 +31,8 @@ class DetectorConfig(BaseModel):
     """Settings of one run, all optional; unknown names and values out of range are refused.
 
     Intensities and steps are DN, significances are in units of each pixel's own noise (sigma),
-    confidences are calibrated probabilities. A floor in DN that is set to 0 leaves
-    ``sigma_threshold`` alone in charge.
+    confidences are calibrated probabilities. With a minimum step of 0 DN,
+    ``sigma_threshold`` alone decides.
 
     Examples
     --------
@@ -48,7 +48,7 @@ class DetectorConfig(BaseModel):
         None,
         "reading",
         "",
-        "Array of reads in an HDF5, ASDF or zarr file, if it is not called `data`",
+        "Array of reads in an HDF5, ASDF or zarr file, if it is not named `data`",
         min_length=1,
     )
     detectors_side_by_side: int = setting(
@@ -60,7 +60,12 @@ class DetectorConfig(BaseModel):
 
     gain: float | None = setting(None, "detector", "e-/DN", "Gain", gt=0)
     read_noise: float | None = setting(
-        None, "detector", "e-", "Read noise of one frame; for the summary, noise is measured", gt=0
+        None,
+        "detector",
+        "e-",
+        "Read noise of one frame, the same in every pixel; measured pixel by pixel if absent, "
+        "which is better except in very short ramps",
+        gt=0,
     )
     saturation: float | None = setting(
         None, "detector", "DN", "Raw value from which a read counts as saturated", gt=0
@@ -74,10 +79,10 @@ class DetectorConfig(BaseModel):
     )
 
     reference_correction: bool = setting(
-        True, "reference", "", "Subtract what the reference pixels see", strict=True
+        True, "reference", "", "Apply the reference-pixel correction", strict=True
     )
     odd_even: bool = setting(
-        True, "reference", "", "Treat odd and even columns apart where data allow", strict=True
+        True, "reference", "", "Correct odd and even columns separately where possible", strict=True
     )
     row_smoothing: float | None = setting(
         None,
@@ -98,16 +103,16 @@ class DetectorConfig(BaseModel):
         ge=1,
         le=100,
     )
-    max_steps: int = setting(12, "steps", "", "Steps searched for in one ramp", ge=1, le=100)
+    max_steps: int = setting(12, "steps", "", "Maximum number of steps in one ramp", ge=1, le=100)
     min_anomaly_pixels: int = setting(
-        1, "events", "px", "Pixels that an event must have at least", ge=1
+        1, "events", "px", "Minimum number of pixels of an event", ge=1
     )
     min_confidence: float = setting(
-        0.5, "events", "", "Cosmic rays less confident than this are left out", ge=0, le=1
+        0.5, "events", "", "Minimum confidence of a cosmic ray", ge=0, le=1
     )
 
     cosmic_ray_min_intensity: float = setting(
-        40.0, "cosmic rays", "DN", "Step that the brightest pixel must reach", ge=0
+        40.0, "cosmic rays", "DN", "Minimum step of the brightest pixel", ge=0
     )
     cosmic_ray_max_spatial_extent: int = setting(
         15,
@@ -117,14 +122,14 @@ class DetectorConfig(BaseModel):
         ge=1,
     )
     cosmic_ray_min_step: float = setting(
-        25.0, "cosmic rays", "DN", "Step that each member pixel must reach", ge=0
+        25.0, "cosmic rays", "DN", "Minimum step of each member pixel", ge=0
     )
 
     rtn_min_transitions: int = setting(
-        2, "telegraph noise", "", "Fewest changes of level in a ramp", ge=1
+        2, "telegraph noise", "", "Minimum number of transitions in a ramp", ge=1
     )
     rtn_max_transitions: int = setting(
-        50, "telegraph noise", "", "Most changes of level in a ramp", ge=1
+        50, "telegraph noise", "", "Maximum number of transitions in a ramp", ge=1
     )
     rtn_amplitude_range: Range = setting(
         (10.0, 300.0), "telegraph noise", "DN", "Distance between the lowest and highest level"
@@ -133,40 +138,40 @@ class DetectorConfig(BaseModel):
         (0.001, 0.5), "telegraph noise", "cycles/read", "Transitions / 2 / reads"
     )
     rtn_fit_quality_threshold: float = setting(
-        0.3, "telegraph noise", "", "Fit quality that the level model must reach", ge=0, le=1
+        0.3, "telegraph noise", "", "Minimum quality of the fit of levels", ge=0, le=1
     )
     rtn_min_confidence: float = setting(
-        0.5, "telegraph noise", "", "Less confident telegraph noise is left out", ge=0, le=1
+        0.5, "telegraph noise", "", "Minimum confidence of telegraph noise", ge=0, le=1
     )
 
     snowball_min_confidence: float = setting(
-        0.2, "snowballs", "", "Less confident snowballs are left out", ge=0, le=1
+        0.2, "snowballs", "", "Minimum confidence of a snowball", ge=0, le=1
     )
     snowball_min_intensity: float = setting(
-        30.0, "snowballs", "DN", "Mean step that the brightest ring of the halo must reach", ge=0
+        30.0, "snowballs", "DN", "Minimum mean step of the brightest ring of the halo", ge=0
     )
     snowball_max_intensity: float = setting(
         500.0,
         "snowballs",
         "DN",
-        "Highest median step of the halo, core left out, unless the core is saturated",
+        "Maximum median step of the halo without the core, unless the core is saturated",
         gt=0,
     )
     snowball_min_radius: float = setting(
-        3.0, "snowballs", "px", "Smallest core radius, to half a pixel", gt=0
+        3.0, "snowballs", "px", "Minimum core radius, to half a pixel", gt=0
     )
     snowball_max_radius: float = setting(
         15.0,
         "snowballs",
         "px",
-        "Largest core radius, to half a pixel; saturated ones beyond it are flagged `oversized`",
+        "Maximum core radius, to half a pixel; saturated ones beyond it are flagged `oversized`",
         gt=0,
     )
     snowball_circularity_threshold: float = setting(
         0.7,
         "snowballs",
         "",
-        "Part that the core must have in common with a disk (pixels of both over pixels of either)",
+        "Minimum overlap of the core with a disk (intersection over union)",
         ge=0,
         le=1,
     )
@@ -174,17 +179,17 @@ class DetectorConfig(BaseModel):
         0.1,
         "snowballs",
         "px/read",
-        "Growth of the core radius, over the 20 reads after landing, that is part of the snowball",
+        "Growth of the core radius over the 20 reads after arrival that belongs to the snowball",
         ge=0,
     )
     snowball_min_area: int = setting(
-        75, "snowballs", "px", "Smallest footprint, as if no edge cut it", ge=1
+        75, "snowballs", "px", "Minimum footprint, corrected for the edge of the array", ge=1
     )
     snowball_max_area: int = setting(
         120000,
         "snowballs",
         "px",
-        "Largest footprint; with a saturated core, larger ones are flagged `oversized`",
+        "Maximum footprint; with a saturated core, larger ones are flagged `oversized`",
         ge=1,
     )
 
@@ -197,13 +202,13 @@ class DetectorConfig(BaseModel):
     )
 
     threads: int | None = setting(
-        None, "running", "", "Threads; as many as there are cores if absent", ge=1, le=1024
+        None, "running", "", "Threads; one per core if absent", ge=1, le=1024
     )
 
     @field_validator("*", mode="before")
     @classmethod
     def _no_guessing(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse what pydantic would turn into a number: `true` into 1, text into its value."""
+        """Refuse values that pydantic would convert to numbers, such as `true` and text."""
         if info.field_name in _RANGES and (not isinstance(value, list | tuple) or len(value) != 2):
             raise ValueError("wanted a pair [low, high]")
         for item in value if isinstance(value, list | tuple) else [value]:
@@ -213,7 +218,7 @@ class DetectorConfig(BaseModel):
 
     @model_validator(mode="after")
     def _ordered(self) -> DetectorConfig:
-        """Check every pair of limits, and report all that are the wrong way round."""
+        """Check every pair of limits, and report all that are reversed."""
         pairs = [(n, n.replace("_min_", "_max_")) for n in type(self).model_fields if "_min_" in n]
         bad = [
             f"{low} ({getattr(self, low)}) must not exceed {high} ({getattr(self, high)})"
@@ -241,7 +246,7 @@ class DetectorConfig(BaseModel):
         ----------
         stages : iterable of str, optional
             Only the settings of these stages, e.g. ``("reading", "detector", "reference")``
-            for what the processed cube depends on.
+            for the settings that determine the corrected cube.
 
         Examples
         --------

@@ -140,14 +140,14 @@ def parse_settings(text: str, name: str, kind: type[Settings]) -> Settings:
     text : str
         ``key: value`` lines.
     name : str
-        What error messages call the text.
+        Name of the text in error messages.
     kind : type of pydantic.BaseModel
-        Says which keys there are, and which values are right.
+        Defines keys and valid values.
 
     Raises
     ------
     OhanaError
-        One line for each mistake: name, line, key, what was wanted and what came.
+        One line for each mistake: name, line, key, expected and actual value.
     """
     entries, problems = _read_entries(text, name)
     values = {}
@@ -206,7 +206,7 @@ def suggestion(key: str, kind: type[BaseModel]) -> str:
 
 
 def plain_message(detail: Any) -> str:
-    """Say in our words what pydantic has against the value of one key."""
+    """Rephrase the message of pydantic on the value of one key."""
     message = detail["msg"].removeprefix("Value error, ")
     for long, short in _PLAINER.items():
         message = message.replace(long, short)
@@ -216,9 +216,9 @@ def plain_message(detail: Any) -> str:
 def _validate(
     values: dict[str, Any], kind: type[Settings]
 ) -> tuple[Settings | None, list[tuple[str, str]]]:
-    """Return the settings or None, and what is wrong as (key, message).
+    """Return the settings or None, and the errors as (key, message).
 
-    Wrong values are taken out and the others tried again, because relations between fields
+    Invalid values are removed and the others checked again, because relations between fields
     are only checked once each of them is valid.
     """
     problems: list[tuple[str, str]] = []

@@ -8,7 +8,7 @@ class OhanaError(Exception):
 
 
 def one_line_message(error: Exception) -> str:
-    """Say in one line what went wrong.
+    """Return the message of an error in one line.
 
     Examples
     --------

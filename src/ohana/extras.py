@@ -1,6 +1,6 @@
-"""What is made of the results of an exposure: catalogues in other formats, products, the page.
+"""What is made from the results of an exposure: catalogues in other formats, products, the page.
 
-All of it comes after the results, and nothing that goes wrong here costs these.
+A failure here does not affect the results, which are complete by then.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REPORT = "report.html"
 
 
 class Made(NamedTuple):
-    """Files that were written, and kind -> reason of what could not be."""
+    """Files written, and kind -> reason for those that failed."""
 
     files: tuple[Path, ...]
     failed: dict[str, str]
@@ -31,7 +31,7 @@ class Made(NamedTuple):
 def make_extras(
     folder: Path, into: Path, wanted: Mapping[str, Any], progress: Progress | None = None
 ) -> Made:
-    """Make what is wanted of the results in a folder.
+    """Make the requested files from the results in a folder.
 
     Parameters
     ----------
@@ -44,40 +44,40 @@ def make_extras(
     progress : callable, optional
         Called with the name of a stage, the parts done and the parts in all.
     """
-    tell, files, failed = progress or no_progress, [], {}
+    progress, files, failed = progress or no_progress, [], {}
     for kind, make in EXTRAS.items():
         if not wanted.get(kind):
             continue
         try:
-            files += make(folder, into, wanted[kind], tell)
+            files += make(folder, into, wanted[kind], progress)
         except Exception as error:
             log.log(FILE_ONLY, "".join(traceback.format_exception(error)).rstrip())
             failed[kind] = one_line_message(error)
     return Made(tuple(files), failed)
 
 
-def _catalogues(folder: Path, into: Path, wanted: Sequence[str], tell: Progress) -> list[Path]:
+def _catalogues(folder: Path, into: Path, wanted: Sequence[str], progress: Progress) -> list[Path]:
     from ohana.export.formats import write_catalogues
 
     return write_catalogues(folder, wanted, into)
 
 
-def _products(folder: Path, into: Path, wanted: bool, tell: Progress) -> list[Path]:
+def _products(folder: Path, into: Path, wanted: bool, progress: Progress) -> list[Path]:
     from ohana.products import write_products
     from ohana.results.prediction import open_prediction
 
-    return write_products(open_prediction(folder), into, tell)
+    return write_products(open_prediction(folder), into, progress)
 
 
-def _report(folder: Path, into: Path, wanted: bool, tell: Progress) -> list[Path]:
+def _report(folder: Path, into: Path, wanted: bool, progress: Progress) -> list[Path]:
     from ohana.report.page.build import write_report  # bokeh: only when wanted
     from ohana.results.prediction import open_prediction
 
-    tell("report", 0, 1)
-    # The page of earlier results must not pass for that of these.
+    progress("report", 0, 1)
+    # A page of earlier results must not be taken for the page of these.
     (into / REPORT).unlink(missing_ok=True)
     path = write_report(open_prediction(folder), into / REPORT)
-    tell("report", 1, 1)
+    progress("report", 1, 1)
     return [path]
 
 

@@ -38,7 +38,7 @@ log = logging.getLogger("stpipe.ohana")
 
 #: Settings that are about files, which a step has none of.
 NO_PARAMETERS = ("dataset", "detectors_side_by_side", "detector_index")
-#: Names of what is known of a detector in FITS headers -> where a data model has it.
+#: FITS keyword of a detector property -> its place in a data model.
 HEADER = {
     "INSTRUME": "meta.instrument.name",
     "DETECTOR": "meta.instrument.detector",
@@ -77,7 +77,7 @@ def parameters() -> str:
 
 
 def _kind(annotation: Any, default: Any) -> str:
-    """Return a parameter of one type; limits are left to the settings, whose messages say more."""
+    """Return a parameter of one type; limits are checked by the settings, with better messages."""
     if isinstance(default, tuple):
         return f"float_list(min=2, max=2, default=list({', '.join(map(str, default))}))"
     if get_origin(annotation) in (Union, UnionType):
@@ -143,14 +143,14 @@ class OhanaStep(Step):
 
 
 def ramps_of_model(model: Any, config: DetectorConfig) -> list[Ramp]:
-    """Return the integrations of a ``RampModel``, whose arrays are looked at, not copied.
+    """Return the integrations of a ``RampModel``, without a copy of its arrays.
 
     Parameters
     ----------
     model : RampModel
         ``data`` (N, T, H, W), ``groupdq`` and ``pixeldq``.
     config : DetectorConfig
-        What it says of the detector overrules the model.
+        Its values for the detector override the model.
     """
     header = {key: value for key, name in HEADER.items() if (value := _get(model, name))}
     shape = model.data.shape
@@ -183,12 +183,12 @@ def ramps_of_model(model: Any, config: DetectorConfig) -> list[Ramp]:
 
 
 def _rail() -> Found:
-    """Return the largest value of the converter, for reads that are as they were read."""
+    """Return the largest value of the converter, for uncorrected reads."""
     return {"saturation": (65535.0, "default (rail of the 16-bit converter)")}
 
 
 def _get(model: Any, name: str) -> Any:
-    """Return what a data model has at a place like ``meta.instrument.name``, or None."""
+    """Return the value at a place like ``meta.instrument.name`` of a data model, or None."""
     for part in name.split("."):
         model = getattr(model, part, None)
     return model

@@ -1,4 +1,4 @@
-"""The published entry point: `Predictor` runs the pipeline on exposures with fixed settings."""
+"""Public entry point: `Predictor` runs the pipeline on exposures with fixed settings."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Predictor:
         ships with the package; rules alone if absent.
     config : DetectorConfig, str or Path, optional
         Settings, a YAML file with settings, or the name of a preset. With a network,
-        ``network_precision`` becomes what ``auto`` is on this machine.
+        ``network_precision`` is resolved for this machine if it is ``auto``.
 
     Raises
     ------
     OhanaError
-        A file cannot be used, or this machine has not the precision that settings want.
+        A file cannot be used, or this machine does not support the precision in the settings.
 
     Examples
     --------
@@ -98,8 +98,8 @@ class Predictor:
 
         Notes
         -----
-        Results are complete before catalogues, products and page are made of them. One of these
-        that fails is a warning, and the reason is in ``Summary.failed``.
+        Results are complete before catalogues, products and page are made from them. If one of
+        these fails, a warning is logged and the reason is in ``Summary.failed``.
         """
         from ohana.export.formats import remove_catalogues
         from ohana.pipeline import predict  # compiled kernels: only when there is work
@@ -121,12 +121,12 @@ class Predictor:
 
 
 def with_precision(config: DetectorConfig) -> DetectorConfig:
-    """Say which precision ``auto`` is on this machine: results are of that one, wherever made.
+    """Replace the precision ``auto`` by that of this machine, so that settings define results.
 
     Raises
     ------
     OhanaError
-        The device does not multiply in the precision of the settings.
+        The device does not support the precision of the settings.
     """
     from ohana.network.device import running_on  # torch: only with a network
 
@@ -140,7 +140,7 @@ def load_model(path: str | Path) -> Network:
     Raises
     ------
     OhanaError
-        The file is no model of this package, or what networks need is not installed.
+        The file is not a model of this package, or PyTorch or safetensors are missing.
     """
     try:
         from ohana.network.model_file import load_network

@@ -1,4 +1,4 @@
-"""The corrected reads of an exposure, for those who want them and nothing else."""
+"""The corrected reads of an exposure, without a search for events."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Preprocessor:
     def blocks(self, ramp: Ramp) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield row blocks of one integration: rows, and float32 (T, rows, W) [DN].
 
-        Reads that must not be used are NaN; saturated ones stay as they are.
+        Unusable reads are NaN; saturated ones are unchanged.
         """
         source = CorrectedRamp(ramp, fit_reference(ramp, self.config)[0])
         for rows in row_blocks(ramp.shape[1]):

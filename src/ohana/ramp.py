@@ -184,7 +184,8 @@ class DetectorInfo:
     frame_time : float
         Time between frames [s].
     read_noise : float or None
-        RMS of one frame [DN] if the header gives one; the noise used is always measured.
+        RMS of one frame [DN]. One from a header is only reported: noise is then measured. One
+        from the settings is used.
     outputs : int
         Number of read-out channels, side by side along the fast axis.
     border : int

@@ -376,10 +376,10 @@ def test_a_model_that_is_not_there(capsys):
 
 
 def flag_as_ohana(made):
-    """Replace a peer's search by what ohana has found."""
+    """Replace a code's search by what ohana has found."""
     ours = flags_of(read_catalogue(made / "out" / "detections.json"))
 
-    def flag(source, noise, peer, threshold, use=None):
+    def flag(source, noise, code, threshold, use=None):
         assert noise.shape == source.ramp.shape[1:]
         keep = np.ones(len(ours.row), bool) if use is None else use[ours.row, ours.col]
         return type(ours)(*(column[keep] for column in ours))
@@ -388,11 +388,10 @@ def flag_as_ohana(made):
 
 
 def test_compare_with_another_code(made, tmp_path, plain_page, monkeypatch, capsys):
-    from ohana.evaluate import comparison
-    from ohana.evaluate import other_codes as peers
+    from ohana.evaluate import comparison, other_codes
 
     monkeypatch.setattr(comparison, "flag_ramp", flag_as_ohana(made))
-    monkeypatch.setattr(peers, "find_spec", lambda name: True)
+    monkeypatch.setattr(other_codes, "find_spec", lambda name: True)
     options = ["--input", made / "x.fits", "--compare", "stcal", "--output", tmp_path]
     assert command(made, *options) == 0
     out = capsys.readouterr().out
@@ -405,16 +404,16 @@ def test_compare_with_another_code(made, tmp_path, plain_page, monkeypatch, caps
 
 
 def test_compare_that_cannot_be(copy, capsys, monkeypatch):
-    from ohana.evaluate import other_codes as peers
+    from ohana.evaluate import other_codes
 
     exposure = ["--input", copy / "x.fits"]
     assert "wanted some of stcal, likelihood, got 'x'" in failure(
         copy, capsys, *exposure, "--compare", "x"
     )
-    monkeypatch.setattr(peers, "find_spec", lambda name: None)
+    monkeypatch.setattr(other_codes, "find_spec", lambda name: None)
     err = failure(copy, capsys, *exposure, "--compare", "stcal")
     assert "needs the package stcal" in err
-    monkeypatch.setattr(peers, "find_spec", lambda name: True)
+    monkeypatch.setattr(other_codes, "find_spec", lambda name: True)
     np.save(copy / "y.npy", np.zeros((5, 96, 96), np.uint16))
     assert command(copy, "--input", copy / "y.npy", "--compare", "stcal") == 1
     assert "y.npy: wanted 16 x 96 x 96 reads and pixels as in the truth" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import torch
 from network_outputs import output, output_of, voxels
 
 from ohana import pipeline
-from ohana.batch.run import Workers, run_survey
+from ohana.batch.run import Workers, run_batch
 from ohana.classes import Label
 from ohana.cli.predict import main
 from ohana.config import DetectorConfig
@@ -389,7 +389,7 @@ def test_precision_is_recorded_and_another_one_is_another_result(scene, tmp_path
         ("bfloat16", "bfloat16", 1),
     ):
         predictor = Predictor(model, CONFIG.model_copy(update={"network_precision": precision}))
-        survey = run_survey([scene.path], tmp_path / "out", predictor, means=Workers(workers=1))
+        survey = run_batch([scene.path], tmp_path / "out", predictor, workers=Workers(processes=1))
         assert (survey.done, survey.current) == (done, 1 - done)
         record = read_run(tmp_path / "out" / scene.path.stem)
         assert record["inference"] == {"device": "cpu", "precision": used}

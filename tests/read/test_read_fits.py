@@ -266,7 +266,7 @@ def test_senseless_header_values_are_left_out_with_a_notice(tmp_path):
     [ramp] = open_exposure(tmp_path / "a.fits")
     assert (ramp.facts.gain, ramp.facts.outputs, ramp.facts.border) == (1.0, 1, 0)
     notes = " | ".join(ramp.notes)
-    for words in ("GAIN = -1 makes no sense", "outputs = 3", "border = 30"):
+    for words in ("GAIN = -1 is not plausible", "outputs = 3", "border = 30"):
         assert words in notes
 
 
@@ -295,5 +295,7 @@ def test_missing_extensions_are_noticed(tmp_path):
 
 def test_gzip_of_something_else(tmp_path):
     (tmp_path / "a.fits.gz").write_bytes(gzip.compress(b"hello, this is text"))
-    with pytest.raises(OhanaError, match="a.fits.gz: wanted FITS inside gzip, got .* b'hello, t'"):
+    with pytest.raises(
+        OhanaError, match="a.fits.gz: wanted FITS inside gzip, got b'hello, t' at its start"
+    ):
         open_exposure(tmp_path / "a.fits.gz")

@@ -1,5 +1,7 @@
 """Fitted ramps, profiles and growth against what was put in."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,18 @@ def test_a_faint_member_gets_a_step_at_the_event_s_read():
     assert np.argmax(np.abs(np.diff(fit, 2))) in (18, 19)
     steps = np.diff(fit)
     assert steps[19] - np.median(steps) == pytest.approx(8, abs=5)
+
+
+def test_noise_that_was_given_is_that_of_the_fit():
+    """Its degrees of freedom are infinite; the ramp's own scatter must not take its place."""
+    ramp = np.random.default_rng(5).normal(0, 3, READS) + 60.0 * (np.arange(READS) >= 30)
+    event = event_at(Label.COSMIC_RAY, 1, 1, 10)
+    prediction = one_pixel(ramp, event)
+    given = {"noise": 100.0, "neighbour_noise": 100.0, "shot": 0.0, "dof": np.inf}
+    maps = dict(prediction.maps) | {name: np.full((3, 3), v) for name, v in given.items()}
+    steps = np.diff(fitted_ramp(replace(prediction, features=(maps,)), event, 1, 1))
+    assert steps[29] == pytest.approx(steps[28])  # 60 DN are no step where noise is 100 DN
+    assert np.diff(fitted_ramp(prediction, event, 1, 1))[29] == pytest.approx(60, abs=5)
 
 
 def test_levels_of_telegraph_noise_are_recovered():
@@ -107,7 +121,7 @@ def with_frames(prediction, frames):
 
 def test_reads_of_different_numbers_of_frames_have_their_own_noise():
     prediction = one_pixel(np.zeros(5), event_at(Label.COSMIC_RAY, 1, 1, 2))
-    model = with_frames(prediction, [1, 1, 1, 4, 8]).differences
+    model = with_frames(prediction, [1, 1, 1, 4, 8]).covariance
     np.testing.assert_allclose(model.read, [2.0, 2.0, 1.25, 0.375])
     np.testing.assert_allclose(model.read_next, [-1.0, -1.0, -0.25, 0.0])
 

@@ -14,16 +14,8 @@ from ohana.classes import CLASSES, Label
 from ohana.errors import OhanaError
 from ohana.report import fitted_ramp as fits
 from ohana.report.page.build import write_report
-from ohana.report.page.events import (
-    MAX_SAMPLES,
-    MIN_SAMPLES,
-    Fits,
-    choose,
-    chosen_reads,
-    gather,
-    most_telling,
-    thin,
-)
+from ohana.report.page.cutouts import Fits, chosen_reads, gather, thin
+from ohana.report.page.events import MAX_SAMPLES, MIN_SAMPLES, choose, most_significant
 from ohana.report.page.packing import (
     BLANK,
     LIFT,
@@ -237,9 +229,9 @@ def test_too_small_a_file_is_refused(prediction, tmp_path):
 def test_shares_go_where_they_are_needed():
     events = [entry("cosmic_ray", [[0, i]], 1, float(i)) for i in range(10)]
     events += [entry("snowball", [[1, i]], 1, 1.0) for i in range(2)]
-    assert most_telling(events, 6).tolist() == [6, 7, 8, 9, 10, 11]
-    assert most_telling(events, 12).tolist() == list(range(12))
-    assert most_telling([], 5).tolist() == []
+    assert most_significant(events, 6).tolist() == [6, 7, 8, 9, 10, 11]
+    assert most_significant(events, 12).tolist() == list(range(12))
+    assert most_significant([], 5).tolist() == []
 
 
 def test_detail_follows_room():

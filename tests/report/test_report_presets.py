@@ -33,7 +33,7 @@ def look(request, tmp_path_factory):
 def test_covariance_is_that_of_the_prediction(look):
     prediction = look.prediction
     for index, ramp in enumerate(open_exposure(prediction.run["input"]["path"])):
-        for ours in (prediction.differences, integration_of(prediction, ramp, index).model):
+        for ours in (prediction.covariance, integration_of(prediction, ramp, index).model):
             for mine, its in zip(ours, covariance_of(ramp), strict=True):
                 np.testing.assert_allclose(mine, its, rtol=1e-6, atol=1e-6)
 

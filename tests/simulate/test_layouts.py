@@ -46,7 +46,7 @@ def written(path, **settings):
     [ramp] = open_exposure(path)
     np.testing.assert_array_equal(ramp.planes.read(), frames)
     np.testing.assert_allclose(np.diff(ramp.times), np.diff(config.read_times), rtol=1e-12)
-    assert not any("makes no sense" in note for note in ramp.notes)
+    assert not any("not plausible" in note for note in ramp.notes)
     return config, ramp, fits.getheader(path)
 
 

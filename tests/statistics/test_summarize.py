@@ -88,10 +88,10 @@ def test_what_is_not_whole_is_named(tmp_path):
     reasons = {item.folder.name: item.reason for item in skipped}
     assert reasons.keys() == {"cut", "other", "lost", "odd", "poor", "begun"}
     assert reasons["cut"] == reasons["begun"] == "no run.json: the run did not finish"
-    assert reasons["other"] == "detections.json is not the one that run.json tells of"
+    assert reasons["other"] == "detections.json does not match run.json"
     assert reasons["lost"] == "no detections.json"
     assert "wanted the record of a run, got no JSON" in reasons["odd"]
-    assert "run.json lacks or spoils a field: KeyError('nframes')" in reasons["poor"]
+    assert "run.json has a missing or invalid field: KeyError('nframes')" in reasons["poor"]
 
 
 @pytest.mark.parametrize("started", ["2026-01-02", "2025-12-31"])
@@ -235,7 +235,7 @@ def test_repeated_pixels(tmp_path):
     assert pixel["dwell_low"] == 25  # reads 10 s apart
     assert pixel["dwell_high_spread"] == 0
     # In both integrations of one exposure is once.
-    assert found.seen.tolist() == [64 * 108 - 6, 5, 0, 0, 1]
+    assert found.observed.tolist() == [64 * 108 - 6, 5, 0, 0, 1]
     density = 9 / (4 * 64 * 108)
     wanted = 64 * 108 * stats.binom.pmf(np.arange(5), 4, density)
     assert found.expected == pytest.approx(wanted)
@@ -250,8 +250,8 @@ def test_detections_at_random_make_no_list(tmp_path):
         places = np.column_stack([rng.integers(0, 64, 200), rng.integers(0, 108, 200)])
         write_results(tmp_path / f"{number}", [telegraph(*map(int, place)) for place in places])
     found = repeated_pixels(tally_of(tmp_path))
-    assert found.seen[2] > 100
-    assert found.seen[2] == pytest.approx(found.expected[2], abs=4 * np.sqrt(found.expected[2]))
+    assert found.observed[2] > 100
+    assert found.observed[2] == pytest.approx(found.expected[2], abs=4 * np.sqrt(found.expected[2]))
     assert found.by_chance < 0.1
     assert len(found.pixels) <= 1
     assert repeated_pixels(tally_of(tmp_path), 2).pixels
@@ -426,9 +426,9 @@ def test_command(night, no_pictures, tmp_path, capsys):
     assert main([str(night), "--output", str(out), "--repeats", "3", "--catalogues", "ecsv"]) == 0
     told, messages = capsys.readouterr()
     assert "JWST NIRCAM NRCA1 64 x 108" in told
-    assert "telegraph noise again and again: 1 pixel in 3 or more of 4 exposures" in told
+    assert "repeated telegraph noise: 1 pixel in 3 or more of 4 exposures" in told
     assert str(out / "events.parquet") in told
-    assert f"warning: {night / 'cut'}: left out: no run.json: the run did not finish" in messages
+    assert f"warning: {night / 'cut'}: skipped: no run.json: the run did not finish" in messages
     assert (night / "n0" / "detections.ecsv").exists()
     assert not (night / "summary").exists()
 

@@ -1,1 +1,1 @@
-"""Many exposures: who works on which, what is there already, and what became of each."""
+"""Many exposures: workers, earlier results, and the outcome of each exposure."""

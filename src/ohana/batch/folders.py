@@ -1,4 +1,4 @@
-"""The folder of one exposure: whether it is as wanted, and how new results get there."""
+"""The folder of one exposure: whether its results are up to date, and how new ones replace them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ohana.extras import Made
 from ohana.results.run_record import RUN, read_run, remove_run, write_run
 from ohana.utils.files import make_folder, part_of, remove_parts
 
-#: Results that come last, in this order: without all of them a folder counts as unfinished.
+#: Results moved last, in this order: a folder that lacks one of them counts as unfinished.
 LAST = ("prediction_mask.npy", "detections.json", RUN)
-#: Endings of the files that save work when settings of later stages change.
+#: Endings of files that can be reused when settings of later stages change.
 REUSED = ("_processed.npy", "_temporal.npz")
 
 
 class Request(NamedTuple):
-    """What decides the results of an exposure, besides the exposure.
+    """What determines the results of an exposure besides its data.
 
     ``network`` is its fingerprint, None for rules alone; ``options`` are the arguments of
     `ohana.Predictor.predict` that add results.
@@ -35,10 +35,10 @@ class Request(NamedTuple):
     version: str = __version__
 
 
-def is_current(folder: Path, fingerprint: str, wanted: Request) -> bool:
-    """Tell whether a folder holds all that is wanted of an input, made by the same means.
+def is_current(folder: Path, fingerprint: str, request: Request) -> bool:
+    """Return whether a folder holds all requested results of an input, from the same settings.
 
-    More than is wanted does no harm.
+    Results that were not requested do no harm.
     """
     record = _record(folder)
     if not record:
@@ -49,13 +49,13 @@ def is_current(folder: Path, fingerprint: str, wanted: Request) -> bool:
         record["network"],
         record["versions"]["ohana"],
     )
-    if made != (fingerprint, wanted.config.fingerprint(), wanted.network, wanted.version):
+    if made != (fingerprint, request.config.fingerprint(), request.network, request.version):
         return False
     options = record.get("options", {})
-    if any(_lacks(options.get(name), value) for name, value in wanted.options.items()):
+    if any(_lacks(options.get(name), value) for name, value in request.options.items()):
         return False
     # Corrected cubes are large, and may have been removed since.
-    needed = wanted.options.get("processed", True)
+    needed = request.options.get("processed", True)
     return all(
         _size(folder / name) == size
         for name, size in record["files"].items()
@@ -63,22 +63,15 @@ def is_current(folder: Path, fingerprint: str, wanted: Request) -> bool:
     )
 
 
-def _lacks(had: Any, wanted: Any) -> bool:
-    """Tell whether an option asks for more than it had: a list, for any more of its kinds."""
-    if isinstance(wanted, list | tuple):
-        return bool(set(wanted) - set(had or ()))
-    return bool(wanted) and not had
-
-
-def _covers(made: Any, wanted: Any) -> bool:
-    """Tell whether results of one kind are enough: a flag, or a list of forms."""
-    if isinstance(wanted, list | tuple):
-        return set(wanted) <= set(made or ())
-    return not wanted or made == wanted
+def _lacks(had: Any, requested: Any) -> bool:
+    """Return whether an option requests more than before; for a list, any further item."""
+    if isinstance(requested, list | tuple):
+        return bool(set(requested) - set(had or ()))
+    return bool(requested) and not had
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    """Return the record of the run that a folder is from; empty if there is none that counts."""
+    """Return the record of the run that wrote a folder; empty if there is no valid one."""
     try:
         return read_run(folder)
     except OhanaError:
@@ -94,14 +87,14 @@ def _size(path: Path) -> int | None:
 
 @contextmanager
 def unfinished(folder: Path, reuse: bool) -> Iterator[Path]:
-    """Give a folder beside ``folder`` to make its results in; it is removed at the end.
+    """Yield a temporary folder beside ``folder`` for its results; it is removed at the end.
 
     Parameters
     ----------
     folder : Path
         Of the exposure.
     reuse : bool
-        Let the corrected cube that is in ``folder`` be used again, if it fits.
+        Reuse the corrected cube in ``folder`` if its fingerprint matches.
     """
     part = part_of(folder.with_name(f".{folder.name}"))
     shutil.rmtree(part, ignore_errors=True)
@@ -118,10 +111,10 @@ def unfinished(folder: Path, reuse: bool) -> Iterator[Path]:
 
 
 def publish(part: Path, folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Move finished results to their folder, in place of those of an earlier run.
+    """Move finished results to their folder, replacing those of an earlier run.
 
-    At no time is there a mixture that looks complete: the old record and catalogue go first,
-    the new ones come last. Files that no run has written stay.
+    A mixture of old and new files is never taken for complete: the old record and catalogue are
+    removed first, the new ones are moved last. Files that no run has written are kept.
 
     Returns
     -------
@@ -138,12 +131,12 @@ def publish(part: Path, folder: Path, options: Mapping[str, Any]) -> dict[str, A
 
 
 def publish_extras(made: Made, folder: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Move what was made of results to them, and note it in their record.
+    """Move files made from results into their folder, and add them to its record.
 
     Returns
     -------
     dict
-        The record of the run, with those of ``options`` that there is something of, and its files.
+        The record of the run, with the ``options`` that succeeded and their files.
     """
     record = read_run(folder)
     record["files"] |= {path.name: _size(path) for path in made.files}
@@ -164,7 +157,7 @@ def _move(part: Path, folder: Path, names: Sequence[str]) -> None:
 
 
 def _remove_results(folder: Path, part: Path) -> None:
-    """Remove what an earlier run has written, and what stands where results will be."""
+    """Remove the files of an earlier run, and whatever has the name of a new file."""
     old = _record(folder).get("files", {})
     remove_run(folder)
     for name in [*old, *(path.name for path in part.iterdir())]:
@@ -176,5 +169,5 @@ def _remove_results(folder: Path, part: Path) -> None:
 
 
 def remove_unfinished(output: Path) -> None:
-    """Remove what processes that ended early have left in an output folder."""
+    """Remove temporary folders that interrupted processes have left behind."""
     remove_parts(output, ".*")

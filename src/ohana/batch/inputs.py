@@ -1,4 +1,4 @@
-"""Which exposures a run is about, and what the folder of each is called."""
+"""The exposures of a run, and the names of their folders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class InputExposure(NamedTuple):
 
 
 def is_pattern(text: str) -> bool:
-    """Tell whether a text stands for any number of files; what exists under its name does not.
+    """Return whether a text is a pattern of file names, not the name of an existing file.
 
     Examples
     --------
@@ -31,13 +31,13 @@ def is_pattern(text: str) -> bool:
 
 
 def expand(inputs: Sequence[str | Path]) -> list[InputExposure]:
-    """Return the exposures of paths and patterns, each once, in the order of the paths.
+    """Return the exposures of paths and patterns without duplicates, in the order given.
 
     Parameters
     ----------
     inputs : sequence of str or Path
-        Patterns are those of a shell; ``**`` goes down into folders. The files of a pattern
-        come in the order of their names. A folder is one exposure.
+        Patterns are those of a shell; ``**`` also matches nested folders. The files of a pattern
+        are sorted by name. A folder is one exposure.
 
     Raises
     ------

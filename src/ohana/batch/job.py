@@ -1,4 +1,4 @@
-"""Find the events of one exposure of many: what a worker does."""
+"""The task of one worker: find the events of one exposure."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ from ohana.utils.log_file import FILE_ONLY, writing_log
 
 log = logging.getLogger("ohana")
 
-#: Its log and the threads of torch belong to a process, not to one of its threads.
+#: The log and the number of threads of torch belong to a process, not to one of its threads.
 _one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Job:
-    """What all exposures of a run have in common.
+    """What is common to all exposures of a run.
 
     Attributes
     ----------
     output : Path
-        Output folder, as workers see it.
+        Output folder; its path must be valid for the workers.
     model : str, optional
         Model file, loaded once by each worker.
-    wanted : Request
+    request : Request
         Settings and kinds of results.
     lock : str
         Of the run, see `ohana.batch.lock.locked`.
     reuse : bool
-        Use corrected cubes of earlier runs again.
+        Reuse corrected cubes of earlier runs.
     """
 
     output: Path
     model: str | None
-    wanted: Request
+    request: Request
     lock: str
     reuse: bool = True
 
 
 def find_in(job: Job, exposure: InputExposure, predictor: Predictor | None = None) -> Entry:
-    """Find the events of an exposure; what goes wrong is told by the result, never raised.
+    """Find the events of an exposure; failures are part of the result, never raised.
 
     Parameters
     ----------
@@ -65,13 +65,13 @@ def find_in(job: Job, exposure: InputExposure, predictor: Predictor | None = Non
     exposure : InputExposure
         One of its inputs.
     predictor : Predictor, optional
-        Used instead of one that this process loads for all exposures of the run.
+        Used in place of the one that this process keeps for all exposures of the run.
     """
     folder = job.output / exposure.name
     try:
         with _one_at_a_time, writing_log(folder):
             try:
-                predictor = predictor or _predictor(job.model, _settings(job.wanted.config))
+                predictor = predictor or _predictor(job.model, _settings(job.request.config))
                 return _find(job, exposure.path, folder, predictor)
             except Exception as error:
                 log.log(FILE_ONLY, "".join(traceback.format_exception(error)).rstrip())
@@ -82,15 +82,15 @@ def find_in(job: Job, exposure: InputExposure, predictor: Predictor | None = Non
 
 def _find(job: Job, path: Path, folder: Path, predictor: Predictor) -> Entry:
     for what, here, there in (
-        ("version of ohana", __version__, job.wanted.version),
-        ("network", network_of(predictor), job.wanted.network),
+        ("version of ohana", __version__, job.request.version),
+        ("network", network_of(predictor), job.request.network),
     ):
         if here != there:
             raise OhanaError(f"{what}: this worker has {here}, wanted {there}")
-    options = job.wanted.options
+    options = job.request.options
     own = {name: value for name, value in options.items() if name not in EXTRAS}
-    results = job.wanted._replace(options=own)
-    # What is to be made of results that are there does not need new ones.
+    results = job.request._replace(options=own)
+    # Catalogues, products and page are made from results; current ones are not made again.
     if not (job.reuse and is_current(folder, input_fingerprint(path), results)):
         with unfinished(folder, job.reuse) as part:
             summary = predictor.predict(path, part, **own)
@@ -108,13 +108,13 @@ def _find(job: Job, path: Path, folder: Path, predictor: Predictor) -> Entry:
 
 
 def _require_lock(job: Job, path: Path) -> None:
-    """Refuse to write for a run that is over: another one may be at work in its folder."""
+    """Refuse to write after the end of the run: another one may be using its folder."""
     if not is_held(job.output, job.lock):
-        raise OhanaError(f"{path}: the run that asked for this is over: results dropped")
+        raise OhanaError(f"{path}: the run of this job has ended: results are discarded")
 
 
 def _settings(config: DetectorConfig) -> DetectorConfig:
-    """Return settings with as many threads as a worker was given, unless they say how many."""
+    """Return settings with the number of threads of this worker, unless they have one."""
     distributed = sys.modules.get("distributed")
     if config.threads or distributed is None:
         return config
@@ -136,7 +136,7 @@ def network_of(predictor: Predictor) -> str | None:
 
 
 def entry_of(record: dict[str, Any]) -> Entry:
-    """Return what the manifest says of an exposure whose results are there."""
+    """Return the manifest entry of an exposure with results."""
     return {
         "status": DONE,
         "started": record["started"],

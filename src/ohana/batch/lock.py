@@ -1,4 +1,4 @@
-"""One run for one output folder at a time, on whatever machines its runs and workers are."""
+"""One run at a time for each output folder, also across machines."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ LOCK = ".ohana-lock.json"
 def locked(folder: Path) -> Iterator[str]:
     """Keep other runs out of a folder until the block ends.
 
-    The lock is a file that names its process, and is made by a link, so that it holds on shared
-    file systems too. One that a process of this host left behind when it died is taken over;
-    whether one on another host lives cannot be known here.
+    The lock is a file that names its process. It is created as a hard link, which is atomic on
+    shared file systems too. The lock of a dead process on this host is taken over; the state
+    of a process on another host cannot be determined here.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def locked(folder: Path) -> Iterator[str]:
     Yields
     ------
     str
-        The text of the lock, by which workers see that their run goes on (see `is_held`).
+        The text of the lock, by which workers check that their run is still active (`is_held`).
 
     Raises
     ------
@@ -59,7 +59,7 @@ def locked(folder: Path) -> Iterator[str]:
 
 
 def is_held(folder: Path, text: str) -> bool:
-    """Tell whether the lock of a folder is still the one with this text."""
+    """Return whether the lock of a folder still has this text."""
     try:
         return (folder / LOCK).read_text() == text
     except OSError:
@@ -67,7 +67,7 @@ def is_held(folder: Path, text: str) -> bool:
 
 
 def _holder() -> dict[str, Any]:
-    """Describe this process so that no later one of the same number is taken for it."""
+    """Identify this process, also against a later one with the same number."""
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -77,14 +77,14 @@ def _holder() -> dict[str, Any]:
 
 
 def _clear(path: Path) -> None:
-    """Remove the lock of a process that is no more; raises if there may be one."""
+    """Remove the lock of a process that has ended; raise if it may still be running."""
     try:
         file = path.open()
     except FileNotFoundError:  # just released
         return
     with file:
         with suppress(OSError):  # a file system without such locks
-            # Of several that find the same old lock one removes it, the others look again.
+            # Of several processes that find the same old lock, one removes it; the others retry.
             fcntl.flock(file, fcntl.LOCK_EX)
         if not is_at(file, path):
             return
@@ -102,7 +102,7 @@ def _refuse_living(path: Path, text: str) -> None:
     here = host == socket.gethostname()
     if here and not _lives(pid, begun):
         return
-    hint = "" if here else f"; if that one is no more, remove {path.name} there"
+    hint = "" if here else f"; if that process has ended, remove {path.name}"
     raise OhanaError(
         f"{path.parent}: another run writes to this folder: process {pid} on {host}, "
         f"since {since} UTC{hint}"
@@ -110,7 +110,7 @@ def _refuse_living(path: Path, text: str) -> None:
 
 
 def _lives(pid: int, begun: float) -> bool:
-    """Tell whether a process lives; a later one of the same number began at another time."""
+    """Return whether a process is alive; a later one with its number has another start time."""
     try:
         return abs(psutil.Process(pid).create_time() - begun) < 2
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""The manifest of an output folder, ``manifest.json``: what became of each exposure."""
+"""The manifest of an output folder, ``manifest.json``: the state of each exposure."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from ohana.utils.formatting import json_lines
 MANIFEST = "manifest.json"
 #: First field of the file.
 FORMAT = "ohana-manifest-1"
-#: What can be of an exposure.
+#: States of an exposure.
 DONE, FAILED, WAITING = "done", "failed", "waiting"
-#: During a run the file is written again after so long [s], and at most this part of the time.
+#: During a run the file is rewritten after this interval [s], and at most for this fraction of the
+#: time; chosen.
 EVERY, SHARE = 2.0, 0.02
 
-#: What is known of an exposure.
+#: Fields of an exposure.
 Entry = dict[str, Any]
 
 
@@ -33,10 +34,10 @@ def _now() -> str:
 
 @dataclass
 class Manifest:
-    """What became of the exposures of an output folder, in this run and earlier ones.
+    """State of the exposures of an output folder, from this run and earlier ones.
 
-    A file that is lost or behind costs nothing but the reasons of failures: whether an exposure
-    is done, its own ``run.json`` says.
+    If the file is lost or out of date, only the reasons of failures are lost: whether an
+    exposure is done is determined from its ``run.json``.
 
     Attributes
     ----------
@@ -45,7 +46,7 @@ class Manifest:
     entries : dict
         Name of each exposure -> its fields, see ``docs/many_exposures.md``.
     started : str
-        When this run, or the look at it, began.
+        When this run began, or when the file was read.
     """
 
     folder: Path
@@ -78,7 +79,7 @@ class Manifest:
         self._next = now + max(EVERY, (now - begin) / SHARE)
 
     def save_now_and_then(self) -> None:
-        """Write the file if it is time to."""
+        """Write the file if `EVERY` and `SHARE` allow."""
         if time.monotonic() >= self._next:
             self.save()
 

@@ -1,4 +1,4 @@
-"""How many processes a machine has room for."""
+"""How many processes the cores and memory of a machine allow."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from ohana.errors import OhanaError
 from ohana.ramp import TILE_ROWS
 from ohana.read import open_exposure
 
-#: Memory of a process: at rest, for each pixel of the array (maps, sparse steps), and for each
-#: thread (copies of a row block in float32). Measured, rounded up.
+#: Memory of a process: baseline [byte], per pixel of the array (maps, sparse steps) [byte], and
+#: float32 copies of a row block per thread. Measured, rounded up.
 AT_REST, PER_PIXEL, COPIES = 350e6, 100, 2
-#: With a network: torch and its windows, and for each pixel and read.
+#: Additional with a network: torch and its tiles [byte], and per pixel and read [byte].
 NETWORK, NETWORK_PER_READ = 1e9, 0.8
-#: Part of the free memory that is used.
+#: Fraction of the free memory that is used; chosen.
 PART = 0.9
-#: Inputs looked at, largest file first, to find one that is an exposure.
-LOOKED_AT = 5
+#: Inputs opened, largest file first, until one is an exposure; chosen.
+MAX_OPENED = 5
 
 
 class WorkerPlan(NamedTuple):
     """Processes on this machine, and the threads of each."""
 
-    workers: int
+    processes: int
     threads: int
 
 
-def room(
+def plan_workers(
     paths: Sequence[Path], config: DetectorConfig, network: bool, asked: int | None
 ) -> WorkerPlan:
-    """Return how many processes suit the cores and memory of this machine, and the exposures.
+    """Return the number of processes that cores, memory and the number of exposures allow.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ def room(
     config : DetectorConfig
         Settings; ``threads``, if given, are those of each process.
     network : bool
-        Whether a network looks too.
+        Whether a network is used besides the rules.
     asked : int, optional
-        Processes that a user wants, whatever the memory.
+        Processes requested by the user, regardless of memory.
     """
     most = max(min(len(paths), asked or CPU_COUNT // (config.threads or 1)), 1)
     if asked is None and most > 1:
@@ -72,7 +72,7 @@ def memory_of(shape: tuple[int, int, int], threads: int, network: bool) -> float
 def _largest(paths: Sequence[Path], config: DetectorConfig) -> tuple[int, int, int]:
     """Return the shape of the largest input that is an exposure."""
     sizes = {path: path.stat().st_size for path in paths if path.exists()}
-    for path in sorted(sizes, key=lambda path: -sizes[path])[:LOOKED_AT]:
+    for path in sorted(sizes, key=lambda path: -sizes[path])[:MAX_OPENED]:
         try:
             return open_exposure(path, config)[0].shape
         except OhanaError:

@@ -1,4 +1,4 @@
-"""A run over many exposures: lock, what is there already, workers, manifest."""
+"""A run over many exposures: lock, comparison with earlier results, workers, manifest."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from ohana.utils.files import make_folder
 from ohana.utils.progress import Progress, no_progress
 
 log = logging.getLogger("ohana")
-#: Inputs compared with earlier runs at a time: this waits for disks, not for processors.
+#: Threads that compare inputs with earlier results; they wait for disks, not for processors.
 READERS = 16
 
 
 class Workers(NamedTuple):
-    """Who does the work of a run.
+    """Which processes work on a run.
 
     Attributes
     ----------
-    workers : int, optional
-        Processes on this machine; as many as its cores, its memory and the exposures suit if
-        absent. One is the calling process itself.
+    processes : int, optional
+        Processes on this machine; if absent, as many as its cores, its memory and the number of
+        exposures allow. One is the calling process itself.
     scheduler : str, optional
-        Address of a dask scheduler whose workers do it instead; they must see the inputs and
-        the output folder under the same names.
+        Address of a dask scheduler whose workers are used instead; the paths of the inputs and
+        of the output folder must be valid for them.
     redo : bool
-        Begin anew also where results are there already.
+        Process exposures again whose results are up to date.
     """
 
-    workers: int | None = None
+    processes: int | None = None
     scheduler: str | None = None
     redo: bool = False
 
@@ -58,11 +58,11 @@ class BatchResult:
     output : Path
         Folder with a folder for each exposure, and the manifest.
     done, current : int
-        Exposures done now, and those whose results were there as wanted.
+        Exposures processed now, and those whose results were up to date.
     failed : dict
         Name of an exposure -> what went wrong.
     incomplete : dict
-        Name of an exposure with results -> what could not be made of them: kind -> reason.
+        Name of an exposure with results -> what could not be made from them: kind -> reason.
     seconds : float
         Duration.
     """
@@ -86,19 +86,19 @@ class BatchResult:
         )
 
 
-def run_survey(
+def run_batch(
     inputs: Sequence[str | Path],
     output_dir: str | Path,
     predictor: Predictor | None = None,
     options: Mapping[str, Any] | None = None,
-    means: Workers | None = None,
+    workers: Workers | None = None,
     progress: Progress | None = None,
 ) -> BatchResult:
     """Find the events of many exposures, each into a folder of its own.
 
-    Exposures whose results are there already stay as they are, if input, settings, network and
-    version are the same; so a run that was interrupted goes on where it was. One that fails
-    does not stop the others.
+    Results of an earlier run are kept if input, settings, network and version are the same, so
+    an interrupted run continues where it stopped. An exposure that fails does not stop the
+    others.
 
     Parameters
     ----------
@@ -110,8 +110,8 @@ def run_survey(
         Settings and network; the default settings and rules alone if absent.
     options : mapping, optional
         Arguments of `Predictor.predict` for all of them, such as ``{"processed": False}``.
-    means : Workers, optional
-        Who does the work.
+    workers : Workers, optional
+        Which processes are used.
     progress : callable, optional
         Called with the name of a stage, the parts done and the parts in all.
 
@@ -132,28 +132,28 @@ def run_survey(
     >>> folder = Path(tempfile.mkdtemp())
     >>> np.save(folder / "dark.npy", np.random.default_rng(1).normal(9e3, 9, (5, 16, 16)))
     >>> (folder / "broken.npy").touch()
-    >>> survey = run_survey([folder / "*.npy"], folder / "out", means=Workers(workers=1))
-    >>> survey.done, list(survey.failed)
+    >>> batch = run_batch([folder / "*.npy"], folder / "out", workers=Workers(processes=1))
+    >>> batch.done, list(batch.failed)
     (1, ['broken'])
     """
-    start, means = time.perf_counter(), means or Workers()
+    start, workers = time.perf_counter(), workers or Workers()
     exposures, predictor = expand(inputs), predictor or Predictor()
-    wanted = Request(predictor.config, network_of(predictor), dict(options or {}))
+    request = Request(predictor.config, network_of(predictor), dict(options or {}))
     output = make_folder(Path(output_dir)).resolve()
     with locked(output) as lock:
         remove_unfinished(output)
         manifest = Manifest(output, read_manifest(output).entries)
-        entries = _compare(exposures, output, wanted, means.redo)
+        entries = _compare(exposures, output, request, workers.redo)
         manifest.entries |= entries
         manifest.save()
         current = sum(entry["status"] == DONE for entry in entries.values())
         log.info(f"{len(exposures)} exposures, {current} of them there already")
-        job = Job(output, _seen_anywhere(predictor.model_path), wanted, lock, not means.redo)
+        job = Job(output, _absolute_model(predictor.model_path), request, lock, not workers.redo)
         missing = [item for item in exposures if entries[item.name]["status"] == WAITING]
         state = "interrupted"
         try:
-            with closing(_results(job, missing, predictor, means)) as results:
-                _note(results, manifest, len(missing), progress)
+            with closing(_results(job, missing, predictor, workers)) as results:
+                _record_outcomes(results, manifest, len(missing), progress)
             state = "finished"
         finally:
             remove_unfinished(output)
@@ -167,14 +167,14 @@ def run_survey(
 
 
 def _compare(
-    exposures: Sequence[InputExposure], output: Path, wanted: Request, redo: bool
+    exposures: Sequence[InputExposure], output: Path, request: Request, redo: bool
 ) -> dict[str, Entry]:
-    """Return what is known of each exposure before the work: done, waiting, or not readable."""
+    """Return the state of each exposure before the run: done, waiting, or not readable."""
     same = {
-        "config": wanted.config.fingerprint(),
-        "network": wanted.network,
-        "ohana": wanted.version,
-        "options": wanted.options,
+        "config": request.config.fingerprint(),
+        "network": request.network,
+        "ohana": request.version,
+        "options": request.options,
     }
 
     def compare(exposure: InputExposure) -> Entry:
@@ -185,7 +185,7 @@ def _compare(
         except OSError as error:
             reason = f"{exposure.path}: cannot be read: {error.strerror or error}"
             return entry | {"status": FAILED, "error": reason}
-        if not redo and is_current(folder, entry["fingerprint"], wanted):
+        if not redo and is_current(folder, entry["fingerprint"], request):
             return entry | entry_of(read_run(folder))
         return entry | {"status": WAITING}
 
@@ -193,8 +193,8 @@ def _compare(
         return dict(zip((e.name for e in exposures), pool.map(compare, exposures), strict=True))
 
 
-def _seen_anywhere(model: str | Path | None) -> str | None:
-    """Return the name of a model file for processes that run in another folder."""
+def _absolute_model(model: str | Path | None) -> str | None:
+    """Return the path of a model file that is valid from any working directory."""
     if model is None:
         return None
     from ohana.network.model_file import PRETRAINED  # torch: only with a network
@@ -203,38 +203,39 @@ def _seen_anywhere(model: str | Path | None) -> str | None:
 
 
 def _results(
-    job: Job, missing: Sequence[InputExposure], predictor: Predictor, means: Workers
+    job: Job, missing: Sequence[InputExposure], predictor: Predictor, workers: Workers
 ) -> Generator[tuple[InputExposure, Entry | Exception], None, None]:
-    """Yield exposures in the order in which they are done, and what became of each."""
-    workers, config = 1, predictor.config
-    if missing and means.scheduler is None and means.workers != 1:
-        from ohana.batch.resources import room
+    """Yield exposures and their outcomes in the order in which they are finished."""
+    processes, config = 1, predictor.config
+    if missing and workers.scheduler is None and workers.processes != 1:
+        from ohana.batch.resources import plan_workers
 
         paths = [exposure.path for exposure in missing]
-        workers, threads = room(paths, config, predictor.network is not None, means.workers)
+        network = predictor.network is not None
+        processes, threads = plan_workers(paths, config, network, workers.processes)
         config = config.model_copy(update={"threads": threads})
-    if means.scheduler is None and workers == 1:
+    if workers.scheduler is None and processes == 1:
         for exposure in missing:
             yield exposure, find_in(job, exposure, predictor)
     elif missing:
         from ohana.utils.workers import by_dask
 
-        log.info(f"{workers} workers" if means.scheduler is None else means.scheduler)
-        there = replace(job, wanted=job.wanted._replace(config=config))
-        yield from by_dask(partial(find_in, there), missing, means.scheduler, workers)
+        log.info(f"{processes} workers" if workers.scheduler is None else workers.scheduler)
+        there = replace(job, request=job.request._replace(config=config))
+        yield from by_dask(partial(find_in, there), missing, workers.scheduler, processes)
 
 
-def _note(
+def _record_outcomes(
     results: Iterator[tuple[InputExposure, Entry | Exception]],
     manifest: Manifest,
     total: int,
     progress: Progress | None,
 ) -> None:
-    """Write down and tell what becomes of each exposure."""
-    tell = progress or no_progress
-    tell("exposures", 0, total)
+    """Record the outcome of each exposure in the manifest and the log."""
+    progress = progress or no_progress
+    progress("exposures", 0, total)
     for number, (exposure, result) in enumerate(results, 1):
-        if isinstance(result, Exception):  # of its worker: its own are told by its entry
+        if isinstance(result, Exception):  # of its worker; those of the exposure are in its entry
             result = {"status": FAILED, "error": _lost(result)}
         entry = manifest.entries[exposure.name] | result
         manifest.entries[exposure.name] = entry
@@ -246,11 +247,11 @@ def _note(
             log.debug(f"{exposure.name}: {found} in {entry['seconds']:.1f} s on {entry['host']}")
         for kind, reason in entry.get("failed", {}).items():
             log.warning(f"{exposure.name}: no {kind}: {reason}")
-        tell("exposures", number, total)
+        progress("exposures", number, total)
 
 
 def _lost(error: Exception) -> str:
-    """Say what has become of an exposure that its worker could not tell about."""
+    """Describe why a worker has returned nothing for an exposure."""
     if type(error).__name__ == "KilledWorker":  # the library is slow to import
         return "its workers ended, one after another: killed, or out of memory"
     return one_line_message(error)

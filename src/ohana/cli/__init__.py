@@ -1,1 +1,1 @@
-"""The commands: parse, take settings, make one call, say what was written."""
+"""The commands: parse options, read settings, make one call, print the outcome."""

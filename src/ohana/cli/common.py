@@ -1,4 +1,4 @@
-"""What every command has: spelling of options, messages, exit codes."""
+"""Common parts of the commands: spelling of options, messages, exit codes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
-    """Run a command and turn what goes wrong into one line and an exit code."""
+    """Run a command; turn any failure into one line and an exit code."""
     with messages(arguments):
         try:
             return command(arguments)
@@ -60,7 +60,7 @@ def run(command: Callable[[argparse.Namespace], int], arguments: argparse.Namesp
             log.error("interrupted")
             return INTERRUPTED
         except BrokenPipeError:
-            # Whoever read our output, as `head`, has gone; closing it must not fail again.
+            # The reader of the output, such as `head`, has ended; closing it must not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return FAILED
         except Exception as error:
@@ -88,7 +88,7 @@ def report_error(error: Exception, debug: bool, about: str = "") -> None:
 def messages(arguments: argparse.Namespace) -> Iterator[None]:
     """Send messages to standard error: coloured on a terminal, plain lines otherwise.
 
-    With ``--quiet`` nothing but warnings and errors is told, and nothing on standard output.
+    With ``--quiet`` only warnings and errors are shown, and nothing on standard output.
     """
     if sys.stderr.isatty():
         from rich.logging import RichHandler

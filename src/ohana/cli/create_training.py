@@ -1,4 +1,4 @@
-"""`ohana-create-training`: make simulated exposures to train on, or store judged ones."""
+"""`ohana-create-training`: simulate exposures for training, or store reviewed ones."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ log = logging.getLogger("ohana")
 DESCRIPTION = """\
 Simulate exposures with cosmic rays, telegraph noise and snowballs, cut them into patches and
 store them with the labels of every pixel and read. Or store an exposure of your own whose
-detections you have judged in the page of ohana-report: what was judged is labelled, the rest
-does not count."""
+detections you have reviewed in the page of ohana-report: reviewed detections become labels, all
+other pixels are ignored."""
 
 EPILOG = """\
 Written to the output folder of the settings:
@@ -23,8 +23,8 @@ Written to the output folder of the settings:
   test.zarr/       exposures set aside (test_fraction)
   settings.json    what decides the contents
 
-Exposures that are there already stay as they are: an interrupted run goes on where it was, and
-other indices add to the set. Several runs may work on one set at the same time.
+Existing exposures are kept: an interrupted run continues where it stopped, and further indices
+add to the set. Several runs may work on one set at the same time.
 
 With --verdicts, --output is the training set; give it to ohana-train, best together with a
 simulated one, in its setting `data`. Each further exposure of the same shape adds to it.
@@ -57,10 +57,10 @@ def parser() -> Parser:
     simulated.add_argument(
         "--scheduler", metavar="ADDRESS", help="dask scheduler of a cluster: tcp://HOST:PORT"
     )
-    judged = options.add_argument_group("an exposure that was judged")
-    judged.add_argument("--prediction", metavar="DIR", help="what ohana-predict has written")
-    judged.add_argument("--verdicts", metavar="FILE", help="what ohana-report has exported on it")
-    judged.add_argument("--output", metavar="DIR", help="training set to add the exposure to")
+    reviewed = options.add_argument_group("a reviewed exposure")
+    reviewed.add_argument("--prediction", metavar="DIR", help="output folder of ohana-predict")
+    reviewed.add_argument("--verdicts", metavar="FILE", help="verdicts exported from its page")
+    reviewed.add_argument("--output", metavar="DIR", help="training set to add the exposure to")
     options.add_common()
     return options
 
@@ -76,16 +76,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def wrong_usage(arguments: argparse.Namespace) -> str | None:
-    """Say which options do not go together; None if all do."""
-    judged = any(getattr(arguments, name) is not None for name in JUDGED)
-    wanted, others = (JUDGED, SIMULATED) if judged else (SIMULATED[:3], JUDGED)
+    """Describe options that exclude each other; None if there are none."""
+    reviewed = any(getattr(arguments, name) is not None for name in JUDGED)
+    wanted, others = (JUDGED, SIMULATED) if reviewed else (SIMULATED[:3], JUDGED)
     missing = [f"--{name}" for name in wanted if getattr(arguments, name) is None]
     if missing:
         return f"the following arguments are required: {', '.join(missing)}"
     alien = [f"--{name}" for name in others if getattr(arguments, name) is not None]
     if alien:
         return f"{', '.join(alien)}: only for simulated exposures, not with --verdicts"
-    if judged:
+    if reviewed:
         return None
     if arguments.start_index > arguments.end_index:
         return "--start_index must not exceed --end_index"

@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 log = logging.getLogger("ohana")
 
 DESCRIPTION = """\
-Measure how complete and how pure detections are: against the truth of a simulated exposure, by
-events of known charge that are added to an exposure of your own, or by what you judged yourself
-in the page of ohana-report."""
+Measure how complete and how pure detections are: against the truth of a simulated exposure, with
+events of known charge added to an exposure of your own, or with your own verdicts from the page
+of ohana-report."""
 
 EPILOG = """\
 Written to the output folder:
   --truth      evaluation.json, evaluation.png: completeness and purity of each class against
-               S/N, amplitude, first read and count rate; what is taken for what; overlap of
+               S/N, amplitude, first read and count rate; confusion of classes; overlap of
                footprints; first reads; reliability of the confidences
-  --inject     recovery.json, recovery.png: from which charge on 50 % and 90 % are recovered, by
-               class, output and part of the ramp; false alarms in the ramps backwards
-  --compare    comparison.json, comparison.png: the same pixels by other codes at equal false
+  --inject     recovery.json, recovery.png: charge at which 50 % and 90 % are recovered, by class,
+               output and part of the ramp; false alarms in time-reversed ramps
+  --compare    comparison.json, comparison.png: the same pixels with other codes at equal false
                alarms (needs stcal)
-  --verdicts   review.json: part of the judged detections that is right, by class and by
-               confidence; what they were found as and judged to be
-Intervals are 68 % where nothing else is said.
+  --verdicts   review.json: purity of the reviewed detections, by class and by confidence;
+               confusion of classes
+Intervals are 68 % unless noted otherwise.
 
 Examples:
   ohana-predict --demo
@@ -45,16 +45,16 @@ Examples:
 Exit code: 0 done, 1 failed, 2 wrong usage."""
 
 
-#: With so many events and detections, and none of either in common, something is wrong.
-STRANGE = 10
+#: Detectable events and detections from which on a warning is given if none match. Chosen.
+MISMATCH = 10
 
 
 def parser() -> Parser:
     """Return the options of the command."""
     options = Parser(prog="ohana-evaluate", description=DESCRIPTION, epilog=EPILOG)
     known = options.add_argument_group("against a known truth")
-    known.add_argument("--truth", metavar="FILE", help="truth that the simulator has written")
-    known.add_argument("--prediction", metavar="DIR", help="what ohana-predict has written")
+    known.add_argument("--truth", metavar="FILE", help="truth written by the simulator")
+    known.add_argument("--prediction", metavar="DIR", help="output folder of ohana-predict")
     known.add_argument(
         "--threshold", type=sigma, metavar="S", help="of detection [sigma] (default: 5)"
     )
@@ -63,8 +63,8 @@ def parser() -> Parser:
         metavar="CODES",
         help="other codes on the exposure of --input, as in stcal,likelihood",
     )
-    judged = options.add_argument_group("by eye")
-    judged.add_argument(
+    review = options.add_argument_group("by eye")
+    review.add_argument(
         "--verdicts",
         metavar="FILE",
         help="verdicts on --prediction, exported from the page of ohana-report",
@@ -83,7 +83,11 @@ def parser() -> Parser:
     options.add_argument("--input", metavar="PATH", help="exposure for --inject or --compare")
     options.add_argument("--config", metavar="FILE", help="settings of detection, or a preset")
     options.add_argument(
-        "--integration", type=whole, default=0, metavar="I", help="the one to look at (default: 0)"
+        "--integration",
+        type=whole,
+        default=0,
+        metavar="I",
+        help="integration (default: 0)",
     )
     options.add_argument(
         "--output",
@@ -118,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def wrong_usage(arguments: argparse.Namespace) -> str | None:
-    """Say which options do not go together; None if all do."""
+    """Describe options that exclude each other; None if there are none."""
 
     def given(*names: str) -> list[str]:
         values = {name: getattr(arguments, name) for name in names}
@@ -142,7 +146,7 @@ def wrong_usage(arguments: argparse.Namespace) -> str | None:
     if lacking := missing("truth", "prediction"):
         return (
             f"{' and '.join(lacking)} missing: wanted --truth FILE --prediction DIR to compare "
-            "with a known truth, --prediction DIR --verdicts FILE for what was judged, "
+            "with a known truth, --prediction DIR --verdicts FILE for reviewed detections, "
             "or --input PATH --inject to add events to an exposure"
         )
     if arguments.compare:
@@ -155,17 +159,17 @@ def wrong_usage(arguments: argparse.Namespace) -> str | None:
 def _against_truth(arguments: argparse.Namespace) -> int:
     from ohana.cli.tables import confusion_table, quality_table, score_table
     from ohana.evaluate import evaluate_prediction, save_evaluation
-    from ohana.evaluate.other_codes import wanted_peers
+    from ohana.evaluate.other_codes import requested_codes
 
-    names = wanted_peers(arguments.compare) if arguments.compare else []
+    names = requested_codes(arguments.compare) if arguments.compare else []
     folder = Path(arguments.prediction)
     output = Path(arguments.output or folder)
     found = evaluate_prediction(
         arguments.truth, folder, arguments.threshold or 5.0, arguments.integration
     )
     files = save_evaluation(found, output)
-    _warn_of_strangers(found)
-    _tell(score_table(found), quality_table(found), confusion_table(found), _listed(files))
+    _warn_of_mismatch(found)
+    _print(score_table(found), quality_table(found), confusion_table(found), _listed(files))
     if names:
         _compared(arguments, names, output)
     return OK
@@ -178,17 +182,17 @@ def _judged(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.prediction)
     result = review(*read_verdicts(arguments.verdicts, folder))
     path = save_review(result, Path(arguments.output or folder))
-    _tell(review_tables(result), _listed([path]))
+    _print(review_tables(result), _listed([path]))
     return OK
 
 
-def _warn_of_strangers(found: Evaluation) -> None:
-    """Say so if truth and prediction have nothing in common."""
+def _warn_of_mismatch(found: Evaluation) -> None:
+    """Warn if no detection matches a true event."""
     detectable, detected, real = (
         sum(getattr(score, name) for score in found.classes)
         for name in ("detectable", "detected", "real")
     )
-    if min(detectable, detected) >= STRANGE and not real:
+    if min(detectable, detected) >= MISMATCH and not real:
         log.warning(
             f"not one of {detected} detections belongs to one of {detectable} detectable events: "
             "is this the truth of another exposure?"
@@ -211,7 +215,7 @@ def _compared(arguments: argparse.Namespace, names: list[str], output: Path) -> 
         truth, arguments.prediction, arguments.input, names, config, arguments.integration
     )
     table = columns(list(zip(*comparison_table(scores), strict=True)))
-    _tell("\n" + table, _listed(save_comparison(scores, output)))
+    _print("\n" + table, _listed(save_comparison(scores, output)))
 
 
 def _injected(arguments: argparse.Namespace) -> int:
@@ -235,7 +239,7 @@ def _injected(arguments: argparse.Namespace) -> int:
         recovery = inject_and_recover(
             arguments.input, output, predictor.config, settings, rng, progress, predictor.network
         )
-    _tell(recovery_table(recovery), _listed(save_recovery(recovery, output)))
+    _print(recovery_table(recovery), _listed(save_recovery(recovery, output)))
     return OK
 
 
@@ -243,7 +247,7 @@ def _listed(files: Sequence[Path]) -> str:
     return "\n".join(f"  {path}" for path in files)
 
 
-def _tell(*parts: str) -> None:
+def _print(*parts: str) -> None:
     print("\n\n".join(parts), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What a run ends with: a page about the exposure, its classes and its files."""
+"""The outcome of a run on the terminal: the exposure, its classes and its files."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def outcome(summary: Summary) -> Group:
         table.add_column(heading, justify="right")
     for item, (name, *numbers) in zip(summary.classes, rows, strict=True):
         # Most terminals are dark.
-        look = Style(color=CLASSES[item.label.key].dark, bold=True)
-        table.add_row(Text(name, look), *numbers, style="" if item.events else "dim")
+        style = Style(color=CLASSES[item.label.key].dark, bold=True)
+        table.add_row(Text(name, style), *numbers, style="" if item.events else "dim")
     title, *facts = summary.heading()
     return Group(
         Text(title, "bold"),

@@ -30,16 +30,16 @@ Find cosmic rays, telegraph noise and snowballs in raw up-the-ramp exposures.
 Input is FITS (a cube, one read per extension, JWST _uncal and _ramp, HST WFC3/IR _raw and _ima;
 also .fits.gz), ASDF of Roman, Zarr, HDF5, .npy, or a folder of numbered TIFF frames."""
 EPILOG = """\
-Several exposures, or a pattern in quotes, are worked on by several processes. Each has its own
-sub-folder of the output folder, and manifest.json tells what became of each. What is there as
-wanted already stays, so the same command goes on after an interruption.
+Several exposures, or a pattern in quotes, are processed in parallel. Each has its own sub-folder
+of the output folder; manifest.json lists the state of each. Results that are up to date are kept,
+so the same command continues after an interruption.
 
 Written to the output folder (or sub-folder) of an exposure:
   prediction_mask.npy        0 nothing, 1 cosmic ray, 2 telegraph noise, 3 snowball
   detections.json            one object for each event
   EXPOSURE_temporal.npz      per-pixel features
   EXPOSURE_processed.npy     reads after reference correction, less the first [DN]
-  report.html                with --report: the events in a browser, to look through and to judge
+  report.html                with --report: the events in a browser, for inspection and review
   detections.ecsv, .parquet  with --catalogues ecsv,parquet: a table, units in the metadata
   detections.reg             with --catalogues regions: the events as regions for DS9
   EXPOSURE_products.fits     with --products: mask, rates without events and their errors
@@ -53,8 +53,8 @@ Examples:
   ohana-predict --input dark.fits --output results --model pretrained
   ohana-predict --input 'night/*.fits' --output night_events --config sensitive --no-processed
 
-Page, catalogues and products are made of complete results: one that fails is a warning, and the
-results stay.
+Page, catalogues and products are made from complete results: if one fails, a warning is given and
+the results are kept.
 
 Exit code: 0 all done, 1 an exposure, or a page, a catalogue or products of one failed, 2 wrong
 usage."""
@@ -68,7 +68,7 @@ def parser() -> Parser:
         nargs="+",
         action="extend",
         metavar="PATH",
-        help="exposures to look at; also patterns in quotes, as 'night/*.fits'",
+        help="exposures; also patterns in quotes, as 'night/*.fits'",
     )
     options.add_argument(
         "--output", metavar="FOLDER", help="where results go (default: prediction_outputs)"
@@ -79,7 +79,7 @@ def parser() -> Parser:
     options.add_argument(
         "--model",
         metavar="FILE",
-        help="network to use besides the rules: a file that ohana-train has written, or "
+        help="network to use besides the rules: a file written by ohana-train, or "
         "pretrained for the one that ships with ohana (needs the extra: ohana[unet])",
     )
     options.add_argument(
@@ -92,7 +92,7 @@ def parser() -> Parser:
         "--products",
         action="store_true",
         help="write flags of reads and pixels and rates without events, as FITS in the form of "
-        "the mission, for the pipelines that come after",
+        "the mission, for further pipelines",
     )
     add_catalogues(options, "write the catalogue too")
     options.add_argument(
@@ -104,7 +104,7 @@ def parser() -> Parser:
         help="simulate a small exposure, find its events and compare them with the truth "
         "(default output: demo_output)",
     )
-    add_survey(options)
+    add_batch(options)
     options.add_common()
     return options
 
@@ -128,7 +128,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     predictor = Predictor(arguments.model, _settings(arguments))
     output = Path(arguments.output or "prediction_outputs")
     options = _options(arguments)
-    if is_survey(arguments):
+    if is_batch(arguments):
         return predict_many(predictor, output, options, arguments)
     with writing_log(output):
         try:
@@ -147,7 +147,7 @@ def _one_exposure(
     options: dict[str, Any],
     arguments: argparse.Namespace,
 ) -> Summary:
-    """Find the events of an exposure; the log gets all about it."""
+    """Find the events of one exposure, and log the outcome."""
     _log_command()
     with show_progress(arguments.quiet, unit="pixel-reads") as progress:
         summary = predictor.predict(path, folder, **options, progress=progress)
@@ -175,7 +175,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what is to be written, as `Predictor.predict` takes it."""
+    """Return the requested results as arguments of `Predictor.predict`."""
     return {
         "processed": not arguments.no_processed,
         "report": arguments.report,
@@ -185,7 +185,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _settings(arguments: argparse.Namespace):
-    """Return the settings of --config, with --threads on top."""
+    """Return the settings of --config, with --threads."""
     from ohana.config_file import load_config
 
     config = load_config(arguments.config)
@@ -194,7 +194,7 @@ def _settings(arguments: argparse.Namespace):
     return type(config)(**config.model_dump() | {"threads": arguments.threads})
 
 
-def add_survey(options: Parser) -> None:
+def add_batch(options: Parser) -> None:
     """Add the options for many exposures."""
     group = options.add_argument_group("many exposures")
     group.add_argument(
@@ -207,12 +207,12 @@ def add_survey(options: Parser) -> None:
         "--scheduler", metavar="ADDRESS", help="dask scheduler of a cluster: tcp://HOST:PORT"
     )
     group.add_argument(
-        "--redo", action="store_true", help="also exposures whose results are there as wanted"
+        "--redo", action="store_true", help="process exposures again whose results are up to date"
     )
 
 
-def is_survey(arguments: argparse.Namespace) -> bool:
-    """Tell whether each exposure has a folder of its own, with a manifest of all."""
+def is_batch(arguments: argparse.Namespace) -> bool:
+    """Return whether each exposure gets its own folder, with a manifest of all."""
     if len(arguments.input) > 1 or arguments.workers or arguments.scheduler:
         return True
     from ohana.batch.inputs import is_pattern
@@ -224,23 +224,21 @@ def predict_many(
     predictor: Predictor, output: Path, options: dict[str, Any], arguments: argparse.Namespace
 ) -> int:
     """Find the events of many exposures; returns the exit code."""
-    from ohana.batch.run import Workers, run_survey
+    from ohana.batch.run import Workers, run_batch
 
-    means = Workers(arguments.workers, arguments.scheduler, arguments.redo)
+    workers = Workers(arguments.workers, arguments.scheduler, arguments.redo)
     with writing_log(output), show_progress(arguments.quiet, unit="exposures") as progress:
-        survey = run_survey(arguments.input, output, predictor, options, means, progress)
-        log.log(FILE_ONLY, str(survey))
-    print(survey, flush=True)
-    if survey.failed:
-        log.error(
-            f"{len(survey.failed)} of {survey.exposures} exposures failed: run again for these"
-        )
-    if survey.incomplete:
+        batch = run_batch(arguments.input, output, predictor, options, workers, progress)
+        log.log(FILE_ONLY, str(batch))
+    print(batch, flush=True)
+    if batch.failed:
+        log.error(f"{len(batch.failed)} of {batch.exposures} exposures failed: run again for these")
+    if batch.incomplete:
         log.warning(
-            f"{len(survey.incomplete)} of {survey.exposures} exposures have results, but not all "
-            "that was to be made of them: run again for these"
+            f"{len(batch.incomplete)} of {batch.exposures} exposures have results, but not all "
+            "requested files: run again for these"
         )
-    return FAILED if survey.failed or survey.incomplete else OK
+    return FAILED if batch.failed or batch.incomplete else OK
 
 
 if __name__ == "__main__":

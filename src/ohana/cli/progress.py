@@ -1,4 +1,4 @@
-"""How far a run has come: a bar on a terminal, a line for each stage otherwise."""
+"""Progress of a run: a bar on a terminal, a line for each stage otherwise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 log = logging.getLogger("ohana")
-#: Time between lines about a stage that goes on [s].
+#: Interval between lines about a running stage [s]. Chosen.
 LINE_EVERY = 30.0
 
 
@@ -57,7 +57,7 @@ def show_progress(quiet: bool = False, unit: str = "") -> Iterator[Progress]:
 def _lines(unit: str, level: int = logging.INFO) -> Progress:
     """Log one line when a stage is done; if its parts have a unit, now and then one before."""
     started: dict[str, float] = {}
-    told: dict[str, float] = {}
+    logged: dict[str, float] = {}
 
     def report(stage: str, done: int, total: int) -> None:
         now = time.perf_counter()
@@ -66,34 +66,34 @@ def _lines(unit: str, level: int = logging.INFO) -> Progress:
         if done >= total:
             log.log(level, f"{stage}: done in {now - start:.1f} s{speed}")
             del started[stage]
-        elif speed and now - told.setdefault(stage, start) > LINE_EVERY:
+        elif speed and now - logged.setdefault(stage, start) > LINE_EVERY:
             left = (now - start) * (total - done) / max(done, 1)
             log.log(level, f"{stage}: {done / total:.0%}{speed}, {left / 60:.0f} min left")
-            told[stage] = now
+            logged[stage] = now
 
     return report
 
 
 def _rate(done: float, seconds: float, unit: str) -> str:
-    """Say how fast it goes."""
+    """Describe the speed."""
     speed = done / max(seconds, 1e-9)
     return f"{speed:.2g} {unit}/s" if speed < 1e4 else f"{speed / 1e6:.3g} million {unit}/s"
 
 
 @contextmanager
 def _bars(unit: str) -> Iterator[Progress]:
-    """Show one bar for each stage: how far, how fast, how much longer; then how long it took."""
+    """Show one bar per stage: progress, speed, time left; finally its duration."""
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    look = [
+    fields = [
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[speed]}", style="progress.data.speed"),
     ]
-    with Bars(*look, console=console(), transient=True) as bars:
+    with Bars(*fields, console=console(), transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 
         def report(stage: str, done: int, total: int) -> None:

@@ -15,9 +15,9 @@ log = logging.getLogger("ohana")
 DESCRIPTION = """\
 Write the results of ohana-predict as one HTML file, to be opened in any browser: the whole frame
 with every event, a table to filter and sort, the ramp and the neighbourhood of each event, and
-what was run how. The file is complete in itself: no server, no network.
+the details of the run. The file is self-contained: no server, no network.
 
-In the page, events can be judged with one key and the verdicts exported; ohana-evaluate
+In the page, events can be reviewed with one key each and the verdicts exported; ohana-evaluate
 --verdicts turns them into purities, ohana-create-training --verdicts into labels for training."""
 
 EPILOG = """\

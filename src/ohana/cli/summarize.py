@@ -1,4 +1,4 @@
-"""`ohana-summarize`: what many exposures have in common."""
+"""`ohana-summarize`: statistics of many exposures."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ log = logging.getLogger("ohana")
 
 DESCRIPTION = """\
 Sum up the results of ohana-predict below a folder: rates with their intervals, spectra of
-amplitudes, trends over time, and the pixels that show telegraph noise again and again.
+amplitudes, trends over time, and pixels with repeated telegraph noise.
 
-Folders whose results are not whole are named and left out; of several results of one input the
+Folders with incomplete results are reported and skipped; of several results of one input the
 last run counts. Exposures are grouped by detector."""
 
 EPILOG = """\
@@ -28,7 +28,7 @@ Written to the output folder:
   spectrum_charge.ecsv              and of the charge [e-], where the gain is known
   DETECTOR_telegraph_pixels.ecsv    pixels with telegraph noise in many exposures
   DETECTOR_telegraph_mask.fits      the same as a reference file of type MASK (as for JWST)
-  DETECTOR_*.png                    the pictures of the page
+  DETECTOR_*.png                    the figures of the page
 
 Examples:
   ohana-summarize night
@@ -56,8 +56,8 @@ def parser() -> Parser:
         "--repeats",
         type=positive,
         metavar="N",
-        help="list pixels with telegraph noise in N or more exposures (default: so many that "
-        "chance makes less than 0.1 pixels of the list, at least 2)",
+        help="list pixels with telegraph noise in N or more exposures (default: at least 2, "
+        "and enough that fewer than 0.1 pixels are expected by chance)",
     )
     add_catalogues(options, "write the catalogue of each exposure beside its results too")
     options.add_common()
@@ -85,7 +85,7 @@ def _summarize(arguments: argparse.Namespace) -> int:
     from ohana.statistics.summary import summary_text
 
     with show_progress(arguments.quiet) as progress:
-        survey = summarize(
+        statistics = summarize(
             arguments.folder,
             arguments.output,
             pitch=arguments.pitch,
@@ -93,18 +93,18 @@ def _summarize(arguments: argparse.Namespace) -> int:
             progress=progress,
         )
         failed = 0
-        folders = [exposure.folder for exposure in survey.exposures]
+        folders = [exposure.folder for exposure in statistics.exposures]
         for number, folder in enumerate(folders if arguments.catalogues else (), 1):
             failed += not _converted(folder, arguments)
             progress("catalogues of exposures", number, len(folders))
-    for skipped in survey.skipped:
-        log.warning(f"{skipped.folder}: left out: {skipped.reason}")
-    print(summary_text(survey), flush=True)
+    for skipped in statistics.skipped:
+        log.warning(f"{skipped.folder}: skipped: {skipped.reason}")
+    print(summary_text(statistics), flush=True)
     return FAILED if failed else OK
 
 
 def _converted(folder: Path, arguments: argparse.Namespace) -> bool:
-    """Write the catalogue of one exposure in other formats; tells whether that went well."""
+    """Write the catalogue of one exposure in other formats; returns whether it succeeded."""
     from ohana.export.formats import write_catalogues
 
     try:

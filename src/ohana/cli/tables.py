@@ -19,11 +19,11 @@ real: belongs to an injected event"""
 QUALITY_LEGEND = """\
 complete, pure: with 68 % intervals; other: belongs to an event of another class alone
 dated: first read right to one read, of bright ones; IoU: median overlap of footprints
-calibration: mean distance of confidence from the part that is real (by chance alone)"""
+calibration: mean difference of confidence and fraction of real events (by chance alone)"""
 
 
 def score_table(found: Evaluation) -> str:
-    """Compare what was found with what was put in, one class on each line."""
+    """Compare detections with injected events, one class per line."""
     heading = ("class", "injected", "detectable", "found", "complete", "detections", "real")
     return f"{columns([heading, *map(_score_row, found.classes)])}\n{LEGEND}"
 
@@ -35,7 +35,7 @@ def _score_row(score: ClassScore) -> tuple[str, ...]:
 
 
 def quality_table(found: Evaluation) -> str:
-    """Show how good the detections are, one class on each line."""
+    """Return the quality of the detections, one class per line."""
     heading = ("class", "complete", "pure", "false", "other", "split", "merged")
     more = ("dated", "IoU", "calibration")
     rows = [heading + more, *map(_quality_row, found.classes)]
@@ -57,7 +57,7 @@ def _quality_row(score: ClassScore) -> tuple[str, ...]:
 
 
 def percent_range(found: int, count: int) -> str:
-    """Return a fraction in percent with its interval, a dash where nothing was counted.
+    """Return a fraction in percent with its interval, a dash without counts.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def percent_range(found: int, count: int) -> str:
 
 
 def confusion_table(found: Evaluation) -> str:
-    """Show what true events are taken for, one true class on each line."""
+    """Return the confusion of true events, one true class per line."""
     names = [label.title for label in list(Label)[1:]]
     rows = [("true \\ detected as", *names, "missed")]
     for label, counts in zip(Label, found.event_confusion, strict=True):

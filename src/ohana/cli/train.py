@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from ohana.training.config import TrainConfig
 
 DESCRIPTION = """\
-Train the 3-D U-Net on what ohana-create-training has made. Part of the exposures is set aside;
-after every epoch the network is judged by them, and the best one is kept.
+Train the 3-D U-Net on the exposures of ohana-create-training. Some exposures are set aside for
+validation; the network with the best validation score is kept.
 
-The settings are those of a training; or those of ohana-create-training, whose output_dir is then
-learned from, with defaults for all else."""
+The settings are those of a training, or those of ohana-create-training: then the network is
+trained on its output_dir, with default settings."""
 
 EPILOG = """\
 Written to the output folder:
   best_model_unet3d.pth         the best network so far, for ohana-predict --model
   training_history_unet3d.json  losses, accuracy, precision, recall, F1 and more of each epoch
   training_history_unet3d.png   a plot of it
-  last.ckpt                     what --resume goes on from
+  last.ckpt                     checkpoint for --resume
 
-Ctrl-C, or an end of any other kind, loses nothing but the epoch that was under way.
+An interruption loses at most the current epoch.
 
 Examples:
   ohana-train --config configs/train.yaml
@@ -78,7 +78,7 @@ def parser() -> Parser:
         "--val_split",
         type=float,
         metavar="PART",
-        help="part of the exposures to judge by (default: 0.2)",
+        help="fraction of exposures for validation (default: 0.2)",
     )
     group.add_argument(
         "--output_dir",
@@ -100,7 +100,7 @@ def parser() -> Parser:
     options.add_argument(
         "--no_calibration",
         action="store_true",
-        help="leave out the simulations at the end that tell how sure the network can be",
+        help="skip the simulations at the end that calibrate the confidence",
     )
     options.add_common()
     return options

@@ -13,7 +13,7 @@ import numpy as np
 from ohana.config import DetectorConfig
 from ohana.detect.telegraph.pixels import find_telegraph_noise, telegraph_events, without_levels
 from ohana.events import Event, PixelMaps, Steps, join_steps
-from ohana.ramp import RampBlock
+from ohana.ramp import Ramp, RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, difference_covariance
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import Noise, gaussian, measure, with_read_noise
@@ -80,14 +80,25 @@ def analyse_block(
     block, first = load_block(source, rows)
     border = border_mask(source.ramp, rows)
     noise = measure(block.data, block.stop, border, covariance, source.ramp.facts.gain)
-    if source.ramp.read_noise is not None:
-        noise = with_read_noise(noise, source.ramp.read_noise[rows])
+    known = _known_read_noise(source.ramp, rows, config)
+    if known is not None:
+        noise = with_read_noise(noise, known)
     steps, telegraph, maps = analyse(block, noise, covariance, source.ramp.facts.gain, config)
     maps = replace(maps, first_usable=first)
     shift = rows.start
     steps = steps._replace(row=steps.row + np.int32(shift))
     telegraph = [replace(event, rows=event.rows + np.int32(shift)) for event in telegraph]
     return BlockResult(rows, steps, telegraph, maps), block.data
+
+
+def _known_read_noise(ramp: Ramp, rows: slice, config: DetectorConfig) -> np.ndarray | None:
+    """Return the read noise given with the ramp, or else in the settings (R, W) [DN, one frame]."""
+    if ramp.read_noise is not None:
+        return ramp.read_noise[rows]
+    if config.read_noise is None:
+        return None
+    shape = rows.stop - rows.start, ramp.shape[2]
+    return np.full(shape, config.read_noise / ramp.facts.gain)
 
 
 def analyse(

@@ -1,4 +1,4 @@
-"""Truth against detections, and detections on exposures with events added."""
+"""Scores of detections: against a known truth, and with events added to an exposure."""
 
 from ohana.evaluate.bins import Bin, interval
 from ohana.evaluate.reliability import Reliability, measure_reliability

@@ -1,4 +1,4 @@
-"""Parts of a whole in bins of some quantity, each with its interval."""
+"""Fractions in bins of some quantity, each with its interval."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: A bin of fewer is marked; neighbours are joined until each holds so many.
+#: Minimum count of a bin: bins are joined up to it, and marked below it. Chosen.
 FEW = 10
 
 
 def interval(found: float, count: float) -> tuple[float, float]:
-    """Return the 68.3 % interval of a part that was measured as ``found`` of ``count``.
+    """Return the 68.3 % interval of a fraction measured as ``found`` of ``count``.
 
     Wilson's score interval for one standard deviation (Wilson 1927, J. Am. Stat. Assoc. 22,
     209): never empty, never outside 0 to 1.
@@ -38,7 +38,7 @@ def interval(found: float, count: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Bin:
-    """What was found of what was looked at, between two values of some quantity.
+    """Number found, and number in all, between two values of some quantity.
 
     Attributes
     ----------
@@ -58,22 +58,22 @@ class Bin:
 
     @property
     def fraction(self) -> float:
-        """Found part; NaN for an empty bin."""
+        """Fraction found; NaN for an empty bin."""
         return self.found / self.count if self.count else np.nan
 
     @property
     def expected_fraction(self) -> float:
-        """Part that an ideal estimator would find; NaN where that is not defined."""
+        """Fraction that an ideal estimator would find; NaN where undefined."""
         return self.expected / self.count if self.count else np.nan
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Interval of the found part; see `interval`."""
+        """Interval of the fraction found; see `interval`."""
         return interval(self.found, self.count)
 
     @property
     def few(self) -> bool:
-        """Whether it holds too few to rely on."""
+        """Whether the count is too small to rely on."""
         return self.count < FEW
 
 

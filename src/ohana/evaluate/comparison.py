@@ -1,4 +1,4 @@
-"""ohana beside its peers: pixels found and false pixels, on the same ramps with known truth."""
+"""ohana against other codes: pixels found and false, on the same ramps with known truth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from ohana.classes import Label, label_of, labels_with
 from ohana.detect.matching import Members
 from ohana.evaluate.bins import Bin
-from ohana.evaluate.other_codes import PEERS, FlaggedPixels, flag_ramp
+from ohana.evaluate.other_codes import OTHER_CODES, FlaggedPixels, flag_ramp
 from ohana.evaluate.truth.limits import is_detectable
 from ohana.evaluate.truth.pixels import ray_pixels
 from ohana.rampfit.load import CorrectedRamp
@@ -23,25 +23,26 @@ if TYPE_CHECKING:
 
 #: Bins of the matched-filter S/N of a cosmic ray's pixel.
 SNR_BINS = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 25.0, 50.0)
-#: Range in which a peer's threshold is searched, and how finely [sigma].
+#: Range and step of the search for the threshold of another code [sigma]. Chosen.
 THRESHOLDS, FINE = (2.0, 12.0), 0.02
-#: Fewest false pixels that peers are allowed, per million: a single odd pixel can exceed less.
+#: Minimum number of false pixels allowed to other codes, per million; below it a single odd pixel
+#: would decide. Chosen.
 MIN_FALSE_PER_MPIX = 20.0
 #: Names for tables and plots.
 TITLES = {"ohana": "ohana", "stcal": "two-point (JWST jump)", "likelihood": "likelihood"}
 
 
 class Score(NamedTuple):
-    """What one code finds.
+    """Scores of one code.
 
     Attributes
     ----------
     name : str
-        ``ohana``, or a key of `PEERS`.
+        ``ohana``, or a key of `OTHER_CODES`.
     threshold : float
         At which it was run [sigma].
     false, empty : int
-        Pixels without any event that are flagged, and all that were looked at.
+        Flagged pixels without any event, and number of pixels searched.
     pixels : list of Bin
         Cosmic-ray pixels by S/N, found at their read.
     telegraph : Bin
@@ -62,7 +63,7 @@ class Score(NamedTuple):
 
 
 def flags_of(detections: Sequence[Detection], integration: int = 0) -> FlaggedPixels:
-    """Return what a catalogue says of charge: pixels and reads of cosmic rays and snowballs."""
+    """Return pixels and reads of the cosmic rays and snowballs of a catalogue."""
     charge = labels_with("adds_charge")
     found = [
         (*member_pixels(entry), entry["first_frame"])
@@ -76,7 +77,7 @@ def flags_of(detections: Sequence[Detection], integration: int = 0) -> FlaggedPi
 
 
 def empty_pixels(truth: Truth, stop: np.ndarray) -> np.ndarray:
-    """Tell in which pixels whatever is flagged is false, bool (H, W).
+    """Return the pixels in which any flag is false, bool (H, W).
 
     They see light, no event has part in them, and they never fill up. Likelihood fits flag many
     of those that do at any threshold: they take the covariance from the median of all
@@ -105,7 +106,7 @@ def count_pixels(flagged: FlaggedPixels, among: np.ndarray) -> int:
 
 
 def allowed_false(ours: int, empty: int) -> int:
-    """Return how many false pixels a peer may have: ours, at least `MIN_FALSE_PER_MPIX`."""
+    """Return the false pixels allowed to another code, at least `MIN_FALSE_PER_MPIX`."""
     return max(ours, round(1e-6 * MIN_FALSE_PER_MPIX * empty))
 
 
@@ -158,12 +159,12 @@ def compare(
     source: CorrectedRamp,
     maps: Mapping[str, np.ndarray],
     detections: Sequence[Detection],
-    peers: Sequence[str],
+    codes: Sequence[str],
     threshold: float,
 ) -> list[Score]:
-    """Score ohana's catalogue and some peers at equal false alarms.
+    """Score ohana's catalogue and some other codes at equal false alarms.
 
-    Each peer's threshold is set to the lowest that gives no more false pixels than ohana has
+    The threshold of each code is set to the lowest that gives no more false pixels than ohana has
     (`allowed_false`), in the pixels of this exposure without any event.
 
     Parameters
@@ -173,20 +174,20 @@ def compare(
     source : CorrectedRamp
         The exposure, with its reference correction.
     maps : mapping of ndarray
-        ``noise`` of one read [DN], given to the peers, and ``stop``, the first read that cannot
+        ``noise`` of one read [DN], used by all codes, and ``stop``, the first read that cannot
         be used, (H, W) each.
     detections : sequence of dict
         ohana's catalogue.
-    peers : sequence of str
-        Keys of `PEERS`.
+    codes : sequence of str
+        Keys of `OTHER_CODES`.
     threshold : float
         At which ohana was run [sigma].
     """
     empty = empty_pixels(truth, maps["stop"])
     scores = [score("ohana", threshold, truth, flags_of(detections), empty)]
     target = allowed_false(scores[0].false, scores[0].empty)
-    for name in peers:
-        flag = partial(flag_ramp, source, maps["noise"], PEERS[name])
+    for name in codes:
+        flag = partial(flag_ramp, source, maps["noise"], OTHER_CODES[name])
 
         def false(at: float, flag: Callable[..., FlaggedPixels] = flag) -> int:
             return count_pixels(flag(at, empty), empty)

@@ -1,6 +1,6 @@
-"""One exposure through ohana and its peers: ``comparison.json`` and a plot.
+"""One exposure with ohana and other codes: ``comparison.json`` and a plot.
 
-The JSON is a list with one object for each code: ``code``, ``threshold_sigma`` (of the peers the
+The JSON is a list with one object for each code: ``code``, ``threshold_sigma`` (of other codes the
 lowest that gives no more false pixels than ohana has, or 20 per million; 12 if none does),
 ``false_per_million``, ``pixels`` (bins of cosmic-ray pixels by S/N as in ``evaluation.json``) and
 ``telegraph_as_jump`` (detectable telegraph pixels with a step flagged).
@@ -33,22 +33,22 @@ def compare_exposure(
     truth: Truth,
     folder: str | Path,
     path: str | Path,
-    peers: Sequence[str],
+    codes: Sequence[str],
     config: DetectorConfig,
     integration: int = 0,
 ) -> list[Score]:
-    """Score ohana's results and some peers on an exposure with known truth.
+    """Score ohana's results and some other codes on an exposure with known truth.
 
     Parameters
     ----------
     truth : Truth
         What is in the exposure.
     folder : str or Path
-        What ``ohana-predict`` has written; its noise is given to the peers too.
+        Output folder of ``ohana-predict``; its noise is used by the other codes too.
     path : str or Path
         The exposure.
-    peers : sequence of str
-        Keys of `ohana.evaluate.other_codes.PEERS`.
+    codes : sequence of str
+        Keys of `ohana.evaluate.other_codes.OTHER_CODES`.
     config : DetectorConfig
         Settings that ohana was run with.
     integration : int
@@ -73,9 +73,9 @@ def compare_exposure(
             f"{integration}, got {len(ramps)} of {got}"
         )
     source = CorrectedRamp(ramps[integration], fit_reference(ramps[integration], config)[0])
-    # A catalogue of one integration is that of an exposure of its own.
+    # The catalogue of one integration counts as that of an exposure.
     first = [entry | {"integration": 0} for entry in mine]
-    return compare(truth, source, features, first, peers, config.sigma_threshold)
+    return compare(truth, source, features, first, codes, config.sigma_threshold)
 
 
 def save_comparison(scores: Sequence[Score], folder: str | Path) -> list[Path]:

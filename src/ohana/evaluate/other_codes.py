@@ -1,9 +1,9 @@
-"""The same ramps through the jump detection of other packages, for comparison.
+"""Jump detection of other packages on the same ramps, for comparison.
 
-Both peers come with stcal (``pip install stcal``): the two-point differences of the JWST jump step
-(Anderson and Gordon 2011, PASP 123, 1237) and jump detection by likelihood (Brandt 2024, PASP 136,
-045005). They are given what ohana's own search is given: the corrected reads with their first
-saturated read, and the noise of each pixel.
+Both codes are part of stcal (``pip install stcal``): the two-point differences of the JWST
+jump step (Anderson and Gordon 2011, PASP 123, 1237) and jump detection by likelihood (Brandt
+2024, PASP 136, 045005). Their input is that of ohana's own search: the corrected reads with their
+first saturated read, and the noise of each pixel.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ohana.ramp import DO_NOT_USE, SATURATED, DetectorInfo, Ramp, RampBlock, row
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.refpix.border import border_mask
 
-#: Bits of the peers' flags.
+#: Flag bits of the other codes.
 JUMP_DET = 4
 FLAGS = {"GOOD": 0, "DO_NOT_USE": DO_NOT_USE, "SATURATED": SATURATED, "JUMP_DET": JUMP_DET}
 FLAGS |= {"PERSISTENCE": 1024, "NO_GAIN_VALUE": 2**19, "UNRELIABLE_SLOPE": 2**24}
 FLAGS |= {"REFERENCE_PIXEL": 2**31}
-#: Pixels given to a peer in one go: likelihood fits hold some twenty arrays of this size.
+#: Pixels per call: likelihood fits hold some twenty arrays of this size. Chosen.
 AT_ONCE = 2048
-#: Time between neighbouring reads may differ by so much of its mean.
+#: Maximum deviation of the time between reads from its mean [fraction]. Chosen.
 EVEN = 1e-3
 
 
@@ -39,7 +39,7 @@ class FlaggedPixels(NamedTuple):
 
 
 #: Flags jumps of a block: data, flags, noise of one read [DN], facts, threshold [sigma].
-Peer = Callable[[np.ndarray, np.ndarray, np.ndarray, DetectorInfo, float], np.ndarray]
+OtherCode = Callable[[np.ndarray, np.ndarray, np.ndarray, DetectorInfo, float], np.ndarray]
 
 
 def two_point(
@@ -69,7 +69,7 @@ def two_point(
     from stcal.jump.jump_class import JumpData
 
     gain = np.full(noise.shape, facts.gain)
-    # It wants the noise of a difference of two frames.
+    # It takes the noise of the difference of two frames.
     job = JumpData(None, gain, np.sqrt(2 * facts.nframes) * noise, FLAGS)
     job.init_arrays_from_arrays(data[None], flags[None].copy(), np.zeros(noise.shape, np.uint32))
     job.nframes, job.dt_group = facts.nframes, np.ones(1)
@@ -98,24 +98,24 @@ def likelihood(
     return (job.groupdq[0] & JUMP_DET) > 0
 
 
-#: Peers by the name that ``--compare`` takes.
-PEERS: dict[str, Peer] = {"stcal": two_point, "likelihood": likelihood}
+#: Other codes by their names in ``--compare``.
+OTHER_CODES: dict[str, OtherCode] = {"stcal": two_point, "likelihood": likelihood}
 
 
-def wanted_peers(names: str) -> list[str]:
-    """Return the peers of a list like ``stcal,likelihood``.
+def requested_codes(names: str) -> list[str]:
+    """Return the codes of a list like ``stcal,likelihood``.
 
     Examples
     --------
-    >>> wanted_peers("stcal,nothing")
+    >>> requested_codes("stcal,nothing")
     Traceback (most recent call last):
         ...
     ohana.errors.OhanaError: --compare: wanted some of stcal, likelihood, got 'nothing'
     """
     wanted = [name.strip() for name in names.split(",")]
     for name in wanted:
-        if name not in PEERS:
-            raise OhanaError(f"--compare: wanted some of {', '.join(PEERS)}, got {name!r}")
+        if name not in OTHER_CODES:
+            raise OhanaError(f"--compare: wanted some of {', '.join(OTHER_CODES)}, got {name!r}")
     if find_spec("stcal") is None:
         raise OhanaError("--compare: needs the package stcal, which is not installed")
     return wanted
@@ -124,11 +124,11 @@ def wanted_peers(names: str) -> list[str]:
 def flag_ramp(
     source: CorrectedRamp,
     noise: np.ndarray,
-    peer: Peer,
+    code: OtherCode,
     threshold: float,
     use: np.ndarray | None = None,
 ) -> FlaggedPixels:
-    """Flag the jumps of an exposure by a peer, in row blocks.
+    """Flag the jumps of an exposure with another code, in row blocks.
 
     Parameters
     ----------
@@ -136,12 +136,12 @@ def flag_ramp(
         Ramp and reference correction.
     noise : ndarray, shape (H, W)
         Noise of one read [DN]; pixels where it is not finite are left out.
-    peer : callable
-        One of `PEERS`.
+    code : callable
+        One of `OTHER_CODES`.
     threshold : float
         [sigma]
     use : ndarray of bool, shape (H, W), optional
-        Pixels to look at.
+        Pixels to search.
 
     Raises
     ------
@@ -154,13 +154,13 @@ def flag_ramp(
     found = []
     for rows in row_blocks(ramp.shape[1]):
         block, _ = load_block(source, rows)
-        looked = use[rows] & np.isfinite(noise[rows]) & ~border_mask(ramp, rows)
-        row, col = np.nonzero(looked)
-        pixels = _pixels(block, noise[rows], looked)
+        searched = use[rows] & np.isfinite(noise[rows]) & ~border_mask(ramp, rows)
+        row, col = np.nonzero(searched)
+        pixels = _pixels(block, noise[rows], searched)
         for start in range(0, len(row), AT_ONCE):
-            # Peers work on images: a line of pixels is one.
+            # The other codes take images: a line of pixels is one.
             data, flags, some = (part[..., None, start : start + AT_ONCE] for part in pixels)
-            read, _, pixel = np.nonzero(peer(data, flags, some, ramp.facts, threshold))
+            read, _, pixel = np.nonzero(code(data, flags, some, ramp.facts, threshold))
             found.append(np.stack([row[pixel + start] + rows.start, col[pixel + start], read]))
     return FlaggedPixels(*np.concatenate([np.empty((3, 0), np.int64), *found], axis=1))
 
@@ -175,10 +175,10 @@ def _check_even(ramp: Ramp) -> None:
 
 
 def _pixels(
-    block: RampBlock, noise: np.ndarray, looked: np.ndarray
+    block: RampBlock, noise: np.ndarray, searched: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return reads (T, n), flags (T, n) and noise (n,) of some pixels of a block."""
-    data, stop = block.data[:, looked], block.stop[looked]
+    data, stop = block.data[:, searched], block.stop[searched]
     full = np.arange(len(data))[:, None] >= stop
     flags = np.where(full, SATURATED, 0) + np.where(np.isnan(data), DO_NOT_USE, 0)
-    return np.nan_to_num(data), flags.astype(np.uint8), noise[looked]
+    return np.nan_to_num(data), flags.astype(np.uint8), noise[searched]

@@ -1,4 +1,4 @@
-"""Whether confidences mean what they say: of those at 0.9, nine in ten are real."""
+"""Calibration of confidences: of the detections at 0.9, nine in ten should be real."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from ohana.evaluate.bins import interval
 
-#: Edges of the bins of confidence; finer where most detections are.
+#: Bin edges of the confidence; finer where most detections are. Chosen.
 CONFIDENCE_EDGES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
@@ -38,18 +38,18 @@ class ConfidenceBin:
 
     @property
     def fraction(self) -> float:
-        """Part that is real."""
+        """Fraction of real detections."""
         return self.real / self.count
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Interval of the part that is real; see `ohana.evaluate.bins.interval`."""
+        """Interval of the real fraction; see `ohana.evaluate.bins.interval`."""
         return interval(self.real, self.count)
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Confidences against what is real.
+    """Confidence against the fraction of real detections.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Reliability:
 
 
 def measure_reliability(confidence: np.ndarray, real: np.ndarray) -> Reliability:
-    """Compare confidences with what turned out to be real.
+    """Compare confidences with the fraction of real detections.
 
     Parameters
     ----------

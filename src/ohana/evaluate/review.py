@@ -1,4 +1,4 @@
-"""How pure detections are, as judged by eye."""
+"""Purity of detections from the verdicts of a reviewer."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class ClassReview:
     label : Label
         The class, as found.
     detections, judged, right : int
-        In the catalogue; of these judged; of these judged to be what they were found as.
+        Detections in the catalogue, those reviewed, and those whose class was confirmed.
     reliability : Reliability
-        Confidences of those judged against what was right.
+        Confidence against the confirmed fraction of those reviewed.
     """
 
     label: Label
@@ -44,7 +44,7 @@ class ClassReview:
 
     @property
     def purity(self) -> float:
-        """Part of the judged ones that is right; NaN without any."""
+        """Confirmed fraction of the reviewed detections; NaN without any."""
         return self.right / self.judged if self.judged else float("nan")
 
     @property
@@ -62,9 +62,9 @@ class Review:
     classes : tuple of ClassReview
         One for each class.
     every : Reliability
-        Confidences of all that was judged.
+        Confidence against the confirmed fraction, all classes together.
     confusion : ndarray of int, shape (4, 4)
-        Judged detections, by class as found and class as judged (0: no event).
+        Reviewed detections by class as found and class of the reviewer (0: no event).
     """
 
     classes: tuple[ClassReview, ...]
@@ -73,7 +73,7 @@ class Review:
 
 
 def review(verdicts: Sequence[Verdict], detections: Sequence[Detection]) -> Review:
-    """Count what was judged.
+    """Count verdicts by class and confidence.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def review(verdicts: Sequence[Verdict], detections: Sequence[Detection]) -> Revi
 
 
 def review_tables(result: Review) -> str:
-    """Lay the results out for a terminal: purity, reliability, confusion."""
+    """Format the results for a terminal: purity, reliability, confusion."""
     purity = [
         (
             i.label.title,

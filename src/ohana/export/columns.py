@@ -1,4 +1,4 @@
-"""The columns of a catalogue as a table: one row for each event, one type and unit a column."""
+"""The columns of a catalogue as a table: one row per event, one type and unit per column."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ohana.results.catalogue import Detection
 Columns = dict[str, np.ma.MaskedArray]
 
 
-#: Of the exposure.
+#: Columns of the exposure.
 EXPOSURE_COLUMNS = (
     Column("exposure", str, "", "Name of the exposure"),
     Column("detector", str, "", "Telescope, instrument, detector, size of the array"),
     Column("mjd", float, "d", "Begin of the exposure, modified Julian date (UTC)"),
 )
-#: Of every event.
+#: Columns of every event.
 EVENT_COLUMNS = (
     Column("integration", int, "", "Integration of the exposure, from 0"),
     Column("type", str, "", " or ".join([", ".join(list(CLASSES)[:-1]), list(CLASSES)[-1]])),
@@ -49,7 +49,7 @@ EVENT_COLUMNS = (
     Column("row_stop", int, "", "Row behind the last one"),
     Column("col_stop", int, "", "Column behind the last one"),
 )
-#: Of single classes, by the names of their fields in the catalogue.
+#: Columns of single classes, named as their fields in the catalogue.
 CLASS_COLUMNS = (
     Column("saturated", bool, "", "Pixels reached saturation: intensities are lower limits"),
     Column("fit_quality", float, "", "How well the model fits, up to 1"),
@@ -67,16 +67,16 @@ _DTYPES = {str: object, int: np.int64, float: np.float64, bool: np.bool_}
 
 
 def event_columns(events: Sequence[Detection], exposure: ExposureMetadata) -> Columns:
-    """Lay the events of an exposure out in columns.
+    """Arrange the events of an exposure in columns.
 
-    What is a list in the catalogue, as the pixels of an event, has no column.
+    Lists in the catalogue, such as the pixels of an event, have no column.
 
     Parameters
     ----------
     events : sequence of dict
         See `ohana.results.catalogue.Detection`.
     exposure : ExposureMetadata
-        That they were found in.
+        Exposure of the events.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def event_columns(events: Sequence[Detection], exposure: ExposureMetadata) -> Co
 
 
 def _of_exposure(exposure: ExposureMetadata, number: int) -> Columns:
-    """Repeat what is known of an exposure for each of its events."""
+    """Repeat the properties of an exposure for each of its events."""
     values: dict[str, Any] = {
         "exposure": exposure.name,
         "detector": exposure.detector.label,
@@ -108,7 +108,7 @@ def _of_exposure(exposure: ExposureMetadata, number: int) -> Columns:
 
 
 def _places(events: Sequence[Detection]) -> Columns:
-    """Return the numbers of the fields that are lists, each as a column."""
+    """Return the elements of list fields, each as a column."""
     lists = {
         "position": ("row", "col"),
         "centroid": ("centroid_row", "centroid_col"),
@@ -123,7 +123,7 @@ def _places(events: Sequence[Detection]) -> Columns:
 
 
 def _measures(events: Sequence[Detection], exposure: ExposureMetadata) -> Columns:
-    """Return what follows from other fields: time and charge."""
+    """Return derived columns: time and charge."""
     frame = masked([event["first_frame"] for event in events], int)
     late, reads = int(frame.max()) if frame.count() else 0, len(exposure.times)
     if late >= reads:
@@ -139,7 +139,7 @@ def _measures(events: Sequence[Detection], exposure: ExposureMetadata) -> Column
 
 
 def masked(values: Sequence[Any], kind: type) -> np.ma.MaskedArray:
-    """Return values of one kind; None and NaN are masked.
+    """Return a column of one type; None and NaN are masked.
 
     Examples
     --------

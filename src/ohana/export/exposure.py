@@ -1,4 +1,4 @@
-"""The exposures below a folder: which results are whole, of which detector, over what time."""
+"""The exposures below a folder: complete results, detectors, live times."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ohana.errors import OhanaError
 from ohana.results.prediction_files import DETECTIONS, FEATURES, MASK
 from ohana.results.run_record import RUN, read_run
 
-#: Width of a pixel [micron]: of instruments with others than an HxRG of that size has.
+#: Pixel pitch of instruments that differ from an HxRG of their size [micron].
 PITCHES = {"MIRI": 25.0, "WFI": 10.0}
-#: Arrays at least so wide are H4RG, whose pixels are usually smaller.
+#: Minimum width of an H4RG [pixel], which has smaller pixels.
 H4RG, H4RG_PITCH, H2RG_PITCH = 4096, 10.0, 18.0
 MJD_ZERO = datetime(1858, 11, 17, tzinfo=UTC)
 
@@ -34,7 +34,7 @@ class Detector(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Name for people.
+        """Name for display.
 
         Examples
         --------
@@ -47,32 +47,32 @@ class Detector(NamedTuple):
 
     @property
     def stem(self) -> str:
-        """Begin of the names of its files."""
+        """Stem of the names of its files."""
         return re.sub(r"[^a-z0-9]+", "_", self.label.lower().replace(" x ", "x")).strip("_")
 
 
 @dataclass(frozen=True)
 class ExposureMetadata:
-    """What a run tells of its exposure, events aside.
+    """An exposure as recorded by its run, without events.
 
     Attributes
     ----------
     folder : Path
-        Of its results.
+        Folder of its results.
     name : str
-        Of the exposure.
+        Name of the exposure.
     detector : Detector
-        That took it.
+        Detector and part of it that was read.
     start : str
-        Begin [UTC], ISO 8601; empty if it is not known.
+        Start [UTC], ISO 8601; empty if unknown.
     times : ndarray of float64, shape (T,)
         Mean time of each read since the reset [s].
     live_time : float
-        Time in which an event can be seen: first to last frame, all integrations [s].
+        Time in which events can be detected: first to last frame, all integrations [s].
     integrations : int
         Number of integrations.
     lit : tuple of slice
-        Rows and columns that see light: without those of the reference border.
+        Rows and columns inside the reference border.
     pitch : float
         Width of a pixel [micron].
     gain : float or None
@@ -80,7 +80,7 @@ class ExposureMetadata:
     axes : tuple of int
         Fast and slow axis of the read-out, see `ohana.ramp.DetectorInfo`.
     found_by : str
-        Version, settings and network that looked for events.
+        Version, settings and network of the search for events.
     """
 
     folder: Path
@@ -98,7 +98,7 @@ class ExposureMetadata:
 
     @property
     def mjd(self) -> float:
-        """Begin as a modified Julian date [d, UTC]; NaN if it is not known."""
+        """Start as a modified Julian date [d, UTC]; NaN if unknown."""
         if not self.start:
             return np.nan
         since = datetime.fromisoformat(self.start).replace(tzinfo=UTC) - MJD_ZERO
@@ -122,7 +122,7 @@ class ExposureMetadata:
 
 
 class Skipped(NamedTuple):
-    """A folder that was left out, and why."""
+    """A folder that was skipped, and the reason."""
 
     folder: Path
     reason: str
@@ -139,7 +139,7 @@ def find_exposures(
     Parameters
     ----------
     root : Path
-        Where to look.
+        Folder to search.
     pitch : float, optional
         Width of a pixel [micron]; by instrument and size of the array if absent.
 
@@ -174,7 +174,7 @@ def find_exposures(
 
 
 def _result_folders(root: Path) -> Iterator[Path]:
-    """Yield the folders that hold something which a prediction writes."""
+    """Yield the folders that contain a file of a prediction."""
     for place, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         known = {DETECTIONS, MASK, RUN}.intersection(names)
@@ -183,14 +183,14 @@ def _result_folders(root: Path) -> Iterator[Path]:
 
 
 def whole_run(folder: Path) -> dict[str, Any]:
-    """Return the record of a run; refuse results that are not whole."""
+    """Return the record of a run; refuse incomplete results."""
     run, path = read_run(folder), folder / DETECTIONS
     if not run:
         raise OhanaError(f"{folder}: no {RUN}: the run did not finish")
     if not path.is_file():
         raise OhanaError(f"{folder}: no {DETECTIONS}")
     if run["files"].get(DETECTIONS) != path.stat().st_size:
-        raise OhanaError(f"{folder}: {DETECTIONS} is not the one that {RUN} tells of")
+        raise OhanaError(f"{folder}: {DETECTIONS} does not match {RUN}")
     return run
 
 
@@ -200,7 +200,7 @@ def exposure_of(folder: Path, run: dict[str, Any], pitch: float | None = None) -
     Raises
     ------
     OhanaError
-        The record lacks something.
+        The record lacks a field.
     """
     try:
         facts = run["facts"]
@@ -211,13 +211,13 @@ def exposure_of(folder: Path, run: dict[str, Any], pitch: float | None = None) -
         )
         height, width = shape
         config = run["config"]
-        if config["detectors_side_by_side"] > 1:  # of which one header tells
+        if config["detectors_side_by_side"] > 1:  # the header describes only one of them
             name = f"{name} {config['detector_index']}".strip()
         row, col = origin.get("corner", (0, 0))
         detector = Detector(telescope, instrument, name, (height, width), (row, col))
         times = np.array(run["times"], np.float64)
         integrations = len(run["integrations"])
-        # A read is the mean of its frames: the first and the last frame are outside its time.
+        # Times are means over the frames of a read: the outermost frames lie outside them.
         frames = run.get("frames") or [facts["nframes"]]
         outside = (frames[0] + frames[-1] - 2) / 2 * facts["frame_time"]
         live = times[-1] - times[0] + outside
@@ -238,7 +238,7 @@ def exposure_of(folder: Path, run: dict[str, Any], pitch: float | None = None) -
             ),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise OhanaError(f"{folder}: {RUN} lacks or spoils a field: {error!r}") from None
+        raise OhanaError(f"{folder}: {RUN} has a missing or invalid field: {error!r}") from None
 
 
 def _lit(height: int, width: int, facts: dict[str, Any]) -> tuple[slice, slice]:

@@ -16,12 +16,12 @@ FORMATS = {
 
 
 def wanted_formats(names: str) -> list[str]:
-    """Read names of formats, as in ``ecsv,regions``.
+    """Parse names of formats, as in ``ecsv,regions``.
 
     Raises
     ------
     ValueError
-        For a name that is none.
+        A name is unknown.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def wanted_formats(names: str) -> list[str]:
 
 
 def remove_catalogues(folder: Path) -> None:
-    """Remove what earlier results were written as, before there are new ones."""
+    """Remove the files of earlier results before new ones are written."""
     for name in FORMATS.values():
         try:
             (Path(folder) / name).unlink(missing_ok=True)
@@ -65,7 +65,7 @@ def write_catalogues(
     Raises
     ------
     OhanaError
-        The results are not whole, or a file cannot be written.
+        The results are incomplete, or a file cannot be written.
     """
     from ohana.export.columns import COLUMNS, event_columns
     from ohana.export.exposure import exposure_of, whole_run

@@ -14,7 +14,7 @@ from ohana.utils.files import replacing
 
 #: DS9 counts pixels from 1, with the centre of the first one at (1, 1).
 FIRST = 1
-#: Size of the mark of single pixels on the screen [screen pixel].
+#: Size of the marker of single pixels [screen pixel]. Chosen.
 MARK = 9
 
 
@@ -56,26 +56,26 @@ def regions_of(event: Detection) -> list[str]:
     frame = event["first_frame"]
     tags = [event["type"], f"integration {event['integration']}"]
     tags += [] if frame is None else [f"read {frame}"]
-    looks = f"color={CLASSES[event['type']].dark} " + " ".join(f"tag={{{tag}}}" for tag in tags)
+    style = f"color={CLASSES[event['type']].dark} " + " ".join(f"tag={{{tag}}}" for tag in tags)
     if event["type"] == Label.TELEGRAPH_NOISE.key:
         row, col = event["position"]
-        return [f"point({col + FIRST},{row + FIRST}) # point=box {MARK} {looks}"]
+        return [f"point({col + FIRST},{row + FIRST}) # point=box {MARK} {style}"]
     if event["type"] == Label.SNOWBALL.key:
-        return _circles(event, looks)
+        return _circles(event, style)
     corners = ",".join(f"{value + FIRST:g}" for value in _hull(*member_pixels(event)).ravel())
-    return [f"polygon({corners}) # {looks}"]
+    return [f"polygon({corners}) # {style}"]
 
 
-def _circles(event: Detection, looks: str) -> list[str]:
+def _circles(event: Detection, style: str) -> list[str]:
     """Return the circles of a snowball; by its area where its radii are not known."""
     row, col = event["centroid"]
     measured: dict[str, Any] = dict(event)
     core = measured.get("core_radius") or np.sqrt(event["spatial_extent"] / np.pi)
     halo = measured.get("halo_radius") or 0.0
     centre = f"{col + FIRST:.2f},{row + FIRST:.2f}"
-    lines = [f"circle({centre},{core:.2f}) # {looks} tag={{core}}"]
+    lines = [f"circle({centre},{core:.2f}) # {style} tag={{core}}"]
     if halo > core:
-        lines.append(f"circle({centre},{halo:.2f}) # dash=1 {looks} tag={{halo}}")
+        lines.append(f"circle({centre},{halo:.2f}) # dash=1 {style} tag={{halo}}")
     return lines
 
 
@@ -91,7 +91,7 @@ def _hull(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
 
 
 def _chain(points: list[list[float]]) -> list[list[float]]:
-    """Return the half of the hull that turns left all along sorted points."""
+    """Return the half of the hull that turns left along sorted points."""
     chain: list[list[float]] = []
     for x, y in points:
         while len(chain) > 1:

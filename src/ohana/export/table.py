@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import pyarrow
     from astropy.table import Table
 
-#: Rows that are written together: enough that the overhead of a group does not count.
+#: Rows per row group: enough for a negligible overhead. Chosen.
 GROUP = 100_000
-#: In the metadata of every table.
+#: Metadata of every table.
 CREATOR = f"ohana {__version__}"
 
 
@@ -39,7 +39,7 @@ def astropy_table(columns: Columns, spec: Sequence[Column], meta: dict[str, Any]
     columns : dict of MaskedArray
         By name.
     spec : sequence of Column
-        Their units and descriptions, in the order wanted.
+        Their units and descriptions, in output order.
     meta : dict
         About the whole table, plain values.
     """
@@ -74,7 +74,7 @@ def rows_table(
 
 
 def about(exposure: ExposureMetadata) -> dict[str, Any]:
-    """Return what the table of one exposure tells of it."""
+    """Return the metadata of the table of one exposure."""
     telescope, instrument, detector, shape, corner = exposure.detector
     return {
         "exposure": exposure.name,
@@ -96,14 +96,14 @@ def about(exposure: ExposureMetadata) -> dict[str, Any]:
 def writing_parquet(
     path: Path, exposures: Sequence[ExposureMetadata], meta: dict[str, Any]
 ) -> Iterator[Callable[[Columns], None]]:
-    """Give a function that adds events to a Parquet file, which appears when all is there.
+    """Yield a function that adds events to a Parquet file, which appears when complete.
 
     Parameters
     ----------
     path : Path
         The file; an older one is replaced at the end.
     exposures : sequence of ExposureMetadata
-        All that events will be added of.
+        All exposures whose events will be added.
     meta : dict
         About the whole table, plain values.
     """
@@ -132,7 +132,7 @@ def writing_parquet(
 
 
 def _schema(exposures: Sequence[ExposureMetadata], meta: dict[str, Any]) -> pyarrow.Schema:
-    """Return the types of the columns with their units, and what astropy keeps of a table."""
+    """Return the types of the columns with their units, and the metadata that astropy stores."""
     import pyarrow as pa
     from astropy.table import Column as Plain
     from astropy.table import Table
@@ -143,9 +143,9 @@ def _schema(exposures: Sequence[ExposureMetadata], meta: dict[str, Any]) -> pyar
     fields, table = [], Table(meta={"creator": CREATOR} | meta)
     for name, kind, unit, description in COLUMNS:
         facts = {"unit": unit, "description": description}
-        told = {key: value for key, value in facts.items() if value}
-        fields.append(pa.field(name, arrow[kind], metadata=told))
-        table[name] = Plain(np.empty(0, numpy[kind]), **told)
+        given = {key: value for key, value in facts.items() if value}
+        fields.append(pa.field(name, arrow[kind], metadata=given))
+        table[name] = Plain(np.empty(0, numpy[kind]), **given)
     about_table = {"creator": CREATOR} | meta
     about_table |= {f"table::len::{name}": size for name, size in _lengths(exposures).items()}
     about_table["table_meta_yaml"] = "\n".join(get_yaml_from_table(table))
@@ -153,7 +153,7 @@ def _schema(exposures: Sequence[ExposureMetadata], meta: dict[str, Any]) -> pyar
 
 
 def _lengths(exposures: Sequence[ExposureMetadata]) -> dict[str, int]:
-    """Return how long the texts of each column can be, which astropy wants to know."""
+    """Return the maximum length of the texts in each column, which astropy needs."""
     texts = {
         "exposure": [exposure.name for exposure in exposures],
         "detector": [exposure.detector.label for exposure in exposures],

@@ -1,4 +1,4 @@
-"""Products for the pipelines of missions: flags of reads and pixels, and rates without events."""
+"""Products for mission pipelines: flags of reads and pixels, and rates without events."""
 
 from ohana.products.write import write_products
 

@@ -1,7 +1,7 @@
-"""The count rate of each pixel with all events left out, its error, and where their steps are.
+"""Count rate of each pixel with all events excluded, its error, and the reads with steps.
 
-A catalogue has one date for an event. In each of its pixels the ramp itself tells more: other
-events at the same place, or a hit that was read out half before and half after.
+The catalogue has one date per event. The ramp of each of its pixels is searched again: it may
+contain other events, or a hit that is split between two reads.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ohana.rampfit.gls import fit_line
 from ohana.rampfit.step_search import exclude_steps
 from ohana.utils.progress import Progress, no_progress
 
-#: Columns fitted at a time: 450 reads of 16 rows take 50 MB.
+#: Columns fitted at a time: 50 MB for 450 reads of 16 rows. Chosen.
 COLUMNS = 128
 
 
@@ -41,7 +41,7 @@ class Fitted(NamedTuple):
     rate, error : ndarray of float32, shape (H, W)
         Count rate and its standard error [DN/s]; NaN where there is none.
     jumps : Jumps
-        Where events step up.
+        Reads with steps of events.
     full : ndarray of int32, shape (H, W)
         First saturated read of each pixel, T where there is none.
     """
@@ -53,12 +53,12 @@ class Fitted(NamedTuple):
 
 
 def fit_integration(integration: Integration, progress: Progress = no_progress) -> Fitted:
-    """Fit all ramps of an integration with its events left out, row block by row block.
+    """Fit all ramps of an integration with its events excluded, row block by row block.
 
-    Differences between reads that hold a step are left out of a straight ramp fitted by
-    generalised least squares, which is the same as fitting every step too (`ohana.rampfit.gls`):
-    every significant one of the ramp itself, in pixels of cosmic rays the read that these are dated
-    to, and in those of snowballs some reads more. Levels of telegraph noise are subtracted first.
+    A straight line is fitted by generalised least squares without the differences that contain
+    a step, which is equivalent to fitting each step too (`ohana.rampfit.gls`). Excluded are all
+    significant steps of the ramp, in pixels of cosmic rays also the first read of the event, and
+    in pixels of snowballs several reads after it. Levels of telegraph noise are subtracted first.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def fit_integration(integration: Integration, progress: Progress = no_progress) 
 
     Notes
     -----
-    The ramp is taken for straight: what the pixel loses near its full well is not put back.
+    The ramp is assumed to be linear: nonlinearity near full well is not corrected.
     """
     height, width = integration.shape[1:]
     plan, blocks = plan_of(integration), list(row_blocks(height))
@@ -94,8 +94,8 @@ def _fit_rows(
     struck = part.hit | part.known.any(0)
     struck[rays.row, rays.col] = True
     flagged = _own_steps(part, struck | plan.telegraph[rows], model, integration.config)
-    unseen = ~flagged[rays]
-    read, row, col = (column[unseen] for column in rays)
+    missed = ~flagged[rays]
+    read, row, col = (column[missed] for column in rays)
     flagged[read, row, col] = True
     shared = sharing[read]
     flagged[read[shared] + 1, row[shared], col[shared]] = True
@@ -106,10 +106,10 @@ def _fit_rows(
 
 
 def _own_steps(
-    part: RowPart, wanted: np.ndarray, model: DifferenceCovariance, config: DetectorConfig
+    part: RowPart, searched: np.ndarray, model: DifferenceCovariance, config: DetectorConfig
 ) -> np.ndarray:
-    """Tell the reads that begin with a step in ramps that are wanted: bool (T, R, W)."""
-    index = np.flatnonzero(wanted & (part.variance > 0))
+    """Return the reads with a step in the ``searched`` ramps: bool (T, R, W)."""
+    index = np.flatnonzero(searched & (part.variance > 0))
     flagged = np.zeros(part.data.shape, bool)
     ramps, dof = ramps_of_part(part).select(index), part.dof.ravel()[index]
     found = exclude_steps(ramps, dof, model, config)
@@ -140,7 +140,7 @@ def _fit(
 
 
 def flag_filling(flagged: np.ndarray, full: np.ndarray, sharing: np.ndarray) -> None:
-    """Flag the read before one that a step has filled up, where it can have a part of it.
+    """Flag the read before a step to saturation where it may contain part of that step.
 
     Parameters
     ----------

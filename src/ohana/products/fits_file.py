@@ -1,4 +1,4 @@
-"""FITS files written one image at a time, so that no cube need be in memory."""
+"""FITS files written one image at a time, without a cube in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ohana import __version__
 from ohana.read.fits_images import BLOCK
 from ohana.utils.files import replacing
 
-#: Bytes copied at a time.
+#: Size of the pieces copied [byte]. Chosen.
 PIECE = 1 << 24
 #: Type of an image -> BITPIX, type as stored, and BZERO.
 KINDS = {
@@ -30,13 +30,13 @@ LAYOUT = ("XTENSION", "SIMPLE", "BITPIX", "PCOUNT", "GCOUNT", "BSCALE", "BZERO",
 
 @contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
-    """Give the file to write to; it gets its name when all is there."""
+    """Yield a file to write to, which gets its name when complete."""
     with replacing(path) as temporary, open(temporary, "wb") as file:
         yield file
 
 
 def ascii_text(text: str) -> str:
-    r"""Return a text as a header can hold it, which is in ASCII.
+    r"""Return a text in ASCII, as a header requires.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def ascii_text(text: str) -> str:
 
 
 def origin(run: dict[str, Any]) -> list[tuple[str, Any, str]]:
-    """Return the cards that say what made a product.
+    """Return the header cards on the origin of a product.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def origin(run: dict[str, Any]) -> list[tuple[str, Any, str]]:
 def writing_again(
     path: Path, before: Path, run: dict[str, Any], cards: Iterable[tuple[str, Any, str]] = ()
 ) -> Iterator[tuple[BinaryIO, BinaryIO, Sequence[Any]]]:
-    """Begin a file with the primary header of another one, and give what is needed to go on.
+    """Begin a file with the primary header of another one, and yield it for writing.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def write_image(
 
 
 def copy_unit(hdu: Any, source: BinaryIO, file: BinaryIO) -> None:
-    """Copy an extension as it lies in its file, header and data."""
+    """Copy an extension byte by byte, header and data."""
     place = hdu.fileinfo()
     source.seek(place["hdrLoc"])
     left = place["datLoc"] + place["datSpan"] - place["hdrLoc"]
@@ -183,5 +183,5 @@ def _write_header(file: BinaryIO, header: fits.Header) -> None:
 
 
 def _pad(file: BinaryIO) -> None:
-    """Fill up to whole blocks."""
+    """Pad to a multiple of the block size."""
     file.write(b"\0" * (-file.tell() % BLOCK))

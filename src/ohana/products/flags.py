@@ -20,11 +20,11 @@ from ohana.results.catalogue import Detection, member_pixels
 JUMP_DET = 4
 TELEGRAPH = 1 << 15
 
-#: What lies below the threshold of a member still shifts a slope: cosmic rays grow by their four
-#: neighbours, snowballs by so many pixels.
+#: Growth of the footprint of snowballs [pixel]; cosmic rays grow by their four neighbours. Charge
+#: below the threshold of a member still biases a slope. Chosen.
 HALO_GROWTH = 5
-#: Reads after the landing of a snowball in which its surroundings still change; fewer are flagged
-#: where little of the ramp would be left.
+#: Reads flagged after a snowball, while its surroundings still change; fewer where little of the
+#: ramp would remain. Chosen.
 SNOWBALL_READS = 8
 
 
@@ -48,7 +48,7 @@ class Jumps(NamedTuple):
 
 
 def join_jumps(parts: Sequence[Jumps], shape: tuple[int, int, int]) -> Jumps:
-    """Put jumps of an array (T, H, W) together, each once, in order of reads, rows and columns."""
+    """Merge jumps in an array (T, H, W) without duplicates, sorted by read, row and column."""
     none = np.empty(0, np.int64)
     every = [
         np.concatenate(columns) for columns in zip(Jumps(none, none, none), *parts, strict=True)
@@ -58,7 +58,7 @@ def join_jumps(parts: Sequence[Jumps], shape: tuple[int, int, int]) -> Jumps:
 
 
 def ray_jumps(events: Sequence[Detection], shape: tuple[int, int, int]) -> Jumps:
-    """Return where the cosmic rays of one integration are dated to, their neighbours included.
+    """Return first reads and pixels of the cosmic rays of one integration, with neighbours.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def ray_jumps(events: Sequence[Detection], shape: tuple[int, int, int]) -> Jumps
 
 
 def snowball_jumps(events: Sequence[Detection], shape: tuple[int, int, int]) -> Jumps:
-    """Return where the snowballs of one integration land and grow; see `ray_jumps`."""
+    """Return reads and pixels in which snowballs arrive and grow; see `ray_jumps`."""
     parts = []
     for event in events:
         if event["type"] == Label.SNOWBALL.key and event["first_frame"]:
@@ -143,7 +143,7 @@ def group_flags(
     reads : int
         T.
     before : Planes, optional
-        Flags that the input has already; they stay.
+        Flags of the input, which are kept.
 
     Examples
     --------

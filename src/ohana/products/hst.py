@@ -58,7 +58,7 @@ def write_quality(
 
 
 def _before(unit: Any, shape: tuple[int, int]) -> np.ndarray:
-    """Return the flags that a read has already, int16 (H, W)."""
+    """Return the flags of a read in the input, int16 (H, W)."""
     if unit.data is None:
         return np.full(shape, unit.header.get("PIXVALUE", 0), np.int16)
     return unit.data.astype(np.int16)

@@ -19,7 +19,7 @@ from ohana.ramp import Ramp
 from ohana.read.fits_images import FitsFile, planes_of
 from ohana.results.catalogue import Detection
 
-#: Extensions that are made anew.
+#: Extensions that are replaced.
 FLAGS = ("PIXELDQ", "GROUPDQ")
 #: Cards that are set in the primary header.
 CARDS = (
@@ -83,7 +83,7 @@ def _write_flags(
     before = np.zeros(shape[1:], np.uint32)
     if images and images[0].shape == shape[1:]:
         planes, _ = planes_of(file, images[:1])
-        # Not as floats, which have too few bits.
+        # As integers: float32 has too few bits.
         before = planes.read_stored()[0].astype(np.int64) + int(planes.zero)
     write_image(out, "PIXELDQ", shape[1:], [pixel_flags(events, before)])
     write_image(out, "GROUPDQ", (len(ramps), *shape), all_group_flags(ramps, fitted))

@@ -1,4 +1,4 @@
-"""Which products there are of an exposure, and where they go."""
+"""The products of an exposure, and their files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PRODUCTS, FLAGGED = "_products.fits", "_flagged.fits"
 def write_products(
     prediction: Prediction, folder: Path | None = None, progress: Progress | None = None
 ) -> list[Path]:
-    """Write flags and rates of an exposure for the pipelines that come after.
+    """Write flags and rates of an exposure for further pipelines.
 
     Parameters
     ----------
@@ -71,13 +71,13 @@ def write_products(
     source = input_of(prediction.folder, prediction.run)
     ramps = open_exposure(source, DetectorConfig(**prediction.run["config"]))
     parts = [integration_of(prediction, ramp, i) for i, ramp in enumerate(ramps)]
-    tell = progress or no_progress
-    fitted = [fit_integration(part, tell) for part in parts]
-    tell("products", 0, 1)
+    progress = progress or no_progress
+    fitted = [fit_integration(part, progress) for part in parts]
+    progress("products", 0, 1)
     flagged = _write_flagged(folder, prediction, source, ramps, fitted)
     path = folder / f"{prediction.name}{PRODUCTS}"
     _write_images(path, prediction, ramps, fitted, flags=not flagged)
-    tell("products", 1, 1)
+    progress("products", 1, 1)
     return [*flagged, path]
 
 
@@ -88,7 +88,7 @@ def _write_flagged(
     ramps: Sequence[Ramp],
     fitted: Sequence[Fitted],
 ) -> list[Path]:
-    """Write the input with its flags, if its mission has a form for that."""
+    """Write the input with its flags, if its mission has a format for that."""
     path, events, run = folder / f"{prediction.name}{FLAGGED}", prediction.events, prediction.run
     file, form, _scratch = _form(source)
     if file is not None and form is jwst_input:
@@ -124,7 +124,7 @@ def integration_of(prediction: Prediction, ramp: Ramp, index: int) -> Integratio
         [event for event in prediction.events if event["integration"] == ramp.integration],
         prediction.shape,
         prediction.features[index],
-        prediction.differences,
+        prediction.covariance,
         ramp.facts.frame_time,
         load,
         DetectorConfig(**prediction.run["config"]),
@@ -132,7 +132,7 @@ def integration_of(prediction: Prediction, ramp: Ramp, index: int) -> Integratio
 
 
 def _form(source: Path) -> tuple[FitsFile | None, ModuleType | None, object]:
-    """Return the input as FITS and the module that knows its form, if it is FITS.
+    """Return the input and the module of its format, if it is FITS.
 
     The last is to be kept as long as the file is needed.
     """
@@ -164,7 +164,7 @@ def _write_images(
     fitted: Sequence[Fitted],
     flags: bool,
 ) -> None:
-    """Write mask, rates and errors, and flags of reads and pixels if they go nowhere else."""
+    """Write mask, rates and errors, and flags if they are in no other file."""
     shape, several = ramps[0].shape, len(ramps) > 1
     classes = ", ".join(f"{label.value} {label.key}" for label in Label)
     lead = (len(ramps),) if several else ()

@@ -1,4 +1,4 @@
-"""Open exposures of any format: one module per format, each gives ramps."""
+"""Open exposures of any format: one module per format, each returns ramps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAGIC = {
     b"MM\0+": "tiff",
 }
 
-#: Endings of names -> what the content should have been.
+#: File extension -> expected content.
 ENDINGS = {
     ".fits": "FITS", ".fit": "FITS", ".fts": "FITS", ".fz": "FITS", ".gz": "gzip",
     ".h5": "HDF5", ".hdf5": "HDF5", ".hdf": "HDF5", ".npy": ".npy", ".tif": "TIFF", ".tiff": "TIFF",
@@ -38,7 +38,7 @@ ENDINGS = {
 
 WANTED = "FITS (also .fits.gz), ASDF, HDF5, zarr, .npy or a folder of TIFF frames"
 
-#: Rows looked at together when a ramp seems to be empty.
+#: Rows read at a time when a ramp seems to be empty.
 _ROWS = 64
 
 
@@ -53,7 +53,7 @@ def open_exposure(path: str | Path, config: DetectorConfig | None = None) -> lis
         store (a folder or a zip file), a ``.npy`` file, or a folder of TIFF frames. The content
         decides, not the ending.
     config : DetectorConfig, optional
-        What it says of the detector overrules the header.
+        Its values for the detector override the header.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def open_exposure(path: str | Path, config: DetectorConfig | None = None) -> lis
     Raises
     ------
     OhanaError
-        If there is nothing that can be read, or it is no ramp.
+        The input cannot be read, or is not a ramp.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def open_exposure(path: str | Path, config: DetectorConfig | None = None) -> lis
     try:
         opener = _opener(path)
         with warnings.catch_warnings():
-            # Odd header cards are no concern of the user; what matters is an error or a notice.
+            # Warnings on odd header cards are hidden; what matters becomes an error or a notice.
             warnings.simplefilter("ignore")
             ramps = opener(path, config or DetectorConfig())
         for ramp in ramps:
@@ -93,7 +93,7 @@ def open_exposure(path: str | Path, config: DetectorConfig | None = None) -> lis
 
 
 def _opener(path: Path) -> Callable[[Path, DetectorConfig], list[Ramp]]:
-    """Choose by the content; the libraries are slow to import, so one at a time."""
+    """Choose by the content; only the library that is needed is imported, as all are slow."""
     if path.is_dir():
         from ohana.read.zarr_store import is_zarr, read_zarr
 
@@ -147,7 +147,7 @@ def _kind(path: Path) -> str:
 
 
 def refuse_empty(ramp: Ramp) -> None:
-    """Refuse a ramp without a single finite value, looking at all only if read 0 has none."""
+    """Refuse a ramp without a single finite value; read on only if read 0 has none."""
     planes = ramp.planes
     if planes.dtype.kind in "iu" and planes.blank is None:
         return

@@ -10,13 +10,13 @@ import numpy as np
 
 from ohana.ramp import Planes
 
-#: Stands for the file where messages name one.
+#: Takes the place of the file name in messages.
 NAME = Path("data")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayPlanes(Planes):
-    """Images of an array, of which windows are copied when they are read.
+    """Images of an array; windows are copied when they are read.
 
     Attributes
     ----------

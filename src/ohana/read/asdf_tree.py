@@ -1,4 +1,4 @@
-"""ASDF files without their data: the tree, and where the arrays in it lie in the file.
+"""ASDF files without their data: the tree, and the positions of its arrays in the file.
 
 Only the tree is read by the package asdf. Arrays are left where they are, so that exposures
 larger than memory can be opened; a compressed block is unpacked, piece by piece, into a temporary
@@ -22,14 +22,14 @@ from ohana.errors import OhanaError
 from ohana.ramp import Planes
 from ohana.read.unpack import COPY_BYTES, Scratch, unpack
 
-#: Of an ASDF block: its first bytes, what follows them (size of the header), and the header.
+#: ASDF block: magic bytes, size of the header that follows, and the header.
 BLOCK_MAGIC = b"\xd3BLK"
 SIZE, HEADER = struct.Struct(">H"), struct.Struct(">I4sQQQ16s")
 STREAMED = 1
 
 
 class Block(NamedTuple):
-    """One binary block: compression ("" for none), first byte and bytes of what is stored."""
+    """One binary block: compression ("" for none), offset and size of the stored data [byte]."""
 
     compression: str
     start: int
@@ -37,7 +37,7 @@ class Block(NamedTuple):
 
 
 def load_tree(path: Path) -> dict[str, Any]:
-    """Return the tree of an ASDF file; arrays are mappings that tell their block.
+    """Return the tree of an ASDF file; arrays are mappings that name their block.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def load_tree(path: Path) -> dict[str, Any]:
 
 
 def find(tree: Any, name: str) -> Any:
-    """Return what a dotted name such as ``roman.meta.exposure`` stands for, None if absent."""
+    """Return the node with a dotted name such as ``roman.meta.exposure``, None if absent."""
     for key in name.split("."):
         if not isinstance(tree, Mapping) or key not in tree:
             return None
@@ -69,7 +69,7 @@ def find(tree: Any, name: str) -> Any:
 
 
 def is_array(node: Any) -> bool:
-    """Tell whether a node of a tree is an array in a block of the file."""
+    """Return whether a node of a tree is an array in a block of the file."""
     return isinstance(node, Mapping) and {"source", "shape", "datatype"} <= set(node)
 
 
@@ -159,7 +159,7 @@ def _blocks(file: BinaryIO, size: int) -> Iterator[Block]:
 
 
 def _first_block(file: BinaryIO) -> int:
-    """Return where the first block begins: behind the end of the tree."""
+    """Return the offset of the first block, after the end of the tree [byte]."""
     before, place = b"", 0
     while piece := file.read(COPY_BYTES):
         text = before + piece
@@ -167,7 +167,7 @@ def _first_block(file: BinaryIO) -> int:
             if (found := text.find(end + BLOCK_MAGIC)) >= 0:
                 return place - len(before) + found + len(end)
         before, place = text[-16:], place + len(piece)
-    # Between tree and first block there may be room for a longer tree.
+    # There may be padding between the tree and the first block.
     file.seek(0)
     text = file.read(COPY_BYTES)
     found = text.find(BLOCK_MAGIC, max(text.find(b"\n..."), 0))
@@ -175,7 +175,7 @@ def _first_block(file: BinaryIO) -> int:
 
 
 def _unpacked(path: Path, block: Block) -> Iterator[bytes]:
-    """Yield what a compressed block holds, piece by piece."""
+    """Yield the decompressed data of a block, piece by piece."""
     pieces: dict[str, Callable[[BinaryIO, int], Iterator[bytes]]]
     pieces = {"zlib": _zlib, "bzp2": _bzip2, "lz4": _lz4}
     if block.compression not in pieces:

@@ -1,4 +1,4 @@
-"""What is known of the detector: from the config, the header, or by default, and from where."""
+"""Properties of the detector and their sources: settings, header or default."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import DetectorInfo, ExposureInfo, Planes
 
-#: A value, and where it comes from.
+#: Name -> value and its source.
 Found = dict[str, tuple[Any, str]]
 #: Header keys (attributes in HDF5), the most specific first.
 KEYS: dict[str, tuple[str, ...]] = {
@@ -29,19 +29,20 @@ KEYS: dict[str, tuple[str, ...]] = {
     "groupgap": ("GROUPGAP",),
 }
 WHOLE = {"outputs", "border", "fast_axis", "slow_axis", "nframes", "groupgap"}
-#: Square arrays of this many pixels are taken as full frames of an HxRG: border of 4 pixels.
+#: Width of square arrays that are taken for full frames of an HxRG [pixel], and the width of their
+#: reference border [pixel].
 FULL_FRAMES = (1024, 2048, 4096)
 FULL_FRAME_BORDER = 4
-#: Header keys of the begin of an exposure as a modified Julian date, and as a date.
+#: Header keys of the start of an exposure, as a modified Julian date and as a date.
 MJD_KEYS = ("EXPSTART", "MJD-BEG", "MJD-OBS", "MJD_OBS")
 DATE_KEYS = ("DATE-BEG", "DATE-OBS", "DATE_OBS")
-#: Keys of the time of day, where the date has none.
+#: Header keys of the time of day, for dates without one.
 TIME_KEYS = ("TIME-OBS", "UTSTART", "UT")
 MJD_ZERO = datetime(1858, 11, 17, tzinfo=UTC)
 
 
 def number(header: Mapping[str, Any], key: str) -> float | None:
-    """Return a finite number from a header, None if it is absent or something else."""
+    """Return a finite number from a header, None if it is absent or not a number."""
     try:
         value = np.asarray(header[key]).reshape(-1)
         if len(value) != 1 or value.dtype.kind not in "iuf" or not np.isfinite(value[0]):
@@ -52,7 +53,7 @@ def number(header: Mapping[str, Any], key: str) -> float | None:
 
 
 def text(header: Mapping[str, Any], key: str) -> str:
-    """Return a string from a header, in capitals without blanks at its ends; "" if absent."""
+    """Return a string from a header in capitals, stripped; "" if absent."""
     try:
         value = header[key]
     except Exception:  # as above
@@ -67,20 +68,20 @@ def gather(
     known: Found | None = None,
     default: Found | None = None,
 ) -> tuple[DetectorInfo, list[str]]:
-    """Settle what is known of a detector.
+    """Determine the properties of a detector.
 
     Parameters
     ----------
     headers : iterable of mapping
-        Headers of the file, the one that counts most first.
+        Headers of the file, by descending priority.
     config : DetectorConfig
-        Its values overrule all else.
+        Its values override all others.
     planes : Planes
-        The reads; their type gives the rail of the converter.
+        The reads; their type determines the full scale of the converter.
     known : dict, optional
-        What a format knows better than the plain header keys.
+        Values of the format, which override the header keys.
     default : dict, optional
-        What to take if nothing else says.
+        Values used where there are no others.
 
     Returns
     -------
@@ -92,7 +93,7 @@ def gather(
     Raises
     ------
     OhanaError
-        If the config asks for a border or a number of outputs that the array cannot have.
+        The border or number of outputs in the settings does not fit the array.
     """
     headers = list(headers)
     notes: list[str] = []
@@ -120,7 +121,7 @@ def _built_in(planes: Planes) -> Found:
 
 
 def _rail(planes: Planes) -> tuple[float, str]:
-    """Return the largest value that a 16-bit converter can give; other types have no rail."""
+    """Return the full scale of a 16-bit converter [DN]; other types have none."""
     if planes.dtype.itemsize == 2 and planes.dtype.kind in "iu" and planes.scale is None:
         top = np.iinfo(planes.dtype).max + float(np.max(planes.zero))
         return top, "default (rail of the 16-bit converter)"
@@ -138,7 +139,7 @@ def _from_headers(headers: list[Mapping[str, Any]], planes: Planes, notes: list[
             if _usable(name, value):
                 found[name] = (int(value) if name in WHOLE else value, f"header {key}")
                 break
-            notes.append(f"header {key} = {value:g} makes no sense and is left out")
+            notes.append(f"header {key} = {value:g} is not plausible and is ignored")
     axes = [found.get("fast_axis"), found.get("slow_axis")]
     if None in axes or abs(axes[0][0]) == abs(axes[1][0]):  # type: ignore[index]
         found.pop("fast_axis", None)
@@ -157,7 +158,7 @@ def _usable(name: str, value: float) -> bool:
 
 
 def _derived_frame_time(headers: list[Mapping[str, Any]], found: Found, reads: int) -> Found:
-    """Get the frame time from the time of a group or of the exposure."""
+    """Derive the frame time [s] from the duration of a group or of the exposure."""
     frames = found.get("nframes", (1, ""))[0] + found.get("groupgap", (0, ""))[0]
     for key, count in (("TGROUP", frames), ("EXPTIME", reads), ("EXP_TIME", reads)):
         for header in headers:
@@ -168,7 +169,7 @@ def _derived_frame_time(headers: list[Mapping[str, Any]], found: Found, reads: i
 
 
 def _check_geometry(found: Found, shape: tuple[int, int], notes: list[str]) -> None:
-    """See that border and outputs fit the array; a header that is wrong is left out."""
+    """Check that border and outputs fit the array; ignore header values that do not."""
     fast = shape[1] if abs(found["fast_axis"][0]) == 1 else shape[0]
     for name, fits, what in (
         ("border", 2 * found["border"][0] < min(shape), f"leave pixels in {shape[0]} x {shape[1]}"),
@@ -179,14 +180,14 @@ def _check_geometry(found: Found, shape: tuple[int, int], notes: list[str]) -> N
             continue
         if source == "config":
             raise OhanaError(f"config: {name}: wanted a number that can {what}, got {value}")
-        notes.append(f"{name} = {value} ({source}) does not {what} and is left out")
+        notes.append(f"{name} = {value} ({source}) does not {what} and is ignored")
         found[name] = (getattr(DetectorInfo, name), "default")
 
 
 def read_times(reads: int, facts: DetectorInfo) -> np.ndarray:
     """Return the mean time of each read since the reset [s], shape (T,).
 
-    A read is the mean of ``facts.nframes`` frames, after which ``facts.groupgap`` are dropped.
+    A read is the mean of ``facts.nframes`` frames; ``facts.groupgap`` frames are dropped after it.
 
     Examples
     --------
@@ -198,12 +199,12 @@ def read_times(reads: int, facts: DetectorInfo) -> np.ndarray:
 
 
 def origin_of(headers: Iterable[Mapping[str, Any]]) -> ExposureInfo:
-    """Settle where an exposure comes from; what no header tells is empty.
+    """Determine the origin of an exposure; fields that no header gives are empty.
 
     Parameters
     ----------
     headers : iterable of mapping
-        Headers of the file, the one that counts most first.
+        Headers of the file, by descending priority.
 
     Examples
     --------
@@ -239,7 +240,7 @@ corner=(0, 0))
 def _of_days(days: float) -> datetime | None:
     """Return the time of a modified Julian date."""
     try:
-        # Doubles hold a present date to a microsecond only.
+        # In double precision a present-day date is good to a microsecond only.
         seconds = round(86400 * days, 3)
         return (MJD_ZERO + timedelta(seconds=seconds)).replace(tzinfo=None)
     except OverflowError:
@@ -247,7 +248,7 @@ def _of_days(days: float) -> datetime | None:
 
 
 def _of_text(date: str, time: str) -> datetime | None:
-    """Return the time of a date as FITS writes it, which is UTC where it says nothing else."""
+    """Return the time of a FITS date, which is UTC unless it has a time zone."""
     try:
         begin = datetime.fromisoformat(date if "T" in date or not time else f"{date}T{time}")
     except ValueError:

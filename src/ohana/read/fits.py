@@ -21,17 +21,17 @@ def read_fits(path: Path, config: DetectorConfig) -> list[Ramp]:
 
 
 def read_gzipped(path: Path, config: DetectorConfig) -> list[Ramp]:
-    """Read a FITS file that gzip has compressed, by way of a temporary file."""
+    """Read a gzip-compressed FITS file from a decompressed temporary copy."""
     plain, scratch = unpack_gzip(path)
     with open(plain, "rb") as file:
         if (start := file.read(8)) != b"SIMPLE  ":
-            raise OhanaError(f"{path}: wanted FITS inside gzip, got what starts with {start!r}")
+            raise OhanaError(f"{path}: wanted FITS inside gzip, got {start!r} at its start")
     ramps = _read(scan(path, plain), config)
     return [replace(ramp, scratch=(scratch, ramp.scratch)) for ramp in ramps]
 
 
 def form_of(file: FitsFile) -> ModuleType:
-    """Return the module of this package that knows the form of a file."""
+    """Return the module that reads this kind of file."""
     names = {image.name for image in file.images}
     if {"SCI", "SAMP", "TIME"} <= names:
         return hst

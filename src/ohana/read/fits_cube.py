@@ -13,13 +13,13 @@ from ohana.read.detector import Found
 from ohana.read.fits_images import FitsFile, Image, planes_of
 from ohana.read.integrations import ramps_of
 
-#: Words of extension names that stand for something else than reads.
+#: Words in names of extensions that do not hold reads.
 NOT_READS = re.compile(
     "ERR|ERRORS?|SIGMA|UNC|RMS|I?VAR|VARIANCE|COV|CHI|CHISQ|DQF?|PIXELDQ|GROUPDQ|FLAGS?|MASK|BPM|"
     "SAMP|TIME|EXPTIME|HITS|NPIX|WHT|WEIGHTS?|CON|CTX|ZEROFRAME|REFOUT|BKG|ASDF|PREVIEW|THUMBNAIL"
 )
 
-#: Outputs of a full H2RG that comes as one read per extension, as on the Euclid test benches.
+#: Number of outputs of a full-frame H2RG with one read per extension, as in Euclid ground tests.
 BENCH_OUTPUTS = 32
 
 
@@ -60,7 +60,7 @@ def _choose(file: FitsFile) -> tuple[list[Image], tuple[int, ...], list[str]]:
 
 
 def _one_read_each(file: FitsFile, images: list[Image]) -> tuple[list[Image], list[str]]:
-    """Return the largest group of images that are called alike but for a number."""
+    """Return the largest group of images whose names differ only by a number."""
     detectors = {found[0] for image in images if (found := re.findall(r"DET\d\d", image.name))}
     if len(detectors) > 1:
         what = f"one image for each of {len(detectors)} detectors, as in Euclid LE1"
@@ -97,5 +97,5 @@ def _squeezed(image: Image) -> Image:
 
 
 def not_a_ramp(source: Path, what: str) -> OhanaError:
-    """Return the error for a product that does not hold the reads of a ramp."""
+    """Return the error for a product that is not a ramp."""
     return OhanaError(f"{source}: wanted at least 3 reads of one detector, got {what}")

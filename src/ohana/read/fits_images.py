@@ -1,4 +1,4 @@
-"""The images of a FITS file: where they lie, and the reads they make."""
+"""The images of a FITS file: their positions in the file, and the reads they form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ohana.ramp import Planes
 from ohana.read.detector import number, text
 from ohana.read.unpack import Scratch, spool
 
-#: Headers and data of FITS files are padded to multiples of this.
+#: Block size of FITS: headers and data are padded to multiples of it [byte].
 BLOCK = 2880
 
 #: BITPIX -> type as stored.
@@ -136,7 +136,7 @@ def _refuse_truncated(source: Path, path: Path, index: int, place: dict, size: i
 
 
 def _refuse_cut_header(source: Path, path: Path, count: int, last: dict) -> None:
-    """See that the file does not end within a header; astropy would leave out that extension."""
+    """Refuse a file that ends within a header; astropy would silently skip that extension."""
     with open(path, "rb") as file:
         file.seek(last["datLoc"] + last["datSpan"])
         if file.read(8).startswith(b"XTENSION"):
@@ -162,7 +162,7 @@ def _image(index: int, hdu: Any) -> Image:
 
 
 def planes_of(file: FitsFile, images: Sequence[Image]) -> tuple[Planes, Scratch | None]:
-    """Return all two-dimensional images of some images, in their order.
+    """Return the two-dimensional planes of some images, in order.
 
     Plain images are read where they lie; compressed and constant ones are unpacked into a
     temporary file first.
@@ -215,7 +215,7 @@ def _same(file: FitsFile, images: Sequence[Image], what: str, of: Any) -> Any:
 
 
 def _unpacked_type(image: Image) -> np.dtype:
-    """Return the smallest type for the values of an image, not as stored."""
+    """Return the smallest type for the scaled values of an image."""
     kind, bits = image.dtype.kind, 8 * image.dtype.itemsize
     zero, scale = number(image.header, "BZERO") or 0.0, number(image.header, "BSCALE") or 1.0
     if kind != "f" and scale == 1 and number(image.header, "BLANK") is None:
@@ -227,7 +227,7 @@ def _unpacked_type(image: Image) -> np.dtype:
 
 
 def _pixels(path: Path, images: Sequence[Image]) -> Iterator[np.ndarray]:
-    """Yield the planes of images as astropy unpacks them, each of shape (1, H, W)."""
+    """Yield the planes of images, unpacked by astropy, each of shape (1, H, W)."""
     with fits.open(path) as hdus:
         for image in images:
             for place in np.ndindex(image.shape[:-2]):

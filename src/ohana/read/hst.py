@@ -21,11 +21,11 @@ from ohana.read.unpack import spool
 
 #: Data quality bits of HST.
 DECODING_ERROR, FILLED, DEAD, BAD_REFERENCE, SATURATED = 1, 2, 4, 128, 256
-#: The bits of `ohana.ramp.Ramp.flags` that they become.
+#: The same as bits of `ohana.ramp.Ramp.flags`.
 FLAG_DO_NOT_USE, FLAG_SATURATED = 1, 2
 
 WFC3_BORDER = 5
-#: The pipeline of WFC3 trusts the reference pixels at the left and right only.
+#: As the WFC3 pipeline does, only the reference pixels on the left and right are used.
 WFC3_SIDES = (False, False, True, True)
 AMPLIFIERS = "ABCD"
 
@@ -89,7 +89,7 @@ def _times(file: FitsFile, science: list[Image]) -> np.ndarray:
 
 
 def _facts(file: FitsFile, times: np.ndarray) -> Found:
-    """Return what HST headers say in keys of their own."""
+    """Return the values of header keys that only HST has."""
     found: Found = {
         "frame_time": (float(np.median(np.diff(times))), "derived from header SAMPTIME"),
     }
@@ -108,7 +108,7 @@ def _facts(file: FitsFile, times: np.ndarray) -> Found:
 def _in_counts(
     file: FitsFile, planes: Planes, unit: str, times: np.ndarray, facts: DetectorInfo
 ) -> Planes:
-    """Give each read the factor that turns its unit into DN."""
+    """Return the reads with factors that convert their units to DN."""
     factor = np.ones(len(planes))
     if unit.endswith("/S"):
         # The rate of the zeroth read is per SAMPZERO: its SAMPTIME is 0.

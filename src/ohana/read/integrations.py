@@ -13,7 +13,7 @@ from ohana.errors import OhanaError
 from ohana.ramp import Planes, Ramp
 from ohana.read.detector import Found, gather, read_times
 
-#: A step needs two differences to be told from the slope.
+#: Minimum number of reads: a step and a slope are two unknowns, which need two differences.
 MIN_READS = 3
 
 _ENDINGS = re.compile(
@@ -49,7 +49,7 @@ def ramps_of(
     scratch: object | None = None,
     notes: Sequence[str] = (),
 ) -> list[Ramp]:
-    """Return one ramp for each integration of a format that has nothing but reads and a header.
+    """Return one ramp per integration for a format that has only reads and a header.
 
     Parameters
     ----------

@@ -18,12 +18,12 @@ from ohana.read.integrations import ramps_of
 
 DO_NOT_USE = 1
 
-#: (columns, rows) of the whole detector, reference pixels included.
+#: (columns, rows) of the full detector, reference pixels included [pixel].
 FULL_FRAME = {"MIRI": (1032, 1024)}
 FULL_FRAME_H2RG = (2048, 2048)
 BORDER = 4
 
-#: Mean gains [e-/DN]; the files do not have them, and shot noise needs no better.
+#: Mean gains [e-/DN]: the files have none, and shot noise needs no better accuracy.
 GAINS = {"NRC": 2.05, "NRCLONG": 1.82, "NIS": 1.61, "NRS1": 1.0, "NRS2": 1.14}
 
 
@@ -32,7 +32,7 @@ def read(file: FitsFile, config: DetectorConfig) -> list[Ramp]:
 
     ``GROUPDQ`` becomes the flags of the reads, of which DO_NOT_USE and SATURATED count, and
     DO_NOT_USE in ``PIXELDQ`` makes bad pixels. Images keep the orientation of the file;
-    ``FASTAXIS`` and ``SLOWAXIS`` tell how the detector was read. Integrations of a segment have
+    ``FASTAXIS`` and ``SLOWAXIS`` give the read-out directions. Integrations of a segment have
     the numbers that ``INTSTART`` gives them, less one.
 
     Raises
@@ -120,7 +120,7 @@ def _bad_pixels(file: FitsFile, shape: tuple[int, int]) -> np.ndarray | None:
 
 
 def defaults(header: Mapping[str, Any], shape: tuple[int, int]) -> tuple[Found, list[str]]:
-    """Return border, outputs and gain as the instrument and the place of a subarray give them."""
+    """Return border, outputs and gain from the instrument and the position of a subarray."""
     instrument, detector = text(header, "INSTRUME"), text(header, "DETECTOR")
     height, width = shape
     found: Found = {

@@ -1,4 +1,4 @@
-"""Which array of a file that holds several, as HDF5 and zarr, is the reads."""
+"""Choice of the array of reads in a file with several arrays (HDF5, zarr)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from ohana.errors import OhanaError
 
-#: Name looked for when the config gives none.
+#: Name of the array if the settings give none.
 NAME = "data"
 
 
 def pick_array(path: Path, found: Mapping[str, Any], wanted: str | None, kind: str) -> Any:
-    """Return the array called ``wanted``, else ``data``, else the only one that can be reads.
+    """Return the array named ``wanted``, else ``data``, else the only one that can be reads.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def pick_array(path: Path, found: Mapping[str, Any], wanted: str | None, kind: s
 
 
 def require_cube(what: str, array: Any) -> None:
-    """Refuse what is not real numbers (T, H, W) or (N, T, H, W)."""
+    """Refuse an array that is not (T, H, W) or (N, T, H, W) of real numbers."""
     if array.dtype.kind not in "iuf" or len(array.shape or ()) not in (3, 4):
         raise OhanaError(
             f"{what}: wanted real numbers of shape (reads, rows, columns), "

@@ -15,7 +15,7 @@ from ohana.ramp import Planes, Ramp
 from ohana.read.integrations import ramps_of, require_reads
 from ohana.read.unpack import spool
 
-#: Bytes of an array in Fortran order that are put in order at a time.
+#: Size of the pieces in which an array in Fortran order is reordered [byte].
 BLOCK_BYTES = 1 << 28
 
 
@@ -49,7 +49,7 @@ def read_npy(path: Path, config: DetectorConfig) -> list[Ramp]:
 
 
 def _header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype, int]:
-    """Return shape, Fortran order, type, and where the data start."""
+    """Return shape, Fortran order, type, and offset of the data [byte]."""
     try:
         with open(path, "rb") as file:
             version = npy.read_magic(file)

@@ -23,12 +23,12 @@ from ohana.read.integrations import ramps_of, require_reads
 
 #: Names of the reads, Roman's first.
 NAMES = ("roman.data", "data")
-#: Border of the detectors, outputs side by side, time of a read [s] and gain [e-/DN]: nominal
-#: values of the instrument, for what a file does not tell.
+#: Border [pixel], outputs, read time [s] and gain [e-/DN]: nominal values of the instrument, used
+#: where a file has none.
 BORDER, OUTPUTS, FRAME_TIME, GAIN = 4, 32, 3.16247, 2.0
 DO_NOT_USE = 1
 
-#: Header keys of detector and time, and the places of these in the metadata.
+#: Header keys of detector and time, and their places in the metadata.
 ORIGIN = {
     "TELESCOP": "meta.telescope",
     "INSTRUME": "meta.instrument.name",
@@ -39,7 +39,7 @@ ORIGIN = {
 
 @dataclass(frozen=True, kw_only=True)
 class RestoredPlanes(Planes):
-    """Reads from which one read was subtracted on board, with that put back.
+    """Reads with the reference read added back that was subtracted on board.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ def read_asdf(path: Path, config: DetectorConfig) -> list[Ramp]:
     known = _facts(parent) | ({"nframes": _most(pattern)} if pattern else {})
     default, notes = _defaults(parent, planes.shape), []
     if pattern is None and name.startswith("roman"):
-        notes.append("no read pattern: resultants are taken for single reads, evenly spaced")
+        notes.append("no read pattern: resultants are treated as single, evenly spaced reads")
     headers = [_numbers(parent) | _texts(parent)]
     [ramp] = ramps_of(
         path, planes, (len(planes),), headers, config, default | known, scratch, notes
@@ -109,7 +109,7 @@ def _name(path: Path, tree: Mapping[str, Any], wanted: str | None) -> str:
 
 
 def _restored(path: Path, planes: Planes, parent: Mapping[str, Any]) -> tuple[Planes, object]:
-    """Put a reference read back that was subtracted on board."""
+    """Add back the reference read that was subtracted on board."""
     node = find(parent, "reference_read")
     if not is_array(node):
         return planes, None
@@ -123,7 +123,7 @@ def _restored(path: Path, planes: Planes, parent: Mapping[str, Any]) -> tuple[Pl
 
 
 def _pattern(path: Path, parent: Mapping[str, Any], reads: int) -> list[list[int]] | None:
-    """Return the reads, counted from 1, that each resultant is the mean of."""
+    """Return the reads averaged into each resultant, counted from 1."""
     given = find(parent, "meta.exposure.read_pattern")
     if given is None:
         return None
@@ -161,7 +161,7 @@ def _with_pattern(ramp: Ramp, pattern: list[list[int]]) -> Ramp:
 
 
 def _facts(parent: Mapping[str, Any]) -> Found:
-    """Return what the metadata of Roman say."""
+    """Return the detector properties in the metadata of Roman."""
     try:
         time = float(find(parent, "meta.exposure.frame_time"))
     except (TypeError, ValueError):
@@ -170,7 +170,7 @@ def _facts(parent: Mapping[str, Any]) -> Found:
 
 
 def _numbers(parent: Mapping[str, Any]) -> dict[str, Any]:
-    """Return plain numbers beside the reads and in their metadata, as a header."""
+    """Return scalar values beside the reads and in their metadata, as a header."""
     header: dict[str, Any] = {}
     for group in (find(parent, "meta"), parent):
         for key, value in group.items() if isinstance(group, Mapping) else ():
@@ -182,7 +182,7 @@ def _numbers(parent: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _texts(parent: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the metadata tell of detector and time, as a header."""
+    """Return detector and time from the metadata, as a header."""
     header = {}
     for key, name in ORIGIN.items():
         value = find(parent, name)
@@ -194,7 +194,7 @@ def _texts(parent: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _defaults(parent: Mapping[str, Any], shape: tuple[int, int]) -> Found:
-    """Return what is known of the detectors of the Wide Field Instrument."""
+    """Return nominal properties of the detectors of the Wide Field Instrument."""
     if find(parent, "meta.exposure") is None and find(parent, "amp33") is None:
         return {}
     found: Found = {

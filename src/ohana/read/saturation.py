@@ -1,4 +1,4 @@
-"""The level at which pixels are full, from the ramps themselves, where the file does not say it.
+"""Saturation level measured from the ramps, for files that do not give it.
 
 JWST and HST keep it in reference files. Pixels that are full by the middle of a ramp stay where
 they are until its end, all at nearly the same level, and hardly any pixel is above it.
@@ -12,25 +12,28 @@ import numpy as np
 
 from ohana.ramp import Ramp
 
-#: Reads that are needed: the first, one in the middle, the last, and one between these.
+#: Minimum number of reads: first, middle, last, and one between the last two.
 MIN_READS = 4
-#: Pixels that must agree on the level, and the part of the array that they are at most: what
-#: changes everywhere is a flash, not saturation.
+#: Minimum number of pixels that agree on the level, and their maximum fraction of the array: a
+#: level common to more pixels is a flash, not saturation. Chosen.
 MIN_PIXELS, MAX_PART = 20, 0.05
-#: A full pixel changes by less than this from the middle to the end [of its height].
+#: Maximum change of a saturated pixel from the middle read to the last [fraction of its height].
+#: Chosen.
 FLAT = 0.01
-#: Full pixels differ by no more than this from one another [of their height].
+#: Maximum difference between saturated pixels [fraction of their height]. Chosen.
 SPREAD = 0.05
-#: Of the highest pixels that stay where they are, so many agree, and so few others are above.
+#: Minimum fraction of the highest constant pixels that agree on the level, and maximum fraction
+#: of others above it. Chosen.
 AGREE, ABOVE = 0.5, 0.05
-#: Lowest level that is credible [of the converter's range].
+#: Lowest plausible level [fraction of the range of the converter]. Chosen.
 LOWEST = 0.25
-#: Reads above this count as saturated [of the height of the lowest full pixels].
+#: Reads above this count as saturated [fraction of the height of the lowest saturated pixels].
+#: Chosen.
 MARGIN = 0.97
 
 
 def with_full_level(ramp: Ramp) -> Ramp:
-    """Return the ramp with the measured level, if only the converter's rail is known.
+    """Return the ramp with the measured level, if only the full scale of the converter is known.
 
     Flags of reads, where a file has them, are better.
     """
@@ -46,7 +49,7 @@ def with_full_level(ramp: Ramp) -> Ramp:
 
 
 def full_level(first: np.ndarray, middle: np.ndarray, last: np.ndarray) -> float | None:
-    """Return the raw level above which pixels are full, None if there are no such pixels.
+    """Return the raw level of saturated pixels [DN], None if there are none.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ from ohana.read.unpack import spool
 
 ENDINGS = (".tif", ".tiff")
 
-# What it warns of either becomes an error here or does not matter.
+# Its warnings either become errors here or do not matter.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
@@ -62,7 +62,7 @@ def natural(path: Path) -> list[object]:
 
 
 def _gap_notes(frames: list[Path]) -> list[str]:
-    """Tell when the numbers of frames are not consecutive."""
+    """Return a notice if the numbers of frames are not consecutive."""
     numbers = [int(found[-1]) for file in frames if (found := re.findall(r"\d+", file.stem))]
     for before, after in zip(numbers, numbers[1:], strict=False):
         if len(numbers) == len(frames) and after != before + 1:

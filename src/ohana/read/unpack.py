@@ -18,17 +18,17 @@ import numpy as np
 from ohana.errors import OhanaError
 from ohana.ramp import Planes
 
-#: Bytes that are held in memory while a file is copied.
+#: Size of the pieces in which a file is copied [byte].
 COPY_BYTES = 1 << 22
-#: Bytes of an array that are unpacked at a time, where its chunks allow.
+#: Size of the pieces in which an array is unpacked, if its chunks allow [byte].
 BLOCK_BYTES = 1 << 27
 
-#: What a full disk, a quota or a limit on file sizes looks like.
+#: Error numbers of a full disk, a quota and a file size limit.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Scratch:
-    """A temporary folder that goes when nothing refers to it any more.
+    """A temporary folder that is removed with the last reference to it.
 
     Like `tempfile.TemporaryDirectory`, without a warning when the last reference goes; the
     environment variable ``TMPDIR`` says where.
@@ -108,7 +108,7 @@ def unpack_gzip(source: Path) -> tuple[Path, Scratch]:
 
 
 def unpack(pieces: Iterable[bytes], source: Path, name: str) -> tuple[Path, Scratch]:
-    """Write what was compressed, piece by piece, into a temporary file.
+    """Write decompressed pieces into a temporary file.
 
     Parameters
     ----------

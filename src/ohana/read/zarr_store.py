@@ -14,12 +14,12 @@ from ohana.read.integrations import ramps_of, require_reads
 from ohana.read.named_array import attributes, pick_array, require_cube
 from ohana.read.unpack import chunk_blocks, spool
 
-#: Any of these makes a folder a zarr store (version 3, and version 2).
+#: Files that identify a folder as a zarr store (versions 3 and 2).
 MARKS = ("zarr.json", ".zarray", ".zgroup")
 
 
 def is_zarr(path: Path) -> bool:
-    """Tell whether a folder is a zarr store."""
+    """Return whether a folder is a zarr store."""
     return any((path / mark).exists() for mark in MARKS)
 
 
@@ -58,7 +58,7 @@ def read_zarr(path: Path, config: DetectorConfig) -> list[Ramp]:
 
 
 def _find(path: Path, group: Any, wanted: str | None) -> Any:
-    """Return the array to read of a group."""
+    """Return the array of reads of a group."""
     import zarr
 
     found = {

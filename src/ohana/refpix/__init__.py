@@ -1,1 +1,1 @@
-"""Correction of what the reference pixels see: drifts of the outputs and 1/f noise of rows."""
+"""Reference-pixel correction: drifts of the outputs and 1/f noise common to rows."""

@@ -1,4 +1,4 @@
-"""The reference-pixel border of a ramp: the only pixels that reference-pixel correction reads."""
+"""The reference-pixel border of a ramp, the only pixels read by the correction."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 from ohana.errors import OhanaError
 from ohana.ramp import DO_NOT_USE, SATURATED, Ramp
 
-#: Reads that a thread takes at a time: few, so that the threads finish together.
+#: Reads per task of a thread; few, so that all threads finish at about the same time.
 READS_PER_TASK = 8
 
 
 @dataclass(frozen=True)
 class Strips:
-    """All reads of the four sides of the border, float32 [DN], NaN where there is none usable.
+    """All reads of the four sides of the border, float32 [DN], NaN where not usable.
 
     Corner pixels are in two strips each.
 
@@ -124,7 +124,7 @@ def _usable(ramp: Ramp, reads: slice, rows: slice, cols: slice) -> np.ndarray:
 
 
 def border_mask(ramp: Ramp, rows: slice = slice(None), cols: slice = slice(None)) -> np.ndarray:
-    """Tell the reference pixels of a window (boolean)."""
+    """Return the reference pixels of a window (boolean)."""
     _, height, width = ramp.shape
     border = np.zeros((height, width), bool)
     size = ramp.facts.border

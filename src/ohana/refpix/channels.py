@@ -10,10 +10,11 @@ from scipy.special import gammainc, gammaincc, gammaincinv, ndtri
 
 from ohana.refpix.border import Strips
 
-#: Odd and even columns are told apart from this many reference pixels per output on, so that
-#: level, slope and parity together add less than 1 % to the noise of the science pixels.
+#: Minimum number of reference pixels per output for separate odd and even columns. With it, level,
+#: slope and parity together add less than 1 % to the noise of science pixels.
 MIN_ODD_EVEN = 128
-#: A pixel whose variance is this unlikely among its peers [sigma] is left out.
+#: Deviation of the variance from the other pixels of an output above which a pixel is excluded
+#: [sigma]. Chosen.
 OUTLIER = 5.0
 #: Slope and parity are measured where their lever arm keeps this fraction of its nominal length
 #: squared; with one edge missing there is no slope.
@@ -26,7 +27,7 @@ class Pixels(NamedTuple):
     """Where reference pixels lie, arrays of shape (P,).
 
     ``output`` is the read-out channel, ``x`` the place along the slow axis (-1 to 1 over the
-    array), ``parity`` -1 for even and 1 for odd columns, 0 where they are not told apart.
+    array), ``parity`` -1 for even and 1 for odd columns, 0 where they are not separated.
     """
 
     output: np.ndarray
@@ -34,7 +35,7 @@ class Pixels(NamedTuple):
     parity: np.ndarray
 
     def select(self, which: np.ndarray) -> Pixels:
-        """Return the pixels that an index or boolean array picks."""
+        """Return the pixels selected by an index or boolean array."""
         return Pixels(*(column[which] for column in self))
 
 
@@ -94,7 +95,7 @@ def fit_levels(strips: Strips, outputs: int, odd_even: bool) -> Levels:
 
 
 def usable(count: np.ndarray, raw: np.ndarray, scatter: np.ndarray) -> np.ndarray:
-    """Tell which pixels behave like most, from their variances over the reads.
+    """Return which pixels behave like most, from their variances over the reads.
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ def usable(count: np.ndarray, raw: np.ndarray, scatter: np.ndarray) -> np.ndarra
         return good
     typical = max(float(np.median(scatter[good])), 1e-12)
     z = _deviates(scatter / typical, count)
-    # Where pixels differ more than chance says, their own spread is the unit.
+    # Where pixels differ by more than chance, the unit is their own spread.
     spread = max(1.0, 1.4826 * float(np.median(np.abs(z[good]))))
     deaf = _deviates(raw / typical, count) < -OUTLIER * spread
     stuck = (raw == 0) & (np.median(raw[good]) > 0)
@@ -126,7 +127,7 @@ def _deviates(ratio: np.ndarray, count: np.ndarray) -> np.ndarray:
 
 
 def _edges(strips: Strips, outputs: int) -> tuple[np.ndarray, Pixels]:
-    """Return the pixels that tell levels as (T, P): the first and last rows, or else the sides."""
+    """Return the pixels that determine levels (T, P): first and last rows, or else the sides."""
     height, width = strips.left.shape[1], strips.bottom.shape[2]
     b = strips.bottom.shape[1]
     rows, cols = np.arange(height), np.arange(width)
@@ -143,7 +144,7 @@ def _edges(strips: Strips, outputs: int) -> tuple[np.ndarray, Pixels]:
 
 
 def _enough_for_parity(pixels: Pixels, outputs: int) -> Pixels:
-    """Stop telling odd from even columns in outputs that have too few pixels."""
+    """Merge odd and even columns in outputs with too few reference pixels."""
     enough = np.bincount(pixels.output, minlength=outputs) >= MIN_ODD_EVEN
     return pixels._replace(parity=np.where(enough[pixels.output], pixels.parity, 0.0))
 
@@ -216,7 +217,7 @@ def _solve(data, values, pixels, outputs):
 
 @njit(nogil=True, cache=True)
 def moments(data, values, pixels, terms):
-    """Return count, mean and variance over the reads of what values and terms leave over."""
+    """Return count, mean and variance over the reads of the residuals."""
     n = np.zeros(data.shape[1], np.int64)
     mean = np.zeros(data.shape[1])
     square = np.zeros(data.shape[1])

@@ -1,4 +1,4 @@
-"""A reference-pixel correction, known from the border, and how parts of an array lose it."""
+"""A reference-pixel correction, and its subtraction from parts of an array."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from ohana.refpix.row_noise import row_term
 
 
 class NoReferencePixels(ValueError):
-    """There is no reference pixel that could be used."""
+    """There is no usable reference pixel."""
 
 
 def fit_strips(
@@ -31,7 +31,7 @@ def fit_strips(
     odd_even: bool = True,
     row_smoothing: float | None = None,
 ) -> Reference:
-    """Find the correction from the border alone.
+    """Fit the correction to the border alone.
 
     Only changes from read to read matter: every reference pixel's own mean is taken out first.
 
@@ -84,7 +84,7 @@ def _along_fast_axis(levels: Levels, width: int, height: int) -> tuple[np.ndarra
 
 
 def fit_reference(ramp: Ramp, config: DetectorConfig) -> tuple[Reference | None, str]:
-    """Find the correction of a ramp on disk, reading no more than its border.
+    """Fit the correction of a ramp on disk, reading only its border.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def fit_reference(ramp: Ramp, config: DetectorConfig) -> tuple[Reference | None,
 
 
 def describe(reference: Reference) -> str:
-    """Say in one line what the correction rests on."""
+    """Describe the correction in one line."""
     text = f"reference pixels: {reference.used} of {reference.total} used"
     kept = np.flatnonzero(reference.weights >= 0.5)
     if not len(kept):

@@ -1,4 +1,4 @@
-"""The slow part of 1/f noise that all outputs share, row by row, from the side columns."""
+"""Slow 1/f noise common to all outputs, row by row, from the side columns."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ohana.refpix.correction import Reference, subtract
 
 #: Cosine modes per octave that are weighed together.
 MODES_PER_OCTAVE = 4
-#: Reads with this many times the typical power do not help to choose the weights.
+#: Power of a read over the median above which it is excluded from the choice of weights. Chosen.
 ODD_READ = 10.0
 
 
 class RowNoise(NamedTuple):
-    """What every row has in common in every read.
+    """The noise common to each row of each read.
 
-    ``common`` is (T, H) [DN]; ``weights`` (H,) tells how much of each cosine mode is kept, 0 to 1.
+    ``common`` is (T, H) [DN]; ``weights`` (H,) is the fraction kept of each cosine mode, 0 to 1.
     """
 
     common: np.ndarray
@@ -28,7 +28,7 @@ class RowNoise(NamedTuple):
 
 
 def row_term(strips: Strips, flat: Reference, smoothing: float | None) -> RowNoise:
-    """Find what rows share once levels and slopes are gone."""
+    """Estimate the noise common to rows after levels and slopes are subtracted."""
     width, b = flat.level.shape[1], strips.left.shape[2]
     where = border_slices((flat.common.shape[1], width), b)
     bottom, top, left, right = (
@@ -44,7 +44,7 @@ def row_term(strips: Strips, flat: Reference, smoothing: float | None) -> RowNoi
 
 
 def _deviations(strip: np.ndarray, flat: Reference, rows: slice, cols: slice) -> np.ndarray:
-    """Return what levels leave over of a strip, about each pixel's mean; NaN for bad pixels."""
+    """Return the residuals of a strip about each pixel's mean; NaN for bad pixels."""
     reads = len(strip)
     corrected = strip.copy()
     subtract(corrected, flat, rows, cols)
@@ -60,7 +60,7 @@ def _deviations(strip: np.ndarray, flat: Reference, rows: slice, cols: slice) ->
 
 
 def _mean(strip: np.ndarray) -> np.ndarray:
-    """Return the mean along the last axis, NaN where there is nothing."""
+    """Return the mean along the last axis, NaN without finite values."""
     valid = np.isfinite(strip)
     count = valid.sum(axis=2)
     total = np.where(valid, strip, 0).sum(axis=2, dtype=np.float64)

@@ -1,1 +1,1 @@
-"""Pictures, movies and pages of what was found; see `ohana.report.visualizer` to begin with."""
+"""Figures, movies and the page of an exposure; begin with `ohana.report.visualizer`."""

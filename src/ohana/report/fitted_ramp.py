@@ -1,4 +1,4 @@
-"""What is drawn over a ramp: steps on a line, or levels."""
+"""The model drawn over a ramp: steps on a line, or levels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ohana.utils.log_file import FILE_ONLY
 
 log = logging.getLogger("ohana")
 
-#: Noise of a pixel that has none [DN].
+#: Noise of a pixel without scatter [DN]. Chosen.
 MIN_NOISE = 1e-6
 
 
@@ -41,14 +41,14 @@ class Pixel(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A fit to be drawn (T,) [DN], and why there is none: empty if there is one."""
+    """A fit to be drawn (T,) [DN]; ``reason`` says why it failed, empty if it did not."""
 
     fit: np.ndarray
     reason: str
 
 
 def fit_to_draw(prediction: Prediction, event: Detection, y: int, x: int) -> Drawn:
-    """Return `fitted_ramp`; NaN and the reason if it fails, which must cost no picture."""
+    """Return `fitted_ramp`; NaN and the reason if it fails, so that the figure is still drawn."""
     try:
         return Drawn(fitted_ramp(prediction, event, y, x), "")
     except Exception as error:
@@ -89,7 +89,7 @@ def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.
     >>> float((fit[10] - fit[9]).round())
     50.0
     """
-    model = prediction.differences
+    model = prediction.covariance
     pixel = _pixel(prediction, model, y, x, event["integration"])
     config = _config(prediction)
     levels = np.zeros(len(pixel.ramp))
@@ -126,14 +126,14 @@ def _pixel(
     maps = prediction.features[integration]
     names = ("noise", "neighbour_noise", "shot", "dof")
     known = [float(maps[name][y, x]) if name in maps else np.nan for name in names]
-    if not np.isfinite(known).all():
+    if np.isnan(known).any():  # degrees of freedom are infinite where read noise was given
         steps = np.diff(ramp[:stop])
         steps = steps[np.isfinite(steps)]
         scatter = 1.4826 * np.median(np.abs(steps - np.median(steps))) if len(steps) else 0.0
         noise = float(scatter / np.sqrt(model.read.mean()))
         known = [noise, noise, 0.0, max(len(steps) / 2, 1.0)]
     noise, typical, shot, dof = known
-    # A pixel that is stuck has no noise, yet a ramp.
+    # A stuck pixel has a ramp without noise.
     noise, typical = max(noise, MIN_NOISE), max(typical, MIN_NOISE)
     return Pixel(ramp, stop, noise**2, max(shot, 0.0), typical, dof)
 

@@ -1,4 +1,4 @@
-"""Profile and growth of a snowball, measured in the reads around its landing."""
+"""Profile and growth of a snowball, measured in the reads around its arrival."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Profile(NamedTuple):
     distance : ndarray
         From the centroid [pixel].
     landed, error : ndarray
-        Step in the read of landing above the ramp, and standard error of that median [DN].
+        Step above the ramp in its first read, and standard error of that median [DN].
     later : ndarray
-        The same up to read ``last`` [DN]; ``last`` is the landing itself if it was the last read.
+        The same up to read ``last`` [DN]; ``last`` is the first read itself if the ramp ends there.
     saturated : ndarray of bool
-        Most of the ring is saturated by the landing: its step is a lower limit.
+        Most of the ring is saturated by the snowball: its step is a lower limit.
     last : int
         Raw read.
     """
@@ -48,7 +48,7 @@ class Growth(NamedTuple):
     Attributes
     ----------
     read : ndarray of int
-        Raw reads, from a few before the landing on.
+        Raw reads, from a few before the arrival.
     radius : ndarray
         Of a disk as large as what is saturated, or has half the step of the brightest pixel
         [pixel].
@@ -166,7 +166,7 @@ def _since(
     data = prediction.cube(slice(reads.start, reads.stop), *window, integration) - zero
     time = prediction.times[reads.start : reads.stop] - prediction.times[before]
     rate = np.nan_to_num(prediction.image(integration)[window])
-    # A core has too few reads left to tell its rate: it had that of what is around.
+    # A core has too few reads left to measure its rate: that of its surroundings is used.
     full = prediction.features[integration]["stop"][window] < prediction.shape[0]
     rate = np.where(full, np.median(rate), rate)
     return data - rate * time[:, None, None]

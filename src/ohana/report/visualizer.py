@@ -1,4 +1,4 @@
-"""The published way to look at what was found: `ResultVisualizer`."""
+"""Public entry for figures and movies: `ResultVisualizer`."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 
 
 class ResultVisualizer:
-    """Pictures and movies of what was found in one exposure.
+    """Figures and movies of the results of one exposure.
 
     Every method returns its figure, which belongs to no window: nothing is shown, and no state
     of ``pyplot`` is touched. Rows, columns and reads count from 0, and are those of the raw
     exposure. Reads stay on disk; only what is drawn is loaded.
 
-    `from_folder` opens a folder of ``ohana-predict``, and knows most: noise, saturation, times of
-    reads and settings come from there. A class method, because a path as the first argument here
-    is that of a corrected cube.
+    `from_folder` opens a folder of ``ohana-predict``, with its noise, saturation, times of reads
+    and settings. The first argument here is a corrected cube.
 
     Parameters
     ----------
@@ -45,15 +44,15 @@ class ResultVisualizer:
     Attributes
     ----------
     prediction : `ohana.results.prediction.Prediction`
-        What is drawn.
+        The results shown.
 
     Examples
     --------
     >>> import numpy as np
     >>> from ohana import ResultVisualizer
     >>> reads = np.random.default_rng(0).normal(0, 5, (19, 32, 32)).astype(np.float32)
-    >>> look = ResultVisualizer(reads, [])
-    >>> figure = look.plot_full_frame()
+    >>> visualizer = ResultVisualizer(reads, [])
+    >>> figure = visualizer.plot_full_frame()
     >>> figure.axes[0].get_title()
     'exposure: nothing found'
     """
@@ -77,9 +76,9 @@ class ResultVisualizer:
         OhanaError
             It holds no prediction, or there are no reads.
         """
-        look = cls.__new__(cls)
-        look.prediction = open_prediction(folder)
-        return look
+        visualizer = cls.__new__(cls)
+        visualizer.prediction = open_prediction(folder)
+        return visualizer
 
     def select(
         self,
@@ -94,9 +93,9 @@ class ResultVisualizer:
         types : str or sequence of str, optional
             Names of classes (``"rtn"`` will do for telegraph noise); all if absent.
         min_confidence : float
-            Least confidence, 0 to 1.
+            Minimum confidence, 0 to 1.
         integration : int, optional
-            Of this integration alone.
+            Only this integration.
         """
         names = [types] if isinstance(types, str) else types
         keys = None if names is None else {label_of(name).key for name in names}
@@ -127,12 +126,12 @@ class ResultVisualizer:
         integration : int
             Integration of the exposure.
         image : str
-            ``"last"``: last read less first, which shows the events; ``"rate"``: count rates,
-            their steps left out.
+            ``"last"``: last read less first, which shows the events; ``"rate"``: count rates
+            without steps.
         ax : matplotlib.axes.Axes, optional
             Where to draw, instead of a new figure.
         save : str or Path, optional
-            File to write too; the ending says of which format.
+            File to write too; its extension sets the format.
         """
         axes = ax or new_figure(9, 8.2).add_subplot()
         events = [event for _, event in self.select(types, min_confidence, integration)]
@@ -142,17 +141,17 @@ class ResultVisualizer:
     def plot_event(
         self, event: int | Detection, *, radius: int | None = None, save: str | Path | None = None
     ) -> Figure:
-        """Draw one event: before, after, difference, mask, and a ramp with what was fitted.
+        """Draw one event: before, after, difference, mask, and a ramp with its fit.
 
-        Below a snowball are its radial profile and its growth as well. Telegraph noise is shown
-        low and high instead of before and after.
+        For a snowball also its radial profile and growth. Telegraph noise is shown in its low and
+        high level instead of before and after.
 
         Parameters
         ----------
         event : int or dict
             Its place in the catalogue, or its entry.
         radius : int, optional
-            Half the side of the cut-outs [pixel]; follows from the event if absent.
+            Half the side of the cut-outs [pixel]; set by the event if absent.
         save : str or Path, optional
             File to write too.
         """
@@ -200,9 +199,9 @@ class ResultVisualizer:
         Parameters
         ----------
         max_plots : int
-            Most figures.
+            Maximum number of figures.
         types, min_confidence
-            Which events, see `select`.
+            Events to draw, see `select`.
         save : str or Path, optional
             Folder for one PNG file each, named after place in the catalogue and class.
 
@@ -229,16 +228,16 @@ class ResultVisualizer:
         min_confidence: float = 0.0,
         save: str | Path | None = None,
     ) -> Figure:
-        """Draw many events small, on one page.
+        """Draw many events on one page.
 
         Parameters
         ----------
         pick : str
             ``"strongest"``, ``"faintest"`` (by significance) or ``"least certain"``.
         count : int
-            Most events.
+            Maximum number of events.
         types, min_confidence
-            Out of which events, see `select`.
+            Events to choose from, see `select`.
         save : str or Path, optional
             File to write too.
         """
@@ -261,7 +260,7 @@ class ResultVisualizer:
         Parameters
         ----------
         types, min_confidence
-            Of which events, see `select`.
+            Events to include, see `select`.
         save : str or Path, optional
             File to write too.
         """
@@ -286,27 +285,27 @@ class ResultVisualizer:
         Parameters
         ----------
         y, x : int
-            Row and column; the event that holds this pixel, if any, is outlined and its fit drawn.
+            Row and column; an event that contains this pixel is outlined and its fit drawn.
         output_path : str or Path
             Ending ``.gif`` or ``.webp``; or ``.mp4``, which needs ffmpeg.
         radius : int
-            Half the side of what is shown [pixel].
+            Half the side of the window [pixel].
         fps : float
             Reads per second.
         reads : slice, optional
-            Which raw reads; 60 around the event's first if absent.
+            Raw reads; 60 around the first read of the event if absent.
         integration : int
             Integration of the exposure.
 
         Returns
         -------
         Path
-            Of the movie.
+            The movie.
 
         Raises
         ------
         OhanaError
-            Another ending, ffmpeg is wanted and not there, or the file cannot be written.
+            Unknown extension, ffmpeg is missing, or the file cannot be written.
         """
         given = Path(output_path), radius, fps, reads, integration
         return write_movie(self.prediction, y, x, *given)

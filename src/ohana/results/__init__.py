@@ -1,1 +1,1 @@
-"""What a run writes into its folder, and how that is opened again."""
+"""The files of a run, and opening them again."""

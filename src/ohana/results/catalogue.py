@@ -18,7 +18,7 @@ from ohana.events import Event
 from ohana.utils.files import replacing
 from ohana.utils.formatting import json_safe
 
-#: Events of at most so many pixels list each of them, larger ones runs along rows.
+#: Largest number of pixels listed one by one; larger events list runs along rows. Chosen.
 MAX_LISTED_PIXELS = 64
 
 Index = Annotated[int, Field(ge=0)]
@@ -28,7 +28,7 @@ Pair = Annotated[list[Index], Field(min_length=2, max_length=2)]
 
 @with_config(ConfigDict(extra="allow"))
 class Detection(TypedDict):
-    """One object of the catalogue; fields of single classes come on top of these.
+    """One object of the catalogue; classes add their own fields to these.
 
     Attributes
     ----------
@@ -41,13 +41,13 @@ class Detection(TypedDict):
     first_frame : int or None
         First raw read (from 0) that contains the event; None for telegraph noise.
     mean_intensity, max_intensity : float or None
-        Of the event's own step over its pixels, above the ramp [DN].
+        Mean and maximum over its pixels of the step above the ramp [DN].
     spatial_extent : int
         Number of pixels.
     confidence : float
         Of the detections at 0.9, nine in ten are real and of this class.
     significance : float or None
-        Of the most significant pixel [sigma], to be compared with ``sigma_threshold``.
+        Significance of the most significant pixel [sigma]; compare with ``sigma_threshold``.
     source : str
         ``rules``, ``unet`` or ``both``.
     integration : int
@@ -189,12 +189,12 @@ def _measure(events: Sequence[Event]) -> list[list[Any]]:
     owner = np.repeat(np.arange(len(events)), size)
     start = np.cumsum(size) - size
     known = np.isfinite(amplitude)
-    # Weights that are never all zero: plain mean where no amplitude is known or positive.
+    # Weights are never all zero: plain mean where no amplitude is known and positive.
     weight = np.where(known & (amplitude > 0), amplitude, 0).astype(float)
     weight += np.repeat(np.add.reduceat(weight, start) == 0, size)
     total = np.add.reduceat(weight, start)
     centroid = [np.add.reduceat(weight * axis, start) / total for axis in (rows, cols)]
-    # The strongest pixel; of equals the one in the lowest row, then column.
+    # The strongest pixel; among equals the lowest row, then column.
     order = np.lexsort((cols, rows, -np.where(known, amplitude, -np.inf), owner))
     peak = order[start]
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,4 +1,4 @@
-"""The corrected cube on disk (``<exposure>_processed.npy``), and when it can be used again."""
+"""The corrected cube on disk (``<exposure>_processed.npy``), and when it can be reused."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ohana.ramp import Planes, Ramp
 from ohana.read.zarr_store import is_zarr
 from ohana.utils.files import replacing
 
-#: Stages whose settings shape the corrected cube.
+#: Stages whose settings determine the corrected cube.
 STAGES = ("reading", "detector", "reference")
-#: Bytes looked at in each of a few places of an input.
+#: Size of each of the samples of an input or cube [byte]. Chosen.
 SAMPLE = 1 << 16
 
 
 def fingerprint(ramp: Ramp, config: DetectorConfig) -> str:
     """Identify the corrected cube of a ramp: input, integration, settings and version.
 
-    An input counts as the same if name, size, time of change and samples of its bytes are.
+    An input counts as unchanged if path, size, modification time and samples of its bytes are.
     """
     digest = hashlib.blake2b(digest_size=16)
     settings = config.fingerprint(STAGES)
@@ -39,7 +39,7 @@ def fingerprint(ramp: Ramp, config: DetectorConfig) -> str:
 
 
 def input_fingerprint(source: Path) -> str:
-    """Identify an input by sizes and samples of bytes, wherever it lies and whatever its name."""
+    """Identify an input by size and samples of its bytes, regardless of its path."""
     digest = hashlib.blake2b(digest_size=16)
     for file in _files(source):
         digest.update(_sample(file))
@@ -50,13 +50,13 @@ def _files(source: Path) -> list[Path]:
     """Return the files of an input, which may be a folder."""
     if not source.is_dir():
         return [source]
-    # Of a folder of frames the results may lie in sub-folders; the chunks of zarr do.
+    # A folder of frames may contain results in sub-folders; a zarr store has its chunks there.
     inside = source.rglob("*") if is_zarr(source) else source.iterdir()
     return sorted(filter(Path.is_file, inside))
 
 
 def mark_of(cube: Path, made_of: str) -> str:
-    """Tie the fingerprint of a corrected cube to its bytes, so that no other is taken for it."""
+    """Combine the fingerprint of a corrected cube with samples of its bytes."""
     return hashlib.blake2b(made_of.encode() + _sample(cube), digest_size=16).hexdigest()
 
 
@@ -93,12 +93,12 @@ class Processed:
 
 @contextmanager
 def writing_processed(path: Path, shape: tuple[int, int, int]) -> Iterator[Processed]:
-    """Give the place for the corrected cube (T - 1, H, W); it gets its name when all is there."""
+    """Yield a writer for the corrected cube (T - 1, H, W), which gets its name when complete."""
     needed, there = 4 * int(np.prod(shape)), shutil.disk_usage(path.parent).free
     if needed > there:
         raise OhanaError(
             f"{path}: needs {needed / 1e9:.1f} GB of disk, {there / 1e9:.1f} GB are free; "
-            "--no-processed does without"
+            "use --no-processed to skip it"
         )
     with replacing(path) as temporary:
         cube = Processed(temporary, shape)
@@ -109,7 +109,7 @@ def writing_processed(path: Path, shape: tuple[int, int, int]) -> Iterator[Proce
 
 
 def open_processed(path: Path, shape: tuple[int, int, int]) -> Planes | None:
-    """Give the reads of a corrected cube (T - 1, H, W), or None if it is not what it should be."""
+    """Return the reads of a corrected cube (T - 1, H, W), None if shape or type are wrong."""
     try:
         cube = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):

@@ -13,7 +13,7 @@ from ohana.classes import MASK_PRIORITY, Label
 from ohana.events import Event, PixelMaps
 from ohana.utils.files import replacing
 
-#: Bits of mantissa kept in float maps: one part in 8000, finer than any of them is known.
+#: Bits of mantissa kept in float maps: one part in 8000, below their uncertainty.
 BITS = 12
 
 
@@ -46,9 +46,9 @@ def _rounded(values: np.ndarray) -> np.ndarray:
 
 
 def read_features(path: Path) -> tuple[dict[str, np.ndarray], str] | None:
-    """Read maps and fingerprint; None if the file is not there, not whole or of other maps."""
+    """Read maps and fingerprint; None if the file is missing, damaged or has other maps."""
     try:
-        # Opened here, because numpy leaves a file open that it finds damaged.
+        # Opened here, because numpy does not close a damaged file.
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         known = all(field.name in arrays for field in fields(PixelMaps))
@@ -88,7 +88,7 @@ def paint_mask(events: Sequence[Event], shape: tuple[int, int]) -> np.ndarray:
 def paint(
     members: Sequence[tuple[Label, tuple[np.ndarray, np.ndarray]]], shape: tuple[int, int]
 ) -> np.ndarray:
-    """Mark rows and columns with their classes, in the order of the mask, as `paint_mask` does."""
+    """Mark rows and columns with their classes by mask priority; see `paint_mask`."""
     mask = np.zeros(shape, np.uint8)
     for label, pixels in sorted(members, key=lambda each: MASK_PRIORITY.index(each[0])):
         mask[pixels] = label

@@ -1,4 +1,4 @@
-"""The files of one integration: its corrected cube, used again where that can be, and its maps."""
+"""The files of one integration: its corrected cube, reused where possible, and its maps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ohana.utils.progress import Progress
 
 
 class Outputs(NamedTuple):
-    """A ramp, the files of its results, and what identifies its corrected cube."""
+    """A ramp, the files of its results, and the fingerprint of its corrected cube."""
 
     ramp: Ramp
     cube: Path
@@ -52,7 +52,7 @@ def outputs_of(ramp: Ramp, stem: Path, config: DetectorConfig) -> Outputs:
 def corrected_source(
     outputs: Outputs, config: DetectorConfig, progress: Progress
 ) -> tuple[CorrectedRamp, str]:
-    """Give the ramp with its correction, or as corrected before; and a notice for the user."""
+    """Return the ramp with its correction, or the reused corrected cube; and a notice."""
     source = _reused(outputs)
     if source is not None:
         return source, f"{outputs.cube.name}: used again"
@@ -63,7 +63,7 @@ def corrected_source(
 
 
 def _reused(outputs: Outputs) -> CorrectedRamp | None:
-    """Give the corrected cube of an earlier run, if its input and settings were the same."""
+    """Return the corrected cube of an earlier run with the same input and settings, else None."""
     cube = outputs.cube
     planes = open_processed(cube, outputs.cube_shape) if cube.exists() else None
     features = read_features(outputs.features) if planes else None
@@ -74,12 +74,12 @@ def _reused(outputs: Outputs) -> CorrectedRamp | None:
 
 
 def writing_cube(outputs: Outputs, wanted: bool) -> AbstractContextManager[Processed | None]:
-    """Give the place for the corrected cube, or None if it is not to be written."""
+    """Return a writer for the corrected cube, or None if it is not requested."""
     return writing_processed(outputs.cube, outputs.cube_shape) if wanted else nullcontext()
 
 
 def write_maps(outputs: Outputs, maps: PixelMaps, with_cube: bool) -> IntegrationFiles:
-    """Write the per-pixel maps, and tie the corrected cube to them if it is theirs."""
+    """Write the per-pixel maps, with the mark of the corrected cube if it belongs to them."""
     cube, made_of = outputs.cube, outputs.made_of
     mark = mark_of(cube, made_of) if with_cube else made_of
     write_features(outputs.features, maps, mark, outputs.ramp.facts.frame_time)

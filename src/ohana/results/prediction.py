@@ -1,4 +1,4 @@
-"""What `ohana-predict` has written of one exposure, opened to be looked at."""
+"""The results of `ohana-predict` on one exposure, opened again."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from ohana.results.prediction_files import (
 )
 from ohana.results.run_record import read_run
 
-#: The rate of a bare cube is the median slope of so many parts of its ramps.
+#: Parts of a ramp whose median slope is the rate of a cube without maps. Chosen.
 PARTS = 8
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What was found in one exposure, and the reads it was found in.
+    """Events, maps and reads of one exposure.
 
     Rows, columns, reads and integrations count from 0; step f leads from read f - 1 to read f.
 
@@ -78,8 +78,8 @@ class Prediction:
         return self.features[0]
 
     @property
-    def differences(self) -> DifferenceCovariance:
-        """Mean and covariance of the first differences, as the run took them [frame times]."""
+    def covariance(self) -> DifferenceCovariance:
+        """Covariance of the first differences as in the run [frame times]."""
         same = self.run.get("facts", {}).get("nframes", 1)
         frames = self.run.get("frames")
         return difference_covariance(self.times, 1.0, same if frames is None else np.array(frames))
@@ -120,7 +120,7 @@ class Prediction:
         return data
 
     def image(self, integration: int = 0) -> np.ndarray:
-        """Return the best count rate of each pixel, steps left out (H, W) [DN per frame time]."""
+        """Return the count rate of each pixel without steps (H, W) [DN per frame time]."""
         return self.features[integration]["rate"]
 
     def stop(self, y: int, x: int, integration: int = 0) -> int:
@@ -129,10 +129,10 @@ class Prediction:
 
 
 def open_prediction(folder: str | Path) -> Prediction:
-    """Open a folder that ``ohana-predict`` has written; reads stay on disk.
+    """Open an output folder of ``ohana-predict``; reads stay on disk.
 
-    Where it was told to write no corrected cube, reads come from the input that ``run.json``
-    names, corrected again.
+    If no corrected cube was written, reads are taken from the input named in ``run.json`` and
+    corrected again.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def open_prediction(folder: str | Path) -> Prediction:
     Raises
     ------
     OhanaError
-        It holds no prediction, files do not fit each other, or there are no reads.
+        It holds no prediction, its files are inconsistent, or there are no reads.
     """
     folder = Path(folder)
     require_prediction(folder)
@@ -161,7 +161,7 @@ def open_prediction(folder: str | Path) -> Prediction:
 
 
 def _in_file(events: Sequence[Detection], run: dict[str, Any]) -> list[Detection]:
-    """Count integrations from the first in the file: a segment may begin with a later one."""
+    """Count integrations from the first in the file; a segment may begin with a later one."""
     first = run["integrations"][0]["integration"] if run else 0
     return [event | {"integration": event["integration"] - first} for event in events]
 
@@ -172,7 +172,7 @@ def prediction_of(
     mask: np.ndarray | None = None,
     name: str | None = None,
 ) -> Prediction:
-    """Take a corrected cube and its events for a prediction.
+    """Make a prediction of a corrected cube and its events.
 
     Parameters
     ----------
@@ -222,10 +222,10 @@ def prediction_of(
 
 
 def _bare_map(cube: np.ndarray, name: str) -> np.ndarray:
-    """Make a map that a cube without its folder does not have."""
+    """Compute a map for a cube without its output folder."""
     if name != "rate":
         return np.full(cube.shape[1:], len(cube) + 1 if name == "stop" else 0, np.int32)
-    # Of several parts of the ramp, few hold a step.
+    # Only a few parts of a ramp contain a step.
     ends = np.unique(np.linspace(0, len(cube), PARTS + 1).astype(int))
     planes = [cube[end - 1] if end else np.zeros(cube.shape[1:], np.float32) for end in ends]
     slopes = [
@@ -238,7 +238,7 @@ def _bare_map(cube: np.ndarray, name: str) -> np.ndarray:
 def _require_inside(
     where: str, events: Sequence[Detection], shape: tuple[int, int, int], integrations: int
 ) -> None:
-    """Refuse events that lie outside the exposure."""
+    """Refuse events outside the exposure."""
     for number, event in enumerate(events):
         height, width = event["bbox"][2:]
         frame, integration = event["first_frame"] or 0, event["integration"]

@@ -1,4 +1,4 @@
-"""The files of a prediction: which there are, whether they fit, and the reads behind them."""
+"""The files of a prediction: finding them, checking their shapes, access to reads."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from ohana.read import open_exposure
 from ohana.results.run_record import RUN, input_of
 
 MASK, DETECTIONS = "prediction_mask.npy", "detections.json"
-#: Endings of the files with per-pixel maps, and of those with corrected reads.
+#: Endings of the files of per-pixel maps, and of corrected reads.
 FEATURES, CUBE = "_temporal.npz", "_processed.npy"
-#: Exposures of several integrations have such names for each.
+#: Names of the integrations of an exposure with several.
 _SEVERAL = re.compile(r"(.+)_int\d+")
-#: Row blocks of an input that are kept: few, as one of a long exposure is 60 MB.
+#: Row blocks of an input kept in memory: few, as one of a long exposure has 60 MB. Chosen.
 KEPT_BLOCKS = 4
 
 
 class Maps(Mapping[str, np.ndarray]):
-    """Per-pixel maps (H, W) by name, each read from its file, or made, when first asked for."""
+    """Per-pixel maps (H, W) by name, each loaded or computed on first access."""
 
     def __init__(self, names: Sequence[str], load: Callable[[str], np.ndarray]) -> None:
         self._names, self._load = tuple(names), load
@@ -50,7 +50,7 @@ class Maps(Mapping[str, np.ndarray]):
 
 
 def require_prediction(folder: Path) -> None:
-    """Refuse what is no output folder, and say where one is."""
+    """Refuse a folder that is not an output folder; name output folders inside it."""
     missing = [name for name in (DETECTIONS, MASK) if not (folder / name).is_file()]
     if not missing:
         return
@@ -76,7 +76,7 @@ def find_parts(folder: Path, run: dict[str, Any]) -> tuple[str, list[ResultFiles
             )
             for part in run["integrations"]
         ]
-    # Without a record: what lies there.
+    # Without a record: the files in the folder.
     stems = sorted(path.name.removesuffix(FEATURES) for path in folder.glob(f"*{FEATURES}"))
     if not stems:
         raise OhanaError(f"{folder}: wanted EXPOSURE{FEATURES}, got none")
@@ -91,7 +91,7 @@ def find_parts(folder: Path, run: dict[str, Any]) -> tuple[str, list[ResultFiles
 
 
 def open_features(path: Path) -> Maps:
-    """Open per-pixel maps; each is read when first asked for."""
+    """Open per-pixel maps; each is read on first access."""
 
     def load(name: str) -> np.ndarray:
         with _opened_maps(path) as file:
@@ -107,9 +107,9 @@ def open_features(path: Path) -> Maps:
 
 @contextmanager
 def _opened_maps(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
-    """Open a file of maps; whatever is wrong with it, also while it is read, is one error."""
+    """Open a file of maps; any fault on opening or reading becomes one error."""
     try:
-        # Opened here, because numpy leaves a file open that it finds damaged.
+        # Opened here, because numpy does not close a damaged file.
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             yield file
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -149,7 +149,7 @@ def require_fit(path: Path, got: tuple[int, ...], wanted: tuple[int, ...]) -> No
 
 
 class Reads(Protocol):
-    """Corrected reads (T, H, W) [DN], read 0 at zero; nothing is loaded before it is asked for."""
+    """Corrected reads (T, H, W) [DN], read 0 at zero, loaded on access."""
 
     shape: tuple[int, int, int]
 
@@ -181,9 +181,9 @@ class StoredReads:
 
 
 class InputReads:
-    """Reads of an input, corrected when they are asked for.
+    """Reads of an input, corrected on access.
 
-    Whole row blocks are read, and the last few kept: go through many pixels in order of rows.
+    Whole row blocks are read and the last few kept, so access is fastest in order of rows.
     """
 
     def __init__(self, ramp: Ramp, config: DetectorConfig) -> None:
@@ -202,7 +202,7 @@ class InputReads:
         return out
 
     def _blocks(self, rows: range) -> Iterator[slice]:
-        """Give the row blocks that hold some rows."""
+        """Yield the row blocks that contain some rows."""
         for block in row_blocks(self.shape[1]):
             if block.start < rows.stop and block.stop > rows.start:
                 yield block

@@ -1,7 +1,7 @@
-"""The record of a run, ``run.json``: what was run on what, with which result, in what time.
+"""The record of a run, ``run.json``: input, settings, versions, results, timings.
 
-It is the last of the results that a run writes, and the first file that the next run into the
-same folder removes: where it is, the results beside it are whole and belong together.
+A run writes it last, and the next run into the same folder removes it first: where it exists,
+the results beside it are complete and consistent.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 RUN = "run.json"
 #: First field of the file.
 FORMAT = "ohana-run-1"
-#: Packages whose versions can matter; the last two only with a network.
-PACKAGES = ("numpy", "scipy", "numba", "astropy", "scikit-image")
+#: Packages whose versions can change results; those of the network only where one is used.
+PACKAGES = ("numpy", "scipy", "numba", "astropy")
 NETWORK_PACKAGES = ("torch", "safetensors")
 
 
 class IntegrationFiles(NamedTuple):
-    """One integration and its files; ``processed`` is None where the cube was not wanted."""
+    """One integration and its files; ``processed`` is None if no cube was requested."""
 
     ramp: Ramp
     features: Path
@@ -109,7 +109,7 @@ def run_record(
 
 
 def _described_input(source: Path, folder: Path) -> dict[str, Any]:
-    """Say where the input is, also from the results, and what tells it from others."""
+    """Describe the input: absolute path, path relative to the results, fingerprint."""
     absolute = source.resolve()
     return {
         "path": str(absolute),
@@ -140,7 +140,7 @@ def write_run(folder: Path, record: dict[str, Any]) -> Path:
 def remove_run(folder: Path) -> None:
     """Remove the record of an earlier run, and its catalogue, before its results are touched.
 
-    Without the catalogue nobody takes what a run that is cut off leaves for its results.
+    Without the catalogue, what an interrupted run leaves is not taken for results.
     """
     for path in (folder / RUN, folder / "detections.json"):
         try:
@@ -150,12 +150,12 @@ def remove_run(folder: Path) -> None:
 
 
 def read_run(folder: str | Path) -> dict[str, Any]:
-    """Read the record of a run; empty if there is none, as after a run that was cut off.
+    """Read the record of a run; empty if there is none, as after an interrupted run.
 
     Raises
     ------
     OhanaError
-        The file cannot be read, or is none of this package.
+        The file cannot be read, or is not a record of this package.
     """
     path = Path(folder) / RUN
     try:
@@ -173,12 +173,12 @@ def read_run(folder: str | Path) -> dict[str, Any]:
 
 
 def input_of(folder: str | Path, record: dict[str, Any]) -> Path:
-    """Find the input of a run: where it was, or as far from the results as it was.
+    """Find the input of a run, by its absolute path or its path relative to the results.
 
     Raises
     ------
     OhanaError
-        It is in neither place, or there is another file now.
+        It is in neither place, or has changed.
     """
     known = record["input"]
     for path in (Path(known["path"]), Path(folder).resolve() / known["relative"]):

@@ -1,4 +1,4 @@
-"""What a run reports to its user."""
+"""Summary of a run for the user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ohana.ramp import DetectorInfo, Ramp
 from ohana.refpix.border import border_mask
 from ohana.utils.formatting import columns
 
-#: Facts of the detector that a user should check, with their units.
+#: Detector properties shown to the user for checking, with their units.
 FACTS = (
     ("gain", "e-/DN"),
     ("saturation", "DN"),
@@ -25,7 +25,7 @@ FACTS = (
     ("border", "px"),
 )
 
-#: Who can have found an event.
+#: Origins of an event.
 SOURCES = ("rules", "unet", "both")
 
 
@@ -70,20 +70,19 @@ class Summary:
     integrations : int
         Integrations in the file.
     facts : DetectorInfo
-        What was taken for the detector, and from where.
+        Detector properties used, and their sources.
     noise, rate : float
         Medians over the pixels that see light [DN, DN per frame time].
     classes : tuple of ClassSummary
         One for each class.
     notices : tuple of str
-        What the user should know.
+        Notices for the user.
     files : tuple of Path
-        What was written or used again.
+        Files written or reused.
     stages : dict
         Name of each stage -> seconds it took.
     failed : dict
-        Of what is made of the results (``catalogues``, ``products``, ``report``) that which could
-        not be -> why.
+        Those of ``catalogues``, ``products`` and ``report`` that failed -> reason.
     """
 
     source: Path
@@ -112,7 +111,7 @@ class Summary:
         return "\n".join([*self.heading(), *notes, table, *files, f"{self.seconds:.1f} s"])
 
     def heading(self) -> list[str]:
-        """Return lines about the exposure and what was taken for its detector."""
+        """Return lines on the exposure and the detector properties used."""
         reads, height, width = self.shape
         several = f", {self.integrations} integrations" if self.integrations > 1 else ""
         lines = [f"{self.source}: {reads} reads of {height} x {width}{several}"]
@@ -121,7 +120,9 @@ class Summary:
             if value is not None:
                 source = self.facts.sources.get(name, "default")
                 lines.append(f"  {name:<12} {value:<10.6g} {unit:<6} {source}")
-        lines.append(f"  {'noise':<12} {self.noise:<10.4g} {'DN':<6} measured, median")
+        given = self.facts.sources.get("read_noise") == "config"
+        source = "config" if given else "measured, median"
+        lines.append(f"  {'noise':<12} {self.noise:<10.4g} {'DN':<6} {source}")
         return lines
 
 
@@ -150,9 +151,10 @@ def class_rows(classes: Sequence[ClassSummary]) -> Sequence[tuple[str, ...]]:
 
 
 def tell_sources(events: Sequence[Event], config: DetectorConfig) -> str:
-    """Say how many events the rules and the network have found.
+    """Describe how many events the rules and the network have found.
 
-    Doubted are events of the rules whose confidence, from both opinions, would not have sufficed.
+    The network doubts events of the rules whose combined confidence is below the minimum of
+    their class.
     """
     number = {name: sum(event.source == name for event in events) for name in SOURCES}
     doubted = sum(

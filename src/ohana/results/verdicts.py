@@ -1,4 +1,4 @@
-"""What a user has judged of detections: the file that the report exports."""
+"""Verdicts of a reviewer on detections: the file exported by the report."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from ohana.results.run_record import read_run
 
 #: First field of the file.
 FORMAT = "ohana-verdicts-1"
-#: Verdicts besides the classes: as found, and no event at all.
+#: Verdicts other than a class: class confirmed, and no event.
 RIGHT, WRONG = "right", "wrong"
 
 
 class Verdict(NamedTuple):
-    """One detection as it was found and as it was judged.
+    """Class of one detection in the catalogue and according to the reviewer.
 
     Attributes
     ----------
     event : int
         Index in the catalogue, from 0.
     found : Label
-        Its class there.
+        Class in the catalogue.
     judged : Label
-        Its class as judged; `Label.BACKGROUND` where it is no event.
+        Class according to the reviewer; `Label.BACKGROUND` for no event.
     """
 
     event: int
@@ -69,9 +69,9 @@ def read_verdicts(path: str | Path, folder: str | Path) -> tuple[list[Verdict], 
     Parameters
     ----------
     path : str or Path
-        File that the report has exported.
+        File exported by the report.
     folder : str or Path
-        Folder that `ohana-predict` has written.
+        Output folder of `ohana-predict`.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def read_verdicts(path: str | Path, folder: str | Path) -> tuple[list[Verdict], 
     Raises
     ------
     OhanaError
-        A file cannot be read or is no such file, or the verdicts are on other detections.
+        A file cannot be read, or the verdicts are on other detections.
     """
     folder = Path(folder)
     require_prediction(folder)
@@ -103,11 +103,11 @@ def read_verdicts(path: str | Path, folder: str | Path) -> tuple[list[Verdict], 
         )
     detections = read_catalogue(catalogue)
     verdicts = [_verdict(path, entry, detections) for entry in file["verdicts"]]
-    seen: set[int] = set()
+    known: set[int] = set()
     for verdict in verdicts:
-        if verdict.event in seen:
+        if verdict.event in known:
             raise OhanaError(f"{path}: event {verdict.event}: wanted one verdict, got two")
-        seen.add(verdict.event)
+        known.add(verdict.event)
     return sorted(verdicts), detections
 
 

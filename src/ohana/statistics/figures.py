@@ -1,9 +1,9 @@
-"""Pictures of what the exposures of one detector have in common."""
+"""Figures of the exposures of one detector: trends, spectra, repeated telegraph noise."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,14 +19,12 @@ from ohana.statistics.repeats import Repeats
 from ohana.statistics.tally import EDGES, Tally, megapixels
 from ohana.utils.intervals import poisson_interval
 
-if TYPE_CHECKING:
-    pass
-
-#: Of maps: size of the mark of a pixel that was seen in all exposures [point^2].
+#: Marker area on the map for a pixel that shows telegraph noise in all exposures [point^2].
 LARGEST = 60.0
-#: The number of exposures is drawn on a logarithmic axis if there are more than this.
+#: Exposures from which on their number is drawn on a logarithmic axis.
 LONG = 50
-#: More exposures than this are drawn faintly, with the means of so many groups of neighbours.
+#: With more exposures than this, single ones are drawn faintly, with means over this many groups
+#: of consecutive exposures.
 MANY, GROUPS = 120, 40
 HITS = labels_with("adds_charge")
 
@@ -87,10 +85,10 @@ def spectrum_figure(tally: Tally) -> Figure:
     """Draw the spectra of steps and charges, and the distribution of telegraph noise."""
     figure = new_figure(13, 4.2)
     peak, charge, telegraph = figure.subplots(1, 3)
-    area_time, mpix = tally.seen["max_intensity"]
+    area_time, mpix = tally.exposed["max_intensity"]
     for label in HITS:
         _draw_spectrum(peak, tally.spectra["max_intensity"][label], label, area_time)
-        _draw_spectrum(charge, tally.spectra["charge"][label], label, tally.seen["charge"][0])
+        _draw_spectrum(charge, tally.spectra["charge"][label], label, tally.exposed["charge"][0])
     noise = Label.TELEGRAPH_NOISE
     _draw_spectrum(telegraph, tally.spectra["max_intensity"][noise], noise, mpix)
     peak.set(xlabel="step of the brightest pixel [DN]", ylabel="1 / (cm$^2$ s DN)")
@@ -102,7 +100,7 @@ def spectrum_figure(tally: Tally) -> Figure:
             _label_log(axes)
             axes.legend(frameon=False)
         else:
-            why = "gain not known" if axes is charge and not tally.seen["charge"][0] else "none"
+            why = "gain not known" if axes is charge and not tally.exposed["charge"][0] else "none"
             say_nothing(axes, why)
     return figure
 
@@ -135,22 +133,24 @@ def _label_log(axes: Axes) -> None:
 
 
 def telegraph_figure(tally: Tally, repeats: Repeats) -> Figure:
-    """Draw where the repeated pixels are, and how many are seen how often, against chance."""
+    """Draw a map of the repeated pixels, and their number against exposures and chance."""
     figure = new_figure(11, 5)
     where, often = figure.subplots(1, 2)
     _draw_map(where, tally, repeats)
     number = np.arange(1, repeats.searched + 1)
     colour = CLASSES[Label.TELEGRAPH_NOISE.key].light
-    # From the right: pixels seen at least so often.
-    seen, chance = (np.cumsum(part[:0:-1])[::-1] for part in (repeats.seen, repeats.expected))
-    often.step(number, seen, where="mid", color=colour, label="seen", linewidth=2)
+    # Cumulative from the right: pixels that repeat at least this often.
+    observed, chance = (
+        np.cumsum(part[:0:-1])[::-1] for part in (repeats.observed, repeats.expected)
+    )
+    often.step(number, observed, where="mid", color=colour, label="observed", linewidth=2)
     often.step(number, chance, where="mid", color=FAINT, label="by chance")
     often.axvline(repeats.least, color=FAINT, linestyle=":", label="listed from here on")
     long = repeats.searched > LONG
     often.set(
         xlabel=f"exposures of {repeats.searched} with telegraph noise, or more", ylabel="pixels",
         xscale="log" if long else "linear", yscale="log",
-        ylim=(0.02, 2 * max(seen.max(), chance.max(), 1)),
+        ylim=(0.02, 2 * max(observed.max(), chance.max(), 1)),
     )  # fmt: skip
     if long:
         _label_log(often)
@@ -161,7 +161,7 @@ def telegraph_figure(tally: Tally, repeats: Repeats) -> Figure:
 
 
 def _draw_map(axes: Axes, tally: Tally, repeats: Repeats) -> None:
-    """Mark the listed pixels, the larger the more often they were seen; the others faintly."""
+    """Mark the listed pixels, with a size that grows with their repeats; the others faintly."""
     height, width = tally.detector.shape
     every = np.array([flicker[:2] for flicker in tally.flickering]).reshape(-1, 2)
     axes.scatter(every[:, 1], every[:, 0], s=2, color=FAINT, alpha=0.5, linewidths=0)
@@ -176,4 +176,4 @@ def _draw_map(axes: Axes, tally: Tally, repeats: Repeats) -> None:
         xlim=(-0.5, width - 0.5), ylim=(-0.5, height - 0.5), aspect="equal",
         xlabel="column [pixel]", ylabel="row [pixel]",
     )  # fmt: skip
-    axes.set_title(f"{len(listed)} pixels seen {repeats.least} times or more", fontsize=9)
+    axes.set_title(f"{len(listed)} pixels in {repeats.least} exposures or more", fontsize=9)

@@ -1,4 +1,4 @@
-"""The summary as one HTML page that needs nothing else, and its pictures as files."""
+"""The summary as a self-contained HTML page, and its figures as files."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ from ohana.utils.files import replacing
 if TYPE_CHECKING:
     from ohana.statistics.summary import Statistics
 
-#: Rows of a table in the page; files have all.
+#: Maximum number of rows of a table in the page; the files hold all.
 MAX_ROWS = 200
 
 
-def write_page(survey: Statistics, folder: Path) -> list[Path]:
-    """Write the pictures of each detector, and the page that shows them with the tables.
+def write_page(statistics: Statistics, folder: Path) -> list[Path]:
+    """Write the figures of each detector, and the page with figures and tables.
 
     Returns
     -------
     list of Path
-        What was written, the page last.
+        Files written, the page last.
     """
     written: list[Path] = []
     sections = []
-    for tally, repeats in zip(survey.tallies, survey.repeats, strict=True):
+    for tally, repeats in zip(statistics.tallies, statistics.repeats, strict=True):
         pictures: dict[str, Figure] = {
             "trends": trend_figure(tally),
             "spectra": spectrum_figure(tally),
@@ -57,13 +57,13 @@ def write_page(survey: Statistics, folder: Path) -> list[Path]:
         sections.append(_section(tally, repeats, paths))
         written += paths.values()
     page = (files("ohana.statistics") / "page.html").read_text("utf-8")
-    number = len(survey.exposures)
+    number = len(statistics.exposures)
     parts = {
-        "title": html.escape(f"{number} exposure{'s' * (number != 1)} in {survey.root}"),
+        "title": html.escape(f"{number} exposure{'s' * (number != 1)} in {statistics.root}"),
         "version": html.escape(ohana.__version__),
-        "notices": _list(survey.notices),
+        "notices": _list(statistics.notices),
         "sections": "\n".join(sections),
-        "skipped": _skipped(survey),
+        "skipped": _skipped(statistics),
     }
     for name, part in parts.items():
         page = page.replace(f"<!-- {name} -->", part)
@@ -84,14 +84,14 @@ def _section(tally: Tally, repeats: Repeats | None, pictures: dict[str, Path]) -
         _picture(pictures["trends"], "Rate of each class in each exposure"),
         "<h3>Amplitudes</h3>",
         _picture(pictures["spectra"], "Differential spectra by class"),
-        "<h3>Telegraph noise that comes again</h3>",
+        "<h3>Repeated telegraph noise</h3>",
     ]
     if repeats is None:
-        parts.append("<p>Needs two exposures in which it was looked for.</p>")
+        parts.append("<p>Needs at least two exposures with enough reads.</p>")
         return "\n".join(parts)
     parts += [
         f"<p>{html.escape(repeated(repeats))}.</p>",
-        _picture(pictures["telegraph"], "Map of the pixels, and how often they are seen"),
+        _picture(pictures["telegraph"], "Map of the pixels, and how often they repeat"),
         _table(PIXELS_HEAD, [pixel_cells(pixel) for pixel in repeats.pixels[:MAX_ROWS]]),
     ]
     if len(repeats.pixels) > MAX_ROWS:
@@ -124,8 +124,8 @@ def _list(items: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in items) + "</ul>"
 
 
-def _skipped(survey: Statistics) -> str:
-    if not survey.skipped:
+def _skipped(statistics: Statistics) -> str:
+    if not statistics.skipped:
         return ""
-    rows = [(str(each.folder), each.reason) for each in survey.skipped]
+    rows = [(str(each.folder), each.reason) for each in statistics.skipped]
     return "<h2>Left out</h2>" + _table(("folder", "reason"), rows)

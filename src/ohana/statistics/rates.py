@@ -105,7 +105,7 @@ def spectrum_columns(column: str) -> tuple[Column, ...]:
 def spectrum_rows(tally: Tally, column: str) -> list[dict[str, Any]]:
     """Return the differential spectrum of each class, from its first to its last filled bin."""
     rows = []
-    area_time, mpix = tally.seen[column]
+    area_time, mpix = tally.exposed[column]
     for label, counts in tally.spectra[column].items():
         filled = np.flatnonzero(counts)
         if not filled.size:
@@ -164,7 +164,7 @@ def exposure_columns() -> tuple[Column, ...]:
 
 
 def exposure_rows(tally: Tally, root: Path) -> list[dict[str, Any]]:
-    """Return a row of `exposure_columns` for each exposure; folders as seen from ``root``."""
+    """Return a row of `exposure_columns` for each exposure; folders relative to ``root``."""
     rows = []
     for exposure, counts in zip(tally.exposures, tally.counts, strict=True):
         row: dict[str, Any] = {

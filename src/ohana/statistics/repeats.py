@@ -1,4 +1,4 @@
-"""Pixels that show telegraph noise again and again, and how many would by chance."""
+"""Pixels with telegraph noise in several exposures, and the number expected by chance."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ohana.products.fits_file import ascii_text
 from ohana.statistics.tally import Flickering, Tally
 from ohana.utils.files import replacing
 
-#: The list may hold so many pixels by chance.
+#: Pixels in the list that are expected by chance, at most; chosen.
 BY_CHANCE = 0.1
-#: Of a normal distribution: standard deviation over median absolute deviation.
+#: Standard deviation over median absolute deviation of a normal distribution.
 SIGMA_OF_MAD = 1.4826
-#: What ``..._telegraph_pixels.ecsv`` has.
+#: Columns of ``..._telegraph_pixels.ecsv``.
 PIXELS = (
     Column("row", int, "", "Row, from 0"),
     Column("col", int, "", "Column, from 0"),
@@ -33,12 +33,12 @@ PIXELS = (
     Column("dwell_high", float, "s", "Mean stay in the highest level: median"),
     Column("dwell_high_spread", float, "s", "Its scatter over the exposures (1.48 MAD)"),
 )
-#: Bit of telegraph noise in the data quality of JWST and Roman pixels.
+#: Bit of telegraph noise in PIXELDQ of JWST and Roman.
 TELEGRAPH_BIT = 15
 TELEGRAPH = 1 << TELEGRAPH_BIT
 #: Telescopes whose detectors are in flight.
 IN_FLIGHT = ("JWST", "HST", "ROMAN", "EUCLID")
-#: From when on a mask holds whose exposures have no time.
+#: Start of validity of a mask whose exposures have no time.
 EVER = "1900-01-01T00:00:00"
 
 
@@ -50,37 +50,39 @@ class Repeats(NamedTuple):
     pixels : list of dict
         A row of `PIXELS` for each pixel of the list, the most frequent first.
     searched : int
-        Exposures in which telegraph noise was looked for.
+        Exposures searched for telegraph noise.
     least : int
-        Exposures from which on a pixel is in the list.
+        Minimum number of exposures for a pixel to be listed.
     by_chance : float
-        Pixels of the list that chance makes, if all detections fell on pixels at random.
-    seen, expected : ndarray, shape (searched + 1,)
-        Pixels seen in exactly 0, 1, 2 ... exposures, and how many chance makes of each.
+        Listed pixels expected by chance if detections fell on pixels at random.
+    observed, expected : ndarray, shape (searched + 1,)
+        Pixels with telegraph noise in exactly 0, 1, 2 ... exposures: found, and expected by
+        chance.
     """
 
     pixels: list[dict[str, Any]]
     searched: int
     least: int
     by_chance: float
-    seen: np.ndarray
+    observed: np.ndarray
     expected: np.ndarray
 
 
 def repeated_pixels(tally: Tally, least: int | None = None) -> Repeats | None:
     """Find the pixels that show telegraph noise in ``least`` or more exposures.
 
-    Chance is that of detections which fall on any pixel alike, at their mean density, each
-    exposure by itself: a binomial distribution. Since the density counts the repeated pixels
-    too, it is rather too high. A pixel counts once in an exposure, whatever the integrations.
+    The number expected by chance follows from a binomial distribution: detections fall on all
+    pixels alike, at their mean density, independently in each exposure. The density includes
+    the repeated pixels, so the estimate is slightly too high. A pixel counts once per exposure,
+    whatever the number of integrations.
 
     Parameters
     ----------
     tally : Tally
         Of one detector.
     least : int, optional
-        Fewest exposures; if absent so many that chance makes less than 0.1 pixels of the list,
-        but two at least.
+        Minimum number of exposures; if absent, the smallest of at least two for which fewer
+        than 0.1 listed pixels are expected by chance.
 
     Returns
     -------
@@ -102,20 +104,21 @@ def repeated_pixels(tally: Tally, least: int | None = None) -> Repeats | None:
         enough = np.flatnonzero((at_least < BY_CHANCE) & (number >= 2))
         least = int(enough[0]) if enough.size else searched
     chosen = flagged[times >= least]
-    seen_as: dict[int, list[Flickering]] = {int(pixel): [] for pixel in chosen}
+    of_pixel: dict[int, list[Flickering]] = {int(pixel): [] for pixel in chosen}
     for pixel, flicker in zip(place.tolist(), tally.flickering, strict=True):
-        if pixel in seen_as:
-            seen_as[pixel].append(flicker)
-    rows = [_row(flickers, searched) for flickers in seen_as.values()]
+        if pixel in of_pixel:
+            of_pixel[pixel].append(flicker)
+    rows = [_row(flickers, searched) for flickers in of_pixel.values()]
     rows.sort(key=lambda row: (-row["seen"], row["row"], row["col"]))
-    seen = np.bincount(times, minlength=searched + 1)
-    seen[0] = pixels - len(flagged)
+    observed = np.bincount(times, minlength=searched + 1)
+    observed[0] = pixels - len(flagged)
     by_chance = float(at_least[least]) if least <= searched else 0.0
-    return Repeats(rows, searched, least, by_chance, seen, at_least - np.append(at_least[1:], 0.0))
+    expected = at_least - np.append(at_least[1:], 0.0)
+    return Repeats(rows, searched, least, by_chance, observed, expected)
 
 
 def chance_of(least: np.ndarray, trials: int, probability: float) -> np.ndarray:
-    """Return the chance of ``least`` or more successes in so many trials.
+    """Return the probability of ``least`` or more successes in a number of trials.
 
     Examples
     --------
@@ -127,7 +130,7 @@ def chance_of(least: np.ndarray, trials: int, probability: float) -> np.ndarray:
 
 
 def _row(pixel: list[Flickering], searched: int) -> dict[str, Any]:
-    """Describe one pixel by all that was seen of it."""
+    """Summarise the telegraph noise of one pixel over all exposures."""
     row: dict[str, Any] = {"row": pixel[0].row, "col": pixel[0].col}
     row |= {"seen": len({each.exposure for each in pixel}), "searched": searched}
     for name in ("amplitude", "dwell_low", "dwell_high"):
@@ -145,9 +148,9 @@ def write_reference_mask(
 ) -> Path:
     """Write the pixels that repeat as a reference file of type ``MASK``.
 
-    The file has an image ``DQ`` (uint32, 0 or TELEGRAPH) and a table ``DQ_DEF`` that says what
-    its bits mean. Nothing is flagged DO_NOT_USE: whether such a pixel is good enough is left to
-    who uses the mask.
+    The file has an image ``DQ`` (uint32, 0 or TELEGRAPH) and a table ``DQ_DEF`` that defines
+    its bits. Nothing is flagged DO_NOT_USE: whether such a pixel is usable is left to the user
+    of the mask.
 
     Parameters
     ----------
@@ -156,7 +159,7 @@ def write_reference_mask(
     repeats : Repeats
         The pixels.
     exposures : sequence of ExposureMetadata
-        That they were found in, all of one detector.
+        The exposures searched, all of one detector.
     """
     from astropy.io import fits
 

@@ -1,4 +1,4 @@
-"""Sum up what was found in many exposures: one file for each thing that can be asked of them."""
+"""Statistics of many exposures: tables of events, rates, spectra and repeated telegraph noise."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from ohana.statistics.tally import SPECTRA, Tally
 from ohana.utils.files import make_folder
 from ohana.utils.progress import Progress, no_progress
 
-#: Names of the files that are about all detectors.
+#: Files for all detectors together.
 EVENTS, EXPOSURES_FILE, RATES_FILE, PAGE = (
     "events.parquet",
     "exposures.ecsv",
     "rates.ecsv",
     "summary.html",
 )
-#: Names of those about one detector.
+#: Files for one detector.
 OF_DETECTOR = re.compile(
     r".+_\d+x\d+(_from_row_\d+_column_\d+)?"
     r"_(trends\.png|spectra\.png|telegraph\.png|telegraph_pixels\.ecsv|telegraph_mask\.fits)"
@@ -50,10 +50,10 @@ def summarize(
 ) -> Statistics:
     """Sum up the predictions below a folder, one exposure in memory at a time.
 
-    Written are all events as one Parquet file, tables of exposures, rates and spectra; for each
+    Writes all events as one Parquet file, tables of exposures, rates and spectra, for each
     detector the list of pixels with repeated telegraph noise, a reference mask of these and
-    pictures; and a page with all of it. Each file is replaced as a whole, so that a run can be
-    repeated whenever there are more exposures.
+    figures, and a page with all of it. Each file is replaced as a whole, so a run can be
+    repeated when exposures are added.
 
     Parameters
     ----------
@@ -73,87 +73,88 @@ def summarize(
     OhanaError
         There are no whole results, or a file cannot be written.
     """
-    root, tell = Path(root), progress or no_progress
-    tell("looking for results", 0, 1)
+    root, progress = Path(root), progress or no_progress
+    progress("finding results", 0, 1)
     exposures, skipped = find_exposures(root, pitch)
-    tell("looking for results", 1, 1)
+    progress("finding results", 1, 1)
     if not exposures:
         first = f"; {skipped[0].folder}: {skipped[0].reason}" if skipped else ""
         raise OhanaError(f"{root}: wanted results of ohana-predict, got none that are whole{first}")
     folder = make_folder(Path(output) if output else root / "summary")
-    survey = Statistics(root, skipped=skipped)
-    survey.tallies = _tally_all(folder / EVENTS, exposures, survey, tell)
-    if not survey.tallies:
+    statistics = Statistics(root, skipped=skipped)
+    statistics.tallies = _tally_all(folder / EVENTS, exposures, statistics, progress)
+    if not statistics.tallies:
         raise OhanaError(f"{root}: not one catalogue could be read")
-    survey.repeats = [repeated_pixels(tally, least) for tally in survey.tallies]
-    survey.notices = list(_notices(survey))
-    survey.files += [folder / EVENTS, *_write_tables(survey, folder)]
-    tell("pictures", 0, 1)
+    statistics.repeats = [repeated_pixels(tally, least) for tally in statistics.tallies]
+    statistics.notices = list(_notices(statistics))
+    statistics.files += [folder / EVENTS, *_write_tables(statistics, folder)]
+    progress("pictures", 0, 1)
     from ohana.statistics.page import write_page  # matplotlib
 
-    survey.files += write_page(survey, folder)
-    _remove_leftovers(folder, survey.files)
-    tell("pictures", 1, 1)
-    return survey
+    statistics.files += write_page(statistics, folder)
+    _remove_leftovers(folder, statistics.files)
+    progress("pictures", 1, 1)
+    return statistics
 
 
 def _tally_all(
-    path: Path, exposures: list[ExposureMetadata], survey: Statistics, tell: Progress
+    path: Path, exposures: list[ExposureMetadata], statistics: Statistics, progress: Progress
 ) -> list[Tally]:
     """Read one catalogue after another into the tallies and the table of all events."""
     tallies: dict[tuple, Tally] = {}
     meta = {"content": "events of many exposures", "exposures": len(exposures)}
     with writing_parquet(path, exposures, meta) as add:
         for number, exposure in enumerate(exposures):
-            tell("catalogues", number, len(exposures))
+            progress("catalogues", number, len(exposures))
             try:
                 events = read_catalogue(exposure.folder / DETECTIONS)
                 columns = event_columns(events, exposure)
             except OhanaError as error:
-                survey.skipped.append(Skipped(exposure.folder, str(error)))
+                statistics.skipped.append(Skipped(exposure.folder, str(error)))
                 continue
             tallies.setdefault(exposure.detector, Tally(exposure.detector)).add(exposure, columns)
             add(columns)
-    tell("catalogues", len(exposures), len(exposures))
+    progress("catalogues", len(exposures), len(exposures))
     return [tallies[detector] for detector in sorted(tallies)]
 
 
-def _notices(survey: Statistics) -> Iterator[str]:
-    """Say what makes numbers hard to compare, or is missing."""
-    if survey.skipped:
-        number = len(survey.skipped)
-        yield f"left out: {number} of all folders, whose results are not whole or are there twice"
-    ways = {exposure.found_by for exposure in survey.exposures}
+def _notices(statistics: Statistics) -> Iterator[str]:
+    """Yield notices on what is missing, or makes rates hard to compare."""
+    if statistics.skipped:
+        number = len(statistics.skipped)
+        yield f"skipped: {number} folders with incomplete or duplicate results"
+    ways = {exposure.found_by for exposure in statistics.exposures}
     if len(ways) > 1:
-        yield f"exposures were searched in {len(ways)} ways (version, settings, network): " + (
-            "rates may differ for that alone; see found_by in exposures.ecsv"
+        yield f"exposures were searched in {len(ways)} ways (version, settings, network), " + (
+            "so rates may not be comparable; see found_by in exposures.ecsv"
         )
-    for tally, repeats in zip(survey.tallies, survey.repeats, strict=True):
+    for tally, repeats in zip(statistics.tallies, statistics.repeats, strict=True):
         name, number = tally.detector.label, len(tally.exposures)
         timeless = sum(not exposure.start for exposure in tally.exposures)
         if timeless:
-            yield f"{name}: {timeless} of {number} exposures have no time: ordered by name"
+            yield f"{name}: {timeless} of {number} exposures have no start time: ordered by name"
         guessed = sum(exposure.gain is None for exposure in tally.exposures)
         if guessed:
-            yield f"{name}: {guessed} of {number} exposures have no known gain: not in the charges"
+            without = f"{guessed} of {number} exposures have no known gain"
+            yield f"{name}: {without}: not in the spectra of charge"
         if repeats is None:
-            yield f"{name}: repeated telegraph noise needs two exposures that were searched for it"
+            yield f"{name}: repeated telegraph noise needs at least two exposures with enough reads"
 
 
 def _remove_leftovers(folder: Path, files: list[Path]) -> None:
-    """Remove what an earlier summary has of detectors that are no longer there."""
+    """Remove the files of an earlier summary on detectors that are no longer present."""
     for path in folder.iterdir():
         if OF_DETECTOR.fullmatch(path.name) and path not in files:
             path.unlink(missing_ok=True)
 
 
-def _write_tables(survey: Statistics, folder: Path) -> list[Path]:
+def _write_tables(statistics: Statistics, folder: Path) -> list[Path]:
     """Write all tables and masks."""
-    tallies = survey.tallies
+    tallies = statistics.tallies
     tables = {
         EXPOSURES_FILE: (
             exposure_columns(),
-            [row for tally in tallies for row in exposure_rows(tally, survey.root)],
+            [row for tally in tallies for row in exposure_rows(tally, statistics.root)],
         ),
         RATES_FILE: (RATES, [row for tally in tallies for row in rate_rows(tally)]),
     }
@@ -164,7 +165,7 @@ def _write_tables(survey: Statistics, folder: Path) -> list[Path]:
         write_ecsv(folder / name, rows_table(rows, spec, {}))
         for name, (spec, rows) in tables.items()
     ]
-    for tally, repeats in zip(tallies, survey.repeats, strict=True):
+    for tally, repeats in zip(tallies, statistics.repeats, strict=True):
         if repeats is None:
             continue
         stem = tally.detector.stem

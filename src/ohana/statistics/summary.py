@@ -1,4 +1,4 @@
-"""The summary in words and cells, for the terminal and the page."""
+"""The summary as text and table cells, for the terminal and the page."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def pixel_cells(pixel: dict[str, Any]) -> tuple[str, ...]:
 
 
 def time_span(tally: Tally) -> str:
-    """Say which exposures there are of a detector."""
+    """Describe the exposures of a detector: number, dates, live time, area."""
     exposures = tally.exposures
     number, seconds = len(exposures), sum(exposure.live_time for exposure in exposures)
     area = sum(exposure.area_time for exposure in exposures) / seconds
@@ -95,7 +95,7 @@ def time_span(tally: Tally) -> str:
 
 
 def repeated(repeats: Repeats) -> str:
-    """Say how many pixels show telegraph noise again and again."""
+    """Describe how many pixels show telegraph noise repeatedly."""
     number = len(repeats.pixels)
     return (
         f"{number} pixel{'s' * (number != 1)} in {repeats.least} or more of "
@@ -103,39 +103,39 @@ def repeated(repeats: Repeats) -> str:
     )
 
 
-def summary_text(survey: Statistics) -> str:
+def summary_text(statistics: Statistics) -> str:
     """Return the summary as lines for a terminal: detectors, rates, repeated pixels, notes."""
     lines = []
-    for tally, repeats in zip(survey.tallies, survey.repeats, strict=True):
+    for tally, repeats in zip(statistics.tallies, statistics.repeats, strict=True):
         lines += [tally.detector.label, f"  {time_span(tally)}"]
         cells = [RATES_HEAD[:7], *(rate_cells(row)[:7] for row in rate_rows(tally))]
         lines += [columns(cells)]
         if repeats is not None:
-            lines.append(f"  telegraph noise again and again: {repeated(repeats)}")
+            lines.append(f"  repeated telegraph noise: {repeated(repeats)}")
         lines.append("")
-    lines += [f"  note: {notice}" for notice in survey.notices]
-    lines += [f"  {path}" for path in survey.files]
+    lines += [f"  note: {notice}" for notice in statistics.notices]
+    lines += [f"  {path}" for path in statistics.files]
     return "\n".join(lines)
 
 
 @dataclass
 class Statistics:
-    """What many exposures add up to.
+    """Statistics of many exposures.
 
     Attributes
     ----------
     root : Path
-        Folder that they are below.
+        Folder that contains them.
     tallies : list of Tally
         One for each detector.
     repeats : list of Repeats or None
-        For each detector its pixels that show telegraph noise again and again.
+        For each detector the pixels with repeated telegraph noise.
     skipped : list of Skipped
-        Folders that were left out.
+        Folders that could not be used.
     notices : list of str
-        What the user should know.
+        Notices for the user.
     files : list of Path
-        What was written.
+        Files written.
     """
 
     root: Path

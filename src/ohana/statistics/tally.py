@@ -1,4 +1,4 @@
-"""What is kept of the events of many exposures: counts, histograms, and telegraph noise."""
+"""Counts, histograms and telegraph noise of the exposures of one detector."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ohana.detect.telegraph.fit import MIN_READS
 from ohana.export.columns import Columns
 from ohana.export.exposure import Detector, ExposureMetadata
 
-#: Edges of the bins of all spectra, ten to a decade: from a tenth to the charge of a snowball.
+#: Bin edges of all spectra [DN or e-], ten per decade: from 0.1 to the charge of a snowball.
 EDGES = 10.0 ** (np.arange(-10, 101) / 10)
-#: Columns of which there are spectra, with their units.
+#: Columns with spectra, and their units.
 SPECTRA = {"max_intensity": "DN", "charge": "electron"}
 
 
 class Count(NamedTuple):
-    """Events of one class in one exposure, in pixels that see light.
+    """Events of one class in one exposure, outside the reference border.
 
-    ``real`` is the sum of their confidences, ``pixels`` what they cover.
+    ``real`` is the sum of their confidences, ``pixels`` the number of pixels they cover.
     """
 
     events: int
@@ -42,7 +42,7 @@ class Flickering(NamedTuple):
 
 @dataclass
 class Tally:
-    """What the exposures of one detector add up to.
+    """Sums over the exposures of one detector.
 
     Attributes
     ----------
@@ -54,8 +54,8 @@ class Tally:
         For each exposure the `Count` of each class.
     spectra : dict
         Column -> class -> events in each bin of `EDGES`.
-    seen : dict
-        Column -> exposures that can have it: area times time [cm2 s] and pixels [Mpix].
+    exposed : dict
+        Column -> of the exposures that have it: area times time [cm2 s] and pixels [Mpix].
     flickering : list of Flickering
         All telegraph noise, reference pixels included.
     """
@@ -69,7 +69,7 @@ class Tally:
             for name in SPECTRA
         }
     )
-    seen: dict[str, list[float]] = field(
+    exposed: dict[str, list[float]] = field(
         default_factory=lambda: {name: [0.0, 0.0] for name in SPECTRA}
     )
     flickering: list[Flickering] = field(default_factory=list)
@@ -82,8 +82,8 @@ class Tally:
         for name in SPECTRA:
             if name == "charge" and exposure.gain is None:
                 continue
-            self.seen[name][0] += exposure.area_time
-            self.seen[name][1] += megapixels(exposure)
+            self.exposed[name][0] += exposure.area_time
+            self.exposed[name][1] += megapixels(exposure)
             for label, which in here.items():
                 known = columns[name][which].compressed()
                 self.spectra[name][label] += np.histogram(known, EDGES)[0]
@@ -101,7 +101,7 @@ class Tally:
 
     @property
     def searched(self) -> int:
-        """Exposures with reads enough to look for telegraph noise."""
+        """Number of exposures with enough reads to be searched for telegraph noise."""
         return sum(len(exposure.times) >= MIN_READS for exposure in self.exposures)
 
 

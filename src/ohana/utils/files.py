@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing: a file appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PART = ".part-"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name in the folder of ``path``; rename it to ``path`` at the end.
+    """Yield a temporary name in the folder of ``path``, renamed to ``path`` at the end.
 
     If the block fails the temporary file is removed and an older ``path`` stays as it was.
 
@@ -37,7 +37,7 @@ def replacing(path: Path) -> Iterator[Path]:
     'done'
     """
     path = Path(path)
-    # The ending stays, because numpy and astropy choose by it.
+    # The extension is kept, because numpy and astropy choose the format by it.
     temporary = path.with_name(f".{process_name()}-{path.name}")
     try:
         yield temporary
@@ -92,7 +92,7 @@ def is_at(file: IO, path: Path) -> bool:
 
 
 def process_name() -> str:
-    """Return a name that no other running process has, on any host that shares a folder."""
+    """Return a name that is unique among running processes on all hosts that share a folder."""
     return f"{socket.gethostname()}-{os.getpid()}"
 
 

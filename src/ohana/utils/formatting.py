@@ -11,7 +11,7 @@ import numpy as np
 
 
 def json_safe(value: Any, digits: int = 6) -> Any:
-    """Return numbers, strings, lists and dicts that JSON knows; None for what is not finite.
+    """Return values that JSON can represent; None for numbers that are not finite.
 
     Examples
     --------

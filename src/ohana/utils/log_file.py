@@ -15,7 +15,7 @@ log = logging.getLogger("ohana")
 
 #: Name of the file.
 LOG = "ohana.log"
-#: Level of what only the file is told, because a terminal shows it in another way.
+#: Level of messages for the file only, because a terminal shows them in another way.
 FILE_ONLY = 5
 logging.addLevelName(FILE_ONLY, "DETAIL")
 
@@ -30,7 +30,7 @@ class _Lines(logging.FileHandler):
         self.setFormatter(form)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Say nothing: what cannot be written cannot be told here either."""
+        """Ignore the error: there is nowhere else to report it."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Progress of a job: the type of the function that hears of it, and the time of each stage."""
+"""Progress of a job: the type of the function that receives it, and the time of each stage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def no_progress(stage: str, done: int, total: int) -> None:
-    """Report to nobody."""
+    """Discard progress."""
 
 
 class Stopwatch:

@@ -1,4 +1,4 @@
-"""Tasks for many processes: some started here, or the workers of a cluster (dask)."""
+"""Tasks for many processes: started here, or the workers of a dask cluster."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from ohana.errors import OhanaError
 
 log = logging.getLogger("ohana")
 
-#: How long to wait for the scheduler of a cluster [s].
+#: Timeout of the connection to a scheduler [s]. Chosen.
 SCHEDULER_TIMEOUT = 10
-#: Tasks that a scheduler knows at a time: enough for so many workers, and 100 000 do not burden it.
+#: Maximum number of tasks at a scheduler at a time: enough for as many workers, and bounded for
+#: runs of 100 000 tasks. Chosen.
 AHEAD = 2000
-#: How often a task may lose its worker before it counts as what ends workers.
+#: Number of workers that a task may lose before it is taken for the cause. Chosen.
 LOST_WORKERS = 1
-#: Run by a worker before it begins: one started again after its end has to be told too.
+#: Run by each worker at its start, also when it is restarted.
 _LEAVE_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 
 Task = TypeVar("Task")
@@ -74,7 +75,7 @@ def by_dask(
                 suspects.append(task)
             else:
                 yield task, result
-        # All that a worker had to do is suspected of its end: alone it shows who was to blame.
+        # Any task of a lost worker may be the cause: run alone, the cause can be identified.
         for task in suspects:
             yield from _done(client, function, [task])
 
@@ -106,7 +107,7 @@ def _done(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what the library logs from the user: what matters is told in one line."""
+    """Hide log messages of the library: errors are reported in one line by the caller."""
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -120,7 +121,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _cluster(scheduler: str | None, workers: int) -> Iterator[Any]:
-    """Give the address of a scheduler, or start processes of our own."""
+    """Yield a scheduler address, or start processes on this machine."""
     if scheduler is not None:
         yield scheduler
         return
@@ -133,7 +134,7 @@ def _cluster(scheduler: str | None, workers: int) -> Iterator[Any]:
             n_workers=workers,
             threads_per_worker=1,
             dashboard_address="127.0.0.1:0",  # None is the fixed port 8787
-            # Mapped files count as memory there, so limits would end what is well.
+            # Mapped files count as memory in dask, so its limits would end healthy workers.
             memory_limit=0,
             silence_logs=logging.CRITICAL,
             preload=[_LEAVE_INTERRUPTS],
@@ -144,7 +145,7 @@ def _cluster(scheduler: str | None, workers: int) -> Iterator[Any]:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Let processes started meanwhile leave Ctrl-C to this one, which then ends them in order."""
+    """Let processes started meanwhile ignore Ctrl-C; this one then ends them in order."""
     if threading.current_thread() is not threading.main_thread():  # cannot set it
         yield
         return

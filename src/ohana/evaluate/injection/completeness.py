@@ -1,4 +1,4 @@
-"""Completeness against charge: a smooth rise fitted to what was found and what was not."""
+"""Completeness against charge: a smooth rise fitted to found and missed events."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, log_expit, logit
 
-#: Grid of the likelihood: middles of the rise, from so far below the faintest to so far above the
-#: brightest event (natural logarithm); widths of the rise; what is found of the brightest events.
+#: Grid of the likelihood: midpoints of the rise, with a margin below the faintest and above the
+#: brightest event (natural logarithm); widths of the rise; completeness of the brightest. Chosen.
 BEYOND, MIDDLES = 1.0, 41
 WIDTHS = (0.01, 1.0, 16)
 TOPS = np.linspace(0.05, 1.0, 20)
-#: A second, finer grid covers where the likelihood is at least this part of its peak.
+#: A second, finer grid covers likelihoods above this fraction of the maximum. Chosen.
 NEGLIGIBLE = 1e-4
-#: Places along the range at which a curve is given.
+#: Points of a curve. Chosen.
 POINTS = 41
-#: Quantiles of the interval: one standard deviation.
+#: Quantiles of the 68 % interval.
 LOW, HIGH = 0.159, 0.841
-#: With fewer events nothing is fitted.
+#: Minimum number of events for a fit. Chosen.
 MIN_EVENTS = 8
 
 
 class Limit(NamedTuple):
-    """Charge from which a part of the events is found, with its interval at 68 %.
+    """Charge at which a fraction of the events is found, with its 68 % interval.
 
     NaN stands for what is not known: without ``value``, a known ``low`` says that the part is not
     reached (with any certainty only above ``low``), and a known ``high`` that it is reached
@@ -41,7 +41,7 @@ UNKNOWN = Limit(np.nan, np.nan, np.nan)
 
 @dataclass(frozen=True)
 class Completeness:
-    """What part is found, against charge or S/N.
+    """Completeness against charge or S/N.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Completeness:
 
 
 class _Grid(NamedTuple):
-    """Points of the likelihood that matter, arrays of shape (m,)."""
+    """Points of the likelihood with a significant weight, arrays of shape (m,)."""
 
     middle: np.ndarray
     width: np.ndarray
@@ -75,7 +75,7 @@ class _Grid(NamedTuple):
 
 
 def fit_completeness(value: np.ndarray, found: np.ndarray) -> Completeness:
-    """Fit the part of events that is found, against their charge.
+    """Fit the completeness of events against their charge.
 
     ``top / (1 + exp(-(ln value - middle) / width))``: a rise from nothing, since an event of no
     charge is found by chance alone, and matching leaves no chance, to ``top``, since some events
@@ -125,14 +125,14 @@ def fit_completeness(value: np.ndarray, found: np.ndarray) -> Completeness:
 def _weigh(
     x: np.ndarray, found: np.ndarray, middles: tuple[float, float], widths: tuple[float, float]
 ) -> _Grid:
-    """Return the likelihood on a grid, as weights of all points that are not negligible."""
+    """Return the weights of all grid points with a significant likelihood."""
     middle, width = np.linspace(*middles, MIDDLES), np.geomspace(*widths, WIDTHS[2])
     chance = np.empty((MIDDLES, len(width), len(TOPS)))
     hits, tops = np.count_nonzero(found), np.log(TOPS)
     for k, m in enumerate(middle):
         seen = log_expit((x[found] - m) / width[:, None]).sum(axis=1)
         rise = expit((x[~found] - m) / width[:, None])
-        # What rounds to certain is not certain.
+        # Keeps probabilities below 1 after rounding.
         missed = np.log1p(-np.minimum(TOPS[:, None] * rise[:, None], 1 - 1e-15)).sum(axis=-1)
         chance[k] = seen[:, None] + hits * tops + missed
     weight = np.exp(chance - chance.max())
@@ -149,7 +149,7 @@ def _quantiles(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _limit(part: float, grid: _Grid, x: np.ndarray) -> Limit:
-    """Return where a part is found, if that lies within the range of the events."""
+    """Return the charge at which a fraction is found, if it is in the range of the events."""
     with np.errstate(divide="ignore", invalid="ignore"):
         away = np.where(grid.top > part, logit(np.minimum(part / grid.top, 1)), np.inf)
     low, value, high = _quantiles(grid.middle + grid.width * away, grid.weight)

@@ -1,4 +1,4 @@
-"""Places for events that are added to an exposure: free pixels, in as many rounds as it takes."""
+"""Random events to add to an exposure: brightness, time, region and shape."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from ohana.simulate.deposits import ChargeEvent
 from ohana.simulate.snowballs import draw_snowball
 from ohana.simulate.telegraph_noise import TelegraphSignal, draw_flicker
 
-#: Events are drawn in an empty square of so many pixels a side and then moved to their place.
+#: Side of the empty square in which events are drawn before they are placed [pixel]. Chosen.
 SQUARE = 512
-#: Paths of telegraph noise that are drawn until one has transitions enough.
+#: Maximum number of paths drawn until one has enough transitions. Chosen.
 BALL_TRIES = 40
-#: Snowballs are drawn with a core of this many full wells of their own, see `draw_ball`.
+#: Core of a snowball when drawn [full well], see `draw_ball`. Chosen.
 CORE_WELLS = 2.0
 Positive = Annotated[float, Field(gt=0)]
 
 
 class InjectionSettings(BaseModel):
-    """How many events are added to an exposure, and how bright.
+    """Number and brightness of the events added to an exposure.
 
     Charges are drawn log-uniformly, those of cosmic rays and levels of telegraph noise in units
     of what is just found, which follows from the noise of the exposure and the thresholds.
@@ -110,7 +110,7 @@ def _wanted(
 
 
 def _even(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw numbers from 0 to 1 in random order, one in each of ``count`` equal intervals."""
+    """Draw stratified numbers from 0 to 1: one in each of ``count`` intervals, shuffled."""
     return (rng.permutation(count) + rng.random(count)) / max(count, 1)
 
 
@@ -160,7 +160,7 @@ def draw_ball(
 def _draw_flicker(
     site: ExposureModel, amplitude: float, rng: np.random.Generator
 ) -> TelegraphSignal:
-    """Draw telegraph noise with at least `MIN_TRANSITIONS` changes of level that can be seen."""
+    """Draw telegraph noise with at least `MIN_TRANSITIONS` visible transitions."""
     low, high = site.reads
     # Half a ramp for a period at most, else there are hardly enough transitions.
     longest = max(min(site.simulation.telegraph_period[1], (high - low) / 2), 4.0)

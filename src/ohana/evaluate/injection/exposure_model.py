@@ -1,4 +1,4 @@
-"""An exposure as the place of events that are added: usable pixels, noise, regions."""
+"""The exposure to which events are added: usable pixels, noise, regions."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ohana.refpix.border import border_mask
 from ohana.simulate.config import SimulationConfig
 from ohana.simulate.true_signal import NoiseLimits
 
-#: Full well where the file tells no saturation [e-].
+#: Full well if the file gives no saturation [e-]. Chosen.
 USUAL_WELL = 8e4
-#: Telegraph noise that is found takes about so much off chi-squared.
+#: Reduction of chi-squared by telegraph noise that is just detected.
 TELEGRAPH_CHI2 = 60.0
 
 
@@ -50,7 +50,7 @@ class Regions(NamedTuple):
         return slice(int(rows[0]), int(rows[1])), slice(int(cols[0]), int(cols[1]))
 
 
-#: Arrays of at least so many pixels a side have a grid of 4 x 4 parts, smaller ones of 2 x 2.
+#: Side from which on arrays are divided into 4 x 4 parts, else 2 x 2 [pixel]. Chosen.
 LARGE = 256
 
 
@@ -79,7 +79,7 @@ def regions_of(ramp: Ramp) -> Regions:
 
 @dataclass(frozen=True)
 class ExposureModel:
-    """An exposure as far as it matters to events that are added.
+    """Properties of an exposure that matter for adding events.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class ExposureModel:
 
 
 def model_exposure(ramp: Ramp, found: FoundEvents) -> ExposureModel:
-    """Look at an exposure in which events have been found.
+    """Describe an exposure in which events have been found.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""False alarms of an exposure: what is found in its ramps backwards, and in pure noise like its."""
+"""False alarms of an exposure: detections in time-reversed ramps, and in equivalent pure noise."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ohana.utils.progress import Progress
 if TYPE_CHECKING:
     from ohana.network.model_file import Network
 
-#: Classes that are charge: these are false in a ramp that runs backwards.
+#: Classes of charge, which are false in a time-reversed ramp.
 CHARGE = labels_with("adds_charge")
-#: Significances at which the best steps of pixels are counted [sigma].
+#: Significances at which pixels are counted by their best step [sigma].
 THRESHOLDS = np.round(np.arange(3.0, 12.01, 0.25), 2)
-#: Confidence of the intervals of counts.
+#: Probability content of the intervals of counts.
 LEVEL = 0.95
 
 
@@ -68,13 +68,12 @@ class Alarms(NamedTuple):
 
 @dataclass(frozen=True)
 class FalseAlarms:
-    """What is found backwards.
+    """Detections in time-reversed ramps and in pure noise.
 
     Attributes
     ----------
     usable, counted : int
-        Pixels that can be judged; those of them in which no charge was found forwards, nor
-        next to them.
+        Usable pixels; those of them without charge found forwards in them or next to them.
     alarms : list of Alarms
         In the order cosmic ray, telegraph noise, snowball.
     significances, amplitudes : list of float
@@ -105,7 +104,7 @@ def count_false_alarms(
     progress: Progress,
     network: Network | None = None,
 ) -> FalseAlarms:
-    """Look for events in an exposure backwards, and in pure noise, by the stages of forwards.
+    """Search the time-reversed exposure and pure noise with the same stages.
 
     Parameters
     ----------
@@ -122,7 +121,7 @@ def count_false_alarms(
     network : Network, optional
         Looks for events besides the rules, as it did in ``found``.
     """
-    # What noise can pass for depends on how many real events there are: as many as forwards.
+    # Confidence depends on the number of real events: taken as forwards.
     backward, noise = (
         find_events(ramps, config, _named(progress, what), None, found.population, network)
         for ramps, what in (
@@ -157,12 +156,12 @@ def count_false_alarms(
 
 
 def _named(progress: Progress, what: str) -> Progress:
-    """Say what is looked at."""
+    """Add a name to the stages of progress."""
     return lambda stage, done, total: progress(f"{stage} ({what})", done, total)
 
 
 def charged_pixels(events: list[Event], shape: tuple[int, int]) -> np.ndarray:
-    """Tell the pixels of cosmic rays and snowballs, and those next to them."""
+    """Return the pixels of cosmic rays and snowballs, and their neighbours (boolean)."""
     charged = np.zeros(shape, bool)
     for event in events:
         if event.label in CHARGE:

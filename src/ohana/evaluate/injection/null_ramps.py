@@ -1,26 +1,22 @@
-"""The ramps of an exposure backwards: all of its noise, and no charge that arrives.
+"""Time-reversed ramps: all the noise of an exposure, without charge that arrives.
 
-Time is reversed, and the slope of each pixel is put back::
+Time is reversed, and the slope of each pixel is restored::
 
     y(t) = x(end - t) + 2 rate t
 
-A ramp read backwards falls; twice its rate makes it rise again. The rate is that from which its
-shot noise is taken: what noise has made look like a step is part of it, so that the ramp has the
-same rate, and the same noise, in both directions. Rate, shot noise, read noise and
-1/f noise are what they were, and a ramp that flattens still flattens. But every step upward has
-become a step downward: charge that arrived now leaves. Whatever is found as charge in such a ramp
-is false.
+A reversed ramp falls; adding twice its rate makes it rise again. The rate is the one from which
+the shot noise follows. It includes noise that resembles a step, so rate and noise are the same in
+both directions. Shot noise, read noise, 1/f noise and the sign of the curvature are unchanged, but
+every upward step has become a downward step. All charge found in such a ramp is false.
 
-Reversing the sign as well would not do: a cosmic ray would come out as a step upward again, at
-another read, and be found as before. Reversing the sign alone would turn the curvature round.
+Reversing the sign as well would turn cosmic rays into upward steps again. Reversing the sign alone
+would reverse the curvature.
 
-What this cannot count: false alarms of things that are not alike in both directions. A decay
-after the reset, a pixel that fills up, or the skewness of Poisson noise of few electrons make more
-(or fewer) steps upward than downward; for the last there is `ohana.evaluate.pure_noise`, whose
-counts stand beside these. Telegraph noise looks the same both ways, so that its
-count is a check and nothing more; but single jumps of telegraph noise, which forwards pass for
-cosmic rays, are counted. Pixels in which charge was found forwards are left out: their steps
-downward would hide what noise does.
+False alarms from effects that are not symmetric in time cannot be counted this way: decay after a
+reset, saturating pixels, the skewness of Poisson noise of few electrons. For the last, pure noise
+is simulated too (`noise_source`). Telegraph noise is symmetric, so its count is only a check; but
+its single jumps, which forwards are taken for cosmic rays, are counted. Pixels in which charge was
+found forwards are excluded, because their downward steps would hide the effect of noise.
 """
 
 from __future__ import annotations
@@ -36,13 +32,13 @@ from ohana.rampfit.difference_stats import difference_stats
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import tile_medians, weighted
 
-#: A pixel with so much less than the usual degrees of freedom has a noise of its own.
+#: Degrees of freedom over the median below which a pixel has noise of its own. Chosen.
 ITS_OWN = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackwardPlanes(Planes):
-    """Corrected reads in reverse order with twice the rate of each pixel put on top.
+    """Corrected reads in reverse order, plus twice the rate of each pixel.
 
     Attributes
     ----------
@@ -80,7 +76,7 @@ class BackwardPlanes(Planes):
 
 
 def backward_source(source: CorrectedRamp, maps: PixelMaps) -> CorrectedRamp:
-    """Give the ramps of an exposure backwards, as an exposure of its own.
+    """Return the time-reversed ramps of an exposure as an exposure.
 
     Parameters
     ----------
@@ -97,7 +93,7 @@ def backward_source(source: CorrectedRamp, maps: PixelMaps) -> CorrectedRamp:
         stop=maps.stop,
         order=np.arange(last, -1, -1),
     )
-    # What cannot be used is NaN already; saturation and correction lie behind.
+    # Unusable reads are NaN already; saturation and correction have been applied.
     backward = replace(
         ramp,
         planes=planes,
@@ -112,12 +108,12 @@ def backward_source(source: CorrectedRamp, maps: PixelMaps) -> CorrectedRamp:
 
 @dataclass(frozen=True, kw_only=True)
 class NoisePlanes(Planes):
-    """Reads that are drawn whenever they are asked for, the same ones every time.
+    """Reads that are drawn on access, reproducibly.
 
     Attributes
     ----------
     forward : CorrectedRamp
-        The exposure that is imitated.
+        The exposure to imitate.
     maps : PixelMaps
         Its rates, and first and last usable reads.
     noise : ndarray of float32, shape (H, W)
@@ -169,14 +165,14 @@ class NoisePlanes(Planes):
 
 
 def noise_source(source: CorrectedRamp, maps: PixelMaps, seed: int) -> CorrectedRamp:
-    """Give an exposure of pure noise.
+    """Return an exposure of pure noise.
 
     Parameters
     ----------
     source : CorrectedRamp
-        The exposure that is imitated.
+        The exposure to imitate.
     maps : PixelMaps
-        What was measured in it.
+        Its per-pixel maps.
     seed : int
         Of the draws.
     """
@@ -197,8 +193,8 @@ def noise_source(source: CorrectedRamp, maps: PixelMaps, seed: int) -> Corrected
 def _plausible(maps: PixelMaps) -> np.ndarray:
     """Return the noise map with outliers replaced by the noise around them.
 
-    A pixel keeps its own scatter where that stands out, see `ohana.rampfit.noise`: of a few reads
-    that is mostly chance or an event, which must not be drawn as if it were always there.
+    A pixel keeps its own scatter where that stands out, see `ohana.rampfit.noise`: in short
+    ramps that is mostly chance or an event, which must not be simulated as permanent.
     """
     noise, known = maps.noise.copy(), np.isfinite(maps.noise)
     if known.any():

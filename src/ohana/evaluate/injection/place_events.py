@@ -1,4 +1,4 @@
-"""Places for events that are added to an exposure: free pixels, in as many rounds as it takes."""
+"""Placing of added events: on free pixels, in several rounds."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ohana.simulate.telegraph_noise import TelegraphSignal
 from ohana.simulate.true_signal import true_events
 from ohana.simulate.truth import TrueEvent
 
-#: Part of the usable pixels that cosmic rays and telegraph noise of one round may change, and
-#: snowballs: few enough that noise, rates and neighbours stay what they are.
+#: Maximum fraction of the usable pixels changed in one round, by cosmic rays and telegraph noise,
+#: and by snowballs; small, so that noise and rates are not affected. Chosen.
 CROWDING = 0.02
 SNOWBALL_CROWDING = 0.1
-#: Places that are tried for each event in each round.
+#: Attempts to place an event in a round. Chosen.
 TRIES = 40
-#: Part of a snowball's pixels that may be unusable.
+#: Maximum fraction of unusable pixels in a snowball. Chosen.
 UNUSABLE = 0.1
 
 
@@ -46,12 +46,12 @@ def place_events(
     settings: InjectionSettings,
     rng: np.random.Generator,
 ) -> Iterator[list[InjectedEvent]]:
-    """Give the events of one round after the other, each with all that has room.
+    """Yield the events of each round, each filled as far as possible.
 
     Raises
     ------
     OhanaError
-        If there is no room for all of them in the rounds allowed.
+        The events do not fit into the number of rounds allowed.
     """
     left = wanted
     for _ in range(settings.rounds):
@@ -103,7 +103,7 @@ def _fill(
 def _place(
     site: ExposureModel, want: RequestedEvent, new: np.ndarray, rng: np.random.Generator
 ) -> tuple[ChargeEvent | TelegraphSignal, np.ndarray, np.ndarray] | None:
-    """Find room for an event; returns it with its visible pixels."""
+    """Find a free place for an event; return it with its visible pixels."""
     drawn = draw_event(site, want, rng)
     for _ in range(TRIES):
         spot = [int(rng.integers(s.start, s.stop)) for s in site.regions.bounds(want.region)]
@@ -126,12 +126,12 @@ def _place(
 def _moved(
     site: ExposureModel, event: ChargeEvent, spot: list[int]
 ) -> tuple[ChargeEvent, np.ndarray, np.ndarray]:
-    """Move an event to a place; returns its visible pixels too.
+    """Move an event to a place; return its visible pixels too.
 
     What falls beside the light-sensitive part is lost.
     """
     row, col, frame, charge = event.deposits
-    # A core has many pixels that are alike: not the brightest one, but the centre is moved.
+    # The pixels of a core are nearly equal, so its centre is moved, not its brightest pixel.
     peak = int(charge.argmax())
     centre = np.array(event.facts.get("center", (row[peak], col[peak])), float)
     down, right = np.array(spot) - np.round(centre).astype(int)
@@ -146,16 +146,16 @@ def _moved(
     pixel, which = np.unique(kept.row * np.int64(width) + kept.col, return_inverse=True)
     rows, cols = np.divmod(pixel, width)
     total = np.bincount(which, kept.charge, len(pixel))
-    # The brightest pixel counts, however faint.
-    seen = total >= np.minimum(site.limits.noise[rows, cols], total.max(initial=0))
-    return replace(event, deposits=kept, facts=facts), rows[seen], cols[seen]
+    # The brightest pixel is always included.
+    visible = total >= np.minimum(site.limits.noise[rows, cols], total.max(initial=0))
+    return replace(event, deposits=kept, facts=facts), rows[visible], cols[visible]
 
 
 def _finish(
     site: ExposureModel, sources: list[tuple[RequestedEvent, ChargeEvent | TelegraphSignal]]
 ) -> list[InjectedEvent]:
     """Return the truth of what is added."""
-    # Hits first, then telegraph noise: the order in which the truth comes.
+    # Hits first, then telegraph noise, as in the truth.
     sources = sorted(sources, key=lambda pair: isinstance(pair[1], TelegraphSignal))
     events = true_events(
         [source for _, source in sources if isinstance(source, ChargeEvent)],
@@ -171,14 +171,14 @@ def _finish(
 
 
 def _brightness(event: TrueEvent, want: RequestedEvent) -> float:
-    """Return the charge of the brightest pixel; that of a core as if it were not full."""
+    """Return the charge of the brightest pixel; that of a core without saturation."""
     if event.label == Label.SNOWBALL:
         return want.charge
     return float(event.charge.max(initial=0))
 
 
 def _inside(event: TrueEvent, lit: np.ndarray) -> TrueEvent:
-    """Leave out reference pixels, which charge does not reach."""
+    """Exclude reference pixels, which collect no charge."""
     keep = lit[event.rows, event.cols]
     columns = {
         name: getattr(event, name)[keep] for name in ("rows", "cols", "reads", "charge", "snr")

@@ -1,4 +1,4 @@
-"""Events added to the ramps of an exposure as they are read; the file stays as it is."""
+"""Events added to the ramps of an exposure when they are read; the file is not changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ohana.simulate.truth import TrueEvent
 
 
 class Signal(NamedTuple):
-    """What events add, one entry for each pixel and read in which something changes.
+    """Added signal, one entry for each pixel and read with a change.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ def _position(axis: np.ndarray, start: int, stop: int, step: int) -> tuple[np.nd
 
 
 def signal_of(events: Sequence[TrueEvent]) -> Signal:
-    """Return what events add to the reads of an exposure."""
+    """Return the signal that events add to the reads of an exposure."""
     empty = Signal(*(np.empty(0, kind) for kind in (np.int32, np.int32, np.int32, np.float32)))
     parts = [empty]
     for event in events:
@@ -83,7 +83,7 @@ class InjectedPlanes(Planes):
     reads: np.ndarray
 
     def select(self, reads: slice | np.ndarray) -> InjectedPlanes:
-        """Return the planes of some reads only; a pixel then fills by these alone."""
+        """Return the planes of some reads only; a pixel then saturates by these alone."""
         some = super().select(reads)
         return InjectedPlanes(**vars(some) | {"reads": self.reads[reads]})
 
@@ -107,7 +107,7 @@ def _add(data, reads, row, col, read, amount):
 
 @njit(nogil=True, cache=True)
 def _settle(data, reads, row, col, read, limit, whole):
-    """Round what was added to, and let what is full stay full; doing it twice changes nothing."""
+    """Round changed values and keep saturated reads saturated; idempotent."""
     for k in range(len(row)):
         filled = False
         for t in range(len(reads)):
@@ -132,7 +132,7 @@ def with_events(ramp: Ramp, events: Sequence[TrueEvent]) -> Ramp:
     planes = ramp.planes
     whole = planes.dtype.kind in "iu" and planes.scale is None
     full = ramp.facts.saturation
-    # Sums of whole numbers never end just below the limit.
+    # Sums of whole numbers are never just below the limit.
     full = float(np.ceil(full)) if whole and np.isfinite(full) else full
     reads = np.arange(len(planes))
     injected = InjectedPlanes(

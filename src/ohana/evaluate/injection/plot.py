@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ohana.evaluate.injection.recovery import Recovery
 
-#: What the charge of each class is.
+#: Definition of the charge of each class.
 CHARGES = {
     Label.COSMIC_RAY: "charge of the brightest pixel [e-]",
     Label.TELEGRAPH_NOISE: "distance of the levels [e-]",
@@ -26,9 +26,9 @@ CHARGES = {
 }
 #: Bins of charge, and first reads further off than this are counted together.
 BINS, LATEST = 12, 5
-#: An axis that spans more than this factor has fewer numbers, which would touch else.
+#: Range of an axis above which it has fewer numbers, so that they do not touch. Chosen.
 WIDE = 60.0
-#: Up to so many regions the map has numbers.
+#: Maximum number of regions for numbers in the map. Chosen.
 NUMBERED = 16
 
 
@@ -60,7 +60,7 @@ def recovery_figure(recovery: Recovery) -> Figure:
 
 
 def _draw_completeness(axis: Axes, recovery: Recovery, label: Label) -> None:
-    """Draw what part is found against charge, with the fit and its 50 % and 90 % marks."""
+    """Draw completeness against charge, with the fit and its 50 % and 90 % points."""
     name, style = label.title, STYLES[label]
     axis.set(title=name, xlabel=CHARGES[label], ylabel="found", ylim=(-0.03, 1.03))
     events = recovery.of(label)
@@ -142,7 +142,7 @@ def _draw_map(axis: Axes, recovery: Recovery) -> None:
 
 
 def _draw_false_alarms(axis: Axes, recovery: Recovery) -> None:
-    """Draw how many pixels exceed a threshold, as they are and backwards."""
+    """Draw the number of pixels above a threshold, forwards and backwards."""
     axis.set(
         title="best upward step of each pixel",
         xlabel="threshold [sigma]",
@@ -153,14 +153,14 @@ def _draw_false_alarms(axis: Axes, recovery: Recovery) -> None:
         _say(axis, "ramps backwards: not asked for")
         return
     single = 1e6 / max(alarms.counted, 1)
-    looks: list[tuple[np.ndarray, str, dict[str, Any]]] = [
+    curves: list[tuple[np.ndarray, str, dict[str, Any]]] = [
         (alarms.forward, "as it is", {"color": "black"}),
         (alarms.backward, "backwards: false", {"color": "#CC79A7", "ls": "--"}),
         (alarms.noise, "pure noise: false", {"color": "#56B4E9", "ls": ":"}),
     ]
-    for values, name, look in looks:
+    for values, name, style in curves:
         shown = np.where(values > 0, values, np.nan)
-        axis.step(alarms.thresholds, shown, where="mid", label=name, lw=1.8, **look)
+        axis.step(alarms.thresholds, shown, where="mid", label=name, lw=1.8, **style)
     axis.axhline(single, color="0.6", lw=0.8, ls=":", label="one pixel")
     axis.set_yscale("log")
     # Room above the curves for the legend.
@@ -176,7 +176,7 @@ def _draw_false_alarms(axis: Axes, recovery: Recovery) -> None:
 
 
 def _draw_dates(axis: Axes, recovery: Recovery) -> None:
-    """Draw by how many reads bright events are found late."""
+    """Draw the delay of the first read of bright events."""
     axis.set(
         title=f"first reads, S/N above {DATED_SNR:g}",
         xlabel="found late by [reads]",

@@ -1,4 +1,4 @@
-"""Injection and recovery: what would be found in an exposure, measured in this very exposure.
+"""Injection and recovery: completeness of an exposure, measured in the exposure itself.
 
 Events of known charge are added to its reads, the stages of ``ohana-predict`` run again, and what
 they find is compared with what was added. What they find in the ramps read backwards, and in pure
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ohana")
 
-#: Name of the stage of adding and finding events.
+#: Name of the stage that adds and finds events.
 ADDED = "added events"
 
 
@@ -77,13 +77,13 @@ def inject_and_recover(
     OhanaError
         The input is no ramp, has no usable pixels, or has no room for so many events.
     """
-    start, tell = time.perf_counter(), progress or no_progress
+    start, progress = time.perf_counter(), progress or no_progress
     ramp = pick_integration(open_exposure(path, config), settings.integration)
     make_folder(Path(output_dir))
     compile_kernels(log)
     reference, notice = fit_reference(ramp, config)
     source = CorrectedRamp(ramp, reference)
-    original = find_events(source, config, tell, network=network)
+    original = find_events(source, config, progress, network=network)
     write_catalogue(Path(output_dir) / "detections.json", original.events)
     site = model_exposure(ramp, original)
     drawing, placing, noise = rng.spawn(3)
@@ -92,17 +92,17 @@ def inject_and_recover(
     changes = Changes(0, 0, 0, 0)
     for number, placed in enumerate(place_events(site, wanted, settings, placing), 1):
         added = CorrectedRamp(with_events(ramp, [each.event for each in placed]), reference)
-        # Each event is judged as if it were alone: by the population of the exposure as it is.
-        told = _share(tell, len(events), len(placed), len(wanted))
-        found = find_events(added, config, told, None, original.population, network)
+        # Each event is scored as if it were alone: with the densities of the original exposure.
+        shared = _share(progress, len(events), len(placed), len(wanted))
+        found = find_events(added, config, shared, None, original.population, network)
         some, change = score_round(site, placed, original.events, found.events)
         events += [event._replace(round=number) for event in some]
         changes = Changes(*(a + b for a, b in zip(changes, change, strict=True)))
-        tell(ADDED, len(events), len(wanted))
+        progress(ADDED, len(events), len(wanted))
     alarms = None
     if settings.backwards:
         seed = int(noise.integers(2**63))
-        alarms = count_false_alarms(source, original, config, seed, tell, network)
+        alarms = count_false_alarms(source, original, config, seed, progress, network)
     notices = [*ramp.notes, notice]
     if ramp.shape[0] < MIN_READS:
         notices.append(f"telegraph noise: needs {MIN_READS} reads, none added")
@@ -121,12 +121,12 @@ def inject_and_recover(
     )
 
 
-def _share(tell: Progress, done: int, some: int, total: int) -> Progress:
+def _share(progress: Progress, done: int, some: int, total: int) -> Progress:
     """Count the pixel-reads of one round as parts of all events to be added."""
 
     def report(stage: str, searched: int, of: int) -> None:
         if stage == "steps":
-            tell(ADDED, min(done + some * searched // of, total - 1), total)
+            progress(ADDED, min(done + some * searched // of, total - 1), total)
 
     return report
 

@@ -1,4 +1,4 @@
-"""What became of added events, and of the detections that were there before."""
+"""Outcome of added events, and of the detections of the exposure itself."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ohana.events import Event
 
 #: Parts of the ramp.
 PARTS = ("early", "middle", "late")
-#: What can become of an added event, beside being found as one of the classes.
+#: Outcomes of an added event other than being found as one of the classes.
 OTHER_READ, NOTHING = "other_read", "nothing"
-#: Events above this S/N are asked for their first read.
+#: S/N above which the first read of events is scored. Chosen.
 DATED_SNR = 8.0
 
 
 class Injected(NamedTuple):
-    """An added event and what became of it.
+    """An added event and its outcome.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Injected(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What became of the detections of the exposure itself, all rounds together.
+    """Outcome of the detections of the exposure itself, all rounds together.
 
     ``looked_at`` counts every detection once per round; ``lost`` are no longer found although
     nothing was added to their pixels, ``covered`` where something was; ``strays`` are found
@@ -87,7 +87,7 @@ class Changes(NamedTuple):
 def score_round(
     site: ExposureModel, placed: list[InjectedEvent], original: list[Event], found: list[Event]
 ) -> tuple[list[Injected], Changes]:
-    """Compare the detections of one round with what was added and with those of before."""
+    """Compare the detections of one round with the added events and the original detections."""
     width = site.usable.shape[1]
     before, after = (
         Members.gather([(e.rows, e.cols, e.first_frame) for e in events], width)
@@ -130,7 +130,7 @@ def _partners(some: Members, others: Members) -> list[dict[int, int]]:
 def _judge(
     placed: InjectedEvent, site: ExposureModel, shared: dict[int, int], found: list[Event]
 ) -> Injected:
-    """Say what became of an added event, from the pixels that each new detection shares with it."""
+    """Return the outcome of an added event, from the pixels it shares with new detections."""
     event, own = placed.event, placed.event.label
     peak = int(event.charge.argmax()) if len(event.charge) else 0
     row, col = (int(axis[peak]) for axis in (event.rows, event.cols))
@@ -175,5 +175,5 @@ def _part(read: int | None, site: ExposureModel) -> str | None:
 
 
 def offsets_of(events: Sequence[Injected]) -> np.ndarray:
-    """Return by how many reads bright events are found late, of those found at their place."""
+    """Return the delay of the first read of bright events found at their place [reads]."""
     return np.array([e.offset for e in events if e.offset is not None and e.snr >= DATED_SNR], int)

@@ -133,9 +133,9 @@ def _dates(recovery: Recovery) -> list[str]:
 
 
 def _changes(recovery: Recovery) -> str:
-    looked_at, lost, covered, strays = recovery.changes
+    compared, lost, covered, strays = recovery.changes
     return (
-        f"detections of the exposure itself: {looked_at} looked at, {lost} lost, {covered} covered "
+        f"detections of the exposure itself: {compared} compared, {lost} lost, {covered} covered "
         f"by added events, {strays} new where nothing was added"
     )
 
@@ -151,7 +151,7 @@ def _alarm_lines(recovery: Recovery) -> list[str]:
     return [
         columns(rows),
         f"  backward: in {alarms.counted} pixels, {share:.1%} of the usable ones; telegraph noise "
-        "looks the same backwards",
+        "is the same backwards",
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is taken for what: events and pixels, and how well footprints agree."""
+"""Confusion of classes for events and pixels, and overlap of footprints."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def event_confusion(compared: Pairing) -> np.ndarray:
     largest_last = np.lexsort((label, compared.pair_pixels[free]))
     taken_for[compared.pair_true[free][largest_last]] = label[largest_last]
     table = np.zeros((KINDS, KINDS), np.int64)
-    seen = compared.detectable
-    np.add.at(table, (true.label[seen], taken_for[seen]), 1)
+    detectable = compared.detectable
+    np.add.at(table, (true.label[detectable], taken_for[detectable]), 1)
     false = ~np.isin(np.arange(len(found)), compared.pair_found)
     table[0] += np.bincount(found.label[false], minlength=KINDS)
     return table

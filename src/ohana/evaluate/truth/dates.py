@@ -1,4 +1,4 @@
-"""How well first reads are known."""
+"""Accuracy of first reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ohana.evaluate.truth.limits import READ_TOLERANCE, chance_to_date
 from ohana.evaluate.truth.pairs import Pairing
 from ohana.simulate.truth import Truth
 
-#: Events above this S/N are asked for their first read.
+#: S/N above which the first read of events is scored. Chosen.
 DATED_SNR = 8.0
 
 
@@ -34,7 +34,7 @@ class Dating:
 
     @property
     def exact(self) -> Bin:
-        """Those right to the read."""
+        """Number of exact first reads."""
         return Bin(DATED_SNR, np.inf, len(self.offsets), self.offsets.count(0))
 
 

@@ -1,4 +1,4 @@
-"""Scores of a folder that ``ohana-predict`` has written."""
+"""Scores of an output folder of ``ohana-predict``."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ log = logging.getLogger("ohana")
 def evaluate_prediction(
     truth: Truth | str | Path, folder: str | Path, threshold: float = 5.0, integration: int = 0
 ) -> Evaluation:
-    """Compare what ``ohana-predict`` has written with the truth.
+    """Compare the results of ``ohana-predict`` with the truth.
 
-    Count rates are taken from the per-pixel features; without them nothing is looked at against
+    Count rates are taken from the per-pixel features; without them nothing is scored against
     the rate.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What noise allows: which events stand out, how well they are dated, what it lifts by itself."""
+"""Limits set by noise: detectable events, accuracy of first reads, expected false detections."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from ohana.classes import Label
 from ohana.rampfit.covariance import difference_covariance
 from ohana.simulate.truth import TrueEvent, Truth
 
-#: A first read is right when it is off by no more than this.
+#: Maximum error of a correct first read [reads]. Chosen.
 READ_TOLERANCE = 1
 #: The time of a step of a in noise s is uncertain by 20 (s / a)**2 reads at 99 % (Yao 1987, Ann.
-#: Stat. 15, 1321): a detection so much further off still is of the same event.
+#: Stat. 15, 1321): a detection off by this much more still counts as the same event.
 DATE_SPREAD = 20.0
 #: Chance that the best estimate of the time of a step is right to one read, by step over noise;
 #: 200 000 simulated walks of the likelihood for each.
 _STEP_OVER_NOISE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0)
 _DATED_CHANCE = (0, 0.07, 0.209, 0.364, 0.509, 0.629, 0.732, 0.867, 0.939, 0.976, 0.991, 0.997, 1)
-#: Telegraph noise with fewer transitions cannot be told from cosmic rays and drifts.
+#: Minimum number of transitions: with fewer, telegraph noise resembles cosmic rays and drifts.
+#: Chosen.
 MIN_TRANSITIONS = 4
-#: Nor can fainter telegraph noise: what its path takes off chi-squared.
+#: Minimum reduction of chi-squared by its path for telegraph noise to be detectable. Chosen.
 MIN_CHI2 = 80.0
 
 
 def is_possible(event: TrueEvent) -> bool:
-    """Tell whether an event could be recognised if it were bright.
+    """Return whether an event could be recognised if it were bright.
 
     Telegraph noise needs `MIN_TRANSITIONS`, and a pixel that sees light: the reference border
     is never searched.
@@ -37,7 +38,7 @@ def is_possible(event: TrueEvent) -> bool:
 
 
 def is_detectable(event: TrueEvent, threshold: float = 5.0) -> bool:
-    """Tell whether an event stands out of the noise.
+    """Return whether an event is above the noise.
 
     One pixel above the threshold [sigma]; for telegraph noise what `is_possible` asks for, and
     a chi-squared of at least `MIN_CHI2`.
@@ -63,7 +64,7 @@ def typical_noise(truth: Truth) -> float:
 
 
 def date_tolerance(truth: Truth, charge: np.ndarray) -> np.ndarray:
-    """Return by how many reads the first read of a step of so many electrons may be off."""
+    """Return the tolerance of the first read of a step with some charge [reads]."""
     return READ_TOLERANCE + DATE_SPREAD * (typical_noise(truth) / np.maximum(charge, 1e-9)) ** 2
 
 

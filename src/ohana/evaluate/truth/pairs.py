@@ -1,4 +1,4 @@
-"""True events and detections as columns, and which of them belong together."""
+"""True events and detections as columns, and their pairs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ohana.results.catalogue import member_pixels
 from ohana.results.maps import paint
 from ohana.simulate.truth import TrueEvent, Truth
 
-#: What completeness and purity are looked at against.
+#: Quantities against which completeness and purity are binned.
 AXES = ("snr", "amplitude", "read", "rate")
-#: Count rates below this [DN/s], or negative by noise, are taken for it.
+#: Lower limit applied to count rates [DN/s]. Chosen.
 LOWEST_RATE = 1e-3
 
 
@@ -47,7 +47,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Both sides, and what belongs together.
+    """True events, detections, and their pairs.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Pairing:
 
     @property
     def pair_same(self) -> np.ndarray:
-        """Tell which pairs are of one class."""
+        """Return which pairs are of one class."""
         return self.true.label[self.pair_true] == self.found.label[self.pair_found]
 
     @property

@@ -24,7 +24,7 @@ STYLES: dict[Label, dict[str, Any]] = {
     row.label: {"color": row.light, "marker": row.marker} for row in CLASSES.values()
 }
 GREY = "0.45"
-#: First reads further off are counted together.
+#: Error of the first read beyond which events are counted together [reads]. Chosen.
 LATEST = 4
 
 
@@ -50,7 +50,7 @@ def draw_confusion(axes: Axes, counts: np.ndarray) -> None:
 
 
 def draw_overlaps(axes: Axes, classes: Sequence[ClassScore]) -> None:
-    """Draw histograms of how well footprints agree."""
+    """Draw histograms of the overlap of footprints."""
     edges = np.linspace(0, 1, 21)
     for score in classes:
         if score.overlaps:
@@ -69,7 +69,7 @@ def draw_overlaps(axes: Axes, classes: Sequence[ClassScore]) -> None:
 
 
 def draw_reliability(axes: Axes, classes: Sequence[ClassScore]) -> None:
-    """Draw the real part of the detections against their confidence."""
+    """Draw the real fraction of detections against confidence."""
     axes.plot([0, 1], [0, 1], color=GREY, lw=1, zorder=0)
     for score in classes:
         bins, style = score.reliability.bins, STYLES[score.label]
@@ -94,7 +94,7 @@ def draw_reliability(axes: Axes, classes: Sequence[ClassScore]) -> None:
 
 
 def draw_dates(axes: Axes, classes: Sequence[ClassScore]) -> None:
-    """Draw how late bright events are dated; telegraph noise has no first read."""
+    """Draw the error of the first read of bright events; telegraph noise has none."""
     dated = [score for score in classes if score.label.traits.has_first_read]
     ticks = np.arange(-LATEST, LATEST + 1)
     for score, shift in zip(dated, (-0.2, 0.2), strict=True):

@@ -1,4 +1,4 @@
-"""Completeness against what noise allows, pixel by pixel: the sharpest test of the statistics."""
+"""Completeness of pixels against the limit set by noise, the sharpest test of the statistics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHI2_BINS = (MIN_CHI2, 200.0, np.inf)
 
 @dataclass(frozen=True)
 class PixelScore:
-    """What single pixels show.
+    """Scores of single pixels.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class PixelScore:
 
 
 def score_pixels(truth: Truth, compared: Pairing, threshold: float) -> PixelScore:
-    """Count pixels that are found, false ones, and what noise makes of both."""
+    """Count pixels found and false, and the numbers expected from noise."""
     found = compared.found
     rays = _found_pixels(compared, Label.COSMIC_RAY)
     flicker = _found_pixels(compared, Label.TELEGRAPH_NOISE)
@@ -94,9 +94,9 @@ def ray_pixels(
         np.concatenate([np.empty(0), *(getattr(event, name) for event in truth.events)])
         for name in ("snr", "charge")
     )
-    seen = members.gap(found) <= date_tolerance(truth, charge[members.order])
+    found_in_time = members.gap(found) <= date_tolerance(truth, charge[members.order])
     snr = snr[members.order]
-    return count_bins(snr, seen, edges, ndtr(snr - threshold))
+    return count_bins(snr, found_in_time, edges, ndtr(snr - threshold))
 
 
 def _telegraph_bins(compared: Pairing, found: Members, edges: tuple[float, ...]) -> list[Bin]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Titles and axis labels of what fractions are drawn against.
+#: Titles and axis labels of the quantities on the x axis.
 AGAINST = {
     "completeness": {
         "snr": ("S/N", "matched-filter S/N of the event"),
@@ -72,7 +72,7 @@ def evaluation_figure(evaluation: Evaluation) -> Figure:
 
 
 def _draw_head(part: Any, evaluation: Evaluation) -> None:
-    """Say what is shown, and what marks and bars mean."""
+    """Return the caption: what is shown, and the meaning of marks and bars."""
     reads, height, width = evaluation.shape
     from matplotlib.lines import Line2D
 

@@ -1,4 +1,4 @@
-"""Truth against detections: what was found, when, what is false, and what noise would allow."""
+"""Truth against detections: completeness, purity, first reads, and limits set by noise."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class ClassScore:
 
     @property
     def completeness(self) -> float:
-        """Found part of the detectable events; NaN without any."""
+        """Fraction of the detectable events found; NaN without any."""
         return self.found / self.detectable if self.detectable else np.nan
 
     @property
@@ -80,7 +80,7 @@ class ClassScore:
 
     @property
     def purity(self) -> float:
-        """Real part of the detections; NaN without any."""
+        """Fraction of real detections; NaN without any."""
         return self.real / self.detected if self.detected else np.nan
 
     @property
@@ -109,7 +109,7 @@ class Evaluation:
     threshold : float
         Of detection [sigma].
     integration : int
-        The one looked at.
+        Integration that was scored.
     classes : list of ClassScore
         In the order cosmic ray, telegraph noise, snowball.
     event_confusion, pixel_confusion : ndarray of int64, shape (4, 4)
@@ -157,9 +157,9 @@ def evaluate(
     threshold : float
         Threshold of detection, for what is detectable and expected [sigma].
     integration : int
-        Which detections to look at.
+        Detections to score.
     rate : ndarray, shape (H, W), optional
-        Count rate of each pixel [DN/s]; without it nothing is looked at against the rate.
+        Count rate of each pixel [DN/s]; without it nothing is binned by rate.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Figures without windows, and what is drawn into many of them: images, outlines, classes."""
+"""Figures without windows, and their common parts: images, outlines, classes."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from ohana.report.stretch import FAINT, Stretch, stretch
 from ohana.results.catalogue import Detection, member_pixels
 from ohana.utils.files import make_folder, replacing
 
-#: Of saved pictures [dots per inch].
+#: Resolution of saved figures [dots per inch].
 DPI = 110
 #: Colour of pixels without a value.
 UNKNOWN = "#3d2b20"
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return a figure that belongs to no window [inch]: ``pyplot`` never hears of it."""
+    """Return a figure of some size [inch] without a window, independent of ``pyplot``."""
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
 def save_figure(figure: Any, save: str | Path | None) -> None:
-    """Write a figure in the format of the ending, whole or not at all; nothing for None."""
+    """Write a figure in the format given by the file extension; nothing for None."""
     if save is None:
         return
     make_folder(Path(save).parent)
@@ -78,7 +78,7 @@ def extent(image: np.ndarray, corner: tuple[int, int]) -> tuple[float, float, fl
 
 
 def add_colour_bar(shown: AxesImage, bent: Stretch, label: str, **options: Any) -> None:
-    """Add the scale of an image, with round values."""
+    """Add the colour bar of an image, with round values."""
     assert shown.axes is not None  # it was drawn there
     bar = shown.axes.figure.colorbar(shown, ax=shown.axes, label=label, **options)
     ticks = bent.ticks()
@@ -89,7 +89,7 @@ def add_colour_bar(shown: AxesImage, bent: Stretch, label: str, **options: Any) 
 def show_mask(
     axes: Axes, mask: np.ndarray, corner: tuple[int, int] = (0, 0), alpha: float = 1.0
 ) -> None:
-    """Lay the colours of the classes over an image; what is none of them is left clear."""
+    """Overlay an image with the colours of the classes; background stays transparent."""
     colours = ListedColormap([style.dark for style in CLASSES.values()])
     axes.imshow(
         np.ma.masked_equal(mask, Label.BACKGROUND), cmap=colours, vmin=1, vmax=len(CLASSES),
@@ -122,7 +122,7 @@ def whole_ticks(axis: Axis, most: int | Literal["auto"] = "auto") -> None:
 
 
 def say_nothing(axes: Axes, text: str = "nothing found") -> None:
-    """Say that there is nothing to draw."""
+    """Write that there is nothing to draw."""
     axes.text(
         0.5, 0.5, text, ha="center", va="center", color=FAINT, transform=axes.transAxes,
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8},
@@ -130,7 +130,7 @@ def say_nothing(axes: Axes, text: str = "nothing found") -> None:
 
 
 def counts_of(events: Sequence[Detection]) -> str:
-    """Say how many events there are of each class.
+    """Describe the number of events of each class.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""One event: its pixels before and after, and the ramp of one with what was fitted to it."""
+"""One event: its pixels before and after, and the ramp of one pixel with its fit."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from ohana.report.stretch import stretch
 from ohana.results.catalogue import Detection, member_pixels
 from ohana.results.prediction import Prediction
 
-#: Least distance of an event from the edge of its cut-out [pixel].
+#: Minimum distance of an event from the edge of its cut-out [pixel]. Chosen.
 MARGIN = 6
-#: What is told of an event: field, name, digits, unit.
+#: Fields shown of an event: field, name, digits, unit.
 NUMBERS = (
     ("significance", "significance", ".1f", "sigma"),
     ("confidence", "confidence", ".2f", ""),
@@ -95,7 +95,7 @@ def event_figure(
 
 
 def title_of(event: Detection, number: int | None) -> str:
-    """Say what and where an event is."""
+    """Return the title of an event: class and position."""
     row, col = event["position"]
     parts = [CLASSES[event["type"]].title, f"row {row}, column {col}"]
     if number is not None:
@@ -108,7 +108,7 @@ def title_of(event: Detection, number: int | None) -> str:
 
 
 def numbers_of(event: Detection) -> str:
-    """Say the numbers of an event in one line."""
+    """Return the numbers of an event in one line."""
     fields: Mapping[str, Any] = event
     parts = [
         f"{name} {fields[key]:{digits}} {unit}".rstrip()
@@ -119,7 +119,7 @@ def numbers_of(event: Detection) -> str:
 
 
 def telling_pixel(event: Detection) -> tuple[int, int]:
-    """Choose the pixel whose ramp is shown: the strongest; of a snowball one in its halo.
+    """Choose the pixel whose ramp is shown: the strongest, for snowballs one in the halo.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def views_of(prediction: Prediction, event: Detection, radius: int | None) -> Vi
 
 
 def _high_reads(prediction: Prediction, event: Detection) -> np.ndarray:
-    """Tell the reads in which a pixel is above the middle of its levels (the last one at least)."""
+    """Return the reads in which a pixel is above the middle of its levels (at least the last)."""
     fit = fit_to_draw(prediction, event, *event["position"]).fit
     levels = np.nan_to_num(fit - slope_of(fit) * np.arange(len(fit)), nan=-np.inf)
     known = levels[np.isfinite(levels)]
@@ -169,7 +169,7 @@ def _high_reads(prediction: Prediction, event: Detection) -> np.ndarray:
 
 
 def _draw_views(figure: Any, prediction: Prediction, event: Detection, views: Views) -> None:
-    """Draw the cut-outs: before, after, difference, and what was found in all of the window."""
+    """Draw the cut-outs: before, after, difference, and the events in the window."""
     panels = figure.subplots(1, 4, sharex=True, sharey=True)
     both = stretch(np.stack([views.before, views.after]))
     change = views.after - views.before

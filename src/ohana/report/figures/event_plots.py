@@ -1,4 +1,4 @@
-"""Plots of one event: a ramp with its fit, what the fit leaves, profile and growth."""
+"""Plots of one event: ramp with fit, residuals, profile and growth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ohana.report.stretch import FAINT, INK, MODEL
 from ohana.results.catalogue import Detection
 from ohana.results.prediction import Prediction
 
-#: A ramp that rises by so many times what is to be seen in it is drawn less its slope.
+#: Ratio of the rise of a ramp to the event from which on the slope is subtracted. Chosen.
 STEEP = 3.0
 
 
@@ -29,7 +29,7 @@ def slope_of(fit: np.ndarray) -> float:
 def shown_ramp(
     prediction: Prediction, event: Detection, y: int, x: int
 ) -> tuple[np.ndarray, Drawn, float]:
-    """Return ramp and fit of a pixel, less a slope that would hide what is to be seen, and that.
+    """Return ramp and fit of a pixel, less a slope that would hide the event, and the slope.
 
     Such a ramp ends where it saturates; one that the event itself saturates stays as it is.
     """
@@ -75,7 +75,7 @@ def draw_ramp(axes: Axes, prediction: Prediction, event: Detection, y: int, x: i
 
 
 def draw_residuals(axes: Axes, prediction: Prediction, event: Detection, y: int, x: int) -> None:
-    """Draw what the fit leaves, over the noise of a read."""
+    """Draw the residuals of the fit in units of the read noise."""
     rest = prediction.ramp(y, x, event["integration"]) - fit_to_draw(prediction, event, y, x).fit
     maps = prediction.features[event["integration"]]
     if "noise" in maps and np.isfinite(maps["noise"][y, x]):
@@ -91,13 +91,13 @@ def draw_residuals(axes: Axes, prediction: Prediction, event: Detection, y: int,
 
 
 def draw_profile(axes: Axes, profile: Profile, event: Detection) -> None:
-    """Draw the radial profile of a snowball when it landed, and later."""
+    """Draw the radial profile of a snowball at its arrival and later."""
     frame, colour = event["first_frame"], CLASSES[event["type"]].light
-    looks: tuple[tuple[np.ndarray, str, dict[str, Any]], ...] = (
+    styles: tuple[tuple[np.ndarray, str, dict[str, Any]], ...] = (
         (profile.landed, f"read {frame}", {"color": colour, "marker": "o"}),
         (profile.later, f"read {profile.last}", {"color": FAINT, "marker": "s"}),
     )
-    for values, label, style in looks:
+    for values, label, style in styles:
         axes.plot(profile.distance, values, label=label, markersize=3.5, linewidth=1, **style)
     axes.plot(
         profile.distance[profile.saturated], profile.landed[profile.saturated], "o",

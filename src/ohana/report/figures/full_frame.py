@@ -21,7 +21,7 @@ from ohana.results.prediction import Prediction
 #: Diameter of marks among few and among many events [points], and how many these are.
 LARGE, SMALL = 9.0, 3.5
 FEW, MANY = 200, 5000
-#: How strongly the mask covers the image.
+#: Opacity of the mask. Chosen.
 COVER = 0.45
 
 
@@ -51,7 +51,7 @@ def draw_full_frame(
     show_mask(axes, prediction.mask, alpha=COVER)
     handles = mark_events(axes, events)
     if handles:
-        # Beside the picture there is always room, whatever is in it.
+        # The legend is beside the image, where it hides nothing.
         axes.legend(
             handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=3,
             frameon=False, columnspacing=1.5, handletextpad=0.3,
@@ -61,7 +61,7 @@ def draw_full_frame(
 
 
 def picture_of(prediction: Prediction, integration: int, image: str) -> tuple[np.ndarray, str]:
-    """Return the image of a kind, and the label of its scale."""
+    """Return an image and the label of its colour bar."""
     if image == "rate":
         return prediction.image(integration), "count rate [DN per frame time]"
     if image != "last":
@@ -73,7 +73,7 @@ def picture_of(prediction: Prediction, integration: int, image: str) -> tuple[np
 
 
 def mark_events(axes: Axes, events: Sequence[Detection]) -> list[Line2D]:
-    """Mark every event in the way of its class, and return what a legend needs.
+    """Mark every event in the style of its class; return the entries of the legend.
 
     A snowball is circled at the radius of its halo; the marks of others have one size, which
     depends on how many there are.
@@ -84,8 +84,8 @@ def mark_events(axes: Axes, events: Sequence[Detection]) -> list[Line2D]:
         some = [event for event in events if event["type"] == key]
         if not some:
             continue
-        look: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": style.dark}
-        look |= {"linestyle": "none", "markeredgewidth": 1.0 if crowd > 6 else 0.7}
+        marks: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": style.dark}
+        marks |= {"linestyle": "none", "markeredgewidth": 1.0 if crowd > 6 else 0.7}
         rows, cols = np.array([event["centroid"] for event in some]).T
         if key == Label.SNOWBALL.key:
             circles = [
@@ -95,12 +95,12 @@ def mark_events(axes: Axes, events: Sequence[Detection]) -> list[Line2D]:
             axes.add_collection(
                 PatchCollection(circles, facecolor="none", edgecolor=style.dark, linewidth=1.6)
             )
-            look |= {"marker": "o", "markersize": 13, "markeredgewidth": 1.6}
+            marks |= {"marker": "o", "markersize": 13, "markeredgewidth": 1.6}
         else:
-            look |= {"marker": style.marker, "markersize": float(crowd)}
-            axes.plot(cols, rows, **look)
-            look |= {"markersize": 8}
-        look["markeredgecolor"] = style.light
-        handles.append(Line2D([], [], label=f"{style.title} ({len(some)})", **look))
+            marks |= {"marker": style.marker, "markersize": float(crowd)}
+            axes.plot(cols, rows, **marks)
+            marks |= {"markersize": 8}
+        marks["markeredgecolor"] = style.light
+        handles.append(Line2D([], [], label=f"{style.title} ({len(some)})", **marks))
     axes.axis(kept)
     return handles

@@ -1,4 +1,4 @@
-"""Many events on one page, small: what changed, and the ramp."""
+"""Many small panels of events on one page: difference image and ramp."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ohana.results.prediction import Prediction
 COLUMNS, WIDTH, HEIGHT = 5, 2.5, 3.0
 #: Half the side of the cut-out of an event that needs no more [pixel].
 RADIUS = 8
-#: What the small pictures show, at the foot of the page.
+#: Caption at the foot of the page.
 EXPLAINED = (
     "above: what changed, and the event's outline; below: ramp [DN] and fit, less a steep slope"
 )
@@ -80,7 +80,7 @@ def gallery_figure(
 
 
 def _draw_small(part: Any, prediction: Prediction, number: int, event: Detection) -> None:
-    """Draw what changed, above the ramp."""
+    """Draw the difference image above the ramp."""
     style = CLASSES[event["type"]]
     image, ramp = part.subplots(2, 1, height_ratios=(1.75, 1))
     box = event["bbox"]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PILLOW, FFMPEG = (".gif", ".webp"), ".mp4"
 #: Greys among the 256 colours of a GIF, and how much the channels of no grey differ.
 GREYS, COLOURED = 160, 12
-#: Reads before and behind the first read of an event that a movie shows, if not told otherwise.
+#: Reads before and behind the first read of an event that a movie shows, by default.
 AROUND = 30
 
 
@@ -141,20 +141,20 @@ def draw_pictures(
         now.set_xdata([read, read])
         canvas.draw()
         if number == 0:
-            # Nothing may move from picture to picture.
+            # Axes must not move between frames.
             figure.set_layout_engine("none")
         picture = np.asarray(canvas.buffer_rgba())[..., :3]
         yield picture[: len(picture) // 2 * 2, : picture.shape[1] // 2 * 2].copy()
 
 
 def _write_animation(path: Path, pictures: Iterator[np.ndarray], fps: float) -> None:
-    """Write a GIF or WebP that starts anew at its end."""
+    """Write a GIF or WebP that loops."""
     from PIL import Image
 
     frames = [Image.fromarray(picture) for picture in pictures]
     options: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "loop": 0}
     if path.suffix.lower() == ".gif":
-        # One palette, so that nothing flickers.
+        # One palette for all frames prevents flicker.
         palette = palette_of(frames[-1])
         frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
         options |= {"append_images": frames[1:], "disposal": 1}

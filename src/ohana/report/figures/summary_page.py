@@ -45,7 +45,7 @@ def summary_figure(prediction: Prediction, events: Sequence[Detection]) -> Figur
 
 
 def _values(events: Sequence[Detection], field: str, key: str) -> np.ndarray:
-    """Return what is known of a field in the events of a class."""
+    """Return the known values of a field for the events of a class."""
     some = (dict(event).get(field) for event in events if event["type"] == key)
     known: list[Any] = [value for value in some if value is not None]
     return np.array(known, np.float64)
@@ -82,11 +82,11 @@ def draw_histogram(axes: Axes, events: Sequence[Detection], field: str, label: s
         axes.set(xticks=[], yticks=[])
         return
     low, high = everything.min(), everything.max()
-    # Never less than a decade: few events make no wide bars.
+    # At least a decade, so that few events do not make wide bars.
     low, high = min(low, high / 5) / 1.2, max(high, low * 2) * 1.2
     edges = np.geomspace(low, high, BINS + 1)
     if field == "spatial_extent":
-        # Whole numbers: no bin may fall between them.
+        # Whole numbers: no bin may be empty by construction.
         edges = np.unique(np.round(np.geomspace(1, max(high, 9) + 1, BINS + 1))) - 0.5
     for key, some in values.items():
         if len(some):

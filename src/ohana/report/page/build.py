@@ -1,4 +1,4 @@
-"""The interactive report: one HTML file that needs nothing else, not even a network."""
+"""The interactive report: one self-contained HTML file that works offline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import numpy as np
 import ohana
 from ohana.classes import CLASSES
 from ohana.errors import OhanaError
-from ohana.report.page.events import Chosen, Fits, Packed, choose, gather, pack_events
+from ohana.report.page.cutouts import Fits, gather
+from ohana.report.page.events import Chosen, Packed, choose, pack_events
 from ohana.report.page.packing import Picture, pack_bytes, pack_json, pack_picture
 from ohana.report.page.plots import plots
 from ohana.report.page.run_details import sections
@@ -27,34 +28,34 @@ from ohana.results.prediction_files import DETECTIONS
 from ohana.utils.files import replacing
 
 log = logging.getLogger("ohana")
-#: Maps of the frame in the page as far as there is room: name, title, unit.
+#: Maps of the frame, included within the size limit: name, title, unit.
 PICTURES = (
     ("rate", "count rate", "DN/frame"),
     ("best_step", "largest step", "DN"),
     ("best_significance", "its significance", "sigma"),
     ("noise", "read noise", "DN"),
 )
-#: Part of the page that maps of the frame take at least and at most, if they need it.
+#: Minimum and maximum fraction of the page for maps of the frame, if they need it. Chosen.
 PICTURES_SHARE = (0.25, 0.5)
-#: Bytes for which each event, and for which the scripts come before further maps.
+#: Space reserved for each event, and for the scripts, before further maps [byte]. Chosen.
 EVENT_ROOM, SCRIPT_ROOM = 2000, 1_500_000
-#: Scripts of the page, in the order in which they build on each other.
+#: Scripts of the page, in order of their dependence.
 SCRIPTS = ("data", "frame", "event", "times", "table", "review", "theme", "keys", "main")
 
 
 class Block(NamedTuple):
-    """Packed data of the page with the id under which its scripts find them."""
+    """Packed data of the page, with the id used by its scripts."""
 
     name: str
     text: str
 
 
 def write_report(prediction: Prediction, path: str | Path, max_bytes: int = 15_000_000) -> Path:
-    """Write what was found in an exposure as one HTML file to look at, sort out and correct.
+    """Write the results of an exposure as one HTML file for inspection and review.
 
     The page holds the whole frame, the catalogue, the complete ramp of the strongest pixel of
     each event, to 0.05 percent of its range or better, with the fitted model, and the reads
-    around it: as many as there is room for. If there are too many events, each class keeps its
+    around it: as many as the size limit allows. If there are too many events, each class keeps its
     most significant ones, and the page says how many it left out.
 
     Parameters
@@ -101,7 +102,7 @@ def write_report(prediction: Prediction, path: str | Path, max_bytes: int = 15_0
 
 
 def _tell_missing(prediction: Prediction, fits: Fits) -> None:
-    """Say which events are shown without a fit."""
+    """Log which events are shown without a fit."""
     missing = fits.missing()
     if missing:
         place, reason = next(iter(missing.items()))
@@ -113,7 +114,7 @@ def _tell_missing(prediction: Prediction, fits: Fits) -> None:
 
 
 def _frame_blocks(prediction: Prediction, max_bytes: int) -> tuple[list[dict], list[Block]]:
-    """Pack the maps of the frame that there is room for; also returns what is known of them."""
+    """Pack the maps of the frame that fit into the size; also return their descriptions."""
     blocks = [Block("mask", pack_bytes(np.ascontiguousarray(prediction.mask).tobytes()))]
     described: list[dict[str, Any]] = []
     least, most = (share * max_bytes for share in PICTURES_SHARE)
@@ -134,14 +135,14 @@ def _frame_blocks(prediction: Prediction, max_bytes: int) -> tuple[list[dict], l
 
 
 def _scaling(picture: Picture, image: np.ndarray) -> dict[str, Any]:
-    """Return how the codes of a picture become values, and how they are shown at first."""
+    """Return the scale of an image and its initial stretch."""
     scaling = picture._asdict()
     del scaling["packed"]
     return scaling | {"stretch": stretch(image)}
 
 
 def _facts(prediction: Prediction, pictures: list[dict]) -> dict[str, Any]:
-    """Return what the page knows besides the events."""
+    """Return the data of the page other than events."""
     found: Counter[str] = Counter(event["type"] for event in prediction.events)
     return {
         "name": prediction.name,
@@ -162,14 +163,14 @@ def _facts(prediction: Prediction, pictures: list[dict]) -> dict[str, Any]:
 
 
 def _digest(prediction: Prediction) -> str | None:
-    """Return the SHA-256 of the catalogue's file, which ties verdicts to it."""
+    """Return the SHA-256 of the catalogue file, which identifies it in verdicts."""
     if prediction.folder is None:
         return None
     return hashlib.sha256((prediction.folder / DETECTIONS).read_bytes()).hexdigest()
 
 
 def _left_out(events: list[Detection], chosen: Chosen) -> dict[str, Any]:
-    """Count the events of each class that are not in the page, and say from where on."""
+    """Count the omitted events of each class, with their highest significance."""
     kept = set(chosen.events.tolist())
     missing = [event for i, event in enumerate(events) if i not in kept]
     number: Counter[str] = Counter(event["type"] for event in missing)
@@ -184,7 +185,7 @@ def _left_out(events: list[Detection], chosen: Chosen) -> dict[str, Any]:
 def _page(
     prediction: Prediction, facts: dict[str, Any], blocks: list[Block], events: Packed
 ) -> str:
-    """Put the page together."""
+    """Assemble the page."""
     blocks = [
         Block("facts", pack_json(facts)),
         *(Block(name, text) for name, text in events._asdict().items()),
@@ -198,7 +199,7 @@ def _page(
         "data": "\n".join(
             f'<script type="text/plain" id="{name}">{text}</script>' for name, text in blocks
         ),
-        # The only place where something could end the script before its time.
+        # The only place where data could close the script element.
         "plots": items.replace("</", "<\\/"),
         "script": "\n".join([_verdicts(), *(_asset(f"{name}.js") for name in SCRIPTS)]),
     }
@@ -209,7 +210,7 @@ def _page(
 
 
 def _verdicts() -> str:
-    """Return the verdicts "it is of another class" as a constant of the scripts."""
+    """Return the verdicts for each class as a constant of the scripts."""
     rows = {
         key: {"key": row.shortcut, "sign": row.sign, "name": row.title}
         for key, row in CLASSES.items()
@@ -222,7 +223,7 @@ def _asset(name: str) -> str:
 
 
 def _bokeh_script() -> str:
-    """Return bokeh's own script; of its parts the page needs the smallest alone."""
+    """Return the script of bokeh; its smallest part is enough."""
     from bokeh.resources import Resources
 
     return "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)

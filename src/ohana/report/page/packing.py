@@ -1,4 +1,4 @@
-"""How the page packs numbers: quantised, deflated, written as text."""
+"""Packing of numbers for the page: quantised, deflated, encoded as text."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-#: Code of a value that is not there.
+#: Code of a missing value.
 BLANK = -32768
 #: Largest code of a value.
 LARGEST = 32767
-#: Added to all codes, so that the upper bytes of small ones of either sign are alike.
+#: Offset added to all codes, so that small ones of either sign share their upper byte.
 LIFT = 128
-#: Values up to so many times the scatter of a picture are spaced evenly, brighter ones by ratio.
+#: Values below this are quantised linearly, brighter ones logarithmically [scatter of the image].
+#: Chosen.
 SOFT = 32.0
-#: Steps per scatter in which pictures are tried, finest first.
+#: Quantisation steps per scatter tried for images, finest first. Chosen.
 FINENESS = (8, 4, 2)
-#: Side of the squares over which pictures are averaged where they are too large otherwise.
+#: Binning of images that are too large otherwise [pixel]. Chosen.
 BINS = (1, 2, 4, 8)
 
 
@@ -32,7 +33,7 @@ def pack(codes: np.ndarray) -> str:
 
 def pack_bytes(raw: bytes) -> str:
     """Deflate bytes and write them in base 64."""
-    # For noise, few matches and good codes are both smaller and quicker.
+    # For noise, short searches with Huffman coding give smaller and faster results.
     deflate = zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_FILTERED)
     return base64.b64encode(deflate.compress(raw) + deflate.flush()).decode("ascii")
 
@@ -50,7 +51,7 @@ class Scale(NamedTuple):
     step: float
 
     def codes(self, values: np.ndarray) -> np.ndarray:
-        """Return the nearest codes; what is out of range becomes the last one, NaN blank."""
+        """Return the nearest codes; values out of range are clipped, NaN becomes blank."""
         with np.errstate(invalid="ignore"):
             codes = np.round((values - self.zero) / self.step)
         codes = np.where(np.isfinite(values), np.clip(codes, -LARGEST, LARGEST), BLANK)
@@ -58,7 +59,7 @@ class Scale(NamedTuple):
 
 
 def scale_for(values: np.ndarray, step: float) -> Scale:
-    """Return a scale that reaches all values, in steps of ``step`` or as fine as 16 bits allow.
+    """Return a scale for all values, in steps of ``step`` or as fine as 16 bits allow.
 
     Examples
     --------
@@ -72,7 +73,7 @@ def scale_for(values: np.ndarray, step: float) -> Scale:
 
 
 def changes(codes: np.ndarray) -> np.ndarray:
-    """Return codes along axis 0 as the first and the changes from each to the next, modulo 2^16."""
+    """Return first differences of codes along axis 0, after the first code, modulo 2^16."""
     wide = codes.astype(np.int32)
     steps = np.diff(wide, axis=0, prepend=np.zeros_like(wide[:1]))
     return ((steps + 32768) % 65536 - 32768).astype(np.int16)
@@ -102,7 +103,7 @@ class Picture(NamedTuple):
 
 
 def pack_picture(image: np.ndarray, budget: float) -> Picture | None:
-    """Pack a map (H, W) as finely as ``budget`` bytes allow; None if they do not at all.
+    """Pack a map (H, W) as finely as ``budget`` bytes allow; None if they are too few.
 
     Faint values are spaced by a fraction of the scatter of the map, bright ones by a fraction of
     themselves; a very large map is averaged over squares.
@@ -110,7 +111,7 @@ def pack_picture(image: np.ndarray, budget: float) -> Picture | None:
     for bins in BINS:
         binned = _binned(image, bins)
         for fineness in FINENESS:
-            # A first look at some rows: most of what does not fit is never packed whole.
+            # Some rows are tried first, so that most scales that do not fit cost little.
             some = binned[:: max(len(binned) // 64, 1)]
             share = some.size / binned.size
             if len(_pack_picture(some, fineness, bins).packed) * 0.95 > budget * share + 500:
@@ -132,7 +133,7 @@ def _pack_picture(image: np.ndarray, fineness: int, bins: int) -> Picture:
 
 
 def _binned(image: np.ndarray, bins: int) -> np.ndarray:
-    """Average squares of ``bins`` pixels, NaN left out; incomplete ones at the edges as well."""
+    """Average squares of ``bins`` pixels without NaN, also incomplete ones at the edges."""
     if bins == 1:
         return image
     rows, cols = (np.arange(0, size, bins) for size in image.shape)

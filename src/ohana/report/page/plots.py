@@ -1,4 +1,4 @@
-"""The two bokeh plots of the page, without their data: the frame and a ramp."""
+"""The two bokeh plots of the page, without data: the frame and a ramp."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from ohana.classes import CLASSES
 
-#: Marks of bokeh for those of matplotlib.
+#: matplotlib marker -> bokeh marker.
 MARKERS = {"o": "circle", "s": "square", "^": "triangle"}
-#: Reads from which on points of a ramp are small.
+#: Number of reads from which on ramps have small points. Chosen.
 CROWDED = 150
 
 
@@ -49,7 +49,7 @@ def _frame(height: int, width: int) -> Any:
         lod_threshold=None,
     )
     plot.grid.visible = False
-    # The page puts an image of the right size in place of this one.
+    # The page replaces it by an image of the right size.
     picture = {"image": [np.zeros((1, 1), np.uint32)]}
     plot.image_rgba(
         "image",
@@ -71,7 +71,7 @@ def _frame(height: int, width: int) -> Any:
     )
     for key, style in CLASSES.items():
         source = ColumnDataSource({"x": [], "y": []}, name=f"marks-{key}")
-        # A dark rim, so that marks are seen on bright pixels too.
+        # A dark rim keeps marks visible on bright pixels.
         for what, colour, line in (("rims", "#000000", 3.5), ("marks", style.dark, 1.5)):
             plot.scatter(
                 "x",
@@ -129,7 +129,7 @@ def _ramp(reads: int) -> Any:
     plot.xaxis.ticker.min_interval = 1
     plot.add_layout(Span(location=0, dimension="height", name="at-event", line_dash="dashed"))
     plot.add_layout(Span(location=0, dimension="height", name="at-read", line_alpha=0.6))
-    # Not empty, or bokeh warns that it finds no range.
+    # Not empty, or bokeh warns about the range.
     data = ColumnDataSource({"x": [0, 1], "y": [0, 1]}, name="reads")
     plot.line("x", "y", source=data, name="line", line_width=1, line_alpha=0.45)
     size = 4 if reads <= CROWDED else 2.5

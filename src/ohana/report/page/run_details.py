@@ -35,7 +35,7 @@ def sections(prediction: Prediction) -> list[dict[str, Any]]:
 
 
 def _about(prediction: Prediction) -> Rows:
-    """Say what was looked at, when, and what the run had to tell."""
+    """Return the section on the exposure: input, date, notices."""
     run, (reads, height, width) = prediction.run, prediction.shape
     rows: Rows = [["exposure", prediction.name]]
     if isinstance(run.get("input"), Mapping):

@@ -70,7 +70,7 @@ function tellLeftOut() {
     list);
 }
 
-// What page_data.py and page_events.py guarantee.
+// What packing.py and events.py guarantee.
 const PRECISION = "In this file ramps of strongest pixels are exact to 0.05 % of their range, "
   + "cut-outs to an eighth of the noise, and maps of the frame to a fraction of their scatter.";
 

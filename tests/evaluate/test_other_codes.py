@@ -9,7 +9,7 @@ import pytest
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.evaluate import other_codes as peers
+from ohana.evaluate import other_codes
 from ohana.evaluate.comparison import (
     SNR_BINS,
     allowed_false,
@@ -22,7 +22,7 @@ from ohana.evaluate.comparison import (
     plot_comparison,
     score,
 )
-from ohana.evaluate.other_codes import PEERS, FlaggedPixels, flag_ramp, wanted_peers
+from ohana.evaluate.other_codes import OTHER_CODES, FlaggedPixels, flag_ramp, requested_codes
 from ohana.predictor import Predictor
 from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
@@ -71,22 +71,22 @@ def truth_of(*events):
 
 
 def marking(wanted):
-    """Return a peer that flags the reads whose data equal a value, and notes what it was given."""
+    """Return a code that flags the reads whose data equal a value, and notes what it was given."""
     seen = []
 
-    def peer(data, flags, noise, facts, threshold):
+    def code(data, flags, noise, facts, threshold):
         seen.append((data.copy(), flags.copy(), noise.copy(), facts, threshold))
         return data == wanted
 
-    return peer, seen
+    return code, seen
 
 
 class TestFlagRamp:
     def test_gives_every_light_sensitive_pixel_once(self, source, monkeypatch):
-        monkeypatch.setattr(peers, "AT_ONCE", 100)  # more than one call for each block of rows
+        monkeypatch.setattr(other_codes, "AT_ONCE", 100)  # several calls for each block of rows
         noise = np.arange(SIZE * SIZE, dtype=float).reshape(SIZE, SIZE)
-        peer, seen = marking(np.nan)
-        assert len(flag_ramp(source, noise, peer, 5.0).row) == 0
+        code, seen = marking(np.nan)
+        assert len(flag_ramp(source, noise, code, 5.0).row) == 0
         given = np.concatenate([one[2].ravel() for one in seen])
         inside = noise[BORDER:-BORDER, BORDER:-BORDER]
         assert np.array_equal(np.sort(given), inside.ravel())
@@ -98,8 +98,8 @@ class TestFlagRamp:
         data[:, 20, 30] = 0
         data[7:, 20, 30] = 30000
         target = replace(source.ramp, planes=_Memory(data))
-        peer, _ = marking(30000.0)
-        found = flag_ramp(CorrectedRamp(target), np.ones((SIZE, SIZE)), peer, 5.0)
+        code, _ = marking(30000.0)
+        found = flag_ramp(CorrectedRamp(target), np.ones((SIZE, SIZE)), code, 5.0)
         assert set(zip(*(part.tolist() for part in found), strict=True)) == {
             (20, 30, t) for t in range(7, READS)
         }
@@ -111,18 +111,18 @@ class TestFlagRamp:
         ramp = replace(source.ramp, planes=_Memory(data))
         use = np.zeros((SIZE, SIZE), bool)
         use[20, 20:22] = True
-        peer, seen = marking(np.nan)
-        flag_ramp(CorrectedRamp(ramp), np.ones((SIZE, SIZE)), peer, 5.0, use)
+        code, seen = marking(np.nan)
+        flag_ramp(CorrectedRamp(ramp), np.ones((SIZE, SIZE)), code, 5.0, use)
         ((data, flags, *_),) = (one for one in seen)
         assert np.isfinite(data).all()
-        assert flags[:, 0, 0].tolist() == [0] * 9 + [peers.SATURATED] * 3
-        assert flags[:, 0, 1].tolist() == [0] * 4 + [peers.DO_NOT_USE] + [0] * 7
+        assert flags[:, 0, 0].tolist() == [0] * 9 + [other_codes.SATURATED] * 3
+        assert flags[:, 0, 1].tolist() == [0] * 4 + [other_codes.DO_NOT_USE] + [0] * 7
 
     def test_leaves_out_pixels_of_unknown_noise(self, source):
         noise = np.full((SIZE, SIZE), np.nan)
         noise[20, 20] = 1.0
-        peer, seen = marking(np.nan)
-        flag_ramp(source, noise, peer, 5.0)
+        code, seen = marking(np.nan)
+        flag_ramp(source, noise, code, 5.0)
         assert sum(one[2].size for one in seen) == 1
 
     def test_refuses_uneven_reads(self, source):
@@ -130,7 +130,7 @@ class TestFlagRamp:
         times[1:] += 3.0
         ramp = replace(source.ramp, times=times)
         with pytest.raises(OhanaError, match=r"wants evenly spaced reads, got intervals from 1.4"):
-            flag_ramp(CorrectedRamp(ramp), np.ones((SIZE, SIZE)), PEERS["stcal"], 5.0)
+            flag_ramp(CorrectedRamp(ramp), np.ones((SIZE, SIZE)), OTHER_CODES["stcal"], 5.0)
 
 
 class _Memory:
@@ -148,7 +148,7 @@ class _Memory:
 
 @needs_stcal
 @pytest.mark.oracle
-@pytest.mark.parametrize("name", sorted(PEERS))
+@pytest.mark.parametrize("name", sorted(OTHER_CODES))
 def test_peers_find_strong_hits_and_nothing_else(name, tmp_path):
     config = CONFIG.model_copy(update={"cosmic_rays": 12, "cosmic_ray_charge": 4000.0})
     simulated = simulate_exposure(config, np.random.default_rng(5))
@@ -156,7 +156,7 @@ def test_peers_find_strong_hits_and_nothing_else(name, tmp_path):
     ramp = open_exposure(tmp_path / "ramp.fits", DetectorConfig())[0]
     source = CorrectedRamp(ramp, fit_reference(ramp, DetectorConfig())[0])
     noise = config.total_noise(simulated.noise) / config.gain
-    found = flag_ramp(source, noise, PEERS[name], 5.0)
+    found = flag_ramp(source, noise, OTHER_CODES[name], 5.0)
     empty = empty_pixels(simulated.truth, simulated.stop)
     result = score(name, 5.0, simulated.truth, found, empty)
     bright = [one for one in result.pixels if one.low >= 25]
@@ -263,16 +263,16 @@ def test_equal_threshold_is_the_lowest_that_serves(target):
 class TestNames:
     def test_unknown_peer(self):
         with pytest.raises(OhanaError, match="wanted some of stcal, likelihood, got 'stcall'"):
-            wanted_peers("likelihood,stcall")
+            requested_codes("likelihood,stcall")
 
     def test_peer_that_is_not_installed(self, monkeypatch):
-        monkeypatch.setattr(peers, "find_spec", lambda name: None)
+        monkeypatch.setattr(other_codes, "find_spec", lambda name: None)
         with pytest.raises(OhanaError, match="needs the package stcal, which is not installed"):
-            wanted_peers("stcal")
+            requested_codes("stcal")
 
     def test_several(self, monkeypatch):
-        monkeypatch.setattr(peers, "find_spec", lambda name: True)
-        assert wanted_peers("stcal, likelihood") == ["stcal", "likelihood"]
+        monkeypatch.setattr(other_codes, "find_spec", lambda name: True)
+        assert requested_codes("stcal, likelihood") == ["stcal", "likelihood"]
 
 
 @pytest.mark.parametrize(("ours", "empty", "allowed"), [(0, 10**6, 20), (30, 10**6, 30), (0, 9, 0)])

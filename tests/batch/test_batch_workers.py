@@ -12,7 +12,7 @@ import distributed
 import pytest
 from surveys import results_of, twice_or_end, write_exposures
 
-from ohana.batch.run import Workers, run_survey
+from ohana.batch.run import Workers, run_batch
 from ohana.errors import OhanaError
 from ohana.utils.workers import by_dask
 
@@ -22,10 +22,10 @@ BROKEN = [3, 7]
 @pytest.fixture(scope="module")
 def night(tmp_path_factory):
     """Write exposures, some broken, and find their events one after another."""
-    folder = tmp_path_factory.mktemp("survey")
+    folder = tmp_path_factory.mktemp("batch")
     pattern = write_exposures(folder / "night", 14, BROKEN)
-    survey = run_survey([pattern], folder / "out", means=Workers(workers=1))
-    assert len(survey.failed) == len(BROKEN)
+    batch = run_batch([pattern], folder / "out", workers=Workers(processes=1))
+    assert len(batch.failed) == len(BROKEN)
     return folder
 
 
@@ -99,18 +99,18 @@ def test_workers_of_a_scheduler_do_the_same(night, tmp_path):
         protocol="tcp://",
         dashboard_address="127.0.0.1:0",
     ) as cluster:
-        means = Workers(scheduler=cluster.scheduler_address)
+        workers = Workers(scheduler=cluster.scheduler_address)
         inputs = [night / f"night/dark_0{i}.npy" for i in (0, 1, 2, 3)]
-        survey = run_survey(inputs, tmp_path, means=means)
-    assert list(survey.failed) == ["dark_03"]
+        batch = run_batch(inputs, tmp_path, workers=workers)
+    assert list(batch.failed) == ["dark_03"]
     assert results_of(tmp_path).items() <= results_of(night / "out").items()
 
 
 def test_scheduler_that_does_not_answer(night, tmp_path, monkeypatch):
     monkeypatch.setattr("ohana.utils.workers.SCHEDULER_TIMEOUT", 0.3)
     with pytest.raises(OhanaError, match="scheduler tcp://127.0.0.1:1: cannot connect"):
-        run_survey(
-            [night / "night/dark_00.npy"], tmp_path, means=Workers(scheduler="tcp://127.0.0.1:1")
+        run_batch(
+            [night / "night/dark_00.npy"], tmp_path, workers=Workers(scheduler="tcp://127.0.0.1:1")
         )
     assert manifest(tmp_path)["run"] == "interrupted"
 

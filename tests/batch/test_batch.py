@@ -20,22 +20,22 @@ from ohana.batch.inputs import InputExposure, expand
 from ohana.batch.job import Job, find_in
 from ohana.batch.lock import LOCK, locked
 from ohana.batch.manifest import Manifest, read_manifest
-from ohana.batch.resources import memory_of, room
-from ohana.batch.run import Workers, run_survey
+from ohana.batch.resources import memory_of, plan_workers
+from ohana.batch.run import Workers, run_batch
 from ohana.cli.predict import main
 from ohana.report.page import build as page
 from ohana.results.prediction import open_prediction
 
-HERE = Workers(workers=1)
+HERE = Workers(processes=1)
 
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory):
     """Write three exposures and one that is none, and find their events."""
-    folder = tmp_path_factory.mktemp("survey")
+    folder = tmp_path_factory.mktemp("batch")
     pattern = write_exposures(folder / "night", 4, corrupt=[2])
-    survey = run_survey([pattern], folder / "out", means=HERE)
-    assert (survey.done, survey.current, list(survey.failed)) == (3, 0, ["dark_02"])
+    batch = run_batch([pattern], folder / "out", workers=HERE)
+    assert (batch.done, batch.current, list(batch.failed)) == (3, 0, ["dark_02"])
     return folder
 
 
@@ -49,8 +49,8 @@ def again(folder, config=None, redo=False, **options):
     """Run once more; returns the names of the exposures whose results are new."""
     output = folder / "out"
     before = {path.parent.name: path.stat().st_mtime_ns for path in output.glob("*/run.json")}
-    means = HERE._replace(redo=redo)
-    run_survey([folder / "night/*.npy"], output, Predictor(config=config), options, means)
+    workers = HERE._replace(redo=redo)
+    run_batch([folder / "night/*.npy"], output, Predictor(config=config), options, workers)
     after = {path.parent.name: path.stat().st_mtime_ns for path in output.glob("*/run.json")}
     return sorted(name for name in after if after[name] != before.get(name))
 
@@ -118,7 +118,7 @@ def test_nothing_is_left_beside_the_results(night):
 
 
 def test_exposures_of_other_runs_stay_in_the_manifest(copy):
-    run_survey([copy / "night/dark_03.npy"], copy / "out", means=HERE)
+    run_batch([copy / "night/dark_03.npy"], copy / "out", workers=HERE)
     assert sorted(read_manifest(copy / "out").entries) == [f"dark_0{i}" for i in range(4)]
 
 
@@ -205,7 +205,7 @@ def test_page_that_fails_costs_no_results(night, tmp_path, monkeypatch, caplog, 
     assert main([*command, "--catalogues", "ecsv"]) == 1
     err = capsys.readouterr().err
     assert "warning: dark_01: no report: unexpected ArithmeticError: no ink left\n" in err
-    assert "1 of 2 exposures have results, but not all that was to be made of them" in err
+    assert "1 of 2 exposures have results, but not all requested files" in err
     entries = read_manifest(out).entries
     assert [entry["status"] for entry in entries.values()] == ["done", "done"]
     assert entries["dark_01"]["failed"] == {"report": "unexpected ArithmeticError: no ink left"}
@@ -325,8 +325,8 @@ def test_missing_input_and_a_file_in_the_way(copy):
     (copy / "out/new").write_text("in the way")
     shutil.copy(copy / "night/dark_00.npy", copy / "night/new.npy")
     inputs = [copy / "night/gone.npy", copy / "night/new.npy"]
-    survey = run_survey(inputs, copy / "out", means=HERE)
-    assert survey.failed == {
+    batch = run_batch(inputs, copy / "out", workers=HERE)
+    assert batch.failed == {
         "gone": f"{copy}/night/gone.npy: cannot be read: No such file or directory",
         "new": f"{copy}/out/new: cannot make this folder: File exists",
     }
@@ -349,7 +349,7 @@ def test_results_for_a_run_that_is_over_are_dropped(night, tmp_path):
     item = InputExposure("dark_00", night / "night/dark_00.npy")
     with locked(tmp_path):
         late = find_in(Job(tmp_path, None, Request(DetectorConfig(), None, {}), "another"), item)
-    assert "the run that asked for this is over" in late["error"]
+    assert "the run of this job has ended: results are discarded" in late["error"]
     assert [path.name for path in (tmp_path / "dark_00").iterdir()] == ["ohana.log"]
 
 
@@ -410,7 +410,7 @@ def test_lock_of_another_host_holds(tmp_path):
     with locked(tmp_path) as text:
         other = json.loads(text) | {"host": "far", "pid": 17, "since": "2026-01-02T03:04:05+00:00"}
     (tmp_path / LOCK).write_text(json.dumps(other))
-    wanted = "process 17 on far, since 2026-01-02T03:04:05 UTC; if that one is no more, remove"
+    wanted = "process 17 on far, since 2026-01-02T03:04:05 UTC; if that process has ended, remove"
     with pytest.raises(OhanaError, match=wanted), locked(tmp_path):
         pass
     (tmp_path / LOCK).write_text("nonsense")
@@ -451,13 +451,13 @@ def test_processes_suit_cores_memory_and_exposures(night, monkeypatch):
         "ohana.batch.resources.psutil.virtual_memory", lambda: type("M", (), {"available": free})
     )
     config = DetectorConfig()
-    assert room(paths, config, False, None) == (4, 4)
-    assert room(paths * 8, config, False, None) == (16, 1)
-    assert room(paths * 8, config.model_copy(update={"threads": 8}), False, None) == (2, 8)
-    assert room(paths * 8, config, False, 3) == (3, 5)
+    assert plan_workers(paths, config, False, None) == (4, 4)
+    assert plan_workers(paths * 8, config, False, None) == (16, 1)
+    assert plan_workers(paths * 8, config.model_copy(update={"threads": 8}), False, None) == (2, 8)
+    assert plan_workers(paths * 8, config, False, 3) == (3, 5)
     free = 1.2e9  # three at most
-    assert room(paths * 8, config, False, None) == (3, 5)
-    assert room(paths[2:3], config, False, None) == (1, 16)
+    assert plan_workers(paths * 8, config, False, None) == (3, 5)
+    assert plan_workers(paths[2:3], config, False, None) == (1, 16)
     with_network = memory_of((450, 2048, 2048), 2, True)
     assert 3.1e9 < with_network < 4.5e9  # 3.1 GB were measured
 
@@ -491,7 +491,7 @@ def test_unexpected_errors_stop_nothing(night, tmp_path, monkeypatch):
         raise RuntimeError("two\nlines")
 
     monkeypatch.setattr(Predictor, "predict", fail)
-    assert run_survey([night / "night/*.npy"], tmp_path, means=HERE).failed["dark_00"] == (
+    assert run_batch([night / "night/*.npy"], tmp_path, workers=HERE).failed["dark_00"] == (
         "unexpected RuntimeError: two lines"
     )
 
