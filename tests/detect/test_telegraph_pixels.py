@@ -6,11 +6,17 @@ import pytest
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.row_block import analyse
+from ohana.detect.telegraph.fit import fit_telegraph_noise
+from ohana.detect.telegraph.pixels import noise_error_of, noise_for_levels
 from ohana.events import Event
 from ohana.pipeline import outside_snowballs
+from ohana.products.ramps import Integration, load_part, plan_of
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import difference_covariance
-from ohana.rampfit.noise import measure
+from ohana.rampfit.noise import measure, prior_dof_of_map
+from ohana.report.fitted_ramp import fitted_ramp
+from ohana.results.prediction import Prediction, prediction_of
+from ohana.results.prediction_files import Maps
 
 READS, ROWS, COLS, NOISE = 60, 16, 128, 8.0
 PLACES = [(8, col) for col in range(4, 124, 6)]
@@ -175,3 +181,62 @@ def test_none_under_snowballs():
     pixels = [event(Label.TELEGRAPH_NOISE, [r], [c]) for r, c in ((4, 5), (5, 4), (8, 8))]
     assert outside_snowballs(pixels, [ray, ball], (10, 10)) == pixels[1:]
     assert outside_snowballs(pixels, [ray], (10, 10)) == pixels
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
+def test_levels_are_fitted_with_the_noise_and_rate_of_the_neighbourhood(factor):
+    rng, model = np.random.default_rng(4), difference_covariance(np.arange(float(READS)))
+    cube = np.cumsum(rng.poisson(40.0, (READS, ROWS, COLS)), axis=0) / 1.5
+    noise = rng.normal(0, NOISE, cube.shape)
+    noise[:, 8, ::16] *= factor
+    block = RampBlock((cube + noise).astype(np.float32), np.full((ROWS, COLS), READS, np.int32))
+    found = measure(*block, np.zeros((ROWS, COLS), bool), model, 1.5)
+    chosen = (np.full(8, 8), np.arange(0, COLS, 16))
+    values = (v[chosen] for v in (found.variance, found.neighbourhood_variance, found.shot))
+    sigma, rate = noise_for_levels(*values, 1.5)
+    assert sigma == pytest.approx(np.full(8, NOISE), rel=0.1)
+    assert rate == pytest.approx(np.full(8, 40.0 / 1.5), rel=0.1)
+
+
+def test_products_and_figures_fit_levels_with_the_noise_that_the_catalogue_uses(monkeypatch):
+    """A pixel quieter than its neighbourhood, at a gain that is not 1."""
+    level = flicker(60, 6, 2)
+    cube = (level + np.random.default_rng(1).normal(0, 4, READS))[:, None, None]
+    cube = np.broadcast_to(cube, (READS, 3, 3)).astype(np.float32)
+    values = {"noise": 4.0, "neighbour_noise": 8.0, "shot": 5.0, "dof": 50.0, "rate": 0.0}
+    values |= {"stop": READS, "first_usable": 0, "best_significance": 0.0}
+    maps = {name: np.full((3, 3), value) for name, value in values.items()}
+    event = {"type": "telegraph_noise", "first_frame": None, "integration": 0}
+    event |= {"pixels": [[1, 1]], "bbox": [1, 1, 2, 2]}
+    opened = prediction_of(cube[1:] - cube[0], [event])
+    opened = Prediction(
+        **vars(opened)
+        | {"features": (Maps(tuple(maps), maps.get),), "run": {"facts": {"gain": 2.0}}}
+    )
+    used = []
+
+    def spy(data, stop, noise, rate, model, gain, config):
+        used.append((noise.tolist(), rate.tolist(), gain))
+        return fit_telegraph_noise(data, stop, noise, rate, model, gain, config)
+
+    for module in ("ohana.report.fitted_ramp", "ohana.products.ramps"):
+        monkeypatch.setattr(f"{module}.fit_telegraph_noise", spy)
+    fitted_ramp(opened, event, 1, 1)
+    integration = Integration(
+        [event], cube.shape, maps, opened.differences, 1.0, 2.0, lambda rows: cube[:, rows], CONFIG
+    )
+    load_part(integration, plan_of(integration), slice(0, 3))
+    # Its shot noise was scaled down with its scatter: 5 DN^2 * 2 e-/DN * 8^2 / 4^2.
+    assert used == [([8.0], [40.0], 2.0)] * 2
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.3])
+def test_error_of_the_noise_is_recovered_from_the_maps(spread):
+    rng, model = np.random.default_rng(6), difference_covariance(np.arange(float(READS)))
+    cube = quiet() * np.exp(rng.normal(0, spread, (ROWS, COLS))).astype(np.float32)
+    block = RampBlock(cube, np.full((ROWS, COLS), READS, np.int32))
+    noise = measure(*block, np.zeros((ROWS, COLS), bool), model, 1.5)
+    wanted = noise_error_of(float(noise.prior_dof.min()))
+    found = noise_error_of(prior_dof_of_map(noise.dof.astype(np.float32), block.stop, model))
+    assert found == pytest.approx(wanted, rel=1e-3)
+    assert (wanted > 0.2) == (spread > 0)

@@ -152,6 +152,35 @@ def prior_dof(ratio: np.ndarray, dof: float) -> float:
     return 2 * root
 
 
+def own_dof(model: DifferenceCovariance, count: np.ndarray) -> np.ndarray:
+    """Degrees of freedom of the scatter of ``count`` differences, the largest left out."""
+    trimmed = 1 + may_split_jump(model).any()
+    return np.maximum(expected_yields(weighted(model)[0]).dof * count - trimmed, 0)
+
+
+def prior_dof_of_map(dof: np.ndarray, reads: np.ndarray, model: DifferenceCovariance) -> float:
+    """Return the degrees of freedom of the common noise from a map of those of each pixel.
+
+    Parameters
+    ----------
+    dof : ndarray
+        `Noise.dof` of a row block.
+    reads : ndarray
+        Usable reads of each pixel.
+    model : DifferenceCovariance
+        Covariance coefficients.
+
+    Returns
+    -------
+    float
+        About the lowest `Noise.prior_dof` of the block.
+    """
+    prior = dof - own_dof(model, np.maximum(reads - 1, 0))
+    # `prior_dof` is 0.5 at least; outliers have their own degrees of freedom alone.
+    shared = prior[prior > 0.25]
+    return float(np.median(shared)) if len(shared) else np.inf
+
+
 def tile_medians(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Median of the ``known`` values (R, W) around each pixel: over its tile, or the block."""
     typical = np.full(values.shape, np.median(values[known]))
@@ -206,7 +235,7 @@ def measure(
     """
     scaled, weight = weighted(model)
     sums = difference_stats(data, stop, model.dt, weight, may_split_jump(model))
-    yields, trimmed = expected_yields(scaled), 1 + may_split_jump(model).any()
+    yields = expected_yields(scaled)
     variance, dof = np.full(stop.shape, np.nan), np.zeros(stop.shape)
     around, shot = variance.copy(), np.zeros(stop.shape)
     worth = np.full(stop.shape, np.inf)
@@ -221,7 +250,7 @@ def measure(
         # Poisson noise that explains everything leaves a floor, so that weights stay finite.
         typical = np.maximum(typical, 1e-3 * np.median(unbiased[known]) + 1e-12)
         ratio = sums.trimmed / (yields.read * typical + yields.shot * poisson)
-        own = np.where(known, np.maximum(yields.dof * sums.count - trimmed, 0), 0)
+        own = np.where(known, own_dof(model, sums.count), 0)
         scale, degrees, worth[group] = _shrink(ratio, own, known)
         around[group] = typical[group]
         variance[group] = (typical * scale)[group]

@@ -121,7 +121,7 @@ def fit_telegraph_noise(
     model: DifferenceCovariance,
     gain: float,
     config: DetectorConfig,
-    noise_error: float = NOISE_ERROR,
+    noise_error: float | np.ndarray = NOISE_ERROR,
 ) -> TelegraphFit:
     """Fit level models to the ramps of candidates.
 
@@ -139,7 +139,7 @@ def fit_telegraph_noise(
         [e-/DN]
     config : DetectorConfig
         Fields ``rtn_*`` and ``sigma_threshold``.
-    noise_error : float
+    noise_error : float or ndarray, shape (n,)
         Relative uncertainty of ``noise``.
 
     Returns
@@ -166,6 +166,7 @@ def fit_telegraph_noise(
     levels = np.zeros((reads, n), np.float32)
     times = np.append(0.0, np.cumsum(model.dt))
     _, white, shift = read_noise_terms(model)
+    noise_error = np.broadcast_to(noise_error, n)
     for i in range(n):
         good = np.flatnonzero(np.isfinite(data[: stop[i], i]))
         known = noise[i] > 0 and np.isfinite(noise[i]) and np.isfinite(rate[i])
@@ -180,7 +181,7 @@ def fit_telegraph_noise(
         best, other = fit_levels(ramp, nonlinear=signal > NONLINEAR_SIGNAL * noise[i])
         if best is None:
             continue
-        measures, path = describe(ramp, best, other, noise_error)
+        measures, path = describe(ramp, best, other, float(noise_error[i]))
         for name, value in measures.items():
             table[name][i] = value
         # A masked read keeps the level before it.

@@ -66,12 +66,10 @@ def find_telegraph_noise(
     flicker : ndarray of float32, shape (n,)
         How unsteady each ramp is without its hits, from `ohana.detect.telegraph.screen.screen`.
     """
-    typical, spread = np.sqrt(noise.neighbourhood_variance), _spread(noise)
-    scale = np.log(
-        np.maximum(np.nan_to_num(ramps.variance / noise.neighbourhood_variance, nan=1.0), 1e-6)
-    )
-    noisy = scale > NOISY * 2 * spread
-    sigma = np.where(noisy, typical, np.sqrt(ramps.variance))
+    around = noise.neighbourhood_variance
+    error = noise_error_of(float(np.min(noise.prior_dof)))
+    noisy = np.log(_excess(ramps.variance, around)) > NOISY * 2 * error
+    sigma = np.sqrt(np.where(noisy, around, ramps.variance))
     flicker = screen(ramps.data, ramps.stop, sigma, noise.rate, model, gain)
     # Hits make a ramp look unsteady: look again without them.
     hit = np.intersect1d(np.flatnonzero(flicker > CANDIDATE), steps.col)
@@ -80,21 +78,53 @@ def find_telegraph_noise(
     flicker[hit] = screen(rest, some.stop, sigma[hit], noise.rate[hit], model, gain)
     candidate = flicker > CANDIDATE
     candidate[steps.col[steps.amplitude < 0]] = True
-    index = np.flatnonzero(candidate & np.isfinite(typical))
+    index = np.flatnonzero(candidate & np.isfinite(around))
     some = ramps.select(index)
-    # Flicker raises a pixel's own scatter: levels are tried with the noise of the neighbours.
-    rate = some.shot * gain * np.exp(-scale[index])
-    fit = fit_telegraph_noise(
-        some.data, some.stop, typical[index], rate, model, gain, config, spread
-    )
+    expected = noise_for_levels(some.variance, around[index], some.shot, gain)
+    fit = fit_telegraph_noise(some.data, some.stop, *expected, model, gain, config, error)
     columns = (values[..., fit.accepted] for values in fit)
     return index[fit.accepted], TelegraphFit(*columns), flicker
 
 
-def _spread(noise: Noise) -> float:
-    """Relative spread of the noise of pixels, as far as it is known."""
-    worth = float(np.min(noise.prior_dof))
-    return float(np.hypot(NOISE_ERROR, np.sqrt(0.5 / worth)))
+def noise_for_levels(
+    variance: np.ndarray, neighbourhood_variance: np.ndarray, shot: np.ndarray, gain: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the noise and the rate with which levels are fitted, those of the neighbourhood.
+
+    Jumps add to a pixel's own scatter, and `ohana.rampfit.noise.measure` scales its shot noise
+    by the same factor as its read noise. Both are undone, whether the factor is above 1 or below.
+
+    Parameters
+    ----------
+    variance, neighbourhood_variance : ndarray, shape (n,)
+        Read-noise variance of one frame of the pixels and of their neighbourhood [DN^2].
+    shot : ndarray, shape (n,)
+        Poisson variance per frame time [DN^2].
+    gain : float
+        [e-/DN]
+
+    Returns
+    -------
+    noise : ndarray, shape (n,)
+        Of one frame [DN].
+    rate : ndarray, shape (n,)
+        [DN per frame time]
+    """
+    rate = shot * gain / _excess(variance, neighbourhood_variance)
+    return np.sqrt(neighbourhood_variance), rate
+
+
+def _excess(variance: np.ndarray, neighbourhood_variance: np.ndarray) -> np.ndarray:
+    """Variance of pixels over that of their neighbourhood; 1 where either is unknown."""
+    return np.maximum(np.nan_to_num(variance / neighbourhood_variance, nan=1.0), 1e-6)
+
+
+def noise_error_of(prior_dof: float) -> float:
+    """Return the relative error of the noise of the neighbourhood as that of a single pixel.
+
+    ``prior_dof`` are its degrees of freedom, see `ohana.rampfit.noise.Noise`.
+    """
+    return float(np.hypot(NOISE_ERROR, np.sqrt(0.5 / prior_dof)))
 
 
 def _risen(steps: Steps, index: np.ndarray, reads: int) -> np.ndarray:
