@@ -13,12 +13,14 @@ from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.linking import link_steps, read_tolerance
 from ohana.detect.row_block import analyse
+from ohana.detect.snowballs.candidates import SnowballContext
 from ohana.detect.snowballs.classify import find_snowballs
 from ohana.detect.snowballs.cores import find_cores
 from ohana.detect.snowballs.disks import fit_disks
-from ohana.detect.snowballs.halo import footprint, radial_profile, with_later
+from ohana.detect.snowballs.halo import footprint, radial_profile, with_later_signal
 from ohana.detect.snowballs.step_image import StepImage, step_image
 from ohana.events import Event, PixelMaps, Steps, join_steps
+from ohana.network.snowball_seeds import SnowballSeed, core_of
 from ohana.ramp import DetectorInfo, Planes, Ramp
 from ohana.rampfit.covariance import covariance_of, difference_covariance
 from ohana.rampfit.load import CorrectedRamp, load_block
@@ -192,7 +194,7 @@ def test_later_charge_lifts_the_profile_near_the_core_only():
     look = still(landed, 4.0, landed + ring + 17 + noise)
     everywhere = np.ones(away.shape, bool)
     first = radial_profile(away, look, everywhere, 4.0, 1e9)
-    total = with_later(first, away, look, everywhere, 9.0)
+    total = with_later_signal(first, away, look, everywhere, 9.0)
     assert total.at(6.0) - first.at(6.0) == pytest.approx(40, abs=8)
     assert total.at(15.0) == pytest.approx(first.at(15.0), abs=1)
 
@@ -224,8 +226,8 @@ def test_second_look_gives_steps_and_their_errors(tmp_path):
     assert look.amplitude.shape == (32, 44)
     assert np.mean(look.amplitude) == pytest.approx(100, abs=1)
     assert np.std(look.amplitude) == pytest.approx(np.median(look.error), rel=0.1)
-    assert np.mean(look.rise) == pytest.approx(100, abs=2)
-    assert look.error == pytest.approx(look.alone)
+    assert np.mean(look.later_signal) == pytest.approx(100, abs=2)
+    assert look.error == pytest.approx(look.error_if_single_step)
 
 
 def test_second_look_leaves_other_steps_out(tmp_path):
@@ -237,7 +239,7 @@ def test_second_look_leaves_other_steps_out(tmp_path):
     model = covariance_of(found.source.ramp)
     look = step_image(found.source, found.maps, model, window, 10, found.steps, {}, 5)
     assert abs(look.amplitude[4, 14] - 100) < 5 * look.error[4, 14]
-    assert look.error[4, 14] > look.alone[4, 14]
+    assert look.error[4, 14] > look.error_if_single_step[4, 14]
 
 
 # The rule
@@ -293,6 +295,28 @@ def test_upper_limits_exclude_cores_that_are_not_full(one, tmp_path, changes):
     assert not usual.extra["oversized"]
     assert event.extra["oversized"] == ("snowball_max_intensity" not in changes)
     assert len(event.rows) == len(usual.rows)
+
+
+@pytest.mark.parametrize("changes", [{}, {"snowball_max_radius": 4.0}])
+@pytest.mark.parametrize("core", [2 * FULL, 4000.0])
+def test_rules_and_network_find_the_same_core(tmp_path, core, changes):
+    """The core of a snowball that saturates may be of any size for both."""
+    ball = Ball(core=core)
+    found, config = case(exposure([ball]), tmp_path), DetectorConfig(**changes)
+    stop, seed = found.maps.stop, SnowballSeed(10, *np.nonzero(ball.step() > 100))
+    context = SnowballContext(
+        found.source,
+        found.steps,
+        found.group,
+        found.maps,
+        covariance_of(found.source.ramp),
+        stop,
+        config,
+    )
+    of_rules = find_cores(found.steps, found.group, stop, config)
+    of_network = core_of(seed, context)
+    assert of_rules == ([] if of_network is None else [of_network])
+    assert bool(of_rules) == (core > FULL or not changes)
 
 
 def test_growth_belongs_to_the_snowball_as_far_as_it_is_expected(tmp_path):

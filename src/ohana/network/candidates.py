@@ -14,7 +14,7 @@ from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.cosmic_rays import dominant_read
 from ohana.detect.matching import Members
-from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE, GROWTH_READS
+from ohana.detect.snowballs.tuning import TUNING as SNOWBALLS
 from ohana.events import Event, Steps
 from ohana.network.calibration import EventScores
 from ohana.network.probabilities import NetworkOutput, network_score, reads_of_slack
@@ -117,7 +117,10 @@ def close_pairs(
 def _slack(events: list[Event], noise: np.ndarray) -> np.ndarray:
     """Return by how many reads what belongs to each event may come before and after it."""
     slack = np.repeat(reads_of_slack(events, noise)[:, None], 2, axis=1)
-    slack[[e.label == Label.SNOWBALL for e in events]] = CORE_READ_TOLERANCE, GROWTH_READS
+    slack[[e.label == Label.SNOWBALL for e in events]] = (
+        SNOWBALLS.core_read_tolerance,
+        SNOWBALLS.growth_reads,
+    )
     return slack
 
 

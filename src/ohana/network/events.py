@@ -19,7 +19,7 @@ from ohana.detect.cosmic_rays import (
 from ohana.detect.linking import link_steps, read_tolerance
 from ohana.detect.snowballs.candidates import SnowballContext, measure_candidate
 from ohana.detect.snowballs.classify import classify
-from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE, GROWTH_READS
+from ohana.detect.snowballs.tuning import TUNING as SNOWBALLS
 from ohana.detect.telegraph.fit import TelegraphFit, fit_telegraph_noise, within_limits
 from ohana.detect.telegraph.pixels import noise_error_of, noise_for_levels, telegraph_events
 from ohana.events import Event, PixelMaps, Steps, join_steps
@@ -187,7 +187,7 @@ def _possible(
         inside = np.zeros(maps.stop.shape, bool)
         inside[ball.rows, ball.cols] = True
         since = some.read - ball.reads[0]
-        grows = (since >= -CORE_READ_TOLERANCE) & (since <= GROWTH_READS)
+        grows = (since >= -SNOWBALLS.core_read_tolerance) & (since <= SNOWBALLS.growth_reads)
         # A hit on top of it is for the rules to find, who know the shape of the snowball.
         some = some.select(~(grows & inside[some.row, some.col]))
     return some.select(~halo_steps(_as_steps(some, maps), balls, maps.stop.shape, config))

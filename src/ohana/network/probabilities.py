@@ -10,7 +10,7 @@ from scipy import special
 
 from ohana.classes import EVENT_LABELS, Label
 from ohana.detect.linking import read_tolerance
-from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE
+from ohana.detect.snowballs.tuning import TUNING as SNOWBALLS
 from ohana.events import Event, Steps
 
 #: A pixel and read is listed where the network gives a cosmic ray or a snowball this probability.
@@ -187,7 +187,7 @@ def _rays(entries: Entries, opinion: NetworkOutput) -> np.ndarray:
 def _balls(entries: Entries, opinion: NetworkOutput) -> np.ndarray:
     entry, voxel = _voxels_of(entries, opinion.voxels, opinion.telegraph.shape)
     since = opinion.voxels.read[voxel] - entries.read[entry]
-    near = (since >= -CORE_READ_TOLERANCE) & (since <= CORE_READ_TOLERANCE)
+    near = (since >= -SNOWBALLS.core_read_tolerance) & (since <= SNOWBALLS.core_read_tolerance)
     highest = np.zeros(len(entries.event))
     np.maximum.at(highest, entry[near], opinion.voxels.p_snowball[voxel[near]])
     mean = np.bincount(entries.event, highest) / np.bincount(entries.event)

@@ -14,34 +14,17 @@ from ohana.detect.linking import read_tolerance
 from ohana.detect.snowballs.candidates import (
     Candidate,
     SnowballContext,
-    fills,
     halo_radius,
     measure_candidate,
+    saturated_at,
 )
-from ohana.detect.snowballs.cores import (
-    GROWTH_READS,
-    RADIUS_TOLERANCE,
-    RING_WIDTH,
-    Core,
-    find_cores,
-)
+from ohana.detect.snowballs.cores import Core, find_cores
 from ohana.detect.snowballs.disks import EIGHT
+from ohana.detect.snowballs.tuning import TUNING
 from ohana.events import Event, PixelMaps, Steps
 from ohana.rampfit.covariance import DifferenceCovariance
 from ohana.rampfit.load import CorrectedRamp
 from ohana.refpix.border import border_mask
-
-#: Place of the brightest part of the halo, outside the rim of the core [pixel].
-BRIGHTEST = (0.5, 2.5)
-#: A trail reaches so many core radii beyond the rim.
-TRAIL = 0.4
-#: Step of a saturated core over that of its halo.
-MIN_CONTRAST = 4.0
-#: Confidence is logistic in these times what `features` returns; fitted to simulated exposures
-#: as by ``benchmarks/snowballs.py --calibrate``.
-CONFIDENCE = (-14.69, 1.92, 15.05, 8.81)
-#: Radius up to which a core is not surer for its size [pixel]: tracks side by side get as large.
-PLAIN_RADIUS = 5.0
 
 
 def find_snowballs(
@@ -49,7 +32,7 @@ def find_snowballs(
     steps: Steps,
     group: np.ndarray,
     maps: PixelMaps,
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     config: DetectorConfig,
 ) -> tuple[list[Event], np.ndarray]:
     """Find snowballs among linked steps.
@@ -57,14 +40,14 @@ def find_snowballs(
     Parameters
     ----------
     source : CorrectedRamp
-        Ramp and correction, for a second look at each candidate.
+        Ramp and correction, from which each candidate is measured.
     steps : Steps
         n upward steps of the whole array.
     group : ndarray of int, shape (n,)
-        The event each belongs to, from `ohana.detect.linking.link_steps`.
+        The group that each belongs to, from `ohana.detect.linking.link_steps`.
     maps : PixelMaps
         Per-pixel results.
-    model : DifferenceCovariance
+    covariance : DifferenceCovariance
         Covariance coefficients.
     config : DetectorConfig
         The fields of the stage "snowballs" act here.
@@ -74,18 +57,19 @@ def find_snowballs(
     events : list of Event
         Every pixel in which the charge exceeds three errors of a step is a member.
     claimed : ndarray of bool, shape (n,)
-        Steps that are part of them: those of the landing, and of later growth.
+        Steps that are part of them, in the first read or by later growth.
     """
     dead = ~np.isfinite(maps.noise) | border_mask(source.ramp)
     stop = np.where(dead, -1, maps.stop)
-    scene = SnowballContext(source, steps, group, maps, model, stop, config)
+    context = SnowballContext(source, steps, group, maps, covariance, stop, config)
     cores, events = find_cores(steps, group, stop, config), []
     claimed = np.zeros(len(steps.row), bool)
 
     def work(core: Core) -> tuple[Event | None, np.ndarray]:
-        view = measure_candidate(core, [other for other in cores if other is not core], scene)
-        event = classify(core, view, scene, config.snowball_min_confidence)
-        return event, _claim(core, view, scene)
+        others = [other for other in cores if other is not core]
+        candidate = measure_candidate(core, others, context)
+        event = classify(core, candidate, context, config.snowball_min_confidence)
+        return event, _explained_steps(core, candidate, context)
 
     with ThreadPoolExecutor(config.threads or os.cpu_count()) as pool:
         for event, claim in pool.map(work, cores):
@@ -95,77 +79,82 @@ def find_snowballs(
     return events, claimed
 
 
-def classify(core: Core, view: Candidate, scene: SnowballContext, least: float) -> Event | None:
+def classify(
+    core: Core, candidate: Candidate, context: SnowballContext, min_confidence: float
+) -> Event | None:
     """Make an event of a candidate, unless it fails a test.
 
     Parameters
     ----------
     core : Core
         The candidate.
-    view : Candidate
+    candidate : Candidate
         Its surroundings, from `ohana.detect.snowballs.candidates.measure_candidate`.
-    scene : SnowballContext
-        What it is judged by.
-    least : float
-        Confidence that it needs.
+    context : SnowballContext
+        What all candidates share.
+    min_confidence : float
+        Least confidence of an event.
     """
-    config, disk, look, member = scene.config, core.disk, view.look, view.member
-    outside = view.distance - disk.radius
-    known = np.isfinite(look.error) & view.own
-    full = fills(scene.stop[view.window], core.read, scene.model)
-    known &= ~full
-    ring = known & (outside > BRIGHTEST[0]) & (outside <= BRIGHTEST[1])
+    config, disk, image = context.config, core.disk, candidate.image
+    outside = candidate.distance - disk.radius
+    known = np.isfinite(image.error) & candidate.own
+    saturated = saturated_at(context.stop[candidate.window], core.read, context.covariance)
+    known &= ~saturated
+    inner, outer = TUNING.rim_ring
+    ring = known & (outside > inner) & (outside <= outer)
     if not ring.any():
         return None
-    brightest = float(view.profiles[1].level.max(initial=0.0))
-    # The median of n values is sqrt(pi / 2) less certain than their mean.
-    evidence = float(np.median(look.significance[ring]) * np.sqrt(ring.sum() * 2 / np.pi))
-    if core.significance < config.sigma_threshold and _is_saturated_star(core, view, ring, scene):
+    brightest = float(candidate.profiles[1].level.max(initial=0.0))
+    # The error of a median is sqrt(pi / 2) times that of the mean.
+    evidence = float(np.median(image.significance[ring]) * np.sqrt(ring.sum() * 2 / np.pi))
+    if core.significance < config.sigma_threshold and _is_saturated_star(
+        core, candidate, ring, context
+    ):
         return None
-    halo = look.amplitude[member & known & ~view.core]
+    halo = image.amplitude[candidate.member & known & ~candidate.core]
     typical = float(np.median(halo)) if len(halo) else brightest
-    area = float(np.count_nonzero(member))
+    area = float(np.count_nonzero(candidate.member))
     if disk.cut:
-        # What is seen of the core tells how much of the whole is seen.
-        area *= max(np.pi * (disk.radius + 1) ** 2 / np.count_nonzero(view.core), 1.0)
-    contrast = core.level / max(float(view.profiles[0].level.max()), 1.0)
-    saturated = bool(full[view.core].any())
+        # As much of the halo is hidden as of the core.
+        area *= max(np.pi * (disk.radius + 1) ** 2 / np.count_nonzero(candidate.core), 1.0)
+    contrast = core.level / max(float(candidate.profiles[0].level.max()), 1.0)
+    core_saturated = bool(saturated[candidate.core].any())
     oversized = (
-        disk.radius > config.snowball_max_radius + RADIUS_TOLERANCE
+        disk.radius > config.snowball_max_radius + TUNING.radius_tolerance
         or area > config.snowball_max_area
     )
     if (
         max(evidence, core.significance) < config.sigma_threshold
         or brightest < config.snowball_min_intensity
         or area < config.snowball_min_area
-        # What fills a round core at once is a snowball, however large the core or bright the
-        # halo. Light that fills pixels ends less sharply.
-        or (contrast < MIN_CONTRAST if saturated else oversized)
-        or (typical > config.snowball_max_intensity and not saturated)
+        # What saturates a round core at once is a snowball, however large the core or bright the
+        # halo. Light that saturates pixels ends less sharply.
+        or (contrast < TUNING.min_contrast if core_saturated else oversized)
+        or (typical > config.snowball_max_intensity and not core_saturated)
     ):
         return None
-    score = np.dot(CONFIDENCE, features(contrast, disk.circularity, disk.radius))
+    score = np.dot(TUNING.confidence, features(contrast, disk.circularity, disk.radius))
     confidence = float(special.expit(score))
-    if confidence < least:
+    if confidence < min_confidence:
         return None
     measured: dict[str, object] = {
         "core_radius": disk.radius,
-        "halo_radius": halo_radius(core, view),
+        "halo_radius": halo_radius(core, candidate),
         "circularity": disk.circularity,
-        "growth": _growth(core, view, scene),
+        "growth": _growth(core, candidate, context),
         "halo_level": brightest,
         "halo_significance": evidence,
         "contrast": contrast,
-        "trailed": _trailed(core, view),
+        "trailed": _trailed(core, candidate),
         "cut_by_edge": disk.cut,
-        "saturated": saturated,
+        "saturated": core_saturated,
         "oversized": oversized,
     }
-    return _event(core.read, view, confidence, measured)
+    return _event(core.read, candidate, confidence, measured)
 
 
 def features(contrast: float, circularity: float, radius: float) -> list[float]:
-    """Return what the confidence rests on.
+    """Return the features of which the confidence is a logistic function.
 
     Parameters
     ----------
@@ -176,88 +165,92 @@ def features(contrast: float, circularity: float, radius: float) -> list[float]:
     radius : float
         Of the core [pixel].
     """
-    larger = max(radius, PLAIN_RADIUS) / PLAIN_RADIUS
+    larger = max(radius, TUNING.plain_radius) / TUNING.plain_radius
     return [1.0, float(np.log10(contrast)), circularity, float(np.log10(larger))]
 
 
 def _is_saturated_star(
-    core: Core, view: Candidate, ring: np.ndarray, scene: SnowballContext
+    core: Core, candidate: Candidate, ring: np.ndarray, context: SnowballContext
 ) -> bool:
-    """Tell a star that is full from the first read on: the light goes on around it."""
-    rate = np.nan_to_num(scene.maps.rate[view.window][ring], nan=np.inf)
-    collected = np.median(rate) * scene.model.dt[core.read - 1]
-    return bool(collected >= np.median(view.look.amplitude[ring]))
+    """Return whether a core is a star saturated from the first read on: light goes on around."""
+    rate = np.nan_to_num(context.maps.rate[candidate.window][ring], nan=np.inf)
+    collected = np.median(rate) * context.covariance.dt[core.read - 1]
+    return bool(collected >= np.median(candidate.image.amplitude[ring]))
 
 
-def _growth(core: Core, view: Candidate, scene: SnowballContext) -> float:
+def _growth(core: Core, candidate: Candidate, context: SnowballContext) -> float:
     """Return the mean growth of the radius over the reads that follow [pixel per read]."""
-    followed = min(GROWTH_READS, scene.source.ramp.shape[0] - 1 - core.read)
+    followed = min(TUNING.growth_reads, context.source.ramp.shape[0] - 1 - core.read)
     if not followed:
         return 0.0
-    stop, disk = scene.stop[view.window], core.disk
-    full = fills(stop, core.read, scene.model)
-    later = (stop > core.read) & (stop <= core.read + GROWTH_READS) & ~full
-    later &= view.distance <= disk.radius + _swept(scene) + 1
-    landed = int(np.count_nonzero(full & view.core))
-    # Of the part that is seen: the rim grows by area over length.
-    return float(np.count_nonzero(later) * disk.radius / (2 * max(landed, 1)) / followed)
+    stop, disk = context.stop[candidate.window], core.disk
+    saturated = saturated_at(stop, core.read, context.covariance)
+    later = (stop > core.read) & (stop <= core.read + TUNING.growth_reads) & ~saturated
+    later &= candidate.distance <= disk.radius + _max_growth(context) + 1
+    at_once = int(np.count_nonzero(saturated & candidate.core))
+    # Growth in area over the length of the rim, both of the visible part.
+    return float(np.count_nonzero(later) * disk.radius / (2 * max(at_once, 1)) / followed)
 
 
-def _swept(scene: SnowballContext) -> float:
-    """Return how far a core may grow while it is followed [pixel]."""
-    return scene.config.snowball_expansion_rate * GROWTH_READS
+def _max_growth(context: SnowballContext) -> float:
+    """Return the largest growth of the core radius over the reads that count [pixel]."""
+    return context.config.snowball_expansion_rate * TUNING.growth_reads
 
 
 def _event(
     read: int,
-    view: Candidate,
+    candidate: Candidate,
     confidence: float,
     measured: dict[str, object],
 ) -> Event:
-    rows, cols = np.nonzero(view.member)
+    rows, cols = np.nonzero(candidate.member)
     with np.errstate(invalid="ignore"):
-        significance = np.where(np.isfinite(view.look.error), view.look.significance, 0.0)
+        significance = np.where(
+            np.isfinite(candidate.image.error), candidate.image.significance, 0.0
+        )
     return Event(
         Label.SNOWBALL,
-        (rows + view.window[0].start).astype(np.int32),
-        (cols + view.window[1].start).astype(np.int32),
+        (rows + candidate.window[0].start).astype(np.int32),
+        (cols + candidate.window[1].start).astype(np.int32),
         np.full(len(rows), read, np.int32),
-        view.look.amplitude[view.member].astype(np.float32),
-        significance[view.member].astype(np.float32),
+        candidate.image.amplitude[candidate.member].astype(np.float32),
+        significance[candidate.member].astype(np.float32),
         read,
         confidence,
         extra=measured,
     )
 
 
-def _trailed(core: Core, view: Candidate) -> bool:
-    """Tell whether pixels far above the profile reach out from the core."""
-    variance = view.look.error**2 + view.profiles[0].at(view.distance)
+def _trailed(core: Core, candidate: Candidate) -> bool:
+    """Return whether pixels far above the profile reach out from the core."""
+    expected, image = candidate.profiles[0].at(candidate.distance), candidate.image
+    sigma = np.sqrt(image.error**2 + expected)
     with np.errstate(invalid="ignore"):
-        excess = view.look.amplitude - view.profiles[0].at(view.distance) > 10 * np.sqrt(variance)
-    excess &= view.member & view.own
-    joined, _ = ndimage.label(excess | view.core, EIGHT)
-    beside = np.isin(joined, np.unique(joined[view.core])) & ~view.core
+        excess = image.amplitude - expected > TUNING.trail_sigma * sigma
+    excess &= candidate.member & candidate.own
+    joined, _ = ndimage.label(excess | candidate.core, EIGHT)
+    beside = np.isin(joined, np.unique(joined[candidate.core])) & ~candidate.core
     radius = core.disk.radius
-    return bool(view.distance[beside].max(initial=0.0) > radius + max(TRAIL * radius, 2.0))
+    length = max(TUNING.trail_radii * radius, TUNING.trail_pixels)
+    return bool(candidate.distance[beside].max(initial=0.0) > radius + length)
 
 
-def _claim(core: Core, view: Candidate, scene: SnowballContext) -> np.ndarray:
-    """Tell the steps that a snowball accounts for."""
-    steps, (rows, cols) = scene.steps, view.window
+def _explained_steps(core: Core, candidate: Candidate, context: SnowballContext) -> np.ndarray:
+    """Return which steps a snowball explains: those of its first read, and of later growth."""
+    steps, (rows, cols) = context.steps, candidate.window
     inside = (steps.row >= rows.start) & (steps.row < rows.stop)
     inside &= (steps.col >= cols.start) & (steps.col < cols.stop)
     at = np.flatnonzero(inside)
     here = steps.select(at)
     row, col = here.row - rows.start, here.col - cols.start
     since = here.read - core.read
-    landing = np.abs(since) <= np.maximum(read_tolerance(here, scene.maps.noise), 1)
-    landing &= view.member[row, col]
-    outside = view.distance[row, col] - core.disk.radius
-    swept = outside <= _swept(scene)
-    brightest = float(view.profiles[0].level.max(initial=0.0))
-    faint = (outside <= RING_WIDTH) & (here.amplitude <= brightest)
-    growth = (since > 0) & (since <= GROWTH_READS) & (swept | faint)
+    prompt = np.abs(since) <= np.maximum(read_tolerance(here, context.maps.noise), 1)
+    prompt &= candidate.member[row, col]
+    outside = candidate.distance[row, col] - core.disk.radius
+    core_growth = outside <= _max_growth(context)
+    brightest = float(candidate.profiles[0].level.max(initial=0.0))
+    ring = (outside <= TUNING.ring_width) & (here.amplitude <= brightest)
+    growth = (since > 0) & (since <= TUNING.growth_reads) & (core_growth | ring)
     claimed = np.zeros(len(steps.row), bool)
-    claimed[at[landing | growth]] = True
+    claimed[at[prompt | growth]] = True
     return claimed
