@@ -8,7 +8,7 @@ Examples::
 
     python benchmarks/telegraph_noise.py                        # the table in the documentation
     python benchmarks/telegraph_noise.py --only false --pixels 2e6
-    python benchmarks/telegraph_noise.py --only calibrate       # CONFIDENCE of the rule
+    python benchmarks/telegraph_noise.py --only calibrate       # confidence of the rule
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from scipy.optimize import minimize
 
 from machine import describe
 from ohana.config import DetectorConfig
-from ohana.detect.telegraph.fit import CONFIDENCE, TelegraphFit, fit_telegraph_noise
+from ohana.detect.telegraph.fit import TelegraphFit, fit_telegraph_noise
 from ohana.detect.telegraph.hidden_markov import forward
-from ohana.detect.telegraph.models import place, whiten_ramp
-from ohana.detect.telegraph.screen import CANDIDATE, screen
+from ohana.detect.telegraph.models import fit_nuisance, whiten_ramp
+from ohana.detect.telegraph.screen import screen
+from ohana.detect.telegraph.tuning import TUNING
 from ohana.rampfit.covariance import difference_covariance
 
 GAIN = 1.5
@@ -173,7 +174,7 @@ def apply_rule(
     rate = (slope(ramps) if rate is None else rate) / GAIN
     model = difference_covariance(np.arange(kind.reads) * kind.frame_time, kind.frame_time)
     start = time.thread_time()
-    candidate = screen(data, stop, noise, rate, model, GAIN) > CANDIDATE
+    candidate = screen(data, stop, noise, rate, model, GAIN) > TUNING.candidate
     middle = time.thread_time()
     some = np.flatnonzero(candidate)
     picked = (stop[some], noise[some], rate[some])
@@ -213,14 +214,16 @@ def limit(kind: Kind, n: int, rng: np.random.Generator) -> None:
         leads = np.empty(n)
         for i in range(n):
             ramp = whiten_ramp(base[:, i], x, walk, white)
-            rest = place(ramp, 2, none)[1] + signal[:, i]
-            straight = place(whiten_ramp(base[:, i] + signal[:, i], x, walk, white), 2, none)[2]
+            rest = fit_nuisance(ramp, 2, none)[1] + signal[:, i]
+            straight = fit_nuisance(
+                whiten_ramp(base[:, i] + signal[:, i], x, walk, white), 2, none
+            )[2]
             leave = 1.0 - np.exp(-1.0 / dwells[:, i])
             move = np.array([[1.0 - leave[0], leave[0]], [leave[1], 1.0 - leave[1]]])
             levels = np.array([0.0, signal[:, i].max()])
             likely = forward(rest, ramp.filter, levels, move, np.empty((kind.reads, 2)))
             leads[i] = likely - straight
-        cells.append(f"{(leads > CONFIDENCE[1]).mean():.3f}")
+        cells.append(f"{(leads > TUNING.confidence[1]).mean():.3f}")
     print(f"{kind} | " + " | ".join(cells), flush=True)
 
 
@@ -322,7 +325,7 @@ def calibrate(n: int, rng: np.random.Generator) -> None:
         return float(np.sum(weight * (np.logaddexp(0.0, odds) - label * odds)))
 
     found = minimize(loss, [0.9, 12.0], method="Nelder-Mead").x
-    print(f"CONFIDENCE = ({found[0]:.2f}, {found[1]:.1f}) from {some.sum()} fits")
+    print(f"confidence = ({found[0]:.2f}, {found[1]:.1f}) from {some.sum()} fits")
 
 
 PARTS = {
