@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from ohana.utils.tuning import tuned
 
-#: The script that measures completeness, false alarms and confusion with cosmic rays.
-BENCHMARK = "chosen with benchmarks/telegraph_noise.py"
+#: Counts false alarms in ramps of pure noise.
 FALSE_ALARMS = "benchmarks/telegraph_noise.py --only false"
 
 
@@ -35,15 +34,20 @@ class TelegraphTuning:
     skewness: float = tuned(
         5.0,
         "sigma",
-        "Taken off the correlation sums for their skewness, over root degrees of freedom",
+        "Correction of correlation sums for their skewness, times root degrees of freedom",
     )
     fall_memories: tuple[float, ...] = tuned(
         (0.0, 0.6), "per read", "Memories of the sums of falls"
     )
     fall_scales: tuple[float, ...] = tuned(
-        (1.08, 1.6), "", "Sum of falls per reads**0.4 that 1 in 1000 pixels exceeds", FALSE_ALARMS
+        (1.08, 1.6),
+        "",
+        "Sum of falls per reads**0.4 exceeded in 1 of 1000 pixels of noise",
+        "simulated noise",
     )
-    fall_exponent: float = tuned(0.4, "", "Growth of that sum with reads", FALSE_ALARMS)
+    fall_exponent: float = tuned(
+        0.4, "", "Exponent of the number of reads in the limit of the sums of falls"
+    )
     min_fall: float = tuned(2.0, "sigma", "Least depth of a fall that counts")
     restart: float = tuned(
         4.5, "sigma", "Upward innovation that restarts the pedestal: the step of a cosmic ray"
@@ -51,11 +55,10 @@ class TelegraphTuning:
     length_shift: float = tuned(
         0.3,
         "",
-        "Rise of the threshold of all sums but falls per e-fold in reads, from 60 on: costs 1 % of"
+        "Rise of the threshold of all sums but falls per e-fold in reads: costs less than 1 % of"
         " the telegraph noise that the fit accepts",
-        BENCHMARK,
     )
-    reference_reads: float = tuned(60.0, "reads", "Ramp without such a shift", BENCHMARK)
+    reference_reads: float = tuned(60.0, "reads", "Length of a ramp at which that rise begins")
     min_white: float = tuned(
         0.1, "", "Least white noise of a read after averaging of shot noise, over its read noise"
     )
@@ -63,37 +66,35 @@ class TelegraphTuning:
     max_drift: float = tuned(
         20.0,
         "noise",
-        "Prior error of the rate times the length of a ramp: jumps must not pass for it",
+        "Prior error of the rate times the length of a ramp: a jump must not pass for a rate",
     )
-    drift_shot: float = tuned(10.0, "", "The same in units of the shot noise, as a variance")
+    drift_shot: float = tuned(10.0, "", "Prior variance of the rate over that by shot noise")
     # Linear part of a ramp
     max_steps: int = tuned(4, "steps", "Most steps of cosmic rays in a ramp")
-    curve_cost: float = tuned(8.0, "log-likelihood", "Cost of a curvature", BENCHMARK)
-    level_cost: float = tuned(8.0, "log-likelihood", "Cost of a third level", BENCHMARK)
-    step_cost: float = tuned(
-        10.0, "log-likelihood", "Cost of a step of a cosmic ray beside levels", BENCHMARK
-    )
+    curve_cost: float = tuned(8.0, "log-likelihood", "Cost of a curvature")
+    level_cost: float = tuned(8.0, "log-likelihood", "Cost of a third level")
+    step_cost: float = tuned(10.0, "log-likelihood", "Cost of a step of a cosmic ray beside levels")
     lone_step_cost: float = tuned(
         1.0,
         "log-likelihood",
         "Cost of the size of a step without levels, beside log(reads) for its"
         " read: explanations without levels are favoured",
-        BENCHMARK,
     )
     max_fall: float = tuned(
         0.3,
         "noise",
         "Scale of the fall of a ramp from first to last read: charge only accumulates,"
         " and upward steps on a falling ramp look like two levels",
-        BENCHMARK,
     )
     nonlinear_signal: float = tuned(
-        100.0, "noise", "Signal above which a ramp may curve: non-linearity, persistence", BENCHMARK
+        100.0, "noise", "Signal above which a ramp may curve: non-linearity, persistence"
     )
     poor_fit_noise: float = tuned(
-        6.0, "noise_error", "Chi-squared of a poor fit per read: 1 and this much,"
+        6.0,
+        "noise_error",
+        "Excess of chi-squared per read of a poor fit due to the error of the noise",
     )
-    poor_fit_sigma: float = tuned(6.0, "sigma", "... and this much of its own scatter")
+    poor_fit_sigma: float = tuned(6.0, "sigma", "Further excess of chi-squared of a poor fit")
     # Search for levels
     amplitude_ratio: float = tuned(1.5, "", "Ratio of successive amplitudes of the grid")
     amplitude_count: int = tuned(8, "", "Amplitudes of the grid")
@@ -102,7 +103,9 @@ class TelegraphTuning:
         (9.0, 4.0), "chi-squared", "Prices of a transition; the lowest one last"
     )
     min_amplitude: float = tuned(0.6, "noise", "Least amplitude of the grid in long ramps")
-    short_ramp_amplitude: float = tuned(2.0, "noise", "... and in ramps of 30 reads")
+    short_ramp_amplitude: float = tuned(
+        2.0, "noise", "Least amplitude of the grid in ramps of 30 reads; falls as 1 / sqrt(reads)"
+    )
     starts_per_price: int = tuned(2, "", "Starts from the grid for each price")
     best_starts: int = tuned(2, "", "Starts that are improved")
     third_levels: tuple[float, ...] = tuned(
@@ -110,20 +113,25 @@ class TelegraphTuning:
         "amplitude",
         "Starts of a third level above the lower one",
     )
-    first_iterations: int = tuned(2, "iterations", "Expectation maximisation of the best starts")
-    final_iterations: int = tuned(6, "iterations", "... and of the best model")
+    first_iterations: int = tuned(
+        2, "iterations", "Expectation maximisation of each improved start"
+    )
+    final_iterations: int = tuned(6, "iterations", "Expectation maximisation of the best model")
     path_lead: float = tuned(
         2.1,
         "log-likelihood",
         "Lead of the cheapest path, per reads**0.31: costs 1 % of telegraph noise within reach",
-        BENCHMARK,
     )
-    path_lead_exponent: float = tuned(0.31, "", "Growth of that lead with reads", FALSE_ALARMS)
+    path_lead_exponent: float = tuned(
+        0.31, "", "Exponent of the number of reads in the lead of the path"
+    )
     start_lead: float = tuned(
-        2.5, "log-likelihood", "Lead of the best start: as rare in noise", BENCHMARK
+        2.5,
+        "log-likelihood",
+        "Lead of the best start over the explanation without levels: rare in noise",
     )
     third_level_lead: float = tuned(
-        8.0, "log-likelihood", "Lead of two levels from which a third is tried", BENCHMARK
+        8.0, "log-likelihood", "Lead of two levels from which a third is tried"
     )
     rounds: int = tuned(2, "", "Rounds in which levels and steps are fitted in turn")
     leave_prior: float = tuned(0.5, "moves", "Pseudo-count of moves from a level")
@@ -137,14 +145,10 @@ class TelegraphTuning:
     lead_allowance: float = tuned(
         3.0,
         "log-likelihood",
-        "Two levels need this much less over other explanations than over none",
-        BENCHMARK,
+        "Gain of levels over a plain ramp required beyond their lead over other explanations",
     )
     few_transitions: tuple[float, ...] = tuned(
-        (99.0, 12.0, 6.0, 3.0),
-        "score",
-        "Penalty for 0, 1, ... transitions: two are a mere box",
-        BENCHMARK,
+        (99.0, 12.0, 6.0, 3.0), "score", "Penalty for 0, 1, ... transitions: two are a mere box"
     )
     shot_noise_bonus: float = tuned(
         5.4,
@@ -153,11 +157,9 @@ class TelegraphTuning:
         FALSE_ALARMS,
     )
     shot_noise_gain: float = tuned(
-        0.3, "", "Gain of the filter at which all of it is given", FALSE_ALARMS
+        0.3, "", "Gain of the Kalman filter from which on the full bonus is given", FALSE_ALARMS
     )
-    bonus_reads: float = tuned(
-        25.0, "reads", "Ramps up to this length have no such bonus", FALSE_ALARMS
-    )
+    bonus_reads: float = tuned(25.0, "reads", "Longest ramp without that bonus", FALSE_ALARMS)
     confidence: tuple[float, float] = tuned(
         (0.85, 11.1),
         "",
@@ -165,7 +167,7 @@ class TelegraphTuning:
         " 11.1, the upper end keeps false alarms below 5 in a million",
         "benchmarks/telegraph_noise.py --only calibrate",
     )
-    min_reads: int = tuned(10, "reads", "Fewest usable reads in which levels can be told apart")
+    min_reads: int = tuned(10, "reads", "Fewest usable reads of a ramp that is searched")
 
 
 TUNING = TelegraphTuning()
