@@ -151,7 +151,7 @@ class Outcome(NamedTuple):
     fit_time: float
 
     def called(self) -> np.ndarray:
-        """Tell which of all ramps are called telegraph noise."""
+        """Return which of all ramps are called telegraph noise."""
         called = self.candidate.copy()
         called[self.candidate] = self.fit.accepted
         return called
@@ -196,10 +196,10 @@ def completeness(kind: Kind, n: int, rng: np.random.Generator) -> None:
 
 
 def limit(kind: Kind, n: int, rng: np.random.Generator) -> None:
-    """Print the part that could be told by one who knows the levels and dwell times.
+    """Print the part that could be detected with known levels and dwell times.
 
-    The likelihood of the true levels leads that of a straight ramp by what the rule wants, with
-    the true noise, and pedestal and rate fitted beside the true path.
+    Detected: the likelihood of the true levels leads that of a straight ramp by as much as the
+    rule requires, with the true noise, and pedestal and rate fitted beside the true path.
     """
     cells = []
     x = np.arange(float(kind.reads))
@@ -302,8 +302,8 @@ def confusion(kind: Kind, n: int, rng: np.random.Generator) -> None:
 def calibrate(n: int, rng: np.random.Generator) -> None:
     """Fit the confidence: logistic in the score, for one such pixel in 2500 of the array.
 
-    Telegraph noise has an amplitude drawn log-uniformly between the noise of a read and fifty
-    times that; where it is too faint to be seen, nothing is asked of the confidence.
+    The amplitude of the telegraph noise is log-uniform between the noise of a read and fifty
+    times that; ramps too faint to be detected do not count.
     """
     false, true = [], []
     kinds = [kind for kind in KINDS if kind.reads >= 20]
@@ -336,7 +336,7 @@ PARTS = {
         400,
     ),
     "limit": (
-        "part that could be told if levels and dwell times were known\n"
+        "part that could be detected if levels and dwell times were known\n"
         "ramps | chi2 80-120 | 120-200 | 200-500 | 500-5000",
         limit,
         400,

@@ -1,4 +1,4 @@
-"""Snowballs: disks, profiles, second looks, and the rule on simulated ramps."""
+"""Snowballs: disks, profiles, step images, and the rule on simulated ramps."""
 
 from __future__ import annotations
 
@@ -173,9 +173,9 @@ def rings() -> np.ndarray:
 def test_profile_of_an_exponential_halo_among_noise_and_hits():
     rng, away = np.random.default_rng(1), rings()
     truth = 200 * np.exp(-(away - 4) / 6)
-    look = still(truth + rng.normal(0, 5, away.shape), 5.0)
-    look.amplitude[rng.random(away.shape) < 0.03] += 300
-    profile = radial_profile(away, look, np.ones(away.shape, bool), 4.0, 1e9)
+    image = still(truth + rng.normal(0, 5, away.shape), 5.0)
+    image.amplitude[rng.random(away.shape) < 0.03] += 300
+    profile = radial_profile(away, image, np.ones(away.shape, bool), 4.0, 1e9)
     places = np.array([6.0, 10.0, 20.0])
     assert profile.at(places) == pytest.approx(200 * np.exp(-(places - 4) / 6), abs=4)
     assert np.all(np.diff(profile.level) <= 0)
@@ -191,10 +191,10 @@ def test_later_charge_lifts_the_profile_near_the_core_only():
     away = rings()
     landed, ring = 100 * np.exp(-(away - 4) / 4), 40 * np.exp(-(((away - 6) / 1) ** 2) / 2)
     noise = np.random.default_rng(2).normal(0, 4, away.shape)
-    look = still(landed, 4.0, landed + ring + 17 + noise)
+    image = still(landed, 4.0, landed + ring + 17 + noise)
     everywhere = np.ones(away.shape, bool)
-    first = radial_profile(away, look, everywhere, 4.0, 1e9)
-    total = with_later_signal(first, away, look, everywhere, 9.0)
+    first = radial_profile(away, image, everywhere, 4.0, 1e9)
+    total = with_later_signal(first, away, image, everywhere, 9.0)
     assert total.at(6.0) - first.at(6.0) == pytest.approx(40, abs=8)
     assert total.at(15.0) == pytest.approx(first.at(15.0), abs=1)
 
@@ -204,42 +204,42 @@ def test_footprint_follows_the_profile_and_a_trail():
     truth = 100 * np.exp(-(away - 4) / 5)
     amplitude = truth + rng.normal(0, 6, away.shape)
     amplitude[30, 34:56] += 400
-    look, everywhere = still(amplitude, 6.0), np.ones(away.shape, bool)
-    profile = radial_profile(away, look, everywhere, 4.0, 1e9)
-    member = footprint(away, look, (profile, profile), away <= 4, everywhere, 1e9)
+    image, everywhere = still(amplitude, 6.0), np.ones(away.shape, bool)
+    profile = radial_profile(away, image, everywhere, 4.0, 1e9)
+    member = footprint(away, image, (profile, profile), away <= 4, everywhere, 1e9)
     assert member[30, 34:56].all()
     seen = truth > 18
     seen[30, 34:56] = True
     assert (member & seen).sum() / (member | seen).sum() > 0.93
 
 
-# A second look
+# Step images
 
 
-def test_second_look_gives_steps_and_their_errors(tmp_path):
+def test_step_image_gives_steps_and_their_errors(tmp_path):
     cube = np.random.default_rng(4).normal(0, NOISE, (READS, HEIGHT, WIDTH)).astype(np.float32)
     cube[10:] += 100
     found = case(cube, tmp_path)
     window, empty = np.s_[8:40, 16:60], join_steps([])
     model = covariance_of(found.source.ramp)
-    look = step_image(found.source, found.maps, model, window, 10, empty, {}, 5)
-    assert look.amplitude.shape == (32, 44)
-    assert np.mean(look.amplitude) == pytest.approx(100, abs=1)
-    assert np.std(look.amplitude) == pytest.approx(np.median(look.error), rel=0.1)
-    assert np.mean(look.later_signal) == pytest.approx(100, abs=2)
-    assert look.error == pytest.approx(look.error_if_single_step)
+    image = step_image(found.source, found.maps, model, window, 10, empty, {}, 5)
+    assert image.amplitude.shape == (32, 44)
+    assert np.mean(image.amplitude) == pytest.approx(100, abs=1)
+    assert np.std(image.amplitude) == pytest.approx(np.median(image.error), rel=0.1)
+    assert np.mean(image.later_signal) == pytest.approx(100, abs=2)
+    assert image.error == pytest.approx(image.error_if_single_step)
 
 
-def test_second_look_leaves_other_steps_out(tmp_path):
+def test_step_image_leaves_other_steps_out(tmp_path):
     cube = np.random.default_rng(4).normal(0, NOISE, (READS, HEIGHT, WIDTH)).astype(np.float32)
     cube[10:] += 100
     cube[16:, 20, 30] += 5000
     found = case(cube, tmp_path)
     window = np.s_[16:32, 16:48]
     model = covariance_of(found.source.ramp)
-    look = step_image(found.source, found.maps, model, window, 10, found.steps, {}, 5)
-    assert abs(look.amplitude[4, 14] - 100) < 5 * look.error[4, 14]
-    assert look.error[4, 14] > look.error_if_single_step[4, 14]
+    image = step_image(found.source, found.maps, model, window, 10, found.steps, {}, 5)
+    assert abs(image.amplitude[4, 14] - 100) < 5 * image.error[4, 14]
+    assert image.error[4, 14] > image.error_if_single_step[4, 14]
 
 
 # The rule

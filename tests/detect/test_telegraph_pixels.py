@@ -34,7 +34,7 @@ def flicker(amplitude, dwell, seed):
     return (amplitude * state).astype(np.float32)
 
 
-def look(cube, config=CONFIG):
+def analysed(cube, config=CONFIG):
     """Steps, telegraph pixels as {(row, col): event}, and maps of a block."""
     model = difference_covariance(np.arange(float(len(cube))))
     data = cube - cube[0]
@@ -49,7 +49,7 @@ def test_flicker_is_found_with_the_noise_of_neighbours(amplitude, dwell):
     cube = quiet()
     for i, (row, col) in enumerate(PLACES):
         cube[:, row, col] += flicker(amplitude, dwell, i)
-    _, found, maps = look(cube)
+    _, found, maps = analysed(cube)
     assert set(found) <= set(PLACES)
     assert len(found) >= 0.85 * len(PLACES)
     for place, event in found.items():
@@ -70,7 +70,7 @@ def test_noisy_pixels_are_no_telegraph_noise(factor):
     cube = quiet()
     for row, col in PLACES:
         cube[:, row, col] *= factor
-    steps, found, _ = look(cube)
+    steps, found, _ = analysed(cube)
     assert len(found) <= 1
     assert len(steps.row) <= 1
 
@@ -80,7 +80,7 @@ def test_pixels_of_unequal_noise():
     rng = np.random.default_rng(2)
     scale = np.exp(rng.normal(0, 0.3, (ROWS, COLS)))
     scale[rng.random((ROWS, COLS)) < 0.1] *= 2
-    _, found, _ = look(quiet() * scale.astype(np.float32))
+    _, found, _ = analysed(quiet() * scale.astype(np.float32))
     assert len(found) <= 1
 
 
@@ -90,7 +90,7 @@ def test_ramps_with_hits_are_no_telegraph_noise():
     for i, (row, col) in enumerate(PLACES):
         for read in rng.choice(np.arange(2, READS - 2), i % 4 + 1, replace=False):
             cube[read:, row, col] += rng.uniform(60, 600)
-    steps, found, _ = look(cube)
+    steps, found, _ = analysed(cube)
     assert not found
     assert (steps.amplitude > 0).all()
 
@@ -101,7 +101,7 @@ def test_a_hit_in_a_telegraph_pixel_is_kept(dwell):
     for i, (row, col) in enumerate(PLACES):
         cube[:, row, col] += flicker(60, dwell, i)
         cube[20 + i :, row, col] += 500
-    steps, found, _ = look(cube)
+    steps, found, _ = analysed(cube)
     assert len(found) >= 0.8 * len(PLACES)
     assert set(found) <= set(PLACES)
     hits, others = 0, 0
@@ -125,7 +125,7 @@ def test_telegraph_pixels_leave_no_steps():
     cube = quiet()
     for i, (row, col) in enumerate(PLACES):
         cube[:, row, col] += flicker(80, 8, i)
-    steps, found, _ = look(cube)
+    steps, found, _ = analysed(cube)
     inside = [(r, c) in found for r, c in zip(steps.row.tolist(), steps.col.tolist(), strict=True)]
     assert sum(inside) == 0
 
@@ -144,7 +144,7 @@ def test_settings_act(settings):
     cube = quiet()
     for i, (row, col) in enumerate(PLACES):
         cube[:, row, col] += flicker(50, 6, i)
-    usual, changed = len(look(cube)[1]), len(look(cube, DetectorConfig(**settings))[1])
+    usual, changed = len(analysed(cube)[1]), len(analysed(cube, DetectorConfig(**settings))[1])
     assert usual >= 15
     assert changed <= 3
 
@@ -153,9 +153,9 @@ def test_min_confidence():
     cube = quiet()
     for i, (row, col) in enumerate(PLACES):
         cube[:, row, col] += flicker(24, 8, i)
-    usual = look(cube, DetectorConfig(rtn_min_confidence=0.5))[1]
+    usual = analysed(cube, DetectorConfig(rtn_min_confidence=0.5))[1]
     limit = float(np.median([event.confidence for event in usual.values()]))
-    strict = look(cube, DetectorConfig(rtn_min_confidence=limit))[1]
+    strict = analysed(cube, DetectorConfig(rtn_min_confidence=limit))[1]
     assert set(strict) == {place for place, event in usual.items() if event.confidence >= limit}
     assert 0 < len(strict) < len(usual)
 
@@ -164,9 +164,9 @@ def test_a_pedestal_and_a_mirror_change_nothing():
     cube = quiet()
     for i, (row, col) in enumerate(PLACES):
         cube[:, row, col] += flicker(60, 4, i)
-    plain = look(cube)[1]
-    assert set(look(cube + np.float32(500))[1]) == set(plain)
-    mirrored = look(np.ascontiguousarray(cube[:, :, ::-1]))[1]
+    plain = analysed(cube)[1]
+    assert set(analysed(cube + np.float32(500))[1]) == set(plain)
+    mirrored = analysed(np.ascontiguousarray(cube[:, :, ::-1]))[1]
     assert {(row, COLS - 1 - col) for row, col in mirrored} == set(plain)
 
 

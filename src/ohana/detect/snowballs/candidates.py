@@ -137,5 +137,5 @@ def halo_radius(core: Core, candidate: Candidate) -> float:
     if not len(error):
         return core.disk.radius
     _, total = candidate.profiles
-    seen = total.level > TUNING.footprint_sigma * np.median(error)
-    return float(total.distance[seen].max(initial=core.disk.radius))
+    significant = total.level > TUNING.footprint_sigma * np.median(error)
+    return float(total.distance[significant].max(initial=core.disk.radius))

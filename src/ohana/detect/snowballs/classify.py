@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage, special
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.detect.linking import read_tolerance
 from ohana.detect.snowballs.candidates import (
     Candidate,
     SnowballContext,
@@ -20,6 +20,7 @@ from ohana.detect.snowballs.candidates import (
 )
 from ohana.detect.snowballs.cores import Core, find_cores
 from ohana.detect.snowballs.disks import EIGHT
+from ohana.detect.snowballs.growth import explained_steps, growth_rate
 from ohana.detect.snowballs.tuning import TUNING
 from ohana.events import Event, PixelMaps, Steps
 from ohana.rampfit.covariance import DifferenceCovariance
@@ -69,7 +70,7 @@ def find_snowballs(
         others = [other for other in cores if other is not core]
         candidate = measure_candidate(core, others, context)
         event = classify(core, candidate, context, config.snowball_min_confidence)
-        return event, _explained_steps(core, candidate, context)
+        return event, explained_steps(core, candidate, context)
 
     with ThreadPoolExecutor(config.threads or os.cpu_count()) as pool:
         for event, claim in pool.map(work, cores):
@@ -95,62 +96,96 @@ def classify(
     min_confidence : float
         Least confidence of an event.
     """
-    config, disk, image = context.config, core.disk, candidate.image
+    config, disk = context.config, core.disk
+    found = _measure(core, candidate, context)
+    if found is None or not _within_limits(core, found, config):
+        return None
+    score = np.dot(TUNING.confidence, features(found.contrast, disk.circularity, disk.radius))
+    confidence = float(special.expit(score))
+    if confidence < min_confidence:
+        return None
+    catalogued: dict[str, object] = {
+        "core_radius": disk.radius,
+        "halo_radius": halo_radius(core, candidate),
+        "circularity": disk.circularity,
+        "growth": growth_rate(core, candidate, context),
+        "halo_level": found.halo_level,
+        "halo_significance": found.halo_significance,
+        "contrast": found.contrast,
+        "trailed": _trailed(core, candidate),
+        "cut_by_edge": disk.cut,
+        "saturated": found.saturated,
+        "oversized": _oversized(core, found, config),
+    }
+    return _event(core.read, candidate, confidence, catalogued)
+
+
+class _Measures(NamedTuple):
+    """Measures of a candidate.
+
+    ``halo_level`` is the brightest step of the radial profile, ``typical_level`` the median of the
+    halo [DN]; ``area`` [pixel] is that of the whole footprint, hidden parts included.
+    """
+
+    halo_level: float
+    halo_significance: float
+    typical_level: float
+    area: float
+    contrast: float
+    saturated: bool
+
+
+def _measure(core: Core, candidate: Candidate, context: SnowballContext) -> _Measures | None:
+    """Measure a candidate; None without a visible halo, or if it is a star."""
+    disk, image = core.disk, candidate.image
     outside = candidate.distance - disk.radius
-    known = np.isfinite(image.error) & candidate.own
     saturated = saturated_at(context.stop[candidate.window], core.read, context.covariance)
-    known &= ~saturated
+    known = np.isfinite(image.error) & candidate.own & ~saturated
     inner, outer = TUNING.rim_ring
     ring = known & (outside > inner) & (outside <= outer)
     if not ring.any():
         return None
-    brightest = float(candidate.profiles[1].level.max(initial=0.0))
-    # The error of a median is sqrt(pi / 2) times that of the mean.
-    evidence = float(np.median(image.significance[ring]) * np.sqrt(ring.sum() * 2 / np.pi))
-    if core.significance < config.sigma_threshold and _is_saturated_star(
-        core, candidate, ring, context
-    ):
+    is_faint = core.significance < context.config.sigma_threshold
+    if is_faint and _is_saturated_star(core, candidate, ring, context):
         return None
+    prompt, total = candidate.profiles
+    halo_level = float(total.level.max(initial=0.0))
+    # The error of a median is sqrt(pi / 2) times that of the mean.
+    significance = float(np.median(image.significance[ring]) * np.sqrt(ring.sum() * 2 / np.pi))
     halo = image.amplitude[candidate.member & known & ~candidate.core]
-    typical = float(np.median(halo)) if len(halo) else brightest
+    typical = float(np.median(halo)) if len(halo) else halo_level
     area = float(np.count_nonzero(candidate.member))
     if disk.cut:
         # As much of the halo is hidden as of the core.
         area *= max(np.pi * (disk.radius + 1) ** 2 / np.count_nonzero(candidate.core), 1.0)
-    contrast = core.level / max(float(candidate.profiles[0].level.max()), 1.0)
-    core_saturated = bool(saturated[candidate.core].any())
-    oversized = (
-        disk.radius > config.snowball_max_radius + TUNING.radius_tolerance
-        or area > config.snowball_max_area
+    contrast = core.level / max(float(prompt.level.max()), 1.0)
+    full = bool(saturated[candidate.core].any())
+    return _Measures(halo_level, significance, typical, area, contrast, full)
+
+
+def _within_limits(core: Core, found: _Measures, config: DetectorConfig) -> bool:
+    """Return whether a candidate is within the limits of the settings.
+
+    What saturates a round core at once is a snowball, however large the core or bright the halo.
+    Light that saturates pixels ends less sharply.
+    """
+    if found.saturated:
+        plausible = found.contrast >= TUNING.min_contrast
+    else:
+        faint = found.typical_level <= config.snowball_max_intensity
+        plausible = faint and not _oversized(core, found, config)
+    return (
+        plausible
+        and max(found.halo_significance, core.significance) >= config.sigma_threshold
+        and found.halo_level >= config.snowball_min_intensity
+        and found.area >= config.snowball_min_area
     )
-    if (
-        max(evidence, core.significance) < config.sigma_threshold
-        or brightest < config.snowball_min_intensity
-        or area < config.snowball_min_area
-        # What saturates a round core at once is a snowball, however large the core or bright the
-        # halo. Light that saturates pixels ends less sharply.
-        or (contrast < TUNING.min_contrast if core_saturated else oversized)
-        or (typical > config.snowball_max_intensity and not core_saturated)
-    ):
-        return None
-    score = np.dot(TUNING.confidence, features(contrast, disk.circularity, disk.radius))
-    confidence = float(special.expit(score))
-    if confidence < min_confidence:
-        return None
-    measured: dict[str, object] = {
-        "core_radius": disk.radius,
-        "halo_radius": halo_radius(core, candidate),
-        "circularity": disk.circularity,
-        "growth": _growth(core, candidate, context),
-        "halo_level": brightest,
-        "halo_significance": evidence,
-        "contrast": contrast,
-        "trailed": _trailed(core, candidate),
-        "cut_by_edge": disk.cut,
-        "saturated": core_saturated,
-        "oversized": oversized,
-    }
-    return _event(core.read, candidate, confidence, measured)
+
+
+def _oversized(core: Core, found: _Measures, config: DetectorConfig) -> bool:
+    """Return whether a candidate exceeds the upper limits of radius or area."""
+    most = config.snowball_max_radius + TUNING.radius_tolerance
+    return core.disk.radius > most or found.area > config.snowball_max_area
 
 
 def features(contrast: float, circularity: float, radius: float) -> list[float]:
@@ -176,25 +211,6 @@ def _is_saturated_star(
     rate = np.nan_to_num(context.maps.rate[candidate.window][ring], nan=np.inf)
     collected = np.median(rate) * context.covariance.dt[core.read - 1]
     return bool(collected >= np.median(candidate.image.amplitude[ring]))
-
-
-def _growth(core: Core, candidate: Candidate, context: SnowballContext) -> float:
-    """Return the mean growth of the radius over the reads that follow [pixel per read]."""
-    followed = min(TUNING.growth_reads, context.source.ramp.shape[0] - 1 - core.read)
-    if not followed:
-        return 0.0
-    stop, disk = context.stop[candidate.window], core.disk
-    saturated = saturated_at(stop, core.read, context.covariance)
-    later = (stop > core.read) & (stop <= core.read + TUNING.growth_reads) & ~saturated
-    later &= candidate.distance <= disk.radius + _max_growth(context) + 1
-    at_once = int(np.count_nonzero(saturated & candidate.core))
-    # Growth in area over the length of the rim, both of the visible part.
-    return float(np.count_nonzero(later) * disk.radius / (2 * max(at_once, 1)) / followed)
-
-
-def _max_growth(context: SnowballContext) -> float:
-    """Return the largest growth of the core radius over the reads that count [pixel]."""
-    return context.config.snowball_expansion_rate * TUNING.growth_reads
 
 
 def _event(
@@ -233,24 +249,3 @@ def _trailed(core: Core, candidate: Candidate) -> bool:
     radius = core.disk.radius
     length = max(TUNING.trail_radii * radius, TUNING.trail_pixels)
     return bool(candidate.distance[beside].max(initial=0.0) > radius + length)
-
-
-def _explained_steps(core: Core, candidate: Candidate, context: SnowballContext) -> np.ndarray:
-    """Return which steps a snowball explains: those of its first read, and of later growth."""
-    steps, (rows, cols) = context.steps, candidate.window
-    inside = (steps.row >= rows.start) & (steps.row < rows.stop)
-    inside &= (steps.col >= cols.start) & (steps.col < cols.stop)
-    at = np.flatnonzero(inside)
-    here = steps.select(at)
-    row, col = here.row - rows.start, here.col - cols.start
-    since = here.read - core.read
-    prompt = np.abs(since) <= np.maximum(read_tolerance(here, context.maps.noise), 1)
-    prompt &= candidate.member[row, col]
-    outside = candidate.distance[row, col] - core.disk.radius
-    core_growth = outside <= _max_growth(context)
-    brightest = float(candidate.profiles[0].level.max(initial=0.0))
-    ring = (outside <= TUNING.ring_width) & (here.amplitude <= brightest)
-    growth = (since > 0) & (since <= TUNING.growth_reads) & (core_growth | ring)
-    claimed = np.zeros(len(steps.row), bool)
-    claimed[at[prompt | growth]] = True
-    return claimed
