@@ -9,14 +9,20 @@ from ohana.detect.row_block import analyse
 from ohana.detect.telegraph.fit import fit_telegraph_noise
 from ohana.detect.telegraph.pixels import noise_error_of, noise_for_levels
 from ohana.events import Event
-from ohana.pipeline import outside_snowballs
+from ohana.network.events import network_events
+from ohana.network.probabilities import NetworkOutput, join_voxels
+from ohana.pipeline import outside_snowballs, search_pixels
 from ohana.products.ramps import Integration, load_part, plan_of
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import difference_covariance
+from ohana.rampfit.load import CorrectedRamp
 from ohana.rampfit.noise import measure, prior_dof_of_map
+from ohana.read import open_exposure
+from ohana.refpix.fit import fit_reference
 from ohana.report.fitted_ramp import fitted_ramp
 from ohana.results.prediction import Prediction, prediction_of
 from ohana.results.prediction_files import Maps
+from ohana.simulate import SimulationConfig, simulate_to_fits
 
 READS, ROWS, COLS, NOISE = 60, 16, 128, 8.0
 PLACES = [(8, col) for col in range(4, 124, 6)]
@@ -240,3 +246,28 @@ def test_error_of_the_noise_is_recovered_from_the_maps(spread):
     found = noise_error_of(prior_dof_of_map(noise.dof.astype(np.float32), block.stop, model))
     assert found == pytest.approx(wanted, rel=1e-3)
     assert (wanted > 0.2) == (spread > 0)
+
+
+def test_network_and_rules_give_telegraph_noise_the_same_confidence(tmp_path):
+    """Where the noise of pixels differs, as far as the maps show it."""
+    scene = SimulationConfig(
+        reads=60, rows=64, cols=96, cosmic_rays=0, read_noise=10.0, read_noise_spread=0.3,
+        telegraph_pixels=30, telegraph_amplitude=(40.0, 90.0), telegraph_period=(8.0, 16.0),
+    )  # fmt: skip
+    simulate_to_fits(scene, np.random.default_rng(3), tmp_path / "ramp.fits")
+    config = DetectorConfig(threads=1, rtn_min_confidence=0.0)
+    ramp = open_exposure(tmp_path / "ramp.fits", config)[0]
+    source = CorrectedRamp(ramp, fit_reference(ramp, config)[0])
+    steps, events, maps = search_pixels(source, config, None, lambda *_: None)
+    probability = np.zeros(maps.stop.shape, np.float32)
+    for event in events:
+        probability[event.rows, event.cols] = 0.9
+    output = NetworkOutput(join_voxels([]), probability)
+    found = network_events(output, [], source, steps, maps, config)
+    of_rules, of_network = (
+        {(int(e.rows[0]), int(e.cols[0])): e.confidence for e in some} for some in (events, found)
+    )
+    assert of_network.keys() == of_rules.keys()
+    confidences = np.array([[of_rules[place], of_network[place]] for place in of_rules])
+    assert np.ptp(confidences) > 0.5
+    np.testing.assert_allclose(*confidences.T, atol=0.01)
