@@ -1,4 +1,4 @@
-"""Snowballs: a round core in a halo that lands in one read and goes on growing slowly."""
+"""Classification of candidates: snowballs among tracks, stars and flashes of light."""
 
 from __future__ import annotations
 

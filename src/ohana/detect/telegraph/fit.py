@@ -23,7 +23,7 @@ from ohana.rampfit.covariance import DifferenceCovariance
 MIN_READS = TUNING.min_reads
 
 #: Measures of a ramp without a level model.
-NOTHING = {
+NO_LEVELS = {
     "n_levels": np.int32(1),
     "low": np.float32(0.0),
     "high": np.float32(0.0),
@@ -147,7 +147,7 @@ def fit_telegraph_noise(
     (True, 5, 50.0)
     """
     reads, n = data.shape
-    table = {name: np.full(n, value) for name, value in NOTHING.items()}
+    table = {name: np.full(n, value) for name, value in NO_LEVELS.items()}
     levels = np.zeros((reads, n), np.float32)
     times = np.append(0.0, np.cumsum(covariance.dt))
     _, white, shift = read_noise_terms(covariance)
