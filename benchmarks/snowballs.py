@@ -2,8 +2,8 @@
 
 Three tables: snowballs in many kinds of ramps (among cosmic rays at the rate of L2, a part of
 them at the edges of the array and in the first or last reads); snowballs that are awkward; and
-exposures without any, full of what looks like one. ``--calibrate`` fits the constants of the
-confidence instead.
+exposures without any, full of events that resemble them. ``--calibrate`` fits the coefficients
+of the confidence instead.
 
 Example::
 
@@ -30,7 +30,7 @@ from ohana.results.catalogue import Detection, read_catalogue
 from ohana.simulate import SimulationConfig, preset, simulate_to_fits
 from ohana.simulate.truth import Truth
 
-#: Snowballs per exposure, and what else is in it.
+#: Snowballs and other events of each exposure.
 BALLS: dict[str, Any] = {
     "snowballs": 5,
     "cosmic_ray_rate": 3.0,
@@ -66,7 +66,7 @@ HARD: dict[str, dict[str, Any]] = {
         "cosmic_ray_length": (0.3, 3.0),
     },
 }
-#: Settings under which nearly every candidate comes through, to fit the confidence.
+#: Settings that nearly every candidate passes, to fit the confidence.
 LOOSE = DetectorConfig(
     snowball_min_confidence=0.0,
     snowball_circularity_threshold=0.3,
@@ -75,7 +75,7 @@ LOOSE = DetectorConfig(
     snowball_max_intensity=1e5,
     snowball_min_area=20,
 )
-#: Weight of small parameters in the fit of the confidence.
+#: Ridge penalty of the coefficients in the fit of the confidence.
 RIDGE = 1e-2
 
 
@@ -142,7 +142,7 @@ def tables(arguments: argparse.Namespace) -> Iterator[str]:
 
 
 def calibrate(arguments: argparse.Namespace) -> Iterator[str]:
-    """Yield the constants of the confidence, and how candidates of each tenth turn out."""
+    """Yield the coefficients of the confidence, and how many candidates of each bin are real."""
     predictor, features, real = Predictor(config=LOOSE), [], []
     kinds = [*({**BALLS, **changes} for changes in AWKWARD.values()), *HARD.values()]
     for changes in kinds:
@@ -162,23 +162,23 @@ def calibrate(arguments: argparse.Namespace) -> Iterator[str]:
         return float(np.sum(np.logaddexp(0, score) - y * score) + RIDGE * np.sum(beta[1:] ** 2))
 
     best = optimize.minimize(cost, np.zeros(x.shape[1])).x
-    yield f"CONFIDENCE = ({', '.join(f'{value:.2f}' for value in best)})"
-    told = special.expit(x @ best)
+    yield f"confidence = ({', '.join(f'{value:.2f}' for value in best)})"
+    confidence = special.expit(x @ best)
     yield from _head(["confidence", "candidates", "real"])
     for low in (0.0, 0.2, 0.5, 0.8, 0.95):
         high = {0.0: 0.2, 0.2: 0.5, 0.5: 0.8, 0.8: 0.95, 0.95: 1.01}[low]
-        here = (told >= low) & (told < high)
+        here = (confidence >= low) & (confidence < high)
         yield _row([f"{low} to {min(high, 1.0)}", str(here.sum()), str(y[here].sum())])
 
 
 def _features(entry: Detection) -> list[float]:
-    """Return what the confidence of an entry is made of."""
+    """Return the features of an entry on which its confidence depends."""
     names = ("contrast", "circularity", "core_radius")
     return features(*(float(entry[name]) for name in names))  # type: ignore[literal-required]
 
 
 def _is_real(truth: Truth, entries: list[Detection]) -> np.ndarray:
-    """Tell the detections that lie on a snowball of the truth at its first read."""
+    """Return which detections lie on a snowball of the truth at its first read."""
     balls = truth.of(Label.SNOWBALL)
     near = [
         any(

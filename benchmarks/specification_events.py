@@ -2,9 +2,9 @@
 
 Exposures have detectors, noise and events drawn from the ranges of the configuration that the
 README of the project shows: cosmic rays and telegraph noise in one set of exposures, snowballs
-among cosmic rays in another. Counted are events that noise lets anybody see (5 sigma in the
-brightest pixel; telegraph noise of four transitions and chi-squared 80) in ``seen by noise``,
-and of all events: those found, found only as another class, and found more than once.
+among cosmic rays in another. Counted are events that the noise allows to detect (5 sigma in the
+brightest pixel; telegraph noise of four transitions and chi-squared 80) as ``detectable``, and of
+all events: those found, found only as another class, and found more than once.
 
 Example::
 
@@ -29,7 +29,7 @@ from ohana.evaluate.truth.pairs import compare
 from ohana.results.catalogue import read_catalogue
 from ohana.simulate import SimulationConfig, TrueEvent, preset, simulate_to_fits
 
-#: The specification's ranges; what has no unit there is electrons, DN or pixels as said.
+#: The specification's ranges [e-, DN, pixel or reads, as there].
 GAINS = (1.062, 1.021)
 SATURATION = 65535.0
 SECONDS_PER_READ = 45000 / 450
@@ -53,7 +53,7 @@ SHARED = 0.01
 
 
 class Outcome(NamedTuple):
-    """What became of one true event; ``overlap`` is NaN but for snowballs."""
+    """Outcome of one true event; ``overlap`` is NaN except for snowballs."""
 
     label: Label
     values: dict[str, float]
@@ -109,7 +109,7 @@ def snowballs(reads: int, size: int, rng: np.random.Generator) -> SimulationConf
 
 
 def outcomes(config: SimulationConfig, seed: int, predictor: Predictor) -> Iterator[Outcome]:
-    """Simulate an exposure, find its events, and say what became of each."""
+    """Simulate an exposure, find its events, and yield the outcome of each."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         truth = simulate_to_fits(config, np.random.default_rng(seed), folder / "ramp.fits")
@@ -148,14 +148,14 @@ def table(
 ) -> Iterator[str]:
     """Yield the lines of one table."""
     ball = events[0].label == Label.SNOWBALL if events else False
-    head = ["events", "seen by noise", "found", "of those seen", "as another class", "twice"]
+    head = ["events", "detectable", "found", "of those detectable", "as another class", "twice"]
     yield from ("", f"### {title}", "")
     yield from _head([quantity, *head, *(["median overlap", "smallest"] if ball else [])])
     for low, high in zip(edges[:-1], edges[1:], strict=True):
         some = [event for event in events if low <= event.values[quantity] < high]
-        seen = [event for event in some if event.visible]
-        cells = [f"{low:g}-{high:.3g}", str(len(some)), str(len(seen)), _share(some, "found")]
-        cells += [_share(seen, "found"), _share(some, "other"), _share(some, "repeated")]
+        detectable = [event for event in some if event.visible]
+        cells = [f"{low:g}-{high:.3g}", str(len(some)), str(len(detectable)), _share(some, "found")]
+        cells += [_share(detectable, "found"), _share(some, "other"), _share(some, "repeated")]
         if ball:
             overlap = [event.overlap for event in some]
             cells += [f"{value(overlap):.3f}" if some else "-" for value in (np.median, min)]
@@ -183,7 +183,7 @@ def report(arguments: argparse.Namespace) -> Iterator[str]:
         for _ in range(count):
             config, seed = kind(arguments.reads, arguments.size, rng), int(rng.integers(2**32))
             found = list(outcomes(config, seed, predictor))
-            # Rays among snowballs are there to be in the way.
+            # Cosmic rays among snowballs only interfere; they are counted in the other set.
             only = kind is points
             events += [each for each in found if only or each.label == Label.SNOWBALL]
     for title, label, quantity, edges in TABLES:

@@ -8,7 +8,7 @@ Examples::
 
     python benchmarks/telegraph_noise.py                        # the table in the documentation
     python benchmarks/telegraph_noise.py --only false --pixels 2e6
-    python benchmarks/telegraph_noise.py --only calibrate       # CONFIDENCE of the rule
+    python benchmarks/telegraph_noise.py --only calibrate       # confidence of the rule
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from scipy.optimize import minimize
 
 from machine import describe
 from ohana.config import DetectorConfig
-from ohana.detect.telegraph.fit import CONFIDENCE, TelegraphFit, fit_telegraph_noise
+from ohana.detect.telegraph.fit import TelegraphFit, fit_telegraph_noise
 from ohana.detect.telegraph.hidden_markov import forward
-from ohana.detect.telegraph.models import place, whiten_ramp
-from ohana.detect.telegraph.screen import CANDIDATE, screen
+from ohana.detect.telegraph.models import fit_nuisance, whiten_ramp
+from ohana.detect.telegraph.screen import screen
+from ohana.detect.telegraph.tuning import TUNING
 from ohana.rampfit.covariance import difference_covariance
 
 GAIN = 1.5
@@ -150,7 +151,7 @@ class Outcome(NamedTuple):
     fit_time: float
 
     def called(self) -> np.ndarray:
-        """Tell which of all ramps are called telegraph noise."""
+        """Return which of all ramps are called telegraph noise."""
         called = self.candidate.copy()
         called[self.candidate] = self.fit.accepted
         return called
@@ -173,7 +174,7 @@ def apply_rule(
     rate = (slope(ramps) if rate is None else rate) / GAIN
     model = difference_covariance(np.arange(kind.reads) * kind.frame_time, kind.frame_time)
     start = time.thread_time()
-    candidate = screen(data, stop, noise, rate, model, GAIN) > CANDIDATE
+    candidate = screen(data, stop, noise, rate, model, GAIN) > TUNING.candidate
     middle = time.thread_time()
     some = np.flatnonzero(candidate)
     picked = (stop[some], noise[some], rate[some])
@@ -195,10 +196,10 @@ def completeness(kind: Kind, n: int, rng: np.random.Generator) -> None:
 
 
 def limit(kind: Kind, n: int, rng: np.random.Generator) -> None:
-    """Print the part that could be told by one who knows the levels and dwell times.
+    """Print the part that could be detected with known levels and dwell times.
 
-    The likelihood of the true levels leads that of a straight ramp by what the rule wants, with
-    the true noise, and pedestal and rate fitted beside the true path.
+    Detected: the likelihood of the true levels leads that of a straight ramp by as much as the
+    rule requires, with the true noise, and pedestal and rate fitted beside the true path.
     """
     cells = []
     x = np.arange(float(kind.reads))
@@ -213,14 +214,16 @@ def limit(kind: Kind, n: int, rng: np.random.Generator) -> None:
         leads = np.empty(n)
         for i in range(n):
             ramp = whiten_ramp(base[:, i], x, walk, white)
-            rest = place(ramp, 2, none)[1] + signal[:, i]
-            straight = place(whiten_ramp(base[:, i] + signal[:, i], x, walk, white), 2, none)[2]
+            rest = fit_nuisance(ramp, 2, none)[1] + signal[:, i]
+            straight = fit_nuisance(
+                whiten_ramp(base[:, i] + signal[:, i], x, walk, white), 2, none
+            )[2]
             leave = 1.0 - np.exp(-1.0 / dwells[:, i])
             move = np.array([[1.0 - leave[0], leave[0]], [leave[1], 1.0 - leave[1]]])
             levels = np.array([0.0, signal[:, i].max()])
             likely = forward(rest, ramp.filter, levels, move, np.empty((kind.reads, 2)))
             leads[i] = likely - straight
-        cells.append(f"{(leads > CONFIDENCE[1]).mean():.3f}")
+        cells.append(f"{(leads > TUNING.confidence[1]).mean():.3f}")
     print(f"{kind} | " + " | ".join(cells), flush=True)
 
 
@@ -299,8 +302,8 @@ def confusion(kind: Kind, n: int, rng: np.random.Generator) -> None:
 def calibrate(n: int, rng: np.random.Generator) -> None:
     """Fit the confidence: logistic in the score, for one such pixel in 2500 of the array.
 
-    Telegraph noise has an amplitude drawn log-uniformly between the noise of a read and fifty
-    times that; where it is too faint to be seen, nothing is asked of the confidence.
+    The amplitude of the telegraph noise is log-uniform between the noise of a read and fifty
+    times that; ramps too faint to be detected do not count.
     """
     false, true = [], []
     kinds = [kind for kind in KINDS if kind.reads >= 20]
@@ -322,7 +325,7 @@ def calibrate(n: int, rng: np.random.Generator) -> None:
         return float(np.sum(weight * (np.logaddexp(0.0, odds) - label * odds)))
 
     found = minimize(loss, [0.9, 12.0], method="Nelder-Mead").x
-    print(f"CONFIDENCE = ({found[0]:.2f}, {found[1]:.1f}) from {some.sum()} fits")
+    print(f"confidence = ({found[0]:.2f}, {found[1]:.1f}) from {some.sum()} fits")
 
 
 PARTS = {
@@ -333,7 +336,7 @@ PARTS = {
         400,
     ),
     "limit": (
-        "part that could be told if levels and dwell times were known\n"
+        "part that could be detected if levels and dwell times were known\n"
         "ramps | chi2 80-120 | 120-200 | 200-500 | 500-5000",
         limit,
         400,

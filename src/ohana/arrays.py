@@ -202,6 +202,7 @@ def find_in_ramp(ramp: Ramp, config: DetectorConfig, network: Network | None = N
             maps,
             covariance_of(ramp),
             ramp.facts.frame_time,
+            ramp.facts.gain,
             lambda rows: load_block(source, rows)[0].data,
             config,
         )

@@ -37,7 +37,7 @@ def settings(size: int, radius: float, ratio: float, decay: float, **changes: An
     return SimulationConfig(**given | changes)
 
 
-def look(
+def simulate_and_predict(
     config: SimulationConfig, seed: int, folder: Path, **detector: Any
 ) -> tuple[list[Detection], np.ndarray]:
     """Simulate and predict; returns the events, and the overlap of each snowball's footprint."""
@@ -58,7 +58,7 @@ def test_rim_that_fills_up_after_the_landing_is_no_second_core(tmp_path, radius)
     # The rim gains about a quarter of the full well in each of the next reads.
     config = settings(80, radius, 0.06, 12.0, snowball_core=(1.2, 1.2), snowball_growth=0.24)
     for seed in (0, 3, 5):
-        events, overlap = look(config, seed, tmp_path)
+        events, overlap = simulate_and_predict(config, seed, tmp_path)
         assert [event["type"] for event in events] == ["snowball"]
         assert overlap == pytest.approx(1, abs=0.1)
 
@@ -67,7 +67,7 @@ def test_rim_that_fills_up_after_the_landing_is_no_second_core(tmp_path, radius)
 @pytest.mark.parametrize("ratio", [0.02, 0.15])
 @pytest.mark.parametrize("radius", [5.0, 20.0, 60.0])
 def test_size_and_halo_as_specified(tmp_path, radius, ratio, decay):
-    events, overlap = look(settings(144, radius, ratio, decay), 4, tmp_path)
+    events, overlap = simulate_and_predict(settings(144, radius, ratio, decay), 4, tmp_path)
     (ball,) = [event for event in events if event["type"] == "snowball"]
     assert ball["confidence"] > (0.6 if radius < 10 else 0.95)
     assert ball["core_radius"] == pytest.approx(radius, abs=0.8)
@@ -77,16 +77,16 @@ def test_size_and_halo_as_specified(tmp_path, radius, ratio, decay):
 
 
 def test_halo_that_covers_the_whole_array(tmp_path):
-    events, overlap = look(settings(192, 8.0, 0.15, 30.0), 1, tmp_path)
+    events, overlap = simulate_and_predict(settings(192, 8.0, 0.15, 30.0), 1, tmp_path)
     assert [event["type"] for event in events] == ["snowball"]
     assert overlap[0] > 0.95
 
 
 def test_radius_200_cut_by_the_edge(tmp_path):
     config = settings(320, 200.0, 0.05, 10.0, edge_fraction=1.0, snowball_afterglow=0.0)
-    # Seed 2: rows are nearly full from read 1 on, and little is left to tell their noise.
+    # Seed 2: rows are nearly saturated from read 1 on; few differences are left to measure noise.
     for seed in (2, 5):
-        events, overlap = look(config, seed, tmp_path)
+        events, overlap = simulate_and_predict(config, seed, tmp_path)
         (ball,) = [event for event in events if event["type"] == "snowball"]
         assert ball["cut_by_edge"]
         assert ball["oversized"]
@@ -96,15 +96,15 @@ def test_radius_200_cut_by_the_edge(tmp_path):
 
 def test_several_in_one_exposure(tmp_path):
     config = settings(224, 18.0, 0.05, 8.0, snowballs=3, edge_fraction=0.5, reads=20)
-    events, overlap = look(config, 6, tmp_path)
+    events, overlap = simulate_and_predict(config, 6, tmp_path)
     assert sum(event["type"] == "snowball" for event in events) == 3
     assert overlap.min() > 0.9
     assert not others(events, 4)
 
 
 def test_landing_in_the_third_read_of_a_large_core(tmp_path):
-    # Two differences before the core is full tell next to nothing about noise.
-    events, overlap = look(settings(192, 40.0, 0.15, 30.0, reads=16), 126, tmp_path)
+    # Noise is hardly known from the two differences before the core saturates.
+    events, overlap = simulate_and_predict(settings(192, 40.0, 0.15, 30.0, reads=16), 126, tmp_path)
     (ball,) = [event for event in events if event["type"] == "snowball"]
     assert ball["first_frame"] == 3
     assert overlap[0] > 0.95

@@ -1,4 +1,4 @@
-"""Snowballs: disks, profiles, second looks, and the rule on simulated ramps."""
+"""Snowballs: disks, profiles, step images, and the rule on simulated ramps."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.linking import link_steps, read_tolerance
 from ohana.detect.row_block import analyse
+from ohana.detect.snowballs.candidates import SnowballContext
 from ohana.detect.snowballs.classify import find_snowballs
 from ohana.detect.snowballs.cores import find_cores
 from ohana.detect.snowballs.disks import fit_disks
-from ohana.detect.snowballs.halo import footprint, radial_profile, with_later
+from ohana.detect.snowballs.halo import footprint, radial_profile, with_later_signal
 from ohana.detect.snowballs.step_image import StepImage, step_image
 from ohana.events import Event, PixelMaps, Steps, join_steps
+from ohana.network.snowball_seeds import SnowballSeed, core_of
 from ohana.ramp import DetectorInfo, Planes, Ramp
 from ohana.rampfit.covariance import covariance_of, difference_covariance
 from ohana.rampfit.load import CorrectedRamp, load_block
@@ -172,9 +174,9 @@ def rings() -> np.ndarray:
 def test_profile_of_an_exponential_halo_among_noise_and_hits():
     rng, away = np.random.default_rng(1), rings()
     truth = 200 * np.exp(-(away - 4) / 6)
-    look = still(truth + rng.normal(0, 5, away.shape), 5.0)
-    look.amplitude[rng.random(away.shape) < 0.03] += 300
-    profile = radial_profile(away, look, np.ones(away.shape, bool), 4.0, 1e9)
+    image = still(truth + rng.normal(0, 5, away.shape), 5.0)
+    image.amplitude[rng.random(away.shape) < 0.03] += 300
+    profile = radial_profile(away, image, np.ones(away.shape, bool), 4.0, 1e9)
     places = np.array([6.0, 10.0, 20.0])
     assert profile.at(places) == pytest.approx(200 * np.exp(-(places - 4) / 6), abs=4)
     assert np.all(np.diff(profile.level) <= 0)
@@ -190,10 +192,10 @@ def test_later_charge_lifts_the_profile_near_the_core_only():
     away = rings()
     landed, ring = 100 * np.exp(-(away - 4) / 4), 40 * np.exp(-(((away - 6) / 1) ** 2) / 2)
     noise = np.random.default_rng(2).normal(0, 4, away.shape)
-    look = still(landed, 4.0, landed + ring + 17 + noise)
+    image = still(landed, 4.0, landed + ring + 17 + noise)
     everywhere = np.ones(away.shape, bool)
-    first = radial_profile(away, look, everywhere, 4.0, 1e9)
-    total = with_later(first, away, look, everywhere, 9.0)
+    first = radial_profile(away, image, everywhere, 4.0, 1e9)
+    total = with_later_signal(first, away, image, everywhere, 9.0)
     assert total.at(6.0) - first.at(6.0) == pytest.approx(40, abs=8)
     assert total.at(15.0) == pytest.approx(first.at(15.0), abs=1)
 
@@ -203,42 +205,42 @@ def test_footprint_follows_the_profile_and_a_trail():
     truth = 100 * np.exp(-(away - 4) / 5)
     amplitude = truth + rng.normal(0, 6, away.shape)
     amplitude[30, 34:56] += 400
-    look, everywhere = still(amplitude, 6.0), np.ones(away.shape, bool)
-    profile = radial_profile(away, look, everywhere, 4.0, 1e9)
-    member = footprint(away, look, (profile, profile), away <= 4, everywhere, 1e9)
+    image, everywhere = still(amplitude, 6.0), np.ones(away.shape, bool)
+    profile = radial_profile(away, image, everywhere, 4.0, 1e9)
+    member = footprint(away, image, (profile, profile), away <= 4, everywhere, 1e9)
     assert member[30, 34:56].all()
     seen = truth > 18
     seen[30, 34:56] = True
     assert (member & seen).sum() / (member | seen).sum() > 0.93
 
 
-# A second look
+# Step images
 
 
-def test_second_look_gives_steps_and_their_errors(tmp_path):
+def test_step_image_gives_steps_and_their_errors(tmp_path):
     cube = np.random.default_rng(4).normal(0, NOISE, (READS, HEIGHT, WIDTH)).astype(np.float32)
     cube[10:] += 100
     found = case(cube, tmp_path)
     window, empty = np.s_[8:40, 16:60], join_steps([])
     model = covariance_of(found.source.ramp)
-    look = step_image(found.source, found.maps, model, window, 10, empty, {}, 5)
-    assert look.amplitude.shape == (32, 44)
-    assert np.mean(look.amplitude) == pytest.approx(100, abs=1)
-    assert np.std(look.amplitude) == pytest.approx(np.median(look.error), rel=0.1)
-    assert np.mean(look.rise) == pytest.approx(100, abs=2)
-    assert look.error == pytest.approx(look.alone)
+    image = step_image(found.source, found.maps, model, window, 10, empty, {}, 5)
+    assert image.amplitude.shape == (32, 44)
+    assert np.mean(image.amplitude) == pytest.approx(100, abs=1)
+    assert np.std(image.amplitude) == pytest.approx(np.median(image.error), rel=0.1)
+    assert np.mean(image.later_signal) == pytest.approx(100, abs=2)
+    assert image.error == pytest.approx(image.error_if_single_step)
 
 
-def test_second_look_leaves_other_steps_out(tmp_path):
+def test_step_image_leaves_other_steps_out(tmp_path):
     cube = np.random.default_rng(4).normal(0, NOISE, (READS, HEIGHT, WIDTH)).astype(np.float32)
     cube[10:] += 100
     cube[16:, 20, 30] += 5000
     found = case(cube, tmp_path)
     window = np.s_[16:32, 16:48]
     model = covariance_of(found.source.ramp)
-    look = step_image(found.source, found.maps, model, window, 10, found.steps, {}, 5)
-    assert abs(look.amplitude[4, 14] - 100) < 5 * look.error[4, 14]
-    assert look.error[4, 14] > look.alone[4, 14]
+    image = step_image(found.source, found.maps, model, window, 10, found.steps, {}, 5)
+    assert abs(image.amplitude[4, 14] - 100) < 5 * image.error[4, 14]
+    assert image.error[4, 14] > image.error_if_single_step[4, 14]
 
 
 # The rule
@@ -294,6 +296,28 @@ def test_upper_limits_exclude_cores_that_are_not_full(one, tmp_path, changes):
     assert not usual.extra["oversized"]
     assert event.extra["oversized"] == ("snowball_max_intensity" not in changes)
     assert len(event.rows) == len(usual.rows)
+
+
+@pytest.mark.parametrize("changes", [{}, {"snowball_max_radius": 4.0}])
+@pytest.mark.parametrize("core", [2 * FULL, 4000.0])
+def test_rules_and_network_find_the_same_core(tmp_path, core, changes):
+    """The core of a snowball that saturates may be of any size for both."""
+    ball = Ball(core=core)
+    found, config = case(exposure([ball]), tmp_path), DetectorConfig(**changes)
+    stop, seed = found.maps.stop, SnowballSeed(10, *np.nonzero(ball.step() > 100))
+    context = SnowballContext(
+        found.source,
+        found.steps,
+        found.group,
+        found.maps,
+        covariance_of(found.source.ramp),
+        stop,
+        config,
+    )
+    of_rules = find_cores(found.steps, found.group, stop, config)
+    of_network = core_of(seed, context)
+    assert of_rules == ([] if of_network is None else [of_network])
+    assert bool(of_rules) == (core > FULL or not changes)
 
 
 def test_growth_belongs_to_the_snowball_as_far_as_it_is_expected(tmp_path):

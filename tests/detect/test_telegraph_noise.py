@@ -8,8 +8,9 @@ import pytest
 from ohana.config import DetectorConfig
 from ohana.detect.telegraph.fit import MIN_READS, confidence_of, fit_telegraph_noise
 from ohana.detect.telegraph.hidden_markov import backward, forward, viterbi
-from ohana.detect.telegraph.models import place, whiten_ramp
-from ohana.detect.telegraph.screen import CANDIDATE, screen
+from ohana.detect.telegraph.models import fit_nuisance, whiten_ramp
+from ohana.detect.telegraph.screen import screen
+from ohana.detect.telegraph.tuning import TUNING
 from ohana.detect.telegraph.whitening import best_upward_step, find_steps, remove
 from ohana.rampfit.covariance import difference_covariance
 
@@ -65,7 +66,7 @@ def test_nuisance_against_dense_matrix():
     ramp, times, covariance = small_ramp()
     steps = np.array([4, 9])
     columns = [np.ones(12), times, *(1.0 * (np.arange(12) >= f) for f in steps)]
-    _, rest, likely = place(ramp, 2, steps)
+    _, rest, likely = fit_nuisance(ramp, 2, steps)
     wanted = chi2_dense(ramp.data[0], np.transpose(columns), covariance)
     assert -2 * likely == pytest.approx(wanted, rel=1e-8)
     # What is left has the best fit subtracted, not merely some fit.
@@ -305,7 +306,7 @@ def test_quiet_ramps():
     data = noisy(np.zeros((60, 3000)), seed=4, shot=1.0)
     model, stop = difference_covariance(np.arange(60.0)), np.full(3000, 60)
     noise, rate = np.full(3000, NOISE), np.ones(3000)
-    candidate = screen(data, stop, noise, rate, model, 1.0) > CANDIDATE
+    candidate = screen(data, stop, noise, rate, model, 1.0) > TUNING.candidate
     assert 0 < candidate.sum() < 30
     assert not fit(data[:, candidate], rate=1.0).accepted.any()
 
@@ -325,7 +326,9 @@ def test_completeness_and_recovery(shot):
     data, transitions = telegraph_ramps(120, 150, 12.0, 30.0, 5, shot)
     n = data.shape[1]
     model, stop = difference_covariance(np.arange(120.0)), np.full(n, 120)
-    candidate = screen(data, stop, np.full(n, NOISE), np.full(n, shot), model, 1.0) > CANDIDATE
+    candidate = (
+        screen(data, stop, np.full(n, NOISE), np.full(n, shot), model, 1.0) > TUNING.candidate
+    )
     found = fit(data, rate=shot)
     assert (found.accepted & candidate).mean() >= 0.97
     good = found.accepted
@@ -351,4 +354,4 @@ def test_screen_is_per_pixel():
         np.testing.assert_allclose(screen(*part, model, 1.0), whole[i : i + 1], rtol=1e-4)
     data[40:, 7] = np.nan
     assert screen(data, stop, noise, rate, model, 1.0)[7] == whole[7]
-    assert (whole > CANDIDATE).mean() > 0.97
+    assert (whole > TUNING.candidate).mean() > 0.97

@@ -14,7 +14,7 @@ from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.cosmic_rays import dominant_read
 from ohana.detect.matching import Members
-from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE, GROWTH_READS
+from ohana.detect.snowballs.tuning import TUNING as SNOWBALLS
 from ohana.events import Event
 from ohana.network.calibration import EventScores
 from ohana.network.probabilities import NetworkOutput, event_read_tolerance, network_log_odds
@@ -117,7 +117,10 @@ def close_pairs(
 def _time_tolerance(events: list[Event], noise: np.ndarray) -> np.ndarray:
     """Return the reads before and after each event in which parts of it may lie, shape (n, 2)."""
     tolerance = np.repeat(event_read_tolerance(events, noise)[:, None], 2, axis=1)
-    tolerance[[e.label == Label.SNOWBALL for e in events]] = CORE_READ_TOLERANCE, GROWTH_READS
+    tolerance[[e.label == Label.SNOWBALL for e in events]] = (
+        SNOWBALLS.core_read_tolerance,
+        SNOWBALLS.growth_reads,
+    )
     return tolerance
 
 

@@ -20,9 +20,9 @@ from ohana.detect.linking import link_steps, read_tolerance
 from ohana.detect.row_block import Searched
 from ohana.detect.snowballs.candidates import SnowballContext, measure_candidate
 from ohana.detect.snowballs.classify import classify
-from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE, GROWTH_READS
+from ohana.detect.snowballs.tuning import TUNING as SNOWBALLS
 from ohana.detect.telegraph.fit import TelegraphFit, fit_telegraph_noise, within_limits
-from ohana.detect.telegraph.pixels import telegraph_events
+from ohana.detect.telegraph.pixels import noise_error_of, noise_for_levels, telegraph_events
 from ohana.events import Event, PixelMaps, Steps, join_steps
 from ohana.network.probabilities import (
     NetworkOutput,
@@ -32,8 +32,10 @@ from ohana.network.probabilities import (
 )
 from ohana.network.snowball_seeds import core_of, core_of_event, find_snowball_seeds, is_known
 from ohana.network.tuning import TUNING
-from ohana.rampfit.covariance import covariance_of
+from ohana.ramp import row_blocks
+from ohana.rampfit.covariance import DifferenceCovariance, covariance_of
 from ohana.rampfit.load import CorrectedRamp, load_block
+from ohana.rampfit.noise import prior_dof_of_map
 from ohana.rampfit.tuning import TUNING as RAMPFIT
 from ohana.refpix.border import border_mask
 from ohana.results.maps import paint_mask
@@ -134,14 +136,23 @@ def _telegraph_noise(
         values.ravel()[pixels].astype(float)
         for values in (maps.noise, maps.neighbour_noise, maps.shot)
     )
-    gain = source.ramp.facts.gain
-    # As the rules do it: flicker raises a pixel's own scatter, from which its rate is told.
-    rate = shot * gain * (typical / noise) ** 2
-    stop, model = maps.stop.ravel()[pixels], covariance_of(source.ramp)
-    fit = fit_telegraph_noise(ramps, stop, typical, rate, model, gain, config)
+    gain, model = source.ramp.facts.gain, covariance_of(source.ramp)
+    expected = noise_for_levels(noise**2, typical**2, shot, gain)
+    error = _noise_errors(maps, model)[rows]
+    stop = maps.stop.ravel()[pixels]
+    fit = fit_telegraph_noise(ramps, stop, *expected, model, gain, config, error)
     good = within_limits(fit, config)
     fit = TelegraphFit(*(values[..., good] for values in fit))
     return telegraph_events(pixels[good], fit, covered.shape[1])
+
+
+def _noise_errors(maps: PixelMaps, model: DifferenceCovariance) -> np.ndarray:
+    """Return the relative error of the neighbourhood's noise for each row (H,)."""
+    errors = np.empty(len(maps.stop))
+    for rows in row_blocks(len(errors)):
+        reads = maps.stop[rows] - maps.first_usable[rows]
+        errors[rows] = noise_error_of(prior_dof_of_map(maps.dof[rows], reads, model))
+    return errors
 
 
 def _ramps(source: CorrectedRamp, row: int, cols: np.ndarray) -> np.ndarray:
@@ -171,7 +182,7 @@ def _cosmic_ray_voxels(
         inside = np.zeros(maps.stop.shape, bool)
         inside[ball.rows, ball.cols] = True
         since = some.read - ball.reads[0]
-        grows = (since >= -CORE_READ_TOLERANCE) & (since <= GROWTH_READS)
+        grows = (since >= -SNOWBALLS.core_read_tolerance) & (since <= SNOWBALLS.growth_reads)
         # Hits on a snowball are left to the rules, which know its shape.
         some = some.select(~(grows & inside[some.row, some.col]))
     return some.select(~halo_steps(_as_steps(some, maps), balls, maps.stop.shape, config))

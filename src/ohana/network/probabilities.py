@@ -10,7 +10,7 @@ from scipy import special
 
 from ohana.classes import EVENT_LABELS, Label
 from ohana.detect.linking import read_tolerance
-from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE
+from ohana.detect.snowballs.tuning import TUNING as SNOWBALLS
 from ohana.events import Event
 from ohana.network.tuning import TUNING
 
@@ -186,7 +186,7 @@ def _cosmic_rays(entries: Entries, output: NetworkOutput) -> np.ndarray:
 def _snowballs(entries: Entries, output: NetworkOutput) -> np.ndarray:
     entry, voxel = _voxels_of(entries, output.voxels, output.telegraph.shape)
     since = output.voxels.read[voxel] - entries.read[entry]
-    near = (since >= -CORE_READ_TOLERANCE) & (since <= CORE_READ_TOLERANCE)
+    near = (since >= -SNOWBALLS.core_read_tolerance) & (since <= SNOWBALLS.core_read_tolerance)
     highest = np.zeros(len(entries.event))
     np.maximum.at(highest, entry[near], output.voxels.p_snowball[voxel[near]])
     mean = np.bincount(entries.event, highest) / np.bincount(entries.event)

@@ -5,22 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.linking import link_steps
 from ohana.detect.snowballs.candidates import SnowballContext
-from ohana.detect.snowballs.cores import (
-    CORE_READ_TOLERANCE,
-    FIT_MARGIN,
-    GROWTH_READS,
-    RADIUS_TOLERANCE,
-    Core,
-    bright_steps,
-)
-from ohana.detect.snowballs.disks import EIGHT, Disk, fit_disks
-from ohana.events import Event, Steps
+from ohana.detect.snowballs.cores import Core, bright_patches, bright_steps, radius_limits
+from ohana.detect.snowballs.disks import Disk, fit_disks
+from ohana.detect.snowballs.tuning import TUNING as SNOWBALLS
+from ohana.events import Event
 from ohana.network.probabilities import Voxels
 from ohana.network.tuning import TUNING
 
@@ -53,10 +46,12 @@ def find_snowball_seeds(
     pixel = np.ravel_multi_index((some.row, some.col), shape)
     order = np.lexsort((some.read, pixel))
     pixel, read = pixel[order], some.read[order]
-    begins = (np.diff(pixel, prepend=-1) != 0) | (np.diff(read, prepend=-1) > CORE_READ_TOLERANCE)
+    begins = (np.diff(pixel, prepend=-1) != 0) | (
+        np.diff(read, prepend=-1) > SNOWBALLS.core_read_tolerance
+    )
     first = some.select(order[begins])
     group = link_steps(first.row, first.col, first.read, np.ones(len(first.row), int), shape)
-    least = np.pi * (config.snowball_min_radius - RADIUS_TOLERANCE) ** 2
+    least = np.pi * (config.snowball_min_radius - SNOWBALLS.radius_tolerance) ** 2
     seeds = []
     for number in np.flatnonzero(np.bincount(group) >= least):
         mine = first.select(group == number)
@@ -69,7 +64,7 @@ def is_known(seed: SnowballSeed, balls: list[Event], shape: tuple[int, int]) -> 
     """Return whether most pixels of a seed lie in snowballs that begin or grow at that time."""
     inside = np.zeros(shape, bool)
     for ball in balls:
-        if -CORE_READ_TOLERANCE <= seed.read - ball.reads[0] <= GROWTH_READS:
+        if -SNOWBALLS.core_read_tolerance <= seed.read - ball.reads[0] <= SNOWBALLS.growth_reads:
             inside[ball.rows, ball.cols] = True
     return bool(np.mean(inside[seed.rows, seed.cols]) > TUNING.min_known_fraction)
 
@@ -79,39 +74,18 @@ def core_of(landing: SnowballSeed, scene: SnowballContext) -> Core | None:
     here = np.zeros(scene.stop.shape, bool)
     here[landing.rows, landing.cols] = True
     steps = scene.steps
-    at = np.flatnonzero(
-        here[steps.row, steps.col] & (np.abs(steps.read - landing.read) <= CORE_READ_TOLERANCE)
-    )
+    near = np.abs(steps.read - landing.read) <= SNOWBALLS.core_read_tolerance
+    at = np.flatnonzero(here[steps.row, steps.col] & near)
     at = at[bright_steps(steps.select(at))]
     if not len(at):
         return None
     bright = steps.select(at)
     reads, count = np.unique(bright.read, return_counts=True)
-    read = int(reads[count.argmax()])
-    disk = _disk(bright, scene.stop, read)
-    least, most = scene.config.snowball_min_radius, scene.config.snowball_max_radius
-    if not least - RADIUS_TOLERANCE <= disk.radius <= most + RADIUS_TOLERANCE:
-        return None
-    return Core(
-        read,
-        int(np.bincount(scene.group[at]).argmax()),
-        disk,
-        float(np.median(bright.amplitude)),
-        float(np.median(bright.significance)),
-    )
-
-
-def _disk(bright: Steps, stop: np.ndarray, read: int) -> Disk:
-    """Fit a disk to the largest connected part of bright pixels."""
-    top, left = max(bright.row.min() - FIT_MARGIN, 0), max(bright.col.min() - FIT_MARGIN, 0)
-    window = np.s_[
-        top : bright.row.max() + FIT_MARGIN + 1, left : bright.col.max() + FIT_MARGIN + 1
-    ]
-    inside = np.zeros(stop[window].shape, bool)
-    inside[bright.row - top, bright.col - left] = True
-    parts, _ = ndimage.label(inside, EIGHT)
-    inside = parts == np.bincount(parts[inside]).argmax()
-    return fit_disks(inside, (stop[window] >= read) | inside)[0].moved(top, left)
+    read, group = int(reads[count.argmax()]), int(np.bincount(scene.group[at]).argmax())
+    patch = max(bright_patches(bright, read, group, scene.stop), key=lambda patch: patch.size)
+    (disk,) = fit_disks(patch.inside, patch.visible)
+    least, most = radius_limits(patch, scene.config)
+    return patch.core(disk) if least <= disk.radius <= most else None
 
 
 def core_of_event(ball: Event) -> Core:

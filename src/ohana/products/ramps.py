@@ -10,7 +10,7 @@ import numpy as np
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.telegraph.fit import fit_telegraph_noise
-from ohana.detect.telegraph.screen import NOISE_ERROR
+from ohana.detect.telegraph.pixels import noise_for_levels
 from ohana.products.flags import Jumps, ray_jumps, saturated_from, snowball_jumps
 from ohana.rampfit.covariance import DifferenceCovariance
 from ohana.rampfit.scan import Ramps, ramps_of, scan
@@ -37,6 +37,8 @@ class Integration(NamedTuple):
         Covariance coefficients, `ohana.rampfit.covariance.covariance_of`.
     frame_time : float
         [s]
+    gain : float
+        [e-/DN]
     load : callable
         Gives all corrected reads of some rows, float32 (T, R, W) [DN].
     config : DetectorConfig
@@ -48,6 +50,7 @@ class Integration(NamedTuple):
     maps: Mapping[str, np.ndarray]
     model: DifferenceCovariance
     frame_time: float
+    gain: float
     load: Callable[[slice], np.ndarray]
     config: DetectorConfig
 
@@ -102,16 +105,14 @@ def load_part(integration: Integration, plan: Plan, rows: slice) -> RowPart:
     shot = np.maximum(maps["shot"][rows].astype(np.float64), 0.0)
     flickers, typical = plan.telegraph[rows], maps["neighbour_noise"][rows]
     if flickers.any():
-        # The scatter of a pixel that jumps is more than its noise: that of its neighbours counts.
-        own = typical[flickers].astype(np.float64) ** 2
-        shot[flickers] *= np.minimum(own / variance[flickers], 1.0)
-        variance[flickers] = own
+        gain, around = integration.gain, typical[flickers].astype(np.float64) ** 2
+        noise, rate = noise_for_levels(variance[flickers], around, shot[flickers], gain)
         ramps = np.ascontiguousarray(data[:, flickers])
-        given = full[flickers], typical[flickers], shot[flickers]
         fit = fit_telegraph_noise(
-            ramps, *given, integration.model, 1.0, integration.config, NOISE_ERROR
+            ramps, full[flickers], noise, rate, integration.model, gain, integration.config
         )
         data[:, flickers] -= fit.model
+        variance[flickers], shot[flickers] = around, rate / gain
     hit = maps["best_significance"][rows] >= integration.config.sigma_threshold
     known = np.zeros(data.shape, bool)
     known[within(plan.snowballs, rows)] = True

@@ -126,6 +126,7 @@ def integration_of(prediction: Prediction, ramp: Ramp, index: int) -> Integratio
         prediction.features[index],
         prediction.covariance,
         ramp.facts.frame_time,
+        ramp.facts.gain,
         load,
         DetectorConfig(**prediction.run["config"]),
     )

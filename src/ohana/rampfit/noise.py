@@ -148,6 +148,35 @@ def prior_dof(ratio: np.ndarray, dof: float) -> float:
     return 2 * root
 
 
+def own_dof(model: DifferenceCovariance, count: np.ndarray) -> np.ndarray:
+    """Degrees of freedom of the scatter of ``count`` differences, the largest left out."""
+    trimmed = 1 + may_split_jump(model).any()
+    return np.maximum(expected_yields(weighted(model)[0]).dof * count - trimmed, 0)
+
+
+def prior_dof_of_map(dof: np.ndarray, reads: np.ndarray, model: DifferenceCovariance) -> float:
+    """Return the degrees of freedom of the common noise from a map of those of each pixel.
+
+    Parameters
+    ----------
+    dof : ndarray
+        `Noise.dof` of a row block.
+    reads : ndarray
+        Usable reads of each pixel.
+    model : DifferenceCovariance
+        Covariance coefficients.
+
+    Returns
+    -------
+    float
+        About the lowest `Noise.prior_dof` of the block.
+    """
+    prior = dof - own_dof(model, np.maximum(reads - 1, 0))
+    # `prior_dof` is 0.5 at least; outliers have their own degrees of freedom alone.
+    shared = prior[prior > 0.25]
+    return float(np.median(shared)) if len(shared) else np.inf
+
+
 def tile_medians(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Median of the ``known`` values (R, W) around each pixel: over its tile, or the block."""
     typical = np.full(values.shape, np.median(values[known]))
@@ -209,7 +238,7 @@ def measure(
     sums = difference_stats(
         data, first_saturated, covariance.dt, weight, may_split_jump(covariance)
     )
-    yields, trimmed = expected_yields(scaled), 1 + may_split_jump(covariance).any()
+    yields = expected_yields(scaled)
     variance, dof = np.full(first_saturated.shape, np.nan), np.zeros(first_saturated.shape)
     around, shot = variance.copy(), np.zeros(first_saturated.shape)
     prior = np.full(first_saturated.shape, np.inf)
@@ -225,7 +254,7 @@ def measure(
         floor = TUNING.min_read_noise_fraction * np.median(unbiased[known]) + 1e-12
         typical = np.maximum(typical, floor)
         ratio = sums.trimmed / (yields.read * typical + yields.shot * poisson)
-        own = np.where(known, np.maximum(yields.dof * sums.count - trimmed, 0), 0)
+        own = np.where(known, own_dof(covariance, sums.count), 0)
         scale, degrees, prior[group] = _shrink(ratio, own, known)
         around[group] = typical[group]
         variance[group] = (typical * scale)[group]

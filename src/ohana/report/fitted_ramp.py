@@ -12,7 +12,7 @@ from scipy import linalg
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.telegraph.fit import fit_telegraph_noise
-from ohana.detect.telegraph.screen import NOISE_ERROR
+from ohana.detect.telegraph.pixels import noise_for_levels
 from ohana.detect.tuning import TUNING as DETECT
 from ohana.errors import one_line_message
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
@@ -94,7 +94,8 @@ def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.
     config = _config(prediction)
     levels = np.zeros(len(pixel.ramp))
     if event["type"] == Label.TELEGRAPH_NOISE.key:
-        levels = _levels(pixel, model, config)
+        gain = prediction.run.get("facts", {}).get("gain", 1.0)
+        levels = _levels(pixel, model, gain, config)
     rest = pixel._replace(ramp=pixel.ramp - levels)
     ramps = ramps_of(rest.ramp[:, None], rest.stop, rest.variance, rest.shot)
     dof = np.array([rest.dof])
@@ -138,13 +139,16 @@ def _pixel(
     return Pixel(ramp, stop, noise**2, max(shot, 0.0), typical, dof)
 
 
-def _levels(pixel: Pixel, model: DifferenceCovariance, config: DetectorConfig) -> np.ndarray:
+def _levels(
+    pixel: Pixel, model: DifferenceCovariance, gain: float, config: DetectorConfig
+) -> np.ndarray:
     """Return the level at each read of telegraph noise, above the mean [DN]."""
     data = np.ascontiguousarray(pixel.ramp[:, None], np.float32)
-    # The variance of a pixel that jumps is more than its noise: that of its neighbours counts.
-    shot = pixel.shot * min(pixel.typical**2 / pixel.variance, 1.0)
-    given = np.array([pixel.stop]), np.array([pixel.typical]), np.array([shot])
-    fit = fit_telegraph_noise(data, *given, model, 1.0, config, NOISE_ERROR)
+    stop, variance, around, shot = (
+        np.array([value]) for value in (pixel.stop, pixel.variance, pixel.typical**2, pixel.shot)
+    )
+    noise, rate = noise_for_levels(variance, around, shot, gain)
+    fit = fit_telegraph_noise(data, stop, noise, rate, model, gain, config)
     return fit.model[:, 0].astype(np.float64)
 
 

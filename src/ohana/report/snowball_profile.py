@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ohana.detect.snowballs.cores import GROWTH_READS
+from ohana.detect.snowballs.tuning import TUNING as SNOWBALLS
 from ohana.results.catalogue import Detection
 from ohana.results.prediction import Prediction
 
@@ -77,7 +77,7 @@ def radial_profile(prediction: Prediction, event: Detection) -> Profile:
         The event has no first read, or it is read 0.
     """
     frame = _landing(event)
-    last = min(frame + GROWTH_READS, prediction.shape[0] - 1)
+    last = min(frame + SNOWBALLS.growth_reads, prediction.shape[0] - 1)
     reach = REACH * radii(event)[1] + 2
     window, distance = _around(prediction, event, reach)
     steps = [_since(prediction, event, window, range(read, read + 1))[0] for read in (frame, last)]
@@ -107,7 +107,9 @@ def growth(prediction: Prediction, event: Detection) -> Growth:
         The event has no first read, or it is read 0.
     """
     frame = _landing(event)
-    reads = range(max(frame - BEFORE, 0), min(frame + GROWTH_READS + 1, prediction.shape[0]))
+    reads = range(
+        max(frame - BEFORE, 0), min(frame + SNOWBALLS.growth_reads + 1, prediction.shape[0])
+    )
     core, halo = radii(event)
     window, distance = _around(prediction, event, halo)
     stop = prediction.features[event["integration"]]["stop"][window]

@@ -1,1 +1,1 @@
-"""Snowballs: a round core in a halo that lands in one read and goes on growing slowly."""
+"""Snowballs: a round core in a halo that appears in one read, and then grows slowly."""

@@ -1,4 +1,4 @@
-"""Candidates for snowballs, seen again in a window of the array that holds their halo."""
+"""Candidates for snowballs: step images of a window that holds the core and its halo."""
 
 from __future__ import annotations
 
@@ -8,35 +8,28 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.config import DetectorConfig
-from ohana.detect.snowballs.cores import CORE_READ_TOLERANCE, GROWTH_READS, RING_WIDTH, Core
-from ohana.detect.snowballs.halo import (
-    FOOTPRINT_SIGMA,
-    Profile,
-    footprint,
-    radial_profile,
-    with_later,
-)
+from ohana.detect.snowballs.cores import Core
+from ohana.detect.snowballs.halo import Profile, footprint, radial_profile, with_later_signal
 from ohana.detect.snowballs.step_image import StepImage, step_image
+from ohana.detect.snowballs.tuning import TUNING
 from ohana.detect.tuning import TUNING as DETECT
 from ohana.events import PixelMaps, Steps
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.load import CorrectedRamp
 
-#: How much further than steps of single pixels a halo may be seen: in core radii, and pixels.
-FURTHER, MORE = 0.6, 4
-#: Within so many core radii of its centre, another snowball is taken out of the ramps.
-AROUND = 4.0
-
 
 @dataclass(frozen=True)
 class SnowballContext:
-    """What every candidate is judged by: the ramp, the maps, all steps, and the settings."""
+    """What all candidates of an exposure share: ramp, steps, maps and settings.
+
+    ``stop`` (H, W) is the first saturated read, -1 for pixels without signal.
+    """
 
     source: CorrectedRamp
     steps: Steps
     group: np.ndarray
     maps: PixelMaps
-    model: DifferenceCovariance
+    covariance: DifferenceCovariance
     stop: np.ndarray
     config: DetectorConfig
 
@@ -47,14 +40,14 @@ class SnowballContext:
 
 
 class Candidate(NamedTuple):
-    """A candidate seen in a window of the array; maps of the window's shape.
+    """A candidate in its window of the array; maps of the window's shape.
 
     ``distance`` is from the centre; ``core``, ``own`` and ``profiles`` are as in
     `ohana.detect.snowballs.halo.footprint`, which gives ``member``.
     """
 
     window: tuple[slice, slice]
-    look: StepImage
+    image: StepImage
     distance: np.ndarray
     core: np.ndarray
     own: np.ndarray
@@ -62,32 +55,35 @@ class Candidate(NamedTuple):
     member: np.ndarray
 
 
-def measure_candidate(core: Core, others: list[Core], scene: SnowballContext) -> Candidate:
-    """Look at a candidate again, in a window that holds its halo."""
-    reach = _reach(core, scene)
-    most = float(np.hypot(*scene.stop.shape))
+def measure_candidate(core: Core, others: list[Core], context: SnowballContext) -> Candidate:
+    """Measure a candidate in a window that is enlarged until it holds the halo."""
+    reach = _expected_reach(core, context)
+    most = float(np.hypot(*context.stop.shape))
     while True:
-        view = _view(core, others, min(reach, most), scene)
-        if reach >= most or halo_radius(core, view) + 1 < reach:
-            return view
-        reach *= 1.5
+        candidate = _measure(core, others, min(reach, most), context)
+        if reach >= most or halo_radius(core, candidate) + 1 < reach:
+            return candidate
+        reach *= TUNING.window_growth
 
 
-def _reach(core: Core, scene: SnowballContext) -> float:
-    """Guess how far the halo can be seen, from the steps of single pixels [pixel]."""
-    same = (scene.group == core.group) & (
-        np.abs(scene.steps.read - core.read) <= DETECT.max_read_tolerance
+def _expected_reach(core: Core, context: SnowballContext) -> float:
+    """Return the expected extent of the halo, from the steps of single pixels [pixel]."""
+    same = (context.group == core.group) & (
+        np.abs(context.steps.read - core.read) <= DETECT.max_read_tolerance
     )
-    away = core.disk.distance(scene.steps.row[same], scene.steps.col[same])
+    away = core.disk.distance(context.steps.row[same], context.steps.col[same])
     radius = core.disk.radius
+    # Rings two pixels wide.
     count = np.bincount((away / 2).astype(int))
     filled = count / (4 * np.pi * (2 * np.arange(len(count)) + 1))
-    outer = 2 * (1 + np.flatnonzero(filled > 0.2).max(initial=int(radius / 2)))
-    return max(outer + FURTHER * radius, radius + RING_WIDTH) + MORE
+    dense = np.flatnonzero(filled > TUNING.halo_filled_fraction)
+    outer = 2 * (1 + dense.max(initial=int(radius / 2)))
+    reach = max(outer + TUNING.extra_radii * radius, radius + TUNING.ring_width)
+    return reach + TUNING.extra_pixels
 
 
-def _view(core: Core, others: list[Core], reach: float, scene: SnowballContext) -> Candidate:
-    disk, shape = core.disk, scene.stop.shape
+def _measure(core: Core, others: list[Core], reach: float, context: SnowballContext) -> Candidate:
+    disk, shape = core.disk, context.stop.shape
     down, right = (
         slice(max(int(at - reach), 0), min(int(at + reach) + 2, size))
         for at, size in zip((disk.row, disk.col), shape, strict=True)
@@ -95,43 +91,51 @@ def _view(core: Core, others: list[Core], reach: float, scene: SnowballContext) 
     window = down, right
     rows, cols = np.ogrid[window]
     distance = disk.distance(rows, cols)
-    stop = scene.stop[window]
-    apart: dict[int, np.ndarray] = {}
+    stop = context.stop[window]
+    other_snowballs: dict[int, np.ndarray] = {}
     for other in others:
-        near = other.disk.distance(rows, cols) < AROUND * other.disk.radius
-        apart[other.read] = apart.get(other.read, False) | near
-    look = step_image(
-        scene.source, scene.maps, scene.model, window, core.read, scene.steps, apart, GROWTH_READS
+        near = other.disk.distance(rows, cols) < TUNING.neighbour_radii * other.disk.radius
+        other_snowballs[other.read] = other_snowballs.get(other.read, False) | near
+    image = step_image(
+        context.source,
+        context.maps,
+        context.covariance,
+        window,
+        core.read,
+        context.steps,
+        other_snowballs,
+        TUNING.growth_reads,
     )
-    # What was full before shows nothing, and neither does the border.
-    look.error[stop < core.read] = look.alone[stop < core.read] = np.inf
+    # Pixels saturated before the core, and those of the border, show no step.
+    blind = stop < core.read
+    image.error[blind] = image.error_if_single_step[blind] = np.inf
     own = np.ones(distance.shape, bool)
     for other in others:
-        if abs(other.read - core.read) <= CORE_READ_TOLERANCE:
+        if abs(other.read - core.read) <= TUNING.core_read_tolerance:
             own &= distance - disk.radius <= other.disk.distance(rows, cols) - other.disk.radius
-    full = fills(stop, core.read, scene.model)
+    halo = own & ~saturated_at(stop, core.read, context.covariance)
+    prompt = radial_profile(distance, image, halo, disk.radius, context.gain)
+    total = with_later_signal(prompt, distance, image, halo, disk.radius + TUNING.ring_width)
     # Beside the rim there is always charge that the core couples into its neighbours.
-    inside = distance <= disk.radius + 1
-    halo = own & ~full
-    landed = radial_profile(distance, look, halo, disk.radius, scene.gain)
-    total = with_later(landed, distance, look, halo, disk.radius + RING_WIDTH)
-    inside &= stop >= core.read
-    member = footprint(distance, look, (landed, total), inside, own, scene.gain)
-    return Candidate(window, look, distance, inside, own, (landed, total), member)
+    inside = (distance <= disk.radius + 1) & (stop >= core.read)
+    member = footprint(distance, image, (prompt, total), inside, own, context.gain)
+    return Candidate(window, image, distance, inside, own, (prompt, total), member)
 
 
-def fills(stop: np.ndarray, read: int, model: DifferenceCovariance) -> np.ndarray:
-    """Tell the pixels that what lands in a read has filled, by their first saturated reads.
+def saturated_at(stop: np.ndarray, read: int, covariance: DifferenceCovariance) -> np.ndarray:
+    """Return which pixels the charge of one read has saturated, by their first saturated reads.
 
-    Where reads average frames, only the next one may be full.
+    Where reads average frames, the next read may be the first saturated one.
     """
-    return (stop == read) | ((stop == read + 1) & bool(may_split_jump(model)[read]))
+    return (stop == read) | ((stop == read + 1) & bool(may_split_jump(covariance)[read]))
 
 
-def halo_radius(core: Core, view: Candidate) -> float:
-    """Return the distance at which the halo falls below `FOOTPRINT_SIGMA` errors [pixel]."""
-    error = view.look.alone[np.isfinite(view.look.alone) & ~view.core]
+def halo_radius(core: Core, candidate: Candidate) -> float:
+    """Return the distance at which the halo falls below the limit of the footprint [pixel]."""
+    error = candidate.image.error_if_single_step
+    error = error[np.isfinite(error) & ~candidate.core]
     if not len(error):
         return core.disk.radius
-    seen = view.profiles[1].level > FOOTPRINT_SIGMA * np.median(error)
-    return float(view.profiles[1].distance[seen].max(initial=core.disk.radius))
+    _, total = candidate.profiles
+    significant = total.level > TUNING.footprint_sigma * np.median(error)
+    return float(total.distance[significant].max(initial=core.disk.radius))

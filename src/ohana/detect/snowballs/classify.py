@@ -1,47 +1,31 @@
-"""Snowballs: a round core in a halo that lands in one read and goes on growing slowly."""
+"""Classification of candidates: snowballs among tracks, stars and flashes of light."""
 
 from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage, special
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.detect.linking import read_tolerance
 from ohana.detect.snowballs.candidates import (
     Candidate,
     SnowballContext,
-    fills,
     halo_radius,
     measure_candidate,
+    saturated_at,
 )
-from ohana.detect.snowballs.cores import (
-    GROWTH_READS,
-    RADIUS_TOLERANCE,
-    RING_WIDTH,
-    Core,
-    find_cores,
-)
+from ohana.detect.snowballs.cores import Core, find_cores
 from ohana.detect.snowballs.disks import EIGHT
+from ohana.detect.snowballs.growth import explained_steps, growth_rate
+from ohana.detect.snowballs.tuning import TUNING
 from ohana.events import Event, PixelMaps, Steps
 from ohana.rampfit.covariance import DifferenceCovariance
 from ohana.rampfit.load import CorrectedRamp
 from ohana.refpix.border import border_mask
-
-#: Place of the brightest part of the halo, outside the rim of the core [pixel].
-BRIGHTEST = (0.5, 2.5)
-#: A trail reaches so many core radii beyond the rim.
-TRAIL = 0.4
-#: Step of a saturated core over that of its halo.
-MIN_CONTRAST = 4.0
-#: Confidence is logistic in these times what `features` returns; fitted to simulated exposures
-#: as by ``benchmarks/snowballs.py --calibrate``.
-CONFIDENCE = (-14.69, 1.92, 15.05, 8.81)
-#: Radius up to which a core is not surer for its size [pixel]: tracks side by side get as large.
-PLAIN_RADIUS = 5.0
 
 
 def find_snowballs(
@@ -49,7 +33,7 @@ def find_snowballs(
     steps: Steps,
     group: np.ndarray,
     maps: PixelMaps,
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     config: DetectorConfig,
 ) -> tuple[list[Event], np.ndarray]:
     """Find snowballs among linked steps.
@@ -57,14 +41,14 @@ def find_snowballs(
     Parameters
     ----------
     source : CorrectedRamp
-        Ramp and correction, for a second look at each candidate.
+        Ramp and correction, from which each candidate is measured.
     steps : Steps
         n upward steps of the whole array.
     group : ndarray of int, shape (n,)
-        The event each belongs to, from `ohana.detect.linking.link_steps`.
+        The group that each belongs to, from `ohana.detect.linking.link_steps`.
     maps : PixelMaps
         Per-pixel results.
-    model : DifferenceCovariance
+    covariance : DifferenceCovariance
         Covariance coefficients.
     config : DetectorConfig
         The fields of the stage "snowballs" act here.
@@ -74,18 +58,19 @@ def find_snowballs(
     events : list of Event
         Every pixel in which the charge exceeds three errors of a step is a member.
     claimed : ndarray of bool, shape (n,)
-        Steps that are part of them: those of the landing, and of later growth.
+        Steps that are part of them, in the first read or by later growth.
     """
     dead = ~np.isfinite(maps.noise) | border_mask(source.ramp)
     stop = np.where(dead, -1, maps.stop)
-    scene = SnowballContext(source, steps, group, maps, model, stop, config)
+    context = SnowballContext(source, steps, group, maps, covariance, stop, config)
     cores, events = find_cores(steps, group, stop, config), []
     claimed = np.zeros(len(steps.row), bool)
 
     def work(core: Core) -> tuple[Event | None, np.ndarray]:
-        view = measure_candidate(core, [other for other in cores if other is not core], scene)
-        event = classify(core, view, scene, config.snowball_min_confidence)
-        return event, _claim(core, view, scene)
+        others = [other for other in cores if other is not core]
+        candidate = measure_candidate(core, others, context)
+        event = classify(core, candidate, context, config.snowball_min_confidence)
+        return event, explained_steps(core, candidate, context)
 
     with ThreadPoolExecutor(config.threads or os.cpu_count()) as pool:
         for event, claim in pool.map(work, cores):
@@ -95,77 +80,116 @@ def find_snowballs(
     return events, claimed
 
 
-def classify(core: Core, view: Candidate, scene: SnowballContext, least: float) -> Event | None:
+def classify(
+    core: Core, candidate: Candidate, context: SnowballContext, min_confidence: float
+) -> Event | None:
     """Make an event of a candidate, unless it fails a test.
 
     Parameters
     ----------
     core : Core
         The candidate.
-    view : Candidate
+    candidate : Candidate
         Its surroundings, from `ohana.detect.snowballs.candidates.measure_candidate`.
-    scene : SnowballContext
-        What it is judged by.
-    least : float
-        Confidence that it needs.
+    context : SnowballContext
+        What all candidates share.
+    min_confidence : float
+        Least confidence of an event.
     """
-    config, disk, look, member = scene.config, core.disk, view.look, view.member
-    outside = view.distance - disk.radius
-    known = np.isfinite(look.error) & view.own
-    full = fills(scene.stop[view.window], core.read, scene.model)
-    known &= ~full
-    ring = known & (outside > BRIGHTEST[0]) & (outside <= BRIGHTEST[1])
+    config, disk = context.config, core.disk
+    found = _measure(core, candidate, context)
+    if found is None or not _within_limits(core, found, config):
+        return None
+    score = np.dot(TUNING.confidence, features(found.contrast, disk.circularity, disk.radius))
+    confidence = float(special.expit(score))
+    if confidence < min_confidence:
+        return None
+    catalogued: dict[str, object] = {
+        "core_radius": disk.radius,
+        "halo_radius": halo_radius(core, candidate),
+        "circularity": disk.circularity,
+        "growth": growth_rate(core, candidate, context),
+        "halo_level": found.halo_level,
+        "halo_significance": found.halo_significance,
+        "contrast": found.contrast,
+        "trailed": _trailed(core, candidate),
+        "cut_by_edge": disk.cut,
+        "saturated": found.saturated,
+        "oversized": _oversized(core, found, config),
+    }
+    return _event(core.read, candidate, confidence, catalogued)
+
+
+class _Measures(NamedTuple):
+    """Measures of a candidate.
+
+    ``halo_level`` is the brightest step of the radial profile, ``typical_level`` the median of the
+    halo [DN]; ``area`` [pixel] is that of the whole footprint, hidden parts included.
+    """
+
+    halo_level: float
+    halo_significance: float
+    typical_level: float
+    area: float
+    contrast: float
+    saturated: bool
+
+
+def _measure(core: Core, candidate: Candidate, context: SnowballContext) -> _Measures | None:
+    """Measure a candidate; None without a visible halo, or if it is a star."""
+    disk, image = core.disk, candidate.image
+    outside = candidate.distance - disk.radius
+    saturated = saturated_at(context.stop[candidate.window], core.read, context.covariance)
+    known = np.isfinite(image.error) & candidate.own & ~saturated
+    inner, outer = TUNING.rim_ring
+    ring = known & (outside > inner) & (outside <= outer)
     if not ring.any():
         return None
-    brightest = float(view.profiles[1].level.max(initial=0.0))
-    # The median of n values is sqrt(pi / 2) less certain than their mean.
-    evidence = float(np.median(look.significance[ring]) * np.sqrt(ring.sum() * 2 / np.pi))
-    if core.significance < config.sigma_threshold and _is_saturated_star(core, view, ring, scene):
+    is_faint = core.significance < context.config.sigma_threshold
+    if is_faint and _is_saturated_star(core, candidate, ring, context):
         return None
-    halo = look.amplitude[member & known & ~view.core]
-    typical = float(np.median(halo)) if len(halo) else brightest
-    area = float(np.count_nonzero(member))
+    prompt, total = candidate.profiles
+    halo_level = float(total.level.max(initial=0.0))
+    # The error of a median is sqrt(pi / 2) times that of the mean.
+    significance = float(np.median(image.significance[ring]) * np.sqrt(ring.sum() * 2 / np.pi))
+    halo = image.amplitude[candidate.member & known & ~candidate.core]
+    typical = float(np.median(halo)) if len(halo) else halo_level
+    area = float(np.count_nonzero(candidate.member))
     if disk.cut:
-        # What is seen of the core tells how much of the whole is seen.
-        area *= max(np.pi * (disk.radius + 1) ** 2 / np.count_nonzero(view.core), 1.0)
-    contrast = core.level / max(float(view.profiles[0].level.max()), 1.0)
-    saturated = bool(full[view.core].any())
-    oversized = (
-        disk.radius > config.snowball_max_radius + RADIUS_TOLERANCE
-        or area > config.snowball_max_area
+        # As much of the halo is hidden as of the core.
+        area *= max(np.pi * (disk.radius + 1) ** 2 / np.count_nonzero(candidate.core), 1.0)
+    contrast = core.level / max(float(prompt.level.max()), 1.0)
+    full = bool(saturated[candidate.core].any())
+    return _Measures(halo_level, significance, typical, area, contrast, full)
+
+
+def _within_limits(core: Core, found: _Measures, config: DetectorConfig) -> bool:
+    """Return whether a candidate is within the limits of the settings.
+
+    What saturates a round core at once is a snowball, however large the core or bright the halo.
+    Light that saturates pixels ends less sharply.
+    """
+    if found.saturated:
+        plausible = found.contrast >= TUNING.min_contrast
+    else:
+        faint = found.typical_level <= config.snowball_max_intensity
+        plausible = faint and not _oversized(core, found, config)
+    return (
+        plausible
+        and max(found.halo_significance, core.significance) >= config.sigma_threshold
+        and found.halo_level >= config.snowball_min_intensity
+        and found.area >= config.snowball_min_area
     )
-    if (
-        max(evidence, core.significance) < config.sigma_threshold
-        or brightest < config.snowball_min_intensity
-        or area < config.snowball_min_area
-        # What fills a round core at once is a snowball, however large the core or bright the
-        # halo. Light that fills pixels ends less sharply.
-        or (contrast < MIN_CONTRAST if saturated else oversized)
-        or (typical > config.snowball_max_intensity and not saturated)
-    ):
-        return None
-    score = np.dot(CONFIDENCE, features(contrast, disk.circularity, disk.radius))
-    confidence = float(special.expit(score))
-    if confidence < least:
-        return None
-    measured: dict[str, object] = {
-        "core_radius": disk.radius,
-        "halo_radius": halo_radius(core, view),
-        "circularity": disk.circularity,
-        "growth": _growth(core, view, scene),
-        "halo_level": brightest,
-        "halo_significance": evidence,
-        "contrast": contrast,
-        "trailed": _trailed(core, view),
-        "cut_by_edge": disk.cut,
-        "saturated": saturated,
-        "oversized": oversized,
-    }
-    return _event(core.read, view, confidence, measured)
+
+
+def _oversized(core: Core, found: _Measures, config: DetectorConfig) -> bool:
+    """Return whether a candidate exceeds the upper limits of radius or area."""
+    most = config.snowball_max_radius + TUNING.radius_tolerance
+    return core.disk.radius > most or found.area > config.snowball_max_area
 
 
 def features(contrast: float, circularity: float, radius: float) -> list[float]:
-    """Return what the confidence rests on.
+    """Return the features of which the confidence is a logistic function.
 
     Parameters
     ----------
@@ -176,88 +200,52 @@ def features(contrast: float, circularity: float, radius: float) -> list[float]:
     radius : float
         Of the core [pixel].
     """
-    larger = max(radius, PLAIN_RADIUS) / PLAIN_RADIUS
+    larger = max(radius, TUNING.plain_radius) / TUNING.plain_radius
     return [1.0, float(np.log10(contrast)), circularity, float(np.log10(larger))]
 
 
 def _is_saturated_star(
-    core: Core, view: Candidate, ring: np.ndarray, scene: SnowballContext
+    core: Core, candidate: Candidate, ring: np.ndarray, context: SnowballContext
 ) -> bool:
-    """Tell a star that is full from the first read on: the light goes on around it."""
-    rate = np.nan_to_num(scene.maps.rate[view.window][ring], nan=np.inf)
-    collected = np.median(rate) * scene.model.dt[core.read - 1]
-    return bool(collected >= np.median(view.look.amplitude[ring]))
-
-
-def _growth(core: Core, view: Candidate, scene: SnowballContext) -> float:
-    """Return the mean growth of the radius over the reads that follow [pixel per read]."""
-    followed = min(GROWTH_READS, scene.source.ramp.shape[0] - 1 - core.read)
-    if not followed:
-        return 0.0
-    stop, disk = scene.stop[view.window], core.disk
-    full = fills(stop, core.read, scene.model)
-    later = (stop > core.read) & (stop <= core.read + GROWTH_READS) & ~full
-    later &= view.distance <= disk.radius + _swept(scene) + 1
-    landed = int(np.count_nonzero(full & view.core))
-    # Of the part that is seen: the rim grows by area over length.
-    return float(np.count_nonzero(later) * disk.radius / (2 * max(landed, 1)) / followed)
-
-
-def _swept(scene: SnowballContext) -> float:
-    """Return how far a core may grow while it is followed [pixel]."""
-    return scene.config.snowball_expansion_rate * GROWTH_READS
+    """Return whether a core is a star saturated from the first read on: light goes on around."""
+    rate = np.nan_to_num(context.maps.rate[candidate.window][ring], nan=np.inf)
+    collected = np.median(rate) * context.covariance.dt[core.read - 1]
+    return bool(collected >= np.median(candidate.image.amplitude[ring]))
 
 
 def _event(
     read: int,
-    view: Candidate,
+    candidate: Candidate,
     confidence: float,
     measured: dict[str, object],
 ) -> Event:
-    rows, cols = np.nonzero(view.member)
+    rows, cols = np.nonzero(candidate.member)
     with np.errstate(invalid="ignore"):
-        significance = np.where(np.isfinite(view.look.error), view.look.significance, 0.0)
+        significance = np.where(
+            np.isfinite(candidate.image.error), candidate.image.significance, 0.0
+        )
     return Event(
         Label.SNOWBALL,
-        (rows + view.window[0].start).astype(np.int32),
-        (cols + view.window[1].start).astype(np.int32),
+        (rows + candidate.window[0].start).astype(np.int32),
+        (cols + candidate.window[1].start).astype(np.int32),
         np.full(len(rows), read, np.int32),
-        view.look.amplitude[view.member].astype(np.float32),
-        significance[view.member].astype(np.float32),
+        candidate.image.amplitude[candidate.member].astype(np.float32),
+        significance[candidate.member].astype(np.float32),
         read,
         confidence,
         extra=measured,
     )
 
 
-def _trailed(core: Core, view: Candidate) -> bool:
-    """Tell whether pixels far above the profile reach out from the core."""
-    variance = view.look.error**2 + view.profiles[0].at(view.distance)
+def _trailed(core: Core, candidate: Candidate) -> bool:
+    """Return whether pixels far above the profile reach out from the core."""
+    expected, image = candidate.profiles[0].at(candidate.distance), candidate.image
+    sigma = np.sqrt(image.error**2 + expected)
     with np.errstate(invalid="ignore"):
-        excess = view.look.amplitude - view.profiles[0].at(view.distance) > 10 * np.sqrt(variance)
-    excess &= view.member & view.own
-    joined, _ = ndimage.label(excess | view.core, EIGHT)
-    beside = np.isin(joined, np.unique(joined[view.core])) & ~view.core
+        excess = image.amplitude - expected > TUNING.trail_sigma * sigma
+    excess &= candidate.member & candidate.own
+    joined, _ = ndimage.label(excess | candidate.core, EIGHT)
+    beside = np.isin(joined, np.unique(joined[candidate.core])) & ~candidate.core
     radius = core.disk.radius
-    return bool(view.distance[beside].max(initial=0.0) > radius + max(TRAIL * radius, 2.0))
-
-
-def _claim(core: Core, view: Candidate, scene: SnowballContext) -> np.ndarray:
-    """Tell the steps that a snowball accounts for."""
-    steps, (rows, cols) = scene.steps, view.window
-    inside = (steps.row >= rows.start) & (steps.row < rows.stop)
-    inside &= (steps.col >= cols.start) & (steps.col < cols.stop)
-    at = np.flatnonzero(inside)
-    here = steps.select(at)
-    row, col = here.row - rows.start, here.col - cols.start
-    since = here.read - core.read
-    landing = np.abs(since) <= read_tolerance(here.amplitude, scene.maps.noise[here.row, here.col])
-    landing &= view.member[row, col]
-    outside = view.distance[row, col] - core.disk.radius
-    swept = outside <= _swept(scene)
-    brightest = float(view.profiles[0].level.max(initial=0.0))
-    faint = (outside <= RING_WIDTH) & (here.amplitude <= brightest)
-    growth = (since > 0) & (since <= GROWTH_READS) & (swept | faint)
-    claimed = np.zeros(len(steps.row), bool)
-    claimed[at[landing | growth]] = True
-    return claimed
+    length = max(TUNING.trail_radii * radius, TUNING.trail_pixels)
+    return bool(candidate.distance[beside].max(initial=0.0) > radius + length)

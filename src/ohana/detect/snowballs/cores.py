@@ -10,37 +10,8 @@ from scipy import ndimage
 
 from ohana.config import DetectorConfig
 from ohana.detect.snowballs.disks import EIGHT, Disk, fit_disks
+from ohana.detect.snowballs.tuning import TUNING
 from ohana.events import Steps
-
-#: An unsaturated core is what reaches half the step that so many pixels reach.
-CORE_PIXELS = 10
-#: So many pixels that jump into saturation together are (part of) a core.
-FULL_PIXELS = 4
-#: At least this part of an unsaturated core is flat: within a fifth of its bright level. The
-#: blur of a cosmic ray has a third there.
-MIN_FLAT_FRACTION = 0.55
-#: Measured radii may miss the limits by half a pixel.
-RADIUS_TOLERANCE = 0.5
-#: Below this circularity a pair of disks is tried; it must gain so much.
-PAIR_BELOW, PAIR_GAIN = 0.85, 0.07
-#: Pixels around a core that must be seen to tell its shape.
-FIT_MARGIN = 3
-#: Reads in which one core may light up: reads that average frames see it in two.
-CORE_READ_TOLERANCE = 2
-#: Reads over which a core is expected to grow, and the width of the fainter ring that follows
-#: around it [pixel].
-GROWTH_READS = 20
-RING_WIDTH = 5.0
-#: Growth of the radius that is never taken for another core [pixel], and steps of the ring in
-#: units of those of the core.
-GROWTH = 2.5
-RING_LEVEL = 0.2
-#: This part of what a core has grown lies within its reach.
-GROWTH_QUANTILE = 0.8
-#: At least this part of a core must be seen.
-SEEN = 0.04
-#: No more than this part of a core may lie where pixels were full before.
-MAX_HIDDEN_FRACTION = 0.6
 
 
 class Core(NamedTuple):
@@ -57,7 +28,7 @@ class Core(NamedTuple):
     level : float
         Typical step of its pixels [DN].
     significance : float
-        Typical significance of its steps [sigma]; 0 for pixels that are full from read 1 on.
+        Typical significance of its steps [sigma]; 0 for pixels that are saturated from read 1 on.
     """
 
     read: int
@@ -65,6 +36,57 @@ class Core(NamedTuple):
     disk: Disk
     level: float
     significance: float
+
+
+class Patch(NamedTuple):
+    """Connected pixels of bright steps, in a window with a margin; maps of shape (h, w).
+
+    Attributes
+    ----------
+    read, group : int
+        First read that contains them, and their group of steps.
+    row, col : int
+        First row and column of the window.
+    inside : ndarray of bool
+        The pixels.
+    visible : ndarray of bool
+        False where a pixel could not have shown whether it belongs to the patch.
+    saturated_before : ndarray of bool
+        Pixels that had saturated before ``read``.
+    level, significance : ndarray
+        Step [DN] and its significance [sigma], 0 where there is none.
+    saturating : ndarray of bool
+        Pixels that jump into saturation.
+    """
+
+    read: int
+    group: int
+    row: int
+    col: int
+    inside: np.ndarray
+    visible: np.ndarray
+    saturated_before: np.ndarray
+    level: np.ndarray
+    significance: np.ndarray
+    saturating: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Number of pixels."""
+        return int(np.count_nonzero(self.inside))
+
+    @property
+    def saturated(self) -> bool:
+        """Whether enough pixels jump into saturation for a core."""
+        return bool(np.count_nonzero(self.saturating & self.inside) >= TUNING.saturating_pixels)
+
+    def core(self, disk: Disk) -> Core:
+        """Return the core that fills a disk of the window."""
+        level, significance = (
+            float(np.median(values[self.inside])) for values in (self.level, self.significance)
+        )
+        disk = disk.moved(self.row, self.col)
+        return Core(self.read, self.group, disk, level, significance)
 
 
 def find_cores(
@@ -79,7 +101,7 @@ def find_cores(
     group : ndarray of int, shape (n,)
         From `ohana.detect.linking.link_steps`.
     stop : ndarray of int, shape (H, W)
-        First saturated read; -1 for pixels that see nothing.
+        First saturated read; -1 for pixels without signal.
     config : DetectorConfig
         ``cosmic_ray_max_spatial_extent``, and radius and circularity of snowballs, act here.
 
@@ -91,27 +113,18 @@ def find_cores(
         _bright_parts(steps, group, stop.shape, config), key=lambda part: part[1].read[0]
     )
     found: list[Core] = []
-    for number, part in parts:
-        found += _cores(number, part, stop, found, config)
+    for number, bright in parts:
+        cores: list[Core] = []
+        for patch in bright_patches(bright, int(bright.read[0]), number, stop):
+            cores += _cores_in(patch, found, config)
+        found += cores
     return found
-
-
-def _is_growth(core: Core, away: np.ndarray, read: int, level: float, full: bool) -> bool:
-    """Tell whether bright pixels are those of an earlier core, or what it has grown.
-
-    ``away`` are their distances from the rim of that core, ``level`` is their typical step.
-    """
-    since = read - core.read
-    if not 0 < since <= GROWTH_READS:
-        return False
-    ring = not full and level < RING_LEVEL * core.level
-    return bool(np.quantile(away, GROWTH_QUANTILE) <= (RING_WIDTH if ring else GROWTH))
 
 
 def _bright_parts(
     steps: Steps, group: np.ndarray, shape: tuple[int, int], config: DetectorConfig
 ) -> Iterator[tuple[int, Steps]]:
-    """Yield, for each read of each large group, the steps that may be of a core."""
+    """Yield, for each read of each large group, the steps that may belong to a core."""
     if not len(group):
         return
     pixels = np.unique(np.stack([group, steps.row * np.int64(shape[1]) + steps.col]), axis=1)
@@ -128,80 +141,114 @@ def _bright_parts(
 
 
 def bright_steps(part: Steps) -> np.ndarray:
-    """Tell which steps of one group in one read may be of a core: none if they are too few."""
-    if np.count_nonzero(part.saturating) >= FULL_PIXELS:
+    """Return which steps of one group in one read may belong to a core: none if too few."""
+    if np.count_nonzero(part.saturating) >= TUNING.saturating_pixels:
         typical = np.median(part.amplitude[part.saturating])
-    elif len(part.read) >= CORE_PIXELS:
-        typical = np.partition(part.amplitude, -CORE_PIXELS)[-CORE_PIXELS]
+    elif len(part.read) >= TUNING.core_pixels:
+        typical = np.partition(part.amplitude, -TUNING.core_pixels)[-TUNING.core_pixels]
     else:
         return np.zeros(len(part.read), bool)
-    return part.saturating | (part.amplitude >= typical / 2)
+    return part.saturating | (part.amplitude >= typical * TUNING.bright_level)
 
 
-def _cores(
-    number: int, part: Steps, stop: np.ndarray, found: list[Core], config: DetectorConfig
-) -> list[Core]:
-    """Fit disks to the connected pixels of bright steps of one read; return new round ones."""
-    read = int(part.read[0])
-    top, left = max(part.row.min() - FIT_MARGIN, 0), max(part.col.min() - FIT_MARGIN, 0)
-    window = np.s_[top : part.row.max() + FIT_MARGIN + 1, left : part.col.max() + FIT_MARGIN + 1]
-    stop = stop[window]
-    level, full = np.zeros(stop.shape), np.zeros(stop.shape, bool)
-    sigma = np.zeros(stop.shape)
-    level[part.row - top, part.col - left] = part.amplitude
-    sigma[part.row - top, part.col - left] = part.significance
-    full[part.row - top, part.col - left] = part.saturating
+def bright_patches(bright: Steps, read: int, group: int, stop: np.ndarray) -> Iterator[Patch]:
+    """Yield the connected patches of bright steps.
+
+    Parameters
+    ----------
+    bright : Steps
+        From `bright_steps`; not empty.
+    read, group : int
+        First read that contains them, and their group.
+    stop : ndarray of int, shape (H, W)
+        First saturated read; -1 for pixels without signal.
+    """
+    margin = TUNING.fit_margin
+    top, left = max(bright.row.min() - margin, 0), max(bright.col.min() - margin, 0)
+    stop = stop[top : bright.row.max() + margin + 1, left : bright.col.max() + margin + 1]
+    at = bright.row - top, bright.col - left
+    level, significance = np.zeros((2, *stop.shape))
+    saturating = np.zeros(stop.shape, bool)
+    level[at], significance[at], saturating[at] = (
+        bright.amplitude,
+        bright.significance,
+        bright.saturating,
+    )
     labels, _ = ndimage.label(level > 0, EIGHT)
-    cores: list[Core] = []
     for label, box in enumerate(ndimage.find_objects(labels), 1):
-        grown = tuple(slice(max(s.start - FIT_MARGIN, 0), s.stop + FIT_MARGIN) for s in box)
-        inside = labels[grown] == label
-        seen = (stop[grown] >= read) & ((labels[grown] == 0) | inside)
-        flat = full[grown] | (level[grown] >= 0.8 * np.quantile(level[grown][inside], 0.9))
-        if not _large_enough(inside, seen, config) or np.mean(flat[inside]) < MIN_FLAT_FRACTION:
-            continue
-        row, col = top + grown[0].start, left + grown[1].start
-        rows, cols = np.nonzero(inside)
-        saturated = bool(np.count_nonzero(full[grown] & inside) >= FULL_PIXELS)
-        typical, sure = (float(np.median(values[grown][inside])) for values in (level, sigma))
-        if any(
-            _is_growth(core, core.disk.outside(rows + row, cols + col), read, typical, saturated)
-            for core in found
-        ):
-            continue
-        before = (stop[grown] >= 0) & (stop[grown] < read)
-        for disk in _fit(inside, seen, saturated, config):
-            away = disk.distance(*np.ogrid[: inside.shape[0], : inside.shape[1]])
-            if np.mean(before[away <= disk.radius]) <= MAX_HIDDEN_FRACTION:
-                cores.append(Core(read, number, disk.moved(row, col), typical, sure))
+        window = tuple(slice(max(s.start - margin, 0), s.stop + margin) for s in box)
+        inside = labels[window] == label
+        visible = (stop[window] >= read) & ((labels[window] == 0) | inside)
+        before = (stop[window] >= 0) & (stop[window] < read)
+        row, col = top + window[0].start, left + window[1].start
+        maps = (values[window] for values in (level, significance, saturating))
+        yield Patch(read, group, row, col, inside, visible, before, *maps)
+
+
+def radius_limits(patch: Patch, config: DetectorConfig) -> tuple[float, float]:
+    """Return the least and greatest radius of a core [pixel]; a saturated one may be of any size.
+
+    A straight or small piece of a rim fits any disk: enough of the core must be visible.
+    """
+    least = config.snowball_min_radius - TUNING.radius_tolerance
+    most = config.snowball_max_radius + TUNING.radius_tolerance
+    visible = float(np.sqrt(patch.size / (TUNING.min_visible_fraction * np.pi)))
+    return least, visible if patch.saturated else min(most, visible)
+
+
+def _cores_in(patch: Patch, found: list[Core], config: DetectorConfig) -> list[Core]:
+    """Return the round cores of a patch, unless it is what an earlier one has grown."""
+    if not _is_large(patch, config) or _flat_fraction(patch) < TUNING.min_flat_fraction:
+        return []
+    if any(_is_growth(patch, core) for core in found):
+        return []
+    cores, shape = [], patch.inside.shape
+    for disk in _fit(patch, config):
+        covered = disk.distance(*np.ogrid[: shape[0], : shape[1]]) <= disk.radius
+        if np.mean(patch.saturated_before[covered]) <= TUNING.max_hidden_fraction:
+            cores.append(patch.core(disk))
     return cores
 
 
-def _large_enough(inside: np.ndarray, seen: np.ndarray, config: DetectorConfig) -> bool:
-    """Tell whether a group of pixels can be a core, or the part of one that is seen."""
-    radius = config.snowball_min_radius - RADIUS_TOLERANCE
-    around = ndimage.binary_dilation(np.pad(inside, 1), EIGHT)
-    hidden = (around & ~np.pad(seen, 1)).any()
-    least = FULL_PIXELS if hidden else 0.8 * np.pi * radius**2
-    return bool(np.count_nonzero(inside) >= least)
+def _is_large(patch: Patch, config: DetectorConfig) -> bool:
+    """Return whether a patch can be a core, or the visible part of one."""
+    radius = config.snowball_min_radius - TUNING.radius_tolerance
+    around = ndimage.binary_dilation(np.pad(patch.inside, 1), EIGHT)
+    hidden = (around & ~np.pad(patch.visible, 1)).any()
+    whole = TUNING.min_filled_fraction * np.pi * radius**2
+    return patch.size >= (TUNING.saturating_pixels if hidden else whole)
 
 
-def _fit(
-    inside: np.ndarray, seen: np.ndarray, saturated: bool, config: DetectorConfig
-) -> list[Disk]:
-    """Fit one disk or, if the group is not round, two; a saturated core may be of any size."""
-    least = config.snowball_min_radius - RADIUS_TOLERANCE
-    most = np.inf if saturated else config.snowball_max_radius + RADIUS_TOLERANCE
-    if np.count_nonzero(inside) > 2 * np.pi * (most + 1) ** 2:
+def _flat_fraction(patch: Patch) -> float:
+    """Return the fraction of the pixels of a patch that are saturated or about equally bright."""
+    high = np.quantile(patch.level[patch.inside], 0.9)
+    flat = patch.saturating | (patch.level >= TUNING.flat_level * high)
+    return float(np.mean(flat[patch.inside]))
+
+
+def _is_growth(patch: Patch, core: Core) -> bool:
+    """Return whether a patch is an earlier core again, or what that has grown."""
+    if not 0 < patch.read - core.read <= TUNING.growth_reads:
+        return False
+    rows, cols = np.nonzero(patch.inside)
+    outside = core.disk.outside(rows + patch.row, cols + patch.col)
+    level = float(np.median(patch.level[patch.inside]))
+    ring = not patch.saturated and level < TUNING.ring_level * core.level
+    reach = TUNING.ring_width if ring else TUNING.core_growth
+    return bool(np.quantile(outside, TUNING.growth_quantile) <= reach)
+
+
+def _fit(patch: Patch, config: DetectorConfig) -> list[Disk]:
+    """Fit one disk or, if the patch is not round, two; return those within the limits."""
+    most = np.inf if patch.saturated else config.snowball_max_radius + TUNING.radius_tolerance
+    if patch.size > 2 * np.pi * (most + 1) ** 2:
         return []
-    fits = [fit_disks(inside, seen)]
-    if fits[0][0].circularity < PAIR_BELOW:
-        fits.append(fit_disks(inside, seen, 2))
-    # Two disks have to be worth it.
+    fits = [fit_disks(patch.inside, patch.visible)]
+    if fits[0][0].circularity < TUNING.pair_below:
+        fits.append(fit_disks(patch.inside, patch.visible, 2))
     gain = fits[-1][0].circularity - fits[0][0].circularity
-    best = fits[-1] if gain > PAIR_GAIN else fits[0]
+    best = fits[-1] if gain > TUNING.pair_gain else fits[0]
     if best[0].circularity < config.snowball_circularity_threshold:
         return []
-    # A straight or small piece of a rim may be that of any disk.
-    most = min(most, np.sqrt(np.count_nonzero(inside) / (SEEN * np.pi)))
+    least, most = radius_limits(patch, config)
     return [disk for disk in best if least <= disk.radius <= most]

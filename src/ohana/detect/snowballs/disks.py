@@ -19,8 +19,7 @@ class Disk(NamedTuple):
     row, col, radius : float
         Centre and radius [pixel]; the centre may lie outside the array.
     circularity : float
-        Pixels in common with the disk over pixels of either, hidden ones not counted: 1 for a
-        perfect disk.
+        Intersection over union of pixels and disk, without hidden pixels: 1 for a perfect disk.
     cut : bool
         Part of it is hidden.
     """
@@ -73,7 +72,7 @@ def fit_disks(inside: np.ndarray, visible: np.ndarray, count: int = 1) -> list[D
     wanted = inside[rows, cols].astype(float)
 
     def reach(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return by how much each disk covers each pixel, and the directions from its centre."""
+        """Return the coverage of each pixel by each disk, and its direction from the centre."""
         parts = values.reshape(-1, 3, 1)
         away = np.stack([rows - parts[:, 0], cols - parts[:, 1]])
         distance = np.hypot(*away)
@@ -107,7 +106,7 @@ def fit_disks(inside: np.ndarray, visible: np.ndarray, count: int = 1) -> list[D
 
 
 def _touches_rim(inside: np.ndarray) -> bool:
-    """Tell whether a group reaches the rim of its window, which is then that of the array."""
+    """Return whether a group reaches the rim of its window, which is then that of the array."""
     return bool(inside[0].any() or inside[-1].any() or inside[:, 0].any() or inside[:, -1].any())
 
 
@@ -125,7 +124,7 @@ def _starts(inside: np.ndarray, visible: np.ndarray, count: int, cut: bool) -> l
 
 
 def _arc(inside: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """Return (row, col, radius) of the circle through the part of the rim that is seen.
+    """Return (row, col, radius) of the circle through the visible part of the rim.
 
     A circle is linear in its centre and in its radius squared less that of the centre.
     """

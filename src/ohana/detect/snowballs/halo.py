@@ -1,4 +1,4 @@
-"""The halo of a snowball: its radial profile, and the pixels in which it can be seen."""
+"""The halo of a snowball: its radial profile, and the pixels in which it is significant."""
 
 from __future__ import annotations
 
@@ -9,13 +9,7 @@ from scipy import ndimage, optimize
 
 from ohana.detect.snowballs.disks import EIGHT
 from ohana.detect.snowballs.step_image import StepImage
-
-#: A pixel belongs to the footprint where the charge exceeds this many errors of a step.
-FOOTPRINT_SIGMA = 3.0
-#: Steps further than this from the profile, in sigma, are no part of it: trail, cosmic rays.
-CLIP = 4.0
-#: Pixels beyond the ring that it takes to tell what follows from the rate.
-ENOUGH = 20
+from ohana.detect.snowballs.tuning import TUNING
 
 
 class Profile(NamedTuple):
@@ -30,7 +24,7 @@ class Profile(NamedTuple):
 
 
 def radial_profile(
-    distance: np.ndarray, look: StepImage, use: np.ndarray, radius: float, gain: float
+    distance: np.ndarray, image: StepImage, use: np.ndarray, radius: float, gain: float
 ) -> Profile:
     """Measure the profile of a halo in rings one pixel wide.
 
@@ -38,7 +32,7 @@ def radial_profile(
     ----------
     distance : ndarray, shape (h, w)
         From the centre [pixel].
-    look : StepImage
+    image : StepImage
         Steps of the window.
     use : ndarray of bool, shape (h, w)
         Pixels to use.
@@ -52,16 +46,16 @@ def radial_profile(
     Profile
         Never rises outwards, never negative.
     """
-    use = use & np.isfinite(look.error) & (distance > radius + 0.5)
+    use = use & np.isfinite(image.error) & (distance > radius + 0.5)
     ring = (distance[use] - radius - 0.5).astype(int)
-    away, step, error = distance[use], look.amplitude[use], look.error[use]
+    away, step, error = distance[use], image.amplitude[use], image.error[use]
     count = np.bincount(ring)
     nothing = Profile(np.array([radius]), np.zeros(1))
     if not len(count):
         return nothing
     middle = np.array(ndimage.median(step, ring, np.arange(len(count))))
     variance = error**2 + np.maximum(middle, 0)[ring] / gain
-    near = np.abs(step - middle[ring]) < CLIP * np.sqrt(variance)
+    near = np.abs(step - middle[ring]) < TUNING.profile_clip * np.sqrt(variance)
     weight = near / variance
     total = np.bincount(ring, weight)
     known = total > 0
@@ -73,68 +67,68 @@ def radial_profile(
     return Profile(place, np.maximum(falling, 0))
 
 
-def with_later(
-    profile: Profile, distance: np.ndarray, look: StepImage, use: np.ndarray, reach: float
+def with_later_signal(
+    profile: Profile, distance: np.ndarray, image: StepImage, use: np.ndarray, reach: float
 ) -> Profile:
-    """Add to the profile of the landing the charge that follows in the next reads.
+    """Add to the profile of the first read the charge that follows in the next reads.
 
     Parameters
     ----------
     profile : Profile
         From `radial_profile`.
-    distance, look, use
+    distance, image, use
         As there.
     reach : float
-        Charge follows within this distance from the centre [pixel]; the pixels beyond tell how
-        much the signal rises without it.
+        Charge follows within this distance from the centre [pixel]; the pixels beyond measure
+        the signal that accumulates without it.
 
     Returns
     -------
     Profile
         At the same distances, never rises outwards.
     """
-    use = use & np.isfinite(look.rise)
+    use = use & np.isfinite(image.later_signal)
     beyond, level = use & (distance > reach), profile.level.copy()
-    if np.count_nonzero(beyond) < ENOUGH:
+    if np.count_nonzero(beyond) < TUNING.min_rate_pixels:
         return profile
-    extra = look.rise - profile.at(distance)
-    ground = float(np.median(extra[beyond]))
+    extra = image.later_signal - profile.at(distance)
+    background = float(np.median(extra[beyond]))
     for i in np.flatnonzero(profile.distance < reach):
-        ring = extra[use & (np.abs(distance - profile.distance[i]) < 0.5)] - ground
+        ring = extra[use & (np.abs(distance - profile.distance[i]) < 0.5)] - background
         if len(ring):
             middle = np.median(ring)
-            # Normal deviates: the median's error, from the median deviation.
+            # Standard error of the median of normal deviates, from the median deviation.
             error = 1.25 * 1.48 * np.median(np.abs(ring - middle)) / np.sqrt(len(ring))
-            level[i] += middle if middle > FOOTPRINT_SIGMA * error else 0.0
+            level[i] += middle if middle > TUNING.footprint_sigma * error else 0.0
     return Profile(profile.distance, np.maximum.accumulate(level[::-1])[::-1])
 
 
 def footprint(
     distance: np.ndarray,
-    look: StepImage,
+    image: StepImage,
     profiles: tuple[Profile, Profile],
     core: np.ndarray,
     own: np.ndarray,
     gain: float,
 ) -> np.ndarray:
-    """Tell the pixels that hold more charge of the snowball than `FOOTPRINT_SIGMA` errors.
+    """Return the pixels that hold significant charge of the snowball.
 
-    The charge of a pixel is the mean of what the profile expects, with its Poisson noise, and
-    what the pixel shows, with its error. A pixel far above the profile that is connected to the
-    rest is believed as it is: that is how a trail belongs to it.
+    The charge of a pixel is the weighted mean of the profile, with its Poisson noise, and of the
+    step of the pixel, with its error. A pixel far above the profile that is connected to the
+    others counts with its own step alone: that is how a trail becomes part of the footprint.
 
     Parameters
     ----------
     distance : ndarray, shape (h, w)
         From the centre [pixel].
-    look : StepImage
+    image : StepImage
         Steps of the window.
     profiles : tuple of Profile
-        Of the landing, and with what follows.
+        Of the first read, and with the charge that follows.
     core : ndarray of bool, shape (h, w)
         Pixels of the core.
     own : ndarray of bool, shape (h, w)
-        Pixels where no other snowball is nearer: elsewhere the profile alone decides.
+        Pixels that no other snowball is nearer to: elsewhere the profile alone decides.
     gain : float
         [e-/DN]
 
@@ -144,13 +138,13 @@ def footprint(
     """
     expected, total = (profile.at(distance) for profile in profiles)
     poisson = expected / gain
-    variance = poisson + look.error**2
+    variance = poisson + image.error**2
     with np.errstate(invalid="ignore"):
         share = np.where(own & np.isfinite(variance), poisson / variance, 0.0)
-        limit = FOOTPRINT_SIGMA * look.alone
-        charge = total + share * (look.amplitude - expected)
+        limit = TUNING.footprint_sigma * image.error_if_single_step
+        charge = total + share * (image.amplitude - expected)
         member = (charge > limit) | core
-        stray = own & (look.amplitude - expected > (CLIP + 1) * np.sqrt(variance))
+        stray = own & (image.amplitude - expected > (TUNING.profile_clip + 1) * np.sqrt(variance))
     joined, _ = ndimage.label(member | stray, EIGHT)
     kept = np.unique(joined[core])
     return member | (stray & np.isin(joined, kept[kept > 0]))

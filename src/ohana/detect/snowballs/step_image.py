@@ -1,4 +1,4 @@
-"""A second look at a window of the ramp: how significant a step at one given read is there."""
+"""Steps at one given read in every pixel of a window."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from ohana.detect.linking import read_tolerance
+from ohana.detect.snowballs.tuning import TUNING
 from ohana.events import PixelMaps, Steps
 from ohana.ramp import TILE_ROWS, RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
@@ -18,14 +19,8 @@ from ohana.rampfit.scan import Ramps, ramps_of, scan, step_at
 from ohana.rampfit.tuning import TUNING as RAMPFIT
 from ohana.refpix.border import border_mask
 
-#: In ramps with fewer reads a step can pass for noise: the noise is measured again without it.
-SHORT = 100
-#: With fewer differences than this they cannot tell noise, or another step, beside a step.
-TOO_FEW = 5
 #: Values that a strip of a window may hold.
 STRIP = 2**23
-#: Pixels around the window that tell the noise of ramps of a few reads.
-BESIDE = 64
 
 
 class StepImage(NamedTuple):
@@ -34,18 +29,18 @@ class StepImage(NamedTuple):
     Attributes
     ----------
     amplitude, error : ndarray
-        Step and its standard error [DN]; 0 and infinity where it cannot be told.
-    alone : ndarray
+        Step and its standard error [DN]; 0 and infinity where it cannot be measured.
+    error_if_single_step : ndarray
         Standard error if the ramp held no other steps [DN].
-    rise : ndarray
+    later_signal : ndarray
         Signal some reads later above that of the read before the step, rate included [DN]; NaN
         where it is not known.
     """
 
     amplitude: np.ndarray
     error: np.ndarray
-    alone: np.ndarray
-    rise: np.ndarray
+    error_if_single_step: np.ndarray
+    later_signal: np.ndarray
 
     @property
     def significance(self) -> np.ndarray:
@@ -56,12 +51,12 @@ class StepImage(NamedTuple):
 def step_image(
     source: CorrectedRamp,
     maps: PixelMaps,
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     window: tuple[slice, slice],
     read: int,
     steps: Steps,
-    apart: dict[int, np.ndarray],
-    follow: int,
+    other_snowballs: dict[int, np.ndarray],
+    n_later: int,
 ) -> StepImage:
     """Fit a step at one read in every pixel of a window, in strips that bound the memory needed.
 
@@ -71,21 +66,21 @@ def step_image(
         Ramp and correction.
     maps : PixelMaps
         Noise of the pixels of the whole array.
-    model : DifferenceCovariance
+    covariance : DifferenceCovariance
         Covariance coefficients.
     window : tuple of slice
         Rows and columns, from the first to behind the last.
     read : int
         First read that contains the step.
     steps : Steps
-        Steps of the whole array. Those of other reads are left free in the fit; one whose date
-        is uncertain enough to be this step is not. Jumps into saturation at ``read`` are taken
-        as they are.
-    apart : dict of int to ndarray of bool, shape (h, w)
-        Steps too faint to be found one by one that are left free as well, by the read that
-        contains them first.
-    follow : int
-        Reads after ``read`` at which ``rise`` is taken, or the last read.
+        Steps of the whole array. Those of other reads are free parameters of the fit, unless
+        the read of one is so uncertain that it may be this step. Jumps into saturation at
+        ``read`` are taken as they are.
+    other_snowballs : dict of int to ndarray of bool, shape (h, w)
+        Pixels with further steps, too faint to be found one by one, by the read that first
+        contains them; free parameters as well.
+    n_later : int
+        Reads after ``read`` at which ``later_signal`` is taken, or the last read.
 
     Returns
     -------
@@ -95,32 +90,33 @@ def step_image(
     rows, cols = window
     reads, width = source.ramp.shape[0], cols.stop - cols.start
     height = max(STRIP // (reads * width * TILE_ROWS), 1) * TILE_ROWS
-    wide = tuple(slice(max(s.start - BESIDE, 0), s.stop + BESIDE) for s in window)
-    around = float(np.nanmedian(maps.noise[wide])) ** 2 if reads < SHORT else np.nan
+    margin = TUNING.noise_margin
+    wide = tuple(slice(max(s.start - margin, 0), s.stop + margin) for s in window)
+    around = float(np.nanmedian(maps.noise[wide])) ** 2 if reads < TUNING.short_ramp else np.nan
     parts = []
     for top in range(rows.start, rows.stop, height):
         strip = slice(top, min(top + height, rows.stop)), cols
         inside = slice(top - rows.start, top - rows.start + height)
-        free = {at: pixels[inside] for at, pixels in apart.items()}
-        parts.append(_strip(source, maps, model, strip, read, steps, free, follow, around))
+        free = {at: pixels[inside] for at, pixels in other_snowballs.items()}
+        parts.append(_strip(source, maps, covariance, strip, read, steps, free, n_later, around))
     return StepImage(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
 def _strip(
     source: CorrectedRamp,
     maps: PixelMaps,
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     window: tuple[slice, slice],
     read: int,
     steps: Steps,
-    apart: dict[int, np.ndarray],
-    follow: int,
+    other_snowballs: dict[int, np.ndarray],
+    n_later: int,
     around: float,
 ) -> StepImage:
-    """Fit a step in every pixel of a strip; see `_quiet` for ``around``."""
+    """Fit a step in every pixel of a strip; see `_without_steps` for ``around``."""
     rows, cols = window
     block, _ = load_block(source, rows, cols)
-    # Neighbours beyond the window count too.
+    # Saturation of neighbours beyond the window ends ramps too.
     block = block._replace(stop=np.minimum(block.stop, maps.stop[window]))
     here, shape = steps.within(rows, cols), block.stop.shape
     pixel = here.row * shape[1] + here.col
@@ -134,58 +130,62 @@ def _strip(
     tolerance = read_tolerance(here.amplitude, maps.noise[window].ravel()[pixel])
     other = (np.abs(here.read - read) > tolerance) & ~here.saturating
     ramps.excluded[here.read[other], pixel[other]] = True
-    if len(model.dt) >= TOO_FEW:
-        for at, pixels in apart.items():
+    if len(covariance.dt) >= TUNING.min_differences:
+        for at, pixels in other_snowballs.items():
             ramps.excluded[at] |= pixels.ravel()
-    # Where reads average frames, the next one may have a part of a step.
-    sharing = may_split_jump(model)
+    # Where reads average frames, the next difference may contain a part of a step.
+    sharing = may_split_jump(covariance)
     ramps.excluded[1:] |= ramps.excluded[:-1] & sharing[:-1, None]
     ramps.excluded[read : read + 1 + sharing[read]] = False
     signal = np.abs(maps.rate[window].ravel()) * len(block.data)
     bright = np.flatnonzero(signal > RAMPFIT.nonlinear_signal)
     some, nonlinear = ramps.select(bright), np.zeros(block.stop.size)
-    nonlinear[bright] = is_nonlinear(some, scan(some, model, quick=True), model)
+    nonlinear[bright] = is_nonlinear(some, scan(some, covariance, quick=True), covariance)
     ramps = ramps._replace(nonlinear=nonlinear)
-    if len(block.data) < SHORT:
-        ramps = _quiet(ramps, block, source, window, model, read, around)
+    if len(block.data) < TUNING.short_ramp:
+        ramps = _without_steps(ramps, block, source, window, covariance, read, around)
     where = np.full(len(ramps.stop), read)
     shared = np.full(len(where), sharing[read])
-    amplitude, error = step_at(ramps, model, where, shared)
-    _, alone = step_at(ramps._replace(excluded=np.empty((0, 0), bool)), model, where, shared)
+    amplitude, error = step_at(ramps, covariance, where, shared)
+    single = ramps._replace(excluded=np.empty((0, 0), bool))
+    _, error_if_single = step_at(single, covariance, where, shared)
     jump = here.saturating & (here.read == read)
     amplitude[pixel[jump]], error[pixel[jump]] = here.amplitude[jump], here.error[jump]
-    alone[pixel[jump]] = here.error[jump]
-    after = min(read + follow, len(block.data) - 1)
-    rise = (block.data[after] - block.data[read - 1]).ravel().astype(np.float64)
-    rise[ramps.stop <= after] = np.nan
-    return StepImage(*(values.reshape(shape) for values in (amplitude, error, alone, rise)))
+    error_if_single[pixel[jump]] = here.error[jump]
+    after = min(read + n_later, len(block.data) - 1)
+    later = (block.data[after] - block.data[read - 1]).ravel().astype(np.float64)
+    later[ramps.stop <= after] = np.nan
+    images = amplitude, error, error_if_single, later
+    return StepImage(*(values.reshape(shape) for values in images))
 
 
-def _quiet(
+def _without_steps(
     ramps: Ramps,
     block: RampBlock,
     source: CorrectedRamp,
     window: tuple[slice, slice],
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     read: int,
     around: float,
 ) -> Ramps:
     """Return the ramps with the noise that they have without any of their steps.
 
-    Where there are too few differences to tell, that is the variance ``around``.
+    With too few differences to measure it, that is the variance ``around``.
     """
     steps = ramps.excluded.copy()
     steps[read] = True
-    if len(model.dt) < TOO_FEW:
+    if len(covariance.dt) < TUNING.min_differences:
         return ramps._replace(variance=np.full(ramps.variance.shape, around))
-    rate = np.nan_to_num(scan(ramps._replace(excluded=steps), model).rate)
+    rate = np.nan_to_num(scan(ramps._replace(excluded=steps), covariance).rate)
     without = block.data.copy()
-    _take_out(without.reshape(ramps.data.shape), steps, rate.astype(np.float32), model.dt)
+    _subtract_steps(
+        without.reshape(ramps.data.shape), steps, rate.astype(np.float32), covariance.dt
+    )
     border, gain = border_mask(source.ramp, *window), source.ramp.facts.gain
-    noise = measure(without, block.stop, border, model, gain)
+    noise = measure(without, block.stop, border, covariance, gain)
     # Each step has taken one of the differences to fit.
-    left = len(model.dt) - np.minimum(steps[1:].sum(0), len(model.dt) - 2)
-    lost = (len(model.dt) / left).reshape(noise.variance.shape)
+    left = len(covariance.dt) - np.minimum(steps[1:].sum(0), len(covariance.dt) - 2)
+    lost = (len(covariance.dt) / left).reshape(noise.variance.shape)
     fresh = ramps_of(
         block.data, block.stop, noise.variance * lost, noise.shot, excluded=ramps.excluded
     )
@@ -193,8 +193,8 @@ def _quiet(
 
 
 @njit(nogil=True, cache=True)
-def _take_out(data, steps, rate, dt):
-    """Subtract from ramps (T, n) what their differences in ``steps`` rise above their rate."""
+def _subtract_steps(data, steps, rate, dt):
+    """Subtract from ramps (T, n) the excess of their differences in ``steps`` over their rate."""
     shift = np.zeros(data.shape[1], data.dtype)
     before = data[0].copy()
     for t in range(1, data.shape[0]):

@@ -1,8 +1,8 @@
 """Telegraph noise: pixels whose ramp jumps between two or three levels.
 
-`screen` looks at every pixel and passes about one in 300; `fit_telegraph_noise` compares the
-ramps of these with and without levels by likelihood. A cosmic ray never comes back down, so
-steps that stay up are part of both explanations.
+`ohana.detect.telegraph.screen.screen` selects about one pixel in 300; `fit_telegraph_noise`
+compares their ramps with and without levels by likelihood. A cosmic ray never comes back down,
+so steps that stay up are part of both explanations.
 """
 
 from __future__ import annotations
@@ -15,31 +15,15 @@ from scipy.special import expit
 from ohana.config import DetectorConfig
 from ohana.detect.telegraph.level_search import compare, decode, fit_levels
 from ohana.detect.telegraph.models import Explanation, WhitenedRamp, whiten_ramp
-from ohana.detect.telegraph.screen import CANDIDATE, NOISE_ERROR, read_noise_terms, screen
+from ohana.detect.telegraph.screen import read_noise_terms
+from ohana.detect.telegraph.tuning import TUNING
 from ohana.rampfit.covariance import DifferenceCovariance
 
-__all__ = ["CANDIDATE", "MIN_READS", "NOISE_ERROR", "TelegraphFit", "fit_telegraph_noise", "screen"]
-
-#: Fewest usable reads in which telegraph noise can be told from anything else.
-MIN_READS = 10
-#: A ramp whose signal exceeds its noise that often may be nonlinear (non-linearity, persistence).
-NONLINEAR_SIGNAL = 100.0
-#: What few transitions cost in score: two are a box, which much else can make.
-FEW_TRANSITIONS = np.array([99.0, 12.0, 6.0, 3.0])
-#: Two levels must lead any other explanation by so much less than they must bring by themselves.
-LEAD = 3.0
-#: Shot noise forgets levels, which leaves it fewer ways to look like them: what is added to the
-#: score of a long ramp where the gain of the filter reaches the second number. Makes false
-#: alarms equally frequent in all rows of ``benchmarks/telegraph_noise.py --only false``.
-FORGETTING = (5.4, 0.3)
-#: Confidence is a logistic function of the score with this slope and middle, fitted by
-#: ``benchmarks/telegraph_noise.py --only calibrate``. The middle comes out between 10.5 and 11.1
-#: from run to run; the upper end keeps false alarms below five in a million as well.
-CONFIDENCE = (0.85, 11.1)
-
+#: Fewest usable reads of a ramp that is searched for telegraph noise.
+MIN_READS = TUNING.min_reads
 
 #: Measures of a ramp without a level model.
-NOTHING = {
+NO_LEVELS = {
     "n_levels": np.int32(1),
     "low": np.float32(0.0),
     "high": np.float32(0.0),
@@ -62,9 +46,9 @@ class TelegraphFit(NamedTuple):
     Attributes
     ----------
     accepted : ndarray of bool
-        It is telegraph noise within the limits of the settings.
+        Telegraph noise within the limits of the settings.
     n_levels : ndarray of int32
-        2 or 3; 1 where no level model came near.
+        2 or 3; 1 without a level model.
     low, high : ndarray of float32
         Lowest and highest level above the mean of the ramp [DN].
     amplitude : ndarray of float32
@@ -73,21 +57,22 @@ class TelegraphFit(NamedTuple):
         Changes of level.
     dwell_low, dwell_high : ndarray of float32
         Mean dwell time in the lowest and highest level [reads]: the time spent there over the
-        number of departures, which makes up for dwells that the ramp cuts off.
+        number of departures, unbiased by dwells that the ends of the ramp cut off.
     frequency : ndarray of float32
         Transitions / 2 / reads [cycles per read].
     chi2_gain : ndarray of float32
-        Chi-squared that the levels take off the same ramp without them.
+        Reduction of chi-squared by the levels.
     fit_quality : ndarray of float32
-        Correlation of ramp and level model, both whitened and less what is not levels (0-1).
+        Correlation of ramp and level model, both whitened and without pedestal, rate and steps
+        (0-1).
     significance : ndarray of float32
-        Root of ``chi2_gain`` [sigma]: the amplitude in its errors, if the transitions are given.
+        Root of ``chi2_gain``: amplitude over its error for known transitions [sigma].
     score : ndarray of float32
-        Log-likelihood that the levels bring, less what their alternatives would.
+        Gain in log-likelihood by the levels, less that of the alternatives.
     confidence : ndarray of float32
         Probability that this is telegraph noise (0-1).
     model : ndarray of float32, shape (T, n)
-        The level at each read above the mean of the ramp [DN]; 0 where no model came near.
+        The level at each read above the mean of the ramp [DN]; 0 without a level model.
     """
 
     accepted: np.ndarray
@@ -108,8 +93,8 @@ class TelegraphFit(NamedTuple):
 
 
 def confidence_of(score: float) -> float:
-    """Turn a score into the probability that it is telegraph noise."""
-    slope, middle = CONFIDENCE
+    """Return the probability of telegraph noise for a score."""
+    slope, middle = TUNING.confidence
     return float(expit(slope * (score - middle)))
 
 
@@ -118,10 +103,10 @@ def fit_telegraph_noise(
     stop: np.ndarray,
     noise: np.ndarray,
     rate: np.ndarray,
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     gain: float,
     config: DetectorConfig,
-    noise_error: float = NOISE_ERROR,
+    noise_error: float | np.ndarray = TUNING.noise_error,
 ) -> TelegraphFit:
     """Fit level models to the ramps of candidates.
 
@@ -133,13 +118,13 @@ def fit_telegraph_noise(
         First read that cannot be used; T where there is none.
     noise, rate : ndarray, shape (n,)
         Noise of one frame [DN] and rate [DN per frame time].
-    model : DifferenceCovariance
+    covariance : DifferenceCovariance
         Timing of the reads.
     gain : float
         [e-/DN]
     config : DetectorConfig
         Fields ``rtn_*`` and ``sigma_threshold``.
-    noise_error : float
+    noise_error : float or ndarray, shape (n,)
         Relative uncertainty of ``noise``.
 
     Returns
@@ -156,16 +141,17 @@ def fit_telegraph_noise(
     >>> ramp = rng.normal(1000, 5, 60) + 50 * (np.arange(60) // 10 % 2)
     >>> fit = fit_telegraph_noise(
     ...     ramp[:, None].astype(np.float32), np.array([60]), np.array([5.0]), np.array([0.0]),
-    ...     differences(np.arange(60.0)), 1.0, DetectorConfig(),
+    ...     difference_covariance(np.arange(60.0)), 1.0, DetectorConfig(),
     ... )
     >>> bool(fit.accepted[0]), int(fit.transitions[0]), round(float(fit.amplitude[0]), -1)
     (True, 5, 50.0)
     """
     reads, n = data.shape
-    table = {name: np.full(n, value) for name, value in NOTHING.items()}
+    table = {name: np.full(n, value) for name, value in NO_LEVELS.items()}
     levels = np.zeros((reads, n), np.float32)
-    times = np.append(0.0, np.cumsum(model.dt))
-    _, white, shift = read_noise_terms(model)
+    times = np.append(0.0, np.cumsum(covariance.dt))
+    _, white, shift = read_noise_terms(covariance)
+    noise_error = np.broadcast_to(noise_error, n)
     for i in range(n):
         good = np.flatnonzero(np.isfinite(data[: stop[i], i]))
         known = noise[i] > 0 and np.isfinite(noise[i]) and np.isfinite(rate[i])
@@ -174,13 +160,13 @@ def fit_telegraph_noise(
         shot = max(float(rate[i]), 0.0) / gain
         walk = shot * np.diff(times[good], prepend=times[good[0]])
         single = noise[i] ** 2 * white - shot * shift
-        single = np.maximum(single, 0.1 * noise[i] ** 2 * white)[good]
+        single = np.maximum(single, TUNING.min_white * noise[i] ** 2 * white)[good]
         ramp = whiten_ramp(data[good, i] - np.float64(data[good[0], i]), times[good], walk, single)
         signal = rate[i] * (times[good[-1]] - times[good[0]])
-        best, other = fit_levels(ramp, nonlinear=signal > NONLINEAR_SIGNAL * noise[i])
+        best, other = fit_levels(ramp, nonlinear=signal > TUNING.nonlinear_signal * noise[i])
         if best is None:
             continue
-        measures, path = describe(ramp, best, other, noise_error)
+        measures, path = describe(ramp, best, other, float(noise_error[i]))
         for name, value in measures.items():
             table[name][i] = value
         # A masked read keeps the level before it.
@@ -194,7 +180,7 @@ def describe(
     ramp: WhitenedRamp, best: Explanation, other: Explanation, noise_error: float
 ) -> tuple[dict[str, float], np.ndarray]:
     """Measure a level model; also returns the level (T,) at each read above the mean [DN]."""
-    path, alone, chi2 = decode(ramp, best)
+    path, chi2_without, chi2 = decode(ramp, best)
     order = np.argsort(best.levels)
     signal = best.levels[path] - best.levels[path].mean()
     moved = path[1:] != path[:-1]
@@ -203,14 +189,13 @@ def describe(
         (path == level).sum() / max((moved & (path[:-1] == level)).sum(), 1)
         for level in (order[0], order[-1])
     )
-    few = FEW_TRANSITIONS[transitions] if transitions < len(FEW_TRANSITIONS) else 0.0
-    if transitions == 2 and min((path == path[0]).sum(), (path != path[0]).sum()) == 1:
-        few = np.inf  # a single bad read
     own, lead = compare(ramp, best, other, noise_error)
-    score = min(own, lead + LEAD) - few
-    forgets = min(ramp.filter[0, -1] / FORGETTING[1], 1.0) ** 2
-    score += FORGETTING[0] * forgets * max(1.0 - 25.0 / path.size, 0.0)
-    gain = max(alone - chi2, 0.0)
+    score = min(own, lead + TUNING.lead_allowance) - _few_transitions(path, transitions)
+    # The Kalman gain of a ramp of shot noise is high: it loses the memory of levels.
+    memory_loss = min(ramp.filter[0, -1] / TUNING.shot_noise_gain, 1.0) ** 2
+    long = max(1.0 - TUNING.bonus_reads / path.size, 0.0)
+    score += TUNING.shot_noise_bonus * memory_loss * long
+    gain = max(chi2_without - chi2, 0.0)
     measures = {
         "n_levels": best.levels.size,
         "low": signal.min(),
@@ -221,7 +206,7 @@ def describe(
         "dwell_high": dwell_high,
         "frequency": transitions / 2.0 / path.size,
         "chi2_gain": gain,
-        "fit_quality": np.sqrt(gain / max(alone, 1e-9)),
+        "fit_quality": np.sqrt(gain / max(chi2_without, 1e-9)),
         "significance": np.sqrt(gain),
         "score": score,
         "confidence": confidence_of(score),
@@ -229,13 +214,22 @@ def describe(
     return measures, signal.astype(np.float32)
 
 
+def _few_transitions(path: np.ndarray, transitions: int) -> float:
+    """Return the penalty in score for few transitions; infinite for a single bad read."""
+    first = int((path == path[0]).sum())
+    if transitions == 2 and min(first, path.size - first) == 1:
+        return np.inf
+    penalties = TUNING.few_transitions
+    return penalties[transitions] if transitions < len(penalties) else 0.0
+
+
 def acceptable(fit: TelegraphFit, config: DetectorConfig) -> np.ndarray:
-    """Tell which fits are telegraph noise within the limits of the settings."""
+    """Return which fits are telegraph noise within the limits of the settings."""
     return within_limits(fit, config) & (fit.confidence >= config.rtn_min_confidence)
 
 
 def within_limits(fit: TelegraphFit, config: DetectorConfig) -> np.ndarray:
-    """Tell which fits meet all limits of the settings but that of the confidence."""
+    """Return which fits meet all limits of the settings except that of the confidence."""
     amplitude, frequency = config.rtn_amplitude_range, config.rtn_frequency_range
     return (
         (fit.n_levels > 1)

@@ -1,12 +1,12 @@
-"""Numba kernels that fit a ramp with a few levels it jumps between.
+"""Numba kernels that fit a ramp which jumps between a few levels.
 
 A ramp less its nuisance (`ohana.detect.telegraph.models`) is ``level[state] + walk + white noise``,
 the state a Markov chain. Every state keeps its own estimate of the walk, and the estimates of
 merging paths are averaged by their weight (Kim 1994, J. Econometrics 60, 1). Without shot noise
 this is the ordinary hidden Markov model.
 
-``rest`` (T,) is the ramp less its nuisance, ``levels`` (L,) begins with 0, ``move`` (L, L) holds
-the probability of each move per read.
+``residual`` (T,) is the ramp less its nuisance, ``levels`` (L,) begins with 0, ``move`` (L, L)
+holds the probability of each move per read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ from math import exp, log
 import numpy as np
 from numba import njit
 
+from ohana.detect.telegraph.tuning import TUNING
 from ohana.detect.telegraph.whitening import OPTIONS, SUMS, add_scaled, copy, dot, remove, whiten
+
+_LEAVE_PRIOR, _STAY_PRIOR = TUNING.leave_prior, TUNING.stay_prior
+_MIN_MOVES, _MAX_LEAVE = TUNING.min_moves, TUNING.max_leave
 
 
 @njit(**SUMS)
@@ -42,32 +46,32 @@ def advance(read, gain, root, low, high, price, cost, walk):
 
 
 @njit(**OPTIONS)
-def cheapest_path(rest, filter, low, high, price):
+def cheapest_path(residual, filter, low, high, price):
     """Cost (G,) of the cheapest path between two levels for many guesses: chi2 and prices.
 
     ``low`` and ``high`` (G,) are the levels guessed, ``price`` that of a transition.
     """
     cost, walk = np.zeros((2, len(low))), np.zeros((2, len(low)))
-    for k in range(len(rest)):
-        advance(rest[k], filter[0, k], filter[1, k], low, high, price, cost, walk)
+    for k in range(len(residual)):
+        advance(residual[k], filter[0, k], filter[1, k], low, high, price, cost, walk)
     for g in range(len(low)):
         cost[0, g] = min(cost[0, g], cost[1, g])
     return cost[0]
 
 
 @njit(**OPTIONS)
-def viterbi(rest, filter, levels, cost, path):
+def viterbi(residual, filter, levels, cost, path):
     """Fill the cheapest path (T,); ``cost[i, j]`` is paid for each move from i to j."""
     count = len(levels)
-    back = np.empty((len(rest), count), np.int8)
+    back = np.empty((len(residual), count), np.int8)
     total, walk = np.zeros(count), np.zeros(count)
     total_now, walk_now = np.empty(count), np.empty(count)
-    for k in range(len(rest)):
+    for k in range(len(residual)):
         inverse = filter[1, k] * filter[1, k]
         for j in range(count):
             best, come, step = np.inf, 0, 0.0
             for i in range(count):
-                miss = rest[k] - levels[j] - walk[i]
+                miss = residual[k] - levels[j] - walk[i]
                 price = total[i] + inverse * miss * miss + cost[i, j]
                 if price < best and (i == j or k > 0):
                     best, come, step = price, i, miss
@@ -79,13 +83,13 @@ def viterbi(rest, filter, levels, cost, path):
     state = 0
     for j in range(1, count):
         state = j if total[j] < total[state] else state
-    for k in range(len(rest) - 1, -1, -1):
+    for k in range(len(residual) - 1, -1, -1):
         path[k] = state
         state = back[k, state]
 
 
 @njit(**OPTIONS)
-def forward(rest, filter, levels, move, weights):
+def forward(residual, filter, levels, move, weights):
     """Log-likelihood, without the term that all models share.
 
     Fills ``weights`` (T, L), the probability of each level given the reads so far.
@@ -96,8 +100,8 @@ def forward(rest, filter, levels, move, weights):
     for j in range(count):
         now[j] = 1.0 / count
     total, product = 0.0, 1.0
-    for k in range(len(rest)):
-        read, gain, half = rest[k], filter[0, k], -0.5 * filter[1, k] * filter[1, k]
+    for k in range(len(residual)):
+        read, gain, half = residual[k], filter[0, k], -0.5 * filter[1, k] * filter[1, k]
         top = -np.inf
         for j in range(count):
             miss = read - levels[j] - walk[j]
@@ -156,32 +160,32 @@ def set_move(moves, move):
         for j in range(count):
             reads += moves[i, j]
     for i in range(count):
-        total, stay = 5.0, 1.0
+        total, stay = _STAY_PRIOR, 1.0
         for j in range(count):
             total += moves[i, j]
         for j in range(count):
             if j != i:
-                chance = (moves[i, j] + 0.5 / (count - 1)) / total
-                move[i, j] = min(max(chance, 0.5 / reads), 0.4 / (count - 1))
+                chance = (moves[i, j] + _LEAVE_PRIOR / (count - 1)) / total
+                move[i, j] = min(max(chance, _MIN_MOVES / reads), _MAX_LEAVE / (count - 1))
                 stay -= move[i, j]
         move[i, i] = stay
 
 
 @njit(**OPTIONS)
-def set_levels(data, filter, columns, n, chance, levels, rest):
+def set_levels(data, filter, columns, n, chance, levels, residual):
     """Regress a ramp on n nuisance columns and the expected occupation of its levels.
 
     ``data`` (2, T) holds the ramp plain and whitened. Updates ``levels`` (the first stays 0) and
-    ``rest``; returns chi-squared.
+    ``residual``; returns chi-squared.
     """
-    count, reads = len(levels), len(rest)
+    count, reads = len(levels), len(residual)
     parts, share = np.empty((2, reads)), np.zeros((2, n))
     normal, right = np.zeros((2, 2)), np.zeros(2)
     for j in range(1, count):
         part = parts[j - 1]
         for k in range(reads):
-            rest[k] = chance[k, j]
-        whiten(rest, filter, part)
+            residual[k] = chance[k, j]
+        whiten(residual, filter, part)
         for i in range(n):
             share[j - 1, i] = dot(part, columns[1, i])
         remove(columns, n, part)
@@ -202,40 +206,40 @@ def set_levels(data, filter, columns, n, chance, levels, rest):
         det = max(normal[0, 0] * normal[1, 1] - normal[0, 1] ** 2, 1e-12)
         levels[1] = (right[0] * normal[1, 1] - right[1] * normal[0, 1]) / det
         levels[2] = (right[1] * normal[0, 0] - right[0] * normal[0, 1]) / det
-    copy(data[0], rest)
+    copy(data[0], residual)
     chi2 = dot(data[1], data[1])
     for i in range(n):
         whole = dot(data[1], columns[1, i])
         chi2 -= whole * whole
         for j in range(1, count):
             whole -= levels[j] * share[j - 1, i]
-        add_scaled(rest, -whole, columns[0, i])
+        add_scaled(residual, -whole, columns[0, i])
     for j in range(1, count):
         chi2 -= levels[j] * right[j - 1]
     return chi2
 
 
 @njit(**OPTIONS)
-def expectation_maximisation(data, filter, columns, n, levels, move, rest, iterations):
-    """Improve levels, moves and rest by expectation maximisation beside n nuisance columns.
+def expectation_maximisation(data, filter, columns, n, levels, move, residual, iterations):
+    """Improve levels, moves and residual by expectation maximisation beside n nuisance columns.
 
     Leaves the most likely ones; returns their log-likelihood.
     """
-    count, reads = len(levels), len(rest)
-    now, now_move, now_rest = levels.copy(), move.copy(), rest.copy()
+    count, reads = len(levels), len(residual)
+    now, now_move, now_residual = levels.copy(), move.copy(), residual.copy()
     moves = np.empty((count, count))
     weights, chance = np.empty((reads, count)), np.empty((reads, count))
     best = -np.inf
     for step in range(iterations + 1):
-        value = forward(now_rest, filter, now, now_move, weights)
+        value = forward(now_residual, filter, now, now_move, weights)
         if value > best:
             best = value
             copy(now, levels)
-            copy(now_rest, rest)
+            copy(now_residual, residual)
             for i in range(count):
                 copy(now_move[i], move[i])
         if step < iterations:
             backward(weights, now_move, chance, moves)
             set_move(moves, now_move)
-            set_levels(data, filter, columns, n, chance, now, now_rest)
+            set_levels(data, filter, columns, n, chance, now, now_residual)
     return best

@@ -1,7 +1,7 @@
 """Search for the level model of one ramp.
 
-Levels are looked for from a grid of guesses, ranked by the cheapest path through each; the best
-few are improved by expectation maximisation, beside steps of cosmic rays.
+A grid of guesses is ranked by the cheapest path through each; the best few are improved by
+expectation maximisation, beside steps of cosmic rays.
 """
 
 from __future__ import annotations
@@ -18,57 +18,45 @@ from ohana.detect.telegraph.hidden_markov import (
 )
 from ohana.detect.telegraph.models import (
     CURVED,
-    LEVEL_COST,
-    STEP_COST,
     STRAIGHT,
     Explanation,
     WhitenedRamp,
     cost,
-    is_bad,
+    explain_without_levels,
+    fit_nuisance,
+    fits_poorly,
     lone_step_cost,
-    place,
-    steps_in,
-    without_levels,
+    upward_steps,
 )
+from ohana.detect.telegraph.tuning import TUNING
 from ohana.detect.telegraph.whitening import whiten
 
-#: Guesses: amplitudes (above the least of interest), part of the time spent high, and price of
-#: a transition in chi-squared. Of each price the cheapest two amplitudes are followed up.
-AMPLITUDES = 1.5 ** np.arange(8)
-DUTIES = np.array([0.5, 0.2, 0.8])
-PRICES = np.array([9.0, 4.0])
-PRICE, AMPLITUDE, DUTY = np.meshgrid(PRICES, AMPLITUDES, DUTIES, indexing="ij")
-#: Where a third level is tried, in units of the amplitude above the lower level.
-THIRD_LEVELS = np.array([0.5, 1.6, -0.6, 0.25, 0.75, 3.0, -2.0])
-#: Iterations for the best two starts, and further ones for the best.
-EARLY, LATE = 2, 6
-#: Lead over the best explanation without levels, in log-likelihood, that two levels need to be
-#: followed up: the cheapest path at the lower price (times reads**0.31), the likelihood at the
-#: best start. Noise alone rarely has these, telegraph noise in reach lacks them in 1 % of cases.
-PATH_LEAD, START_LEAD = 2.1, 2.5
-#: Lead from which a third level is tried.
-PROMISING = 8.0
-#: Rounds in which levels and steps of cosmic rays are fitted in turn.
-ROUNDS = 2
-#: One pixel in exp(RARE) is noisier than any of its neighbours lets expect.
-RARE = 9.0
+#: Grid of guesses: price of a transition in chi-squared, amplitude over the least one, and
+#: fraction of the time in the high level.
+PRICE, AMPLITUDE, DUTY = np.meshgrid(
+    np.array(TUNING.prices),
+    TUNING.amplitude_ratio ** np.arange(TUNING.amplitude_count),
+    np.array(TUNING.duties),
+    indexing="ij",
+)
 
 
-def two_level_starts(ramp: WhitenedRamp, rest: np.ndarray, least: float) -> list[np.ndarray]:
-    """Pick starts for `search`, none where no path between two levels is worth ``least``."""
-    # What so many reads can tell, in units of the innovation error.
-    floor = max(0.6, 2.0 * np.sqrt(30.0 / rest.size)) / ramp.filter[1, rest.size // 2]
+def two_level_starts(ramp: WhitenedRamp, residual: np.ndarray, least: float) -> list[np.ndarray]:
+    """Pick starts for `search`, none where no path between two levels has a value of ``least``."""
+    # Detectable in so many reads, in units of the innovation error.
+    floor = max(TUNING.min_amplitude, TUNING.short_ramp_amplitude * np.sqrt(30.0 / residual.size))
+    floor /= ramp.filter[1, residual.size // 2]
     low = -floor * AMPLITUDE * DUTY
     high = low + floor * AMPLITUDE
-    price = cheapest_path(rest, ramp.filter, low.ravel(), high.ravel(), PRICE.ravel())
+    price = cheapest_path(residual, ramp.filter, low.ravel(), high.ravel(), PRICE.ravel())
     price = price.reshape(PRICE.shape)
     if -0.5 * price[-1].min() < least:
         return []
     starts, duty = [], price.argmin(axis=2)
     for p, best in enumerate(price.min(axis=2)):
-        for a in np.argsort(best)[:2]:
+        for a in np.argsort(best)[: TUNING.starts_per_price]:
             d = duty[p, a]
-            starts.append(np.array([PRICES[p], low[p, a, d], high[p, a, d]]))
+            starts.append(np.array([TUNING.prices[p], low[p, a, d], high[p, a, d]]))
     return starts
 
 
@@ -77,22 +65,23 @@ def two_levels(
 ) -> Explanation | None:
     """Find the best two levels beside a nuisance; None if they hardly lead ``other``.
 
-    If the other explanation is a bad one, more levels may do, and any two are a beginning.
+    Where the other explanation fits poorly, three levels may fit, and any two are a start.
     """
-    _, rest, alone = place(ramp, base, steps)
-    path_lead, start_lead, add = PATH_LEAD * rest.size**0.31, START_LEAD, cost(base, steps)
-    if is_bad(other):
+    _, residual, without = fit_nuisance(ramp, base, steps)
+    path_lead = TUNING.path_lead * residual.size**TUNING.path_lead_exponent
+    start_lead, add = TUNING.start_lead, cost(base, steps)
+    if fits_poorly(other):
         path_lead = start_lead = -np.inf
-    least = max(alone + path_lead, other.value + add + path_lead / 2)
-    starts = two_level_starts(ramp, rest, least)
-    return search(ramp, base, steps, rest, starts, other.value + start_lead)
+    least = max(without + path_lead, other.value + add + path_lead / 2)
+    starts = two_level_starts(ramp, residual, least)
+    return search(ramp, base, steps, residual, starts, other.value + start_lead)
 
 
 def search(
     ramp: WhitenedRamp,
     base: int,
     steps: np.ndarray,
-    rest: np.ndarray,
+    residual: np.ndarray,
     starts: list[np.ndarray],
     least: float,
 ) -> Explanation | None:
@@ -100,18 +89,18 @@ def search(
 
     Parameters
     ----------
-    rest : ndarray, shape (T,)
+    residual : ndarray, shape (T,)
         The ramp without its nuisance, which the starts refer to.
     starts : list of ndarray
         Price of a transition and two or more levels each.
     least : float
         Value that a start must have for the search to go on.
     """
-    n, _, alone = place(ramp, base, steps)
+    n, _, without = fit_nuisance(ramp, base, steps)
     fixed, add = (ramp.data, ramp.filter, ramp.columns, n), cost(base, steps)
     found = []
     for start in starts:
-        levels, shifted = start[1:] - start[1], rest - start[1]
+        levels, shifted = start[1:] - start[1], residual - start[1]
         leave = 1.0 / (1.0 + np.exp(0.5 * start[0])) / (levels.size - 1)
         move = np.full((levels.size, levels.size), leave)
         np.fill_diagonal(move, 1.0 - leave * (levels.size - 1))
@@ -122,61 +111,63 @@ def search(
     if not found or found[0][0] < least + add:
         return None
     found = [
-        (expectation_maximisation(*fixed, *state[1:], EARLY), *state[1:]) for state in found[:2]
+        (expectation_maximisation(*fixed, *state[1:], TUNING.first_iterations), *state[1:])
+        for state in found[: TUNING.best_starts]
     ]
-    _, levels, move, rest = max(found, key=lambda state: state[0])
-    value = expectation_maximisation(*fixed, levels, move, rest, LATE)
-    return Explanation(value - add, alone - add, base, steps, rest, levels, move)
+    _, levels, move, residual = max(found, key=lambda state: state[0])
+    value = expectation_maximisation(*fixed, levels, move, residual, TUNING.final_iterations)
+    return Explanation(value - add, without - add, base, steps, residual, levels, move)
 
 
 def occupation(ramp: WhitenedRamp, model: Explanation) -> np.ndarray:
     """Probability (T, L) of each level at each read."""
-    weights, chance = np.empty((2, model.rest.size, model.levels.size))
-    forward(model.rest, ramp.filter, model.levels, model.move, weights)
+    weights, chance = np.empty((2, model.residual.size, model.levels.size))
+    forward(model.residual, ramp.filter, model.levels, model.move, weights)
     backward(weights, model.move, chance, np.empty_like(model.move))
     return chance
 
 
 def refine(ramp: WhitenedRamp, model: Explanation) -> Explanation:
-    """Look for steps in what the levels leave, refit the levels beside them, and again."""
-    for _ in range(ROUNDS):
-        signal = np.empty(model.rest.size)
+    """Find steps in the residuals of the levels and refit the levels beside them, in turn."""
+    for _ in range(TUNING.rounds):
+        signal = np.empty(model.residual.size)
         chance = occupation(ramp, model)
         whiten(chance @ model.levels, ramp.filter, signal)
-        steps = steps_in(ramp, ramp.data[1] - signal, model.base, STEP_COST)
+        steps = upward_steps(ramp, ramp.data[1] - signal, model.base, TUNING.step_cost)
         if np.array_equal(np.sort(steps), np.sort(model.steps)):
             break
-        n, rest, alone = place(ramp, model.base, steps)
+        n, residual, without = fit_nuisance(ramp, model.base, steps)
         levels, move = model.levels.copy(), model.move.copy()
-        set_levels(ramp.data, ramp.filter, ramp.columns, n, chance, levels, rest)
+        set_levels(ramp.data, ramp.filter, ramp.columns, n, chance, levels, residual)
         value = expectation_maximisation(
-            ramp.data, ramp.filter, ramp.columns, n, levels, move, rest, LATE
+            ramp.data, ramp.filter, ramp.columns, n, levels, move, residual, TUNING.final_iterations
         )
         add = cost(model.base, steps)
         if value - add <= model.value:
             break
-        model = Explanation(value - add, alone - add, model.base, steps, rest, levels, move)
+        model = Explanation(value - add, without - add, model.base, steps, residual, levels, move)
     return model
 
 
 def add_level(ramp: WhitenedRamp, model: Explanation, other: Explanation) -> Explanation:
     """Return the best model with a third level, or the same one if that is not better.
 
-    A model that neither leads the ``other`` explanation nor leaves much is not worth the try.
+    It is tried where two levels clearly lead the ``other`` explanation, or fit poorly.
     """
-    if model.levels.size > 2 or not (model.value > other.value + PROMISING or is_bad(model)):
+    leads = model.value > other.value + TUNING.third_level_lead
+    if model.levels.size > 2 or not (leads or fits_poorly(model)):
         return model
     leave = 0.5 * (model.move[0, 1] + model.move[1, 0])
     price, amplitude = 2.0 * np.log(1.0 / leave - 1.0), model.levels[1]
-    starts = [np.array([price, 0.0, amplitude, third * amplitude]) for third in THIRD_LEVELS]
-    better = search(ramp, model.base, model.steps, model.rest, starts, -np.inf)
-    return model if better is None else max(model, better, key=worth)
+    starts = [np.array([price, 0.0, amplitude, third * amplitude]) for third in TUNING.third_levels]
+    better = search(ramp, model.base, model.steps, model.residual, starts, -np.inf)
+    return model if better is None else max(model, better, key=net_value)
 
 
 def rescaled(chi2: float, reads: int, noise_error: float) -> float:
-    """Log-likelihood of a chi-squared if the noise may be off by a factor of about so much.
+    """Log-likelihood of a chi-squared where the noise has a relative error.
 
-    Whatever the others are like, one pixel in ``exp(RARE)`` may be of any noise.
+    Whatever the noise of its neighbours, one pixel in ``exp(TUNING.rare_noise)`` may have any.
     """
     width = (2.0 * noise_error) ** 2
     log_scale = 0.0
@@ -186,23 +177,23 @@ def rescaled(chi2: float, reads: int, noise_error: float) -> float:
         log_scale += slope / (pull + 1.0 / width)
     prior = log_scale**2 / (2.0 * width)
     likely = -0.5 * chi2 * np.exp(-log_scale) - 0.5 * reads * log_scale - prior
-    rare = -0.5 * reads * (1.0 + np.log(max(chi2 / reads, 1.0))) - RARE
+    rare = -0.5 * reads * (1.0 + np.log(max(chi2 / reads, 1.0))) - TUNING.rare_noise
     return max(likely, rare)
 
 
 def compare(
     ramp: WhitenedRamp, best: Explanation, other: Explanation, noise_error: float
 ) -> tuple[float, float]:
-    """Log-likelihood that levels bring beside their own nuisance, and their lead over ``other``.
+    """Log-likelihood that levels gain beside their own nuisance, and their lead over ``other``.
 
-    The noise of each explanation may be off by ``noise_error``: otherwise noise that was
-    underestimated would pass for fast telegraph noise.
+    The noise of each explanation has the relative error ``noise_error``: otherwise underestimated
+    noise would pass for fast telegraph noise.
     """
-    reads = best.rest.size
-    alone, without = (
+    reads = best.residual.size
+    own, others = (
         rescaled(-2.0 * (value + add), reads, noise_error) - add
         for value, add in (
-            (best.alone, cost(best.base, best.steps)),
+            (best.value_without_levels, cost(best.base, best.steps)),
             (other.value, cost(other.base, other.steps, lone_step_cost(ramp))),
         )
     )
@@ -211,13 +202,13 @@ def compare(
     values = []
     for log_scale in points:
         filter = ramp.filter * np.exp([[0.0], [-0.5 * log_scale]])
-        value = forward(best.rest, filter, best.levels, best.move, weights)
+        value = forward(best.residual, filter, best.levels, best.move, weights)
         values.append(value - 0.5 * reads * log_scale - 0.5 * (log_scale / points[2]) ** 2)
     curve, slope, middle = np.polyfit(points, values, 2)
     log_scale = np.clip(-slope / (2.0 * curve), 2.0 * points[0], 2.0 * points[2])
     top = middle + log_scale * (slope + log_scale * curve) - cost(best.base, best.steps)
-    top -= LEVEL_COST * (best.levels.size > 2)
-    return top - alone, top - without
+    top -= TUNING.level_cost * (best.levels.size > 2)
+    return top - own, top - others
 
 
 def fit_levels(
@@ -231,31 +222,31 @@ def fit_levels(
         None where two levels have no clear lead over ``other``.
     other : Explanation
     """
-    other = without_levels(ramp, nonlinear)
+    other = explain_without_levels(ramp, nonlinear)
     models = [two_levels(ramp, STRAIGHT, other.steps[:0], other)]
     if other.steps.size or other.base == CURVED:
-        steps = steps_in(ramp, ramp.data[1], other.base, STEP_COST)
+        steps = upward_steps(ramp, ramp.data[1], other.base, TUNING.step_cost)
         models.append(two_levels(ramp, other.base, steps, other))
     found = [model for model in models if model is not None]
     if not found:
         return None, other
-    # Steps could stand in for a third level, so that is tried both before and after them.
+    # Steps can take the place of a third level, which is tried before and after them.
     found += [add_level(ramp, model, other) for model in found]
-    best = max((refine(ramp, model) for model in found), key=worth)
+    best = max((refine(ramp, model) for model in found), key=net_value)
     return add_level(ramp, best, other), other
 
 
-def worth(model: Explanation) -> float:
+def net_value(model: Explanation) -> float:
     """Value of a model less the cost of a third level."""
-    return model.value - LEVEL_COST * (model.levels.size > 2)
+    return model.value - TUNING.level_cost * (model.levels.size > 2)
 
 
 def decode(ramp: WhitenedRamp, model: Explanation) -> tuple[np.ndarray, float, float]:
     """Most likely path (T,) of a model, and chi-squared of its nuisance without and with it."""
-    path = np.empty(model.rest.size, np.int8)
-    viterbi(model.rest, ramp.filter, model.levels, -2.0 * np.log(model.move), path)
-    n, rest, alone = place(ramp, model.base, model.steps)
+    path = np.empty(model.residual.size, np.int8)
+    viterbi(model.residual, ramp.filter, model.levels, -2.0 * np.log(model.move), path)
+    n, residual, without = fit_nuisance(ramp, model.base, model.steps)
     chance = (path[:, None] == np.arange(model.levels.size)).astype(np.float64)
     levels = model.levels.copy()
-    chi2 = set_levels(ramp.data, ramp.filter, ramp.columns, n, chance, levels, rest)
-    return path, -2.0 * alone, chi2
+    chi2 = set_levels(ramp.data, ramp.filter, ramp.columns, n, chance, levels, residual)
+    return path, -2.0 * without, chi2

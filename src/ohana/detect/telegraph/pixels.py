@@ -1,4 +1,4 @@
-"""Telegraph noise of a row block: from candidates to events, and what is left in their ramps."""
+"""Telegraph noise of a row block: from candidates to events, and further steps of their ramps."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ import numpy as np
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.detect.telegraph.fit import TelegraphFit, fit_telegraph_noise
-from ohana.detect.telegraph.screen import CANDIDATE, NOISE_ERROR, screen
+from ohana.detect.telegraph.screen import screen
+from ohana.detect.telegraph.tuning import TUNING
 from ohana.events import Event, Steps, join_steps
 from ohana.rampfit.covariance import DifferenceCovariance
 from ohana.rampfit.noise import Noise
 from ohana.rampfit.scan import Ramps, scan
 from ohana.rampfit.step_search import find_steps
 
-#: A pixel whose variance exceeds that of its neighbours by so many times their own spread may
-#: flicker fast: it is screened with their noise.
-NOISY = 3.0
-#: Measures of the level model that go to the catalogue.
+#: Measures of the level model in the catalogue.
 CATALOGUED = (
     "n_levels",
     "transitions",
@@ -36,7 +34,7 @@ def find_telegraph_noise(
     ramps: Ramps,
     noise: Noise,
     steps: Steps,
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     gain: float,
     config: DetectorConfig,
 ) -> tuple[np.ndarray, TelegraphFit, np.ndarray]:
@@ -50,7 +48,7 @@ def find_telegraph_noise(
         Arrays of shape (n,).
     steps : Steps
         Their steps; ``col`` is the index of the ramp. A fall makes a ramp a candidate.
-    model : DifferenceCovariance
+    covariance : DifferenceCovariance
         Covariance coefficients.
     gain : float
         [e-/DN]
@@ -64,40 +62,71 @@ def find_telegraph_noise(
     fit : TelegraphFit
         Their level models.
     flicker : ndarray of float32, shape (n,)
-        How unsteady each ramp is without its hits, from `ohana.detect.telegraph.screen.screen`.
+        Statistic of `ohana.detect.telegraph.screen.screen` without steps of cosmic rays.
     """
-    typical, spread = np.sqrt(noise.neighbourhood_variance), _spread(noise)
-    scale = np.log(
-        np.maximum(np.nan_to_num(ramps.variance / noise.neighbourhood_variance, nan=1.0), 1e-6)
-    )
-    noisy = scale > NOISY * 2 * spread
-    sigma = np.where(noisy, typical, np.sqrt(ramps.variance))
-    flicker = screen(ramps.data, ramps.stop, sigma, noise.rate, model, gain)
-    # Hits make a ramp look unsteady: look again without them.
-    hit = np.intersect1d(np.flatnonzero(flicker > CANDIDATE), steps.col)
+    around = noise.neighbourhood_variance
+    error = noise_error_of(float(np.min(noise.prior_dof)))
+    # Fast telegraph noise looks like read noise.
+    noisy = np.log(_excess(ramps.variance, around)) > TUNING.noisy_pixel * 2 * error
+    sigma = np.sqrt(np.where(noisy, around, ramps.variance))
+    flicker = screen(ramps.data, ramps.stop, sigma, noise.rate, covariance, gain)
+    # Steps of cosmic rays raise the statistic: it is taken again without them.
+    hit = np.intersect1d(np.flatnonzero(flicker > TUNING.candidate), steps.col)
     some = ramps.select(hit)
-    rest = some.data - _risen(steps, hit, len(ramps.data))
-    flicker[hit] = screen(rest, some.stop, sigma[hit], noise.rate[hit], model, gain)
-    candidate = flicker > CANDIDATE
+    without_steps = some.data - _summed_steps(steps, hit, len(ramps.data))
+    flicker[hit] = screen(without_steps, some.stop, sigma[hit], noise.rate[hit], covariance, gain)
+    candidate = flicker > TUNING.candidate
     candidate[steps.col[steps.amplitude < 0]] = True
-    index = np.flatnonzero(candidate & np.isfinite(typical))
+    index = np.flatnonzero(candidate & np.isfinite(around))
     some = ramps.select(index)
-    # Flicker raises a pixel's own scatter: levels are tried with the noise of the neighbours.
-    rate = some.shot * gain * np.exp(-scale[index])
-    fit = fit_telegraph_noise(
-        some.data, some.stop, typical[index], rate, model, gain, config, spread
-    )
+    expected = noise_for_levels(some.variance, around[index], some.shot, gain)
+    fit = fit_telegraph_noise(some.data, some.stop, *expected, covariance, gain, config, error)
     columns = (values[..., fit.accepted] for values in fit)
     return index[fit.accepted], TelegraphFit(*columns), flicker
 
 
-def _spread(noise: Noise) -> float:
-    """Relative spread of the noise of pixels, as far as it is known."""
-    worth = float(np.min(noise.prior_dof))
-    return float(np.hypot(NOISE_ERROR, np.sqrt(0.5 / worth)))
+def noise_for_levels(
+    variance: np.ndarray, neighbourhood_variance: np.ndarray, shot: np.ndarray, gain: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the noise and the rate with which levels are fitted, those of the neighbourhood.
+
+    Jumps add to a pixel's own scatter, and `ohana.rampfit.noise.measure` scales its shot noise
+    by the same factor as its read noise. Both are undone, whether the factor is above 1 or below.
+
+    Parameters
+    ----------
+    variance, neighbourhood_variance : ndarray, shape (n,)
+        Read-noise variance of one frame of the pixels and of their neighbourhood [DN^2].
+    shot : ndarray, shape (n,)
+        Poisson variance per frame time [DN^2].
+    gain : float
+        [e-/DN]
+
+    Returns
+    -------
+    noise : ndarray, shape (n,)
+        Of one frame [DN].
+    rate : ndarray, shape (n,)
+        [DN per frame time]
+    """
+    rate = shot * gain / _excess(variance, neighbourhood_variance)
+    return np.sqrt(neighbourhood_variance), rate
 
 
-def _risen(steps: Steps, index: np.ndarray, reads: int) -> np.ndarray:
+def _excess(variance: np.ndarray, neighbourhood_variance: np.ndarray) -> np.ndarray:
+    """Variance of pixels over that of their neighbourhood; 1 where either is unknown."""
+    return np.maximum(np.nan_to_num(variance / neighbourhood_variance, nan=1.0), 1e-6)
+
+
+def noise_error_of(prior_dof: float) -> float:
+    """Return the relative error of the noise of the neighbourhood as that of a single pixel.
+
+    ``prior_dof`` are its degrees of freedom, see `ohana.rampfit.noise.Noise`.
+    """
+    return float(np.hypot(TUNING.noise_error, np.sqrt(0.5 / prior_dof)))
+
+
+def _summed_steps(steps: Steps, index: np.ndarray, reads: int) -> np.ndarray:
     """Sum of the steps of some ramps up to each read (T, m) [DN]."""
     own = steps.select(np.isin(steps.col, index))
     rise = np.zeros((reads, len(index)), np.float32)
@@ -110,18 +139,19 @@ def without_levels(
     dof: np.ndarray,
     index: np.ndarray,
     fit: TelegraphFit,
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     config: DetectorConfig,
     steps: Steps,
 ) -> Steps:
     """Replace the steps of telegraph-noise ramps by those that their levels do not explain.
 
-    A hit in such a pixel must clearly be larger than the levels are apart, and than that and any
-    fall that is left together: a level the model missed is no hit.
+    A hit in such a pixel must clearly exceed the distance of the levels plus the largest
+    remaining fall: a level that the model missed is no hit.
     """
-    rest = ramps.select(index)
-    rest = rest._replace(data=rest.data - fit.model)
-    left, _ = find_steps(rest, dof[index], scan(rest, model), model, config)
+    residual = ramps.select(index)
+    residual = residual._replace(data=residual.data - fit.model)
+    scanned = scan(residual, covariance)
+    left, _ = find_steps(residual, dof[index], scanned, covariance, config)
     down = left.amplitude < 0
     fall = np.zeros(len(index), np.float32)
     np.maximum.at(fall, left.col[down], -left.amplitude[down])

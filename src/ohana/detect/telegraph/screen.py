@@ -1,8 +1,8 @@
-"""A quick look at every pixel for ramps that could jump between levels.
+"""A quick screening of every pixel for ramps that could jump between levels.
 
 A recursive fit of pedestal and rate gives innovations, which are white and of unit variance
-for a ramp with nothing in it. Telegraph noise makes them too large, leaves them correlated over
-the dwell time and, where the noise is mostly shot noise, brings falls that no charge makes.
+for a ramp without events. Telegraph noise makes them too large, leaves them correlated over the
+dwell time and, where shot noise dominates, causes falls that charge cannot cause.
 """
 
 from __future__ import annotations
@@ -12,27 +12,29 @@ from math import log, sqrt
 import numpy as np
 from numba import njit
 
+from ohana.detect.telegraph.tuning import TUNING
 from ohana.rampfit.covariance import DifferenceCovariance, read_variance
 
-#: Pixels above this go on to the fit: 0.2 to 0.5 % of those with noise alone.
-CANDIDATE = 3.0
-
-#: Pixels worked on together: wide enough for vector instructions, small enough for the cache.
+#: Pixels screened together: wide enough for vector instructions, small enough for the cache.
 CHUNK = 256
-#: Memory of each correlation sum: exp(-2 / d) is best for dwell times of d reads.
-MEMORIES = np.exp(-2.0 / np.array([3.0, 8.0, 20.0, 60.0])).astype(np.float32)
-#: Memory of each search for falls, and its value, per reads**0.4, that one pixel in 1000 passes.
-FALLS = np.array([0.0, 0.6], np.float32)
-FALL_SCALE = np.array([1.08, 1.6])
-#: What the other parts must be higher by in ramps of e times 60 reads: chosen to lose less than
-#: 1 % of the telegraph noise that the fit accepts.
-LENGTH_SHIFT = 0.3
-#: Falls begin here [sigma].
-FALL = np.float32(2.0)
-#: Upward innovations beyond this [sigma] restart the pedestal: the step of a cosmic ray.
-RESTART = np.float32(4.5)
-#: Relative uncertainty of the noise that is handed in, if nothing else is said.
-NOISE_ERROR = 0.04
+
+_MEMORIES = np.exp(-2.0 / np.array(TUNING.screened_dwells)).astype(np.float32)
+_FALL_MEMORIES = np.array(TUNING.fall_memories, np.float32)
+_FALL_SCALES = np.array(TUNING.fall_scales)
+_FALL_EXPONENT = TUNING.fall_exponent
+_MIN_FALL = np.float32(TUNING.min_fall)
+_RESTART = np.float32(TUNING.restart)
+_CANDIDATE, _NOISE_ERROR, _SKEWNESS = TUNING.candidate, TUNING.noise_error, TUNING.skewness
+_LENGTH_SHIFT, _REFERENCE_READS = TUNING.length_shift, TUNING.reference_reads
+_MIN_WHITE, _PEDESTAL_VARIANCE, _MAX_DRIFT2, _DRIFT_SHOT = (
+    np.float32(value)
+    for value in (
+        TUNING.min_white,
+        TUNING.pedestal_variance,
+        TUNING.max_drift**2,
+        TUNING.drift_shot,
+    )
+)
 
 ZERO, ONE, TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
@@ -52,7 +54,7 @@ def track(read, used, dt, white, walk, level, rate, ll, lr, rr, out):
         inverse = ONE / (spread + white[i])
         miss = (read[i] - ahead) * used[i]
         sigma = miss * np.sqrt(inverse)
-        jump = sigma > RESTART
+        jump = sigma > _RESTART
         share = inverse * used[i]
         to_rate = ZERO if jump else cross * share
         level[i] = ahead + (miss if jump else spread * share * miss)
@@ -77,7 +79,7 @@ def correlate(innovations, memory, last, out):
 
 @njit(**QUICK)
 def add_falls(innovations, memory, last, out):
-    """Sum the squares of the fading sum where it is below ``-FALL`` of its own sigma."""
+    """Sum the squares of the fading sum where it lies below minus ``min_fall`` of its own sigma."""
     last[:] = ZERO
     out[:] = ZERO
     scale = np.float32(sqrt(1.0 - memory * memory))
@@ -85,7 +87,7 @@ def add_falls(innovations, memory, last, out):
         now = innovations[k]
         for i in range(out.size):
             last[i] = now[i] + memory * last[i]
-            below = min(scale * last[i] + FALL, ZERO)
+            below = min(scale * last[i] + _MIN_FALL, ZERO)
             out[i] += below * below
 
 
@@ -103,8 +105,8 @@ def add_squares(innovations, out):
 def coherence(innovations, reads, statistic):
     """Fill the statistic (n,) of innovations (T, n), of which ``reads`` (n,) count.
 
-    Each part of it reaches 3 in about one pixel of 1000 that hold noise alone, fewer in long
-    ramps, where more is needed to be believed.
+    It is the largest of several parts, each of which reaches 3 in about one of 1000 pixels of
+    pure noise, and in fewer of long ramps.
     """
     n = len(statistic)
     last, part = np.empty(n, np.float32), np.empty(n, np.float32)
@@ -114,21 +116,21 @@ def coherence(innovations, reads, statistic):
         spread = 2.0 / (9.0 * free)
         # Wilson & Hilferty (1931): the cube root of chi2 / free is close to Gaussian.
         high = (part[i] / free) ** (1.0 / 3.0) - 1.0 + spread
-        statistic[i] = high / sqrt(spread + (2.0 / 3.0 * NOISE_ERROR) ** 2)
-    for memory in MEMORIES:
+        statistic[i] = high / sqrt(spread + (2.0 / 3.0 * _NOISE_ERROR) ** 2)
+    for memory in _MEMORIES:
         correlate(innovations, memory, last, part)
         share = 1.0 - memory * memory
         for i in range(n):
             free = max(reads[i] - 2.0, 1.0)
-            # The second term makes up for the skewness.
-            sigma = part[i] * sqrt(share / free) - 5.0 / sqrt(max(free * share, 1.0))
+            # The second term corrects for the skewness.
+            sigma = part[i] * sqrt(share / free) - _SKEWNESS / sqrt(max(free * share, 1.0))
             statistic[i] = max(statistic[i], sigma)
     for i in range(n):
-        statistic[i] -= LENGTH_SHIFT * log(max(reads[i], 1.0) / 60.0)
-    for j in range(len(FALLS)):
-        add_falls(innovations, FALLS[j], last, part)
+        statistic[i] -= _LENGTH_SHIFT * log(max(reads[i], 1.0) / _REFERENCE_READS)
+    for j in range(len(_FALL_MEMORIES)):
+        add_falls(innovations, _FALL_MEMORIES[j], last, part)
         for i in range(n):
-            falls = CANDIDATE * part[i] / (FALL_SCALE[j] * max(reads[i], 1.0) ** 0.4)
+            falls = _CANDIDATE * part[i] / (_FALL_SCALES[j] * max(reads[i], 1.0) ** _FALL_EXPONENT)
             statistic[i] = max(statistic[i], falls)
 
 
@@ -155,14 +157,13 @@ def screen_chunk(data, stop, scale, rate, walk, dt, white, shift, statistic):
     span = np.float32(dt.sum())
     for i in range(n):
         rates[i] = rate[i]
-        # Wide enough for the rate of a ramp that ends twenty sigma off; if it were free, a jump
-        # at the start of a short ramp would pass for it.
-        ll[i] = np.float32(1e6)
-        rr[i] = np.float32(400.0) / (span * span) + np.float32(10.0) * walk[i] / span
+        # The pedestal is free. The rate is not: a jump early in a short ramp would pass for it.
+        ll[i] = _PEDESTAL_VARIANCE
+        rr[i] = _MAX_DRIFT2 / (span * span) + _DRIFT_SHOT * walk[i] / span
     for k in range(total):
         for i in range(n):
             usable[i] = ONE if k < stop[i] and scale[i] > ZERO else ZERO
-            error[i] = max(white[k] - walk[i] * shift[k], np.float32(0.1) * white[k])
+            error[i] = max(white[k] - walk[i] * shift[k], _MIN_WHITE * white[k])
         take_read(data[k], usable, scale, first, reads, value, used)
         track(value, used, dt[k], error, walk, level, rates, ll, lr, rr, innovations[k])
     coherence(innovations, reads, statistic)
@@ -177,7 +178,7 @@ def screen_all(data, stop, scale, rate, walk, dt, white, shift, statistic):
         screen_chunk(data[:, a:b], *part, dt, white, shift, statistic[a:b])
 
 
-def read_noise_terms(model: DifferenceCovariance) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_noise_terms(covariance: DifferenceCovariance) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Describe single reads, where `DifferenceCovariance` describes pairs; arrays of shape (T,).
 
     Returns
@@ -189,12 +190,12 @@ def read_noise_terms(model: DifferenceCovariance) -> tuple[np.ndarray, np.ndarra
     shift : ndarray
         What averaging of frames takes from it, in units of the shot noise per frame time.
     """
-    dt = np.append(0.0, model.dt)
-    white = read_variance(model)
-    shift = np.append(model.shot_next[0], model.shot_next)
-    # The first and the last read share no covariance, but their differences tell.
+    dt = np.append(0.0, covariance.dt)
+    white = read_variance(covariance)
+    shift = np.append(covariance.shot_next[0], covariance.shot_next)
+    # Nothing is shared beyond the first and the last read: theirs follow from their differences.
     inner = shift[1], shift[-2]
-    shift[0], shift[-1] = (model.dt - model.shot)[[0, -1]] - inner
+    shift[0], shift[-1] = (covariance.dt - covariance.shot)[[0, -1]] - inner
     return dt, white, shift
 
 
@@ -203,10 +204,10 @@ def screen(
     stop: np.ndarray,
     noise: np.ndarray,
     rate: np.ndarray,
-    model: DifferenceCovariance,
+    covariance: DifferenceCovariance,
     gain: float,
 ) -> np.ndarray:
-    """Tell which pixels could have telegraph noise.
+    """Return the screening statistic of each pixel, high where it could have telegraph noise.
 
     Parameters
     ----------
@@ -215,8 +216,8 @@ def screen(
     stop : ndarray of int, shape (n,)
         First read that cannot be used; T where there is none.
     noise, rate : ndarray, shape (n,)
-        Noise of one frame [DN] and rate [DN per frame time]; a pixel without them is passed over.
-    model : DifferenceCovariance
+        Noise of one frame [DN] and rate [DN per frame time]; NaN where unknown.
+    covariance : DifferenceCovariance
         Timing of the reads.
     gain : float
         [e-/DN]
@@ -224,7 +225,8 @@ def screen(
     Returns
     -------
     ndarray of float32, shape (n,)
-        Above `CANDIDATE` for 0.2 to 0.5 % of the pixels that hold noise alone.
+        Above ``TUNING.candidate`` for 0.2 to 0.5 % of pixels of pure noise; -inf where noise
+        or rate is unknown.
     """
     noise, rate = np.asarray(noise, np.float64), np.asarray(rate, np.float64)
     known = np.isfinite(rate) & np.isfinite(noise) & (noise > 0)
@@ -232,6 +234,6 @@ def screen(
     rate = np.where(known, rate, 0.0) * scale
     walk = np.maximum(rate, 0.0) / gain * scale
     statistic = np.empty(data.shape[1], np.float32)
-    single = (np.asarray(x, np.float32) for x in (scale, rate, walk, *read_noise_terms(model)))
+    single = (np.asarray(x, np.float32) for x in (scale, rate, walk, *read_noise_terms(covariance)))
     screen_all(data, np.asarray(stop), *single, statistic)
     return np.where(known, statistic, np.float32(-np.inf))

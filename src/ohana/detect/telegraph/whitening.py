@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
-#: Sums may be reordered, so that they use vector instructions; NaN never gets here.
+#: Sums may be reordered to use vector instructions; there is no NaN.
 SUMS = OPTIONS | {"fastmath": {"reassoc", "contract", "nsz"}}
 
 
@@ -70,7 +70,7 @@ def add_scaled(target, factor, column):
 
 @njit(**OPTIONS)
 def remove(columns, n, whitened):
-    """Take out of whitened data what the first n columns explain."""
+    """Subtract from whitened data their projection on the first n columns."""
     for i in range(n):
         add_scaled(whitened, -dot(whitened, columns[1, i]), columns[1, i])
 
@@ -79,7 +79,7 @@ def remove(columns, n, whitened):
 def add_column(columns, n, filter):
     """Whiten column n, given plain, and make it orthonormal to those before.
 
-    Returns the number of columns, still n if it was a combination of the others.
+    Returns the number of columns, still n if it is a combination of the others.
     """
     plain, white = columns[0, n], columns[1, n]
     whiten(plain, filter, white)
@@ -131,27 +131,27 @@ def best_upward_step(whitened, columns, n, filter):
 def find_steps(whitened, least, reads, columns, base, filter):
     """Find upward steps in whitened data, strongest first, each at least ``least`` in chi2.
 
-    Every new step lets the earlier ones move, since one step fitted to two of them lands
-    between. Fills ``reads`` and the columns behind ``base``; returns the number of steps.
+    After each new step the earlier ones are placed again: a single step fitted to two of them
+    lies between. Fills ``reads`` and the columns behind ``base``; returns the number of steps.
     """
-    rest = np.empty_like(whitened)
+    residual = np.empty_like(whitened)
     steps, n = 0, base
     while steps < len(reads):
-        copy(whitened, rest)
-        remove(columns, n, rest)
-        where, better = best_upward_step(rest, columns, n, filter)
+        copy(whitened, residual)
+        remove(columns, n, residual)
+        where, better = best_upward_step(residual, columns, n, filter)
         if better < least:
             break
         reads[steps] = where
         steps += 1
         for i in range(steps if steps > 1 else 0):
-            # All the others become nuisance; the one that moves goes to the end of the list.
+            # All others become nuisance; the one that is placed again goes to the end of the list.
             moving = reads[i]
             reads[i] = reads[steps - 1]
             n = place_steps(reads, steps - 1, columns, base, filter)
-            copy(whitened, rest)
-            remove(columns, n, rest)
-            where, better = best_upward_step(rest, columns, n, filter)
+            copy(whitened, residual)
+            remove(columns, n, residual)
+            where, better = best_upward_step(residual, columns, n, filter)
             reads[steps - 1] = where if where > 0 else moving
         n = place_steps(reads, steps, columns, base, filter)
     return steps
