@@ -158,9 +158,21 @@ def _measure(core: Core, candidate: Candidate, context: SnowballContext) -> _Mea
     if disk.cut:
         # As much of the halo is hidden as of the core.
         area *= max(np.pi * (disk.radius + 1) ** 2 / np.count_nonzero(candidate.core), 1.0)
-    contrast = core.level / max(float(prompt.level.max()), 1.0)
+    contrast = _core_level(core, candidate, ring, context) / max(float(prompt.level.max()), 1.0)
     full = bool(saturated[candidate.core].any())
     return _Measures(halo_level, significance, typical, area, contrast, full)
+
+
+def _core_level(
+    core: Core, candidate: Candidate, ring: np.ndarray, context: SnowballContext
+) -> float:
+    """Return the level of a core above the reset [DN].
+
+    The step of a core that saturates is only what was left of the well: light that had filled a
+    part of the well around the core by then had done so in the core as well.
+    """
+    rate = float(np.median(np.nan_to_num(context.maps.rate[candidate.window][ring])))
+    return core.level + max(rate, 0.0) * float(context.covariance.dt[: core.read].sum())
 
 
 def _within_limits(core: Core, found: _Measures, config: DetectorConfig) -> bool:

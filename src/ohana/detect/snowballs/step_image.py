@@ -128,7 +128,13 @@ def _strip(
         excluded=np.zeros(block.data.shape, bool),
     )
     tolerance = read_tolerance(here.amplitude, maps.noise[window].ravel()[pixel])
-    other = (np.abs(here.read - read) > tolerance) & ~here.saturating
+    other = np.abs(here.read - read) > tolerance
+    if not may_split_jump(covariance)[max(read - 1, 0) : read + 1].any():
+        # A pixel with a step at this very read has another one at the next: the rim of a core
+        # that grows.
+        own = np.isin(pixel, pixel[(here.read == read) & ~here.saturating])
+        other |= own & (here.read != read)
+    other &= ~here.saturating
     ramps.excluded[here.read[other], pixel[other]] = True
     if len(covariance.dt) >= TUNING.min_differences:
         for at, pixels in other_snowballs.items():

@@ -89,7 +89,9 @@ class SnowballTuning:
     rim_ring: tuple[float, float] = tuned(
         (0.5, 2.5), "pixel", "Ring outside the core in which the halo is brightest"
     )
-    min_contrast: float = tuned(4.0, "", "Least step of a saturated core over that of its halo")
+    min_contrast: float = tuned(
+        4.0, "", "Least level of a saturated core over the step of its halo"
+    )
     confidence: tuple[float, float, float, float] = tuned(
         (-14.69, 1.92, 15.05, 8.81),
         "",
