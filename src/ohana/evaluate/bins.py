@@ -45,7 +45,7 @@ class Bin:
     low, high : float
         From and up to, in the unit of the quantity.
     count, found : int
-        Looked at, and found of these.
+        Tried, and found of these.
     expected : float
         How many an ideal estimator would find in Gaussian noise; NaN where that is not defined.
     """

@@ -69,22 +69,22 @@ def is_known(seed: SnowballSeed, balls: list[Event], shape: tuple[int, int]) -> 
     return bool(np.mean(inside[seed.rows, seed.cols]) > TUNING.min_known_fraction)
 
 
-def core_of(landing: SnowballSeed, scene: SnowballContext) -> Core | None:
+def core_of(seed: SnowballSeed, context: SnowballContext) -> Core | None:
     """Return the core of a seed: a disk of its bright steps, if its radius is within the limits."""
-    here = np.zeros(scene.stop.shape, bool)
-    here[landing.rows, landing.cols] = True
-    steps = scene.steps
-    near = np.abs(steps.read - landing.read) <= SNOWBALLS.core_read_tolerance
+    here = np.zeros(context.stop.shape, bool)
+    here[seed.rows, seed.cols] = True
+    steps = context.steps
+    near = np.abs(steps.read - seed.read) <= SNOWBALLS.core_read_tolerance
     at = np.flatnonzero(here[steps.row, steps.col] & near)
     at = at[bright_steps(steps.select(at))]
     if not len(at):
         return None
     bright = steps.select(at)
     reads, count = np.unique(bright.read, return_counts=True)
-    read, group = int(reads[count.argmax()]), int(np.bincount(scene.group[at]).argmax())
-    patch = max(bright_patches(bright, read, group, scene.stop), key=lambda patch: patch.size)
+    read, group = int(reads[count.argmax()]), int(np.bincount(context.group[at]).argmax())
+    patch = max(bright_patches(bright, read, group, context.stop), key=lambda patch: patch.size)
     (disk,) = fit_disks(patch.inside, patch.visible)
-    least, most = radius_limits(patch, scene.config)
+    least, most = radius_limits(patch, context.config)
     return patch.core(disk) if least <= disk.radius <= most else None
 
 

@@ -81,7 +81,7 @@ class RowPart(NamedTuple):
 
 
 def plan_of(integration: Integration) -> Plan:
-    """Tell where the catalogue has events."""
+    """Return where the catalogue has events."""
     events, shape = integration.events, integration.shape
     telegraph = np.zeros(shape[1:], bool)
     for event in events:

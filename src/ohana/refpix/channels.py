@@ -66,7 +66,7 @@ def fit_levels(strips: Strips, outputs: int, odd_even: bool) -> Levels:
     outputs : int
         Number of outputs along a row.
     odd_even : bool
-        Tell odd from even columns where there are pixels enough.
+        Treat odd and even columns separately where there are enough pixels.
     """
     data, pixels = _edges(strips, outputs)
     outputs = int(pixels.output.max()) + 1

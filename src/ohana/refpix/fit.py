@@ -44,7 +44,7 @@ def fit_strips(
     transposed : bool
         The fast axis runs along the columns of the file (`FASTAXIS` = 2 or -2).
     odd_even : bool
-        Tell odd from even columns where there are pixels enough.
+        Treat odd and even columns separately where there are enough pixels.
     row_smoothing : float, optional
         Length of a fixed filter for the row term [rows]; the best weights are found if absent.
 

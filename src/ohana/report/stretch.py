@@ -1,4 +1,4 @@
-"""How classes and images look, in figures and on pages: colours, marks, names and the stretch."""
+"""Brightness of images in figures and on pages, and the colours of lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 WHITE = 99.9
 #: Of the range of the background this part is shown linearly.
 LINEAR = 0.3
-#: Pixels that are looked at for the ends of a stretch.
+#: Pixels from which the ends of a stretch are determined.
 SAMPLE = 1_000_000
 #: Colours of measured values, fitted models, and of what is only a help to the eye.
 INK, MODEL, FAINT = "#222222", "#CC3377", "#777777"

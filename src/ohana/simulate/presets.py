@@ -53,7 +53,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "sky": _DETECTOR | {"sky": 0.5, "stars": 200},
     "ground": _DETECTOR | _TELEGRAPH | _GROUND | {"outputs": 32},
     "l2": _DETECTOR | _TELEGRAPH | _L2 | {"sky": 0.2},
-    # A bit of everything on a quarter of an array's width, to look at.
+    # A bit of everything on a quarter of an array's width, for the demo.
     "demo": _DETECTOR
     | {
         "sky": 0.2,

@@ -25,7 +25,7 @@ PIXELS = (
     Column("row", int, "", "Row, from 0"),
     Column("col", int, "", "Column, from 0"),
     Column("seen", int, "", "Exposures in which it shows telegraph noise"),
-    Column("searched", int, "", "Exposures in which it was looked for"),
+    Column("searched", int, "", "Exposures that were searched for it"),
     Column("amplitude", float, "DN", "Distance of the outer levels: median"),
     Column("amplitude_spread", float, "DN", "Its scatter over the exposures (1.48 MAD)"),
     Column("dwell_low", float, "s", "Mean stay in the lowest level: median"),

@@ -119,7 +119,7 @@ def count_false_alarms(
     progress : callable
         Called with the name of a stage, the parts done and the parts in all.
     network : Network, optional
-        Looks for events besides the rules, as it did in ``found``.
+        Finds events besides those of the rules, as in ``found``.
     """
     # Confidence depends on the number of real events: taken as forwards.
     backward, noise = (

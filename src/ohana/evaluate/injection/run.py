@@ -70,7 +70,7 @@ def inject_and_recover(
     progress : callable, optional
         Called with the name of a stage, the parts done and the parts in all.
     network : Network, optional
-        Looks for events besides the rules.
+        Finds events besides those of the rules.
 
     Raises
     ------
