@@ -35,7 +35,7 @@ import psutil
 from machine import describe
 from ohana import DetectorConfig, Predictor
 from ohana.batch.manifest import MANIFEST, Manifest, read_manifest
-from ohana.batch.run import Workers, run_survey
+from ohana.batch.run import Workers, run_batch
 from ohana.simulate import preset, simulate_to_fits
 from ohana.utils.workers import by_dask
 
@@ -147,7 +147,7 @@ def speed(folder: Path, paths: list[Path], choice: argparse.Namespace) -> Iterat
         client = stack.enter_context(distributed.Client(one))
 
         def survey(cluster: distributed.LocalCluster) -> None:
-            done = run_survey(paths, output, means=Workers(scheduler=cluster.scheduler_address))
+            done = run_batch(paths, output, workers=Workers(scheduler=cluster.scheduler_address))
             assert not done.failed
 
         kinds = {
@@ -203,7 +203,7 @@ def books(folder: Path, path: Path, choice: argparse.Namespace) -> Iterator[str]
     """Time the overhead of a run, with links in place of exposures."""
     inputs, output = folder / "links", folder / "books"
     inputs.mkdir()
-    run_survey([path], output, means=Workers(workers=1))
+    run_batch([path], output, workers=Workers(processes=1))
     made = output / path.stem
     for i in range(choice.links):
         os.link(path, inputs / f"{path.stem}_{i:05d}.fits")
@@ -211,8 +211,8 @@ def books(folder: Path, path: Path, choice: argparse.Namespace) -> Iterator[str]
         for file in made.iterdir():
             os.link(file, output / f"{path.stem}_{i:05d}" / file.name)
     begin = time.perf_counter()
-    survey = run_survey([inputs / "*.fits"], output)
-    assert survey.current == choice.links
+    batch = run_batch([inputs / "*.fits"], output)
+    assert batch.current == choice.links
     each = (time.perf_counter() - begin) / choice.links
     yield from ("", "## Books", "")
     yield f"- results that are there: {each * 1e3:.2f} ms per exposure"

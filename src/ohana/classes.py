@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 
 class Label(IntEnum):
-    """Class of a pixel or event; the value is its id in every mask and label array."""
+    """Class of a pixel or event; the value is its id in every mask and label array.
+
+    Ids follow each other without a gap, and `CLASSES` has the same order.
+    """
 
     BACKGROUND = 0
     COSMIC_RAY = 1
@@ -62,8 +65,10 @@ class EventClass:
     light, dark : str
         Colour on white, and on black and images. Okabe & Ito's, brighter on black, which
         colour-blind readers can distinguish.
-    marker, sign : str
-        Mark in the notation of matplotlib, and as a character.
+    marker, page_marker : str
+        Mark in the notation of matplotlib and of bokeh.
+    sign, open_sign : str
+        The same as a character, filled and open.
     shortcut : str
         Key of the keyboard on the report's page.
     has_first_read : bool
@@ -95,7 +100,9 @@ class EventClass:
     light: str
     dark: str
     marker: str
+    page_marker: str
     sign: str
+    open_sign: str
     shortcut: str
     has_first_read: bool
     adds_charge: bool
@@ -126,7 +133,9 @@ _COSMIC_RAY = EventClass(
     light="#D55E00",
     dark="#FF9248",
     marker="o",
+    page_marker="circle",
     sign="●",
+    open_sign="○",
     shortcut="1",
     has_first_read=True,
     adds_charge=True,
@@ -151,7 +160,9 @@ _TELEGRAPH_NOISE = EventClass(
     light="#0072B2",
     dark="#5CB8F0",
     marker="s",
+    page_marker="square",
     sign="■",
+    open_sign="□",
     shortcut="2",
     has_first_read=False,
     adds_charge=False,
@@ -182,7 +193,9 @@ _SNOWBALL = EventClass(
     light="#009E73",
     dark="#2FD9A0",
     marker="^",
+    page_marker="triangle",
     sign="▲",
+    open_sign="△",
     shortcut="3",
     has_first_read=True,
     adds_charge=True,

@@ -229,7 +229,7 @@ def test_products_and_figures_fit_levels_with_the_noise_that_the_catalogue_uses(
         monkeypatch.setattr(f"{module}.fit_telegraph_noise", spy)
     fitted_ramp(opened, event, 1, 1)
     integration = Integration(
-        [event], cube.shape, maps, opened.differences, 1.0, 2.0, lambda rows: cube[:, rows], CONFIG
+        [event], cube.shape, maps, opened.covariance, 1.0, 2.0, lambda rows: cube[:, rows], CONFIG
     )
     load_part(integration, plan_of(integration), slice(0, 3))
     # Its shot noise was scaled down with its scatter: 5 DN^2 * 2 e-/DN * 8^2 / 4^2.
@@ -258,12 +258,13 @@ def test_network_and_rules_give_telegraph_noise_the_same_confidence(tmp_path):
     config = DetectorConfig(threads=1, rtn_min_confidence=0.0)
     ramp = open_exposure(tmp_path / "ramp.fits", config)[0]
     source = CorrectedRamp(ramp, fit_reference(ramp, config)[0])
-    steps, events, maps = search_pixels(source, config, None, lambda *_: None)
+    searched = search_pixels(source, config, None, lambda *_: None)
+    events, maps = searched.telegraph, searched.maps
     probability = np.zeros(maps.stop.shape, np.float32)
     for event in events:
         probability[event.rows, event.cols] = 0.9
     output = NetworkOutput(join_voxels([]), probability)
-    found = network_events(output, [], source, steps, maps, config)
+    found = network_events(output, [], searched, config)
     of_rules, of_network = (
         {(int(e.rows[0]), int(e.cols[0])): e.confidence for e in some} for some in (events, found)
     )

@@ -63,7 +63,7 @@ class Review:
         One for each class.
     every : Reliability
         Confidence against the confirmed fraction, all classes together.
-    confusion : ndarray of int, shape (4, 4)
+    confusion : ndarray of int, shape (n, n)
         Reviewed detections by class as found and class of the reviewer (0: no event).
     """
 

@@ -38,7 +38,7 @@ EVENT_COLUMNS = (
         "charge",
         float,
         "electron",
-        "Of cosmic rays and snowballs: steps of all pixels, where the gain is known",
+        "Of classes that add charge: steps of all pixels, where the gain is known",
     ),
     Column("spatial_extent", int, "", "Number of pixels"),
     Column("confidence", float, "", "Probability to be real and of this class"),

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from ohana.classes import Label
+from ohana.classes import Label, label_of
 from ohana.ramp import DO_NOT_USE, SATURATED, Planes
 from ohana.results.catalogue import Detection, member_pixels
 
@@ -58,7 +58,7 @@ def join_jumps(parts: Sequence[Jumps], shape: tuple[int, int, int]) -> Jumps:
 
 
 def ray_jumps(events: Sequence[Detection], shape: tuple[int, int, int]) -> Jumps:
-    """Return first reads and pixels of the cosmic rays of one integration, with neighbours.
+    """Return first reads and pixels of charge other than snowballs, with neighbouring pixels.
 
     Parameters
     ----------
@@ -75,7 +75,9 @@ def ray_jumps(events: Sequence[Detection], shape: tuple[int, int, int]) -> Jumps
     """
     parts = []
     for event in events:
-        if event["type"] == Label.COSMIC_RAY.key and event["first_frame"]:
+        label = label_of(event["type"])
+        adds_charge = label.traits.adds_charge and label != Label.SNOWBALL
+        if adds_charge and event["first_frame"]:
             rows, cols = _grown(event, 1, shape[1:])
             parts.append(Jumps(np.full(len(rows), event["first_frame"]), rows, cols))
     return join_jumps(parts, shape)

@@ -33,7 +33,7 @@ class Detection(TypedDict):
     Attributes
     ----------
     type : str
-        ``cosmic_ray``, ``telegraph_noise`` or ``snowball``.
+        Name of its class, see `ohana.classes.CLASSES`.
     centroid : [row, col]
         Mean position, weighted with the amplitudes [pixel].
     position : [row, col]

@@ -45,7 +45,7 @@ def recovery_figure(recovery: Recovery) -> Figure:
 
     figure = Figure(figsize=(15, 8.6), layout="constrained")
     axes: Any = figure.subplots(2, 3)
-    for axis, label in zip(axes[0], STYLES, strict=True):
+    for axis, label in zip(axes[0], CHARGES, strict=True):
         _draw_completeness(axis, recovery, label)
     _draw_map(axes[1, 0], recovery)
     _draw_false_alarms(axes[1, 1], recovery)

@@ -21,7 +21,7 @@ def event_confusion(compared: Pairing) -> np.ndarray:
 
     Returns
     -------
-    ndarray of int64, shape (4, 4)
+    ndarray of int64, shape (n, n)
         Indices are `ohana.classes.Label`.
     """
     true, found = compared.true, compared.found
@@ -73,7 +73,7 @@ def pixel_confusion(truth: Truth, mask: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    ndarray of int64, shape (4, 4)
+    ndarray of int64, shape (n, n)
         Indices are `ohana.classes.Label`.
     """
     if mask.shape != truth.shape[1:]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ohana.classes import CLASSES, Label
+from ohana.classes import CLASSES, EVENT_LABELS, Label
 from ohana.evaluate.bins import FEW, Bin
 from ohana.evaluate.reliability import ConfidenceBin
 from ohana.evaluate.truth.scores import ClassScore
@@ -30,20 +30,20 @@ LATEST = 4
 
 def draw_confusion(axes: Axes, counts: np.ndarray) -> None:
     """Write counts, on the part of each true class that they are; false ones below."""
-    names = [label.title.replace(" ", "\n") for label in list(Label)[1:]]
-    order = [1, 2, 3, 0]
+    names = [label.title.replace(" ", "\n") for label in EVENT_LABELS]
+    count, order = len(names), [*EVENT_LABELS, Label.BACKGROUND]
     table = counts[np.ix_(order, order)]
     parts = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    parts[3] = 0  # false detections are no part of any class
+    parts[count] = 0  # false detections are no part of any class
     axes.imshow(parts, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for row, col in list(np.ndindex(4, 4))[:-1]:
-        share = f"\n{parts[row, col]:.1%}" if table[row].any() and row < 3 else ""
+    for row, col in list(np.ndindex(table.shape))[:-1]:
+        share = f"\n{parts[row, col]:.1%}" if table[row].any() and row < count else ""
         colour = "white" if parts[row, col] > 0.6 else "black"
         text = f"{table[row, col]}{share}"
         axes.text(col, row, text, ha="center", va="center", color=colour, fontsize=10)
-    axes.axhline(2.5, color=GREY, lw=1)
-    axes.set_xticks(range(4), [*names, "missed"])
-    axes.set_yticks(range(4), [*names, "nothing\n(false)"])
+    axes.axhline(count - 0.5, color=GREY, lw=1)
+    axes.set_xticks(range(count + 1), [*names, "missed"])
+    axes.set_yticks(range(count + 1), [*names, "nothing\n(false)"])
     axes.set_xlabel("detected as")
     axes.set_ylabel("true event")
     axes.set_title("events: what is taken for what [number, % of row]", fontsize=11)
@@ -97,7 +97,10 @@ def draw_dates(axes: Axes, classes: Sequence[ClassScore]) -> None:
     """Draw the error of the first read of bright events; telegraph noise has none."""
     dated = [score for score in classes if score.label.traits.has_first_read]
     ticks = np.arange(-LATEST, LATEST + 1)
-    for score, shift in zip(dated, (-0.2, 0.2), strict=True):
+    width = 0.8 / max(len(dated), 1)
+    for score, shift in zip(
+        dated, width * (np.arange(len(dated)) - (len(dated) - 1) / 2), strict=True
+    ):
         offsets = np.clip(score.dating.offsets, -LATEST, LATEST).astype(int)
         if not len(offsets):
             continue
@@ -108,7 +111,7 @@ def draw_dates(axes: Axes, classes: Sequence[ClassScore]) -> None:
         at, style = ticks[some] + shift, STYLES[score.label]
         right = score.dating.within_one.fraction
         label = f"{score.label.title}: {right:.1%} to one read, n {len(offsets)}"
-        axes.bar(at, part, 0.38, color=style["color"], label=label)
+        axes.bar(at, part, 0.95 * width, color=style["color"], label=label)
         axes.errorbar(at, part, error, ls="", color="black", lw=1)
     axes.set_xlim(-LATEST - 0.6, LATEST + 0.6)
     axes.set_xticks(ticks, [f"<-{LATEST - 1}", *map(str, ticks[1:-1]), f">{LATEST - 1}"])

@@ -112,7 +112,7 @@ class Evaluation:
         Integration that was scored.
     classes : list of ClassScore
         In the order cosmic ray, telegraph noise, snowball.
-    event_confusion, pixel_confusion : ndarray of int64, shape (4, 4)
+    event_confusion, pixel_confusion : ndarray of int64, shape (n, n)
         True class by detected class; see `ohana.evaluate.truth.scores`.
     pixels : PixelScore
         Single pixels against what noise allows.

@@ -155,7 +155,7 @@ def _facts(prediction: Prediction, pictures: list[dict]) -> dict[str, Any]:
         "sections": sections(prediction),
         "classes": [
             {"key": key, "id": int(row.label), "found": found[key], "name": row.title}
-            | {name: getattr(row, name) for name in ("short", "light", "dark", "marker")}
+            | {name: getattr(row, name) for name in ("short", "dark", "open_sign")}
             for key, row in CLASSES.items()
         ],
         "total": len(prediction.events),
@@ -194,7 +194,7 @@ def _page(
     items = json.dumps(plots(prediction.shape), separators=(",", ":"))
     parts = {
         "title": html.escape(prediction.name),
-        "style": _asset("page.css"),
+        "style": _asset("page.css") + _class_colours(),
         "bokeh": _bokeh_script(),
         "data": "\n".join(
             f'<script type="text/plain" id="{name}">{text}</script>' for name, text in blocks
@@ -216,6 +216,18 @@ def _verdicts() -> str:
         for key, row in CLASSES.items()
     }
     return f"const CLASS_VERDICTS = {json.dumps(rows)};"
+
+
+def _class_colours() -> str:
+    """Return the style of the marks of each class, on light and dark pages."""
+    rules = []
+    for row in CLASSES.values():
+        rules += [
+            f":root {{ --mark-{row.label:d}: {row.light}; }}",
+            f':root[data-theme="dark"] {{ --mark-{row.label:d}: {row.dark}; }}',
+            f".class-{row.label:d} {{ color: var(--mark-{row.label:d}); }}",
+        ]
+    return "\n".join(rules)
 
 
 def _asset(name: str) -> str:

@@ -8,8 +8,6 @@ import numpy as np
 
 from ohana.classes import CLASSES
 
-#: matplotlib marker -> bokeh marker.
-MARKERS = {"o": "circle", "s": "square", "^": "triangle"}
 #: Number of reads from which on ramps have small points. Chosen.
 CROWDED = 150
 
@@ -78,7 +76,7 @@ def _frame(height: int, width: int) -> Any:
                 "y",
                 source=source,
                 name=f"{what} of {key}",
-                marker=MARKERS[style.marker],
+                marker=style.page_marker,
                 size=9,
                 line_color=colour,
                 line_width=line,

@@ -24,8 +24,8 @@ function pair(name, text) {
 }
 
 /** Mark of a class, as on the frame. */
-function symbol({ id, name }) {
-  const mark = element("i", ["", "○", "□", "△"][id], `mark class-${id}`);
+function symbol({ id, name, open_sign }) {
+  const mark = element("i", open_sign, `mark class-${id}`);
   mark.title = name;
   return mark;
 }
@@ -94,10 +94,6 @@ function setPage() {
     + (facts.integrations > 1 ? ` · ${facts.integrations} integrations` : "");
   for (const { name, title, unit } of facts.pictures) {
     $("picture").append(Object.assign(element("option", `${title} [${unitOf(unit)}]`), { value: name }));
-  }
-  for (const look of facts.classes) {
-    document.documentElement.style.setProperty(`--light-${look.id}`, look.light);
-    document.documentElement.style.setProperty(`--dark-${look.id}`, look.dark);
   }
   for (const [verdict, { label, name, key }] of Object.entries(VERDICTS)) {
     const button = element("button", label ?? classOf(verdict).short);
