@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ohana import DetectorConfig, Predictor
+from ohana import DetectorConfig, Predictor, find_anomalies
 from ohana.catalog import Detection, read_catalogue
 from ohana.evaluate.confusion import overlaps
 from ohana.evaluate.tables import compare
@@ -108,6 +108,41 @@ def test_landing_in_the_third_read_of_a_large_core(tmp_path):
     (ball,) = [event for event in events if event["type"] == "snowball"]
     assert ball["first_frame"] == 3
     assert overlap[0] > 0.95
+
+
+def landing(radius: float, ratio: float, decay: float, sky: float, growth: float) -> np.ndarray:
+    """Return reads (24, 128, 128) [DN] of a full core at read 12 in a halo, on light.
+
+    ``sky`` is the part of the well that is full by then, ``growth`` the part of the well by which
+    the rim, 1.2 pixels wide, rises in each of the next four reads.
+    """
+    rng, full = np.random.default_rng(int(10 * radius)), 60000.0
+    row, col = np.indices((128, 128))
+    away = np.hypot(row - 64.3, col - 63.8) - radius
+    signal = np.zeros((24, 128, 128))
+    signal[12:] += np.where(away <= 0, 1.2, ratio * np.exp(-away / decay)) * full
+    for read in range(13, 17):
+        signal[read:] += growth * full * ((away > 0) & (away <= 1.2))
+    light = rng.poisson(sky * full / 12, signal.shape).cumsum(0)
+    return np.minimum(signal + light, full) + rng.normal(0, 12, signal.shape)
+
+
+@pytest.mark.parametrize(("ratio", "decay"), [(0.02, 5.0), (0.15, 20.0)])
+@pytest.mark.parametrize("radius", [2.9, 3.2, 3.4])
+def test_rim_that_rises_by_a_quarter_of_the_well_in_each_read(radius, ratio, decay):
+    reads = landing(radius, ratio, decay, sky=0.0, growth=0.25)
+    found = find_anomalies(reads.astype(np.float32), gain=1.0, saturation=59000.0)
+    large = [e for e in found.events if e["spatial_extent"] > 20]
+    assert [(e["type"], e["first_frame"]) for e in large] == [("snowball", 12)]
+
+
+@pytest.mark.parametrize("radius", [3.2, 9.0])
+@pytest.mark.parametrize("sky", [0.3, 0.5])
+def test_bright_halo_where_the_well_was_full_in_part(sky, radius):
+    reads = landing(radius, 0.15, 30.0, sky, growth=0.0)
+    found = find_anomalies(reads.astype(np.float32), gain=1.0, saturation=59000.0)
+    large = [e for e in found.events if e["spatial_extent"] > 20]
+    assert [(e["type"], e["first_frame"]) for e in large] == [("snowball", 12)]
 
 
 def lit(light: np.ndarray, read: int, folder: Path) -> list[Detection]:

@@ -125,6 +125,10 @@ def _strip(
     pixel = here.row * shape[1] + here.col
     ramps = _ramps(block, maps.noise[window].astype(np.float64) ** 2, maps.shot[window])
     other = np.abs(here.read - read) > np.maximum(dating_error(here, maps.noise[window]), 1)
+    if not can_share(model)[max(read - 1, 0) : read + 1].any():
+        # Beside a step at the very read, one at the next is another: the rim of a core that grows.
+        own = np.isin(pixel, pixel[(here.read == read) & ~here.saturating])
+        other |= own & (here.read != read)
     other &= ~here.saturating
     ramps.left_out[here.read[other], pixel[other]] = True
     if len(model.dt) >= TOO_FEW:

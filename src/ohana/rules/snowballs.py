@@ -23,7 +23,7 @@ from ohana.walk import Source
 BRIGHTEST = (0.5, 2.5)
 #: A trail reaches so many core radii beyond the rim.
 TRAIL = 0.4
-#: Step of a saturated core over that of its halo.
+#: Level of a saturated core, what it had collected before included, over the step of its halo.
 LEAST_CONTRAST = 4.0
 #: Confidence is logistic in these times what `features` returns; fitted to simulated exposures
 #: as by ``benchmarks/snowballs.py --calibrate``.
@@ -116,7 +116,7 @@ def judge(core: Core, view: View, scene: Scene, least: float) -> Event | None:
     if disk.cut:
         # What is seen of the core tells how much of the whole is seen.
         area *= max(np.pi * (disk.radius + 1) ** 2 / np.count_nonzero(view.core), 1.0)
-    contrast = core.level / max(float(view.profiles[0].level.max()), 1.0)
+    contrast = _core_level(core, view, ring, scene) / max(float(view.profiles[0].level.max()), 1.0)
     saturated = bool(full[view.core].any())
     oversized = disk.radius > config.snowball_max_radius + PIXEL or area > config.snowball_max_area
     if (
@@ -170,6 +170,16 @@ def _shines(core: Core, view: View, ring: np.ndarray, scene: Scene) -> bool:
     rate = np.nan_to_num(scene.maps.rate[view.window][ring], nan=np.inf)
     collected = np.median(rate) * scene.model.dt[core.read - 1]
     return bool(collected >= np.median(view.look.amplitude[ring]))
+
+
+def _core_level(core: Core, view: View, ring: np.ndarray, scene: Scene) -> float:
+    """Return the level of a core above the reset [DN].
+
+    The step of a core that fills up is only what was left of the well: where light around it had
+    filled a part of the well by then, so it had in the core.
+    """
+    rate = float(np.median(np.nan_to_num(scene.maps.rate[view.window][ring])))
+    return core.level + max(rate, 0.0) * float(scene.model.dt[: core.read].sum())
 
 
 def _growth(core: Core, view: View, scene: Scene) -> float:
