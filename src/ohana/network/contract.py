@@ -24,8 +24,10 @@ class Network3D(nn.Module, ABC):
     Attributes
     ----------
     architecture : dataclass
-        Size in plain values, with ``channels``, ``classes`` and ``as_dict()``; the only argument
-        of the class, optional.
+        Size in plain values (numbers up to 1024, names, and lists of these, as model files hold
+        them), with ``channels``, ``classes`` and ``as_dict()``; the only argument of the class,
+        optional. A network that `ohana-train` can train also has a pydantic model of the settings
+        that determine it, with a method ``architecture()``, as `ohana.network.unet3d.UNetSettings`.
     """
 
     architecture: Any

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from math import ceil, prod
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ohana.classes import Label
+from ohana.config import setting
 from ohana.network.contract import Network3D, Triple
 from ohana.network.inputs import CHANNELS
 from ohana.network.tuning import TUNING
+
+Count = Annotated[int, Field(strict=True, ge=1)]
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,33 @@ class Architecture:
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, from which ``Architecture(**values)`` makes an equal one."""
         return asdict(self)
+
+
+class UNetSettings(BaseModel):
+    """Settings of a training that determine the size of this network."""
+
+    widths: Annotated[tuple[Count, ...], Field(min_length=1)] = setting(
+        Architecture().widths, "network", "", "Channels of each level, from fine to coarse"
+    )
+    strides: tuple[tuple[Count, Count, Count], ...] = setting(
+        Architecture().strides,
+        "network",
+        "",
+        "Reads, rows and columns that each level after the first makes one of",
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> UNetSettings:
+        if len(self.strides) != len(self.widths) - 1:
+            raise ValueError(
+                f"strides: wanted one fewer than widths ({len(self.widths) - 1}), "
+                f"got {len(self.strides)}"
+            )
+        return self
+
+    def architecture(self) -> Architecture:
+        """Return the size of the network."""
+        return Architecture(widths=self.widths, strides=self.strides)
 
 
 #: Voxels that the first level combines, along each axis.

@@ -11,30 +11,10 @@ import numpy as np
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Ramp, row_blocks
+from ohana.read.formats import ENDINGS, FORMATS, Format
 from ohana.read.saturation import with_full_level
 
 __all__ = ["open_exposure"]
-
-#: First bytes of a file -> its format.
-MAGIC = {
-    b"SIMPLE  ": "fits",
-    b"\x1f\x8b": "gzip",
-    b"\x89HDF\r\n\x1a\n": "hdf5",
-    b"\x93NUMPY": "numpy",
-    b"II*\0": "tiff",
-    b"MM\0*": "tiff",
-    b"#ASDF": "asdf",
-    b"PK\x03\x04": "zip",
-    b"II+\0": "tiff",
-    b"MM\0+": "tiff",
-}
-
-#: File extension -> expected content.
-ENDINGS = {
-    ".fits": "FITS", ".fit": "FITS", ".fts": "FITS", ".fz": "FITS", ".gz": "gzip",
-    ".h5": "HDF5", ".hdf5": "HDF5", ".hdf": "HDF5", ".npy": ".npy", ".tif": "TIFF", ".tiff": "TIFF",
-    ".asdf": "ASDF", ".zarr": "zarr", ".zip": "zip",
-}  # fmt: skip
 
 WANTED = "FITS (also .fits.gz), ASDF, HDF5, zarr, .npy or a folder of TIFF frames"
 
@@ -102,45 +82,22 @@ def _opener(path: Path) -> Callable[[Path, DetectorConfig], list[Ramp]]:
         from ohana.read.tiff import read_folder
 
         return read_folder
-    kind = _kind(path)
-    if kind in ("fits", "gzip"):
-        from ohana.read.fits import read_fits, read_gzipped
-
-        return read_fits if kind == "fits" else read_gzipped
-    if kind == "hdf5":
-        from ohana.read.hdf5 import read_hdf5
-
-        return read_hdf5
-    if kind == "asdf":
-        from ohana.read.roman import read_asdf
-
-        return read_asdf
-    if kind == "zip":
-        from ohana.read.zarr_store import read_zarr
-
-        return read_zarr
-    if kind == "numpy":
-        from ohana.read.numpy_file import read_npy
-
-        return read_npy
-    from ohana.read.tiff import read_file
-
-    return read_file
+    return _format_of(path).load_reader()
 
 
-def _kind(path: Path) -> str:
+def _format_of(path: Path) -> Format:
     """Return the format that the first bytes of a file show."""
     if not path.exists():
         raise OhanaError(f"{path}: no such file or folder")
     with open(path, "rb") as file:
         start = file.read(16)
-    for magic, kind in MAGIC.items():
-        if start.startswith(magic):
-            return kind
+    for each in FORMATS:
+        if start.startswith(each.magic):
+            return each
     if not start:
         raise OhanaError(f"{path}: the file is empty")
     if path.suffix.lower() in ENDINGS:
-        wanted = ENDINGS[path.suffix.lower()]
+        wanted = ENDINGS[path.suffix.lower()].name
         raise OhanaError(f"{path}: not a {wanted} file: it starts with {start!r}")
     ending = f"ending {path.suffix!r}" if path.suffix else "no ending"
     raise OhanaError(f"{path}: wanted {WANTED}, got a file with {ending} and unknown content")

@@ -12,13 +12,12 @@ from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Planes, Ramp
 from ohana.read.detector import Found, gather, read_times
+from ohana.read.formats import ENDINGS
 
 #: Minimum number of reads: a step and a slope are two unknowns, which need two differences.
 MIN_READS = 3
 
-_ENDINGS = re.compile(
-    r"(\.(fits|fit|fts|fz|gz|h5|hdf5|hdf|he5|npy|tiff|tif|asdf|zarr|zip))+$", re.IGNORECASE
-)
+_ENDINGS = re.compile(rf"({'|'.join(map(re.escape, ENDINGS))})+$", re.IGNORECASE)
 
 
 def exposure_name(source: Path) -> str:

@@ -72,7 +72,7 @@ def too_large(
         )
     return OhanaError(
         f"out of memory: not even one sample of {shape} fits on {device}: "
-        "wanted a smaller crop or window, or fewer widths"
+        "wanted a smaller crop or window, or a smaller network"
     )
 
 

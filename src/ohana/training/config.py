@@ -7,10 +7,10 @@ import json
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from ohana.config import setting
-from ohana.network.networks import TRAINED_SIZE
+from ohana.network.networks import TRAINED_SETTINGS
 
 Count = Annotated[int, Field(strict=True, ge=1)]
 
@@ -19,7 +19,7 @@ Count = Annotated[int, Field(strict=True, ge=1)]
 MAY_CHANGE = {"data", "output_dir", "epochs", "patience", "workers", "device", "num_nodes"}
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(TRAINED_SETTINGS):
     """Settings of `ohana.training.train.train`, all optional; unknown names and values are refused.
 
     Examples
@@ -56,16 +56,6 @@ class TrainConfig(BaseModel):
         "",
         "Flip and transpose samples, turn telegraph noise upside down, add noise",
         strict=True,
-    )
-
-    widths: Annotated[tuple[Count, ...], Field(min_length=1)] = setting(
-        TRAINED_SIZE().widths, "network", "", "Channels of each level, from fine to coarse"
-    )
-    strides: tuple[tuple[Count, Count, Count], ...] = setting(
-        TRAINED_SIZE().strides,
-        "network",
-        "",
-        "Reads, rows and columns that each level after the first makes one of",
     )
 
     epochs: Count = setting(20, "learning", "", "Epochs of `samples_per_epoch` samples")
@@ -123,19 +113,6 @@ class TrainConfig(BaseModel):
         if not re.fullmatch(r"auto|cpu|cuda(:\d+(,\d+)*)?", value):
             raise ValueError("wanted auto, cpu, cuda, cuda:0, or cuda:0,2")
         return value
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> TrainConfig:
-        if len(self.strides) != len(self.widths) - 1:
-            raise ValueError(
-                f"strides: wanted one fewer than widths ({len(self.widths) - 1}), "
-                f"got {len(self.strides)}"
-            )
-        return self
-
-    def architecture(self) -> Any:
-        """Return the size of the network."""
-        return TRAINED_SIZE(widths=self.widths, strides=self.strides)
 
     def learning(self) -> dict[str, Any]:
         """Return the settings that affect how the network learns, as plain values."""
