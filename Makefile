@@ -21,7 +21,7 @@ demo: $(VENV)/installed
 	$(BIN)/ohana-predict --demo --output demo_output
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

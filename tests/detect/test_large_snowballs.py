@@ -84,14 +84,13 @@ def test_halo_that_covers_the_whole_array(tmp_path):
 
 def test_radius_200_cut_by_the_edge(tmp_path):
     config = settings(320, 200.0, 0.05, 10.0, edge_fraction=1.0, snowball_afterglow=0.0)
-    # Seed 2: rows are nearly saturated from read 1 on; few differences are left to measure noise.
-    for seed in (2, 5):
-        events, overlap = simulate_and_predict(config, seed, tmp_path)
-        (ball,) = [event for event in events if event["type"] == "snowball"]
-        assert ball["cut_by_edge"]
-        assert ball["oversized"]
-        assert ball["core_radius"] == pytest.approx(200, abs=2)
-        assert overlap[0] > 0.95
+    # With this seed rows are nearly full from read 1 on: few differences are left for the noise.
+    events, overlap = simulate_and_predict(config, 2, tmp_path)
+    (ball,) = [event for event in events if event["type"] == "snowball"]
+    assert ball["cut_by_edge"]
+    assert ball["oversized"]
+    assert ball["core_radius"] == pytest.approx(200, abs=2)
+    assert overlap[0] > 0.95
 
 
 def test_several_in_one_exposure(tmp_path):
