@@ -30,6 +30,12 @@ def look(request, tmp_path_factory):
     return ResultVisualizer.from_folder(folder / "out")
 
 
+@pytest.fixture
+def quick_layout(monkeypatch):
+    """Place axes without measuring texts, which takes most of the time of a figure."""
+    monkeypatch.setattr("matplotlib.figure.Figure.get_layout_engine", lambda figure: None)
+
+
 def test_covariance_is_that_of_the_prediction(look):
     prediction = look.prediction
     for index, ramp in enumerate(open_exposure(prediction.run["input"]["path"])):
@@ -47,11 +53,12 @@ def test_every_event_has_a_fit(look):
             assert np.isfinite(fit).sum() == (stop if (known[1:] & known[:-1]).any() else 0)
 
 
+@pytest.mark.usefixtures("quick_layout")
 def test_every_figure_is_drawn(look, tmp_path, caplog):
     events = look.prediction.events
     kinds = [event["type"] for event in events]
     figures = [look.plot_event(kinds.index(kind)) for kind in sorted(set(kinds))]
-    figures[-1].draw_without_rendering()  # layouts take most of the time
+    figures[-1].draw_without_rendering()
     look.plot_ramp(len(events) - 1).draw_without_rendering()
     look.plot_full_frame().draw_without_rendering()
     look.plot_gallery("faintest", 2).draw_without_rendering()
