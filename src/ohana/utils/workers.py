@@ -139,8 +139,14 @@ def _cluster(scheduler: str | None, workers: int) -> Iterator[Any]:
             silence_logs=logging.CRITICAL,
             preload=[_LEAVE_INTERRUPTS],
         )
-    with cluster:
+    try:
         yield cluster
+    finally:
+        try:
+            cluster.close()
+        except AssertionError as error:
+            # A worker that is being started again right now cannot be joined. All results are in.
+            log.debug(f"workers: not all of them ended in order: {error}")
 
 
 @contextmanager
