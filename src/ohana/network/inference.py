@@ -156,10 +156,9 @@ def _select(
     for reads, logits in _logits(engine, features, window, times):
         probability = torch.softmax(logits.float(), 0)
         known = torch.from_numpy(usable[reads]).to(engine.device)
-        none = torch.zeros_like(probability[0])
-        of_class = {label: probability[i] for label, i in channel_of.items()}
-        total += torch.where(known, of_class.get(Label.TELEGRAPH_NOISE, none), 0.0).sum(0)
-        hit = torch.stack([of_class.get(label, none) for label in charge])
+        telegraph_noise = _of_class(Label.TELEGRAPH_NOISE, probability, channel_of)
+        total += torch.where(known, telegraph_noise, 0.0).sum(0)
+        hit = torch.stack([_of_class(label, probability, channel_of) for label in charge])
         place = torch.nonzero(hit.amax(0) >= TUNING.store_threshold, as_tuple=True)
         probabilities.append(hit[:, place[0], place[1], place[2]].cpu().numpy())
         read, row, col = (index.cpu().numpy() for index in place)
@@ -173,6 +172,13 @@ def _select(
     cosmic_ray, snowball = np.concatenate(probabilities, 1)[:, keep]
     telegraph = total.cpu().numpy() / np.maximum(usable.sum(0), 1)
     return ((read[keep], row[keep], col[keep]), (cosmic_ray, snowball)), telegraph
+
+
+def _of_class(label: Label, probability: Tensor, channel_of: dict[Label, int]) -> Tensor:
+    """Return the probability of a class; 0 everywhere if the network does not know it."""
+    if label not in channel_of:
+        return torch.zeros_like(probability[0])
+    return probability[channel_of[label]]
 
 
 def _logits(

@@ -27,11 +27,10 @@ from ohana.utils.files import make_folder
 from ohana.utils.progress import Progress, no_progress
 
 #: Files for all detectors together.
-EVENTS, EXPOSURES_FILE, RATES_FILE, PAGE = (
+EVENTS, EXPOSURES_FILE, RATES_FILE = (
     "events.parquet",
     "exposures.ecsv",
     "rates.ecsv",
-    "summary.html",
 )
 #: Files for one detector.
 OF_DETECTOR = re.compile(
