@@ -19,7 +19,7 @@ LAYERS = (
     ("errors", "classes", "utils"),
     ("config", "ramp", "events"),
     ("config_file", "read", "refpix"),
-    ("rampfit",),
+    ("rampfit", "shared"),
     ("detect", "results", "simulate"),
     ("network", "products", "report", "export", "training_sets", "preprocess"),
     ("pipeline", "extras", "statistics"),

@@ -19,15 +19,15 @@ from ohana.products.flags import Jumps, group_flags
 from ohana.products.ramps import Integration
 from ohana.ramp import Planes, Ramp
 from ohana.rampfit.covariance import covariance_of
-from ohana.rampfit.load import CorrectedRamp, load_block
+from ohana.rampfit.load import load_block
 from ohana.read import refuse_empty
 from ohana.read.array import NAME, planes_of_array
 from ohana.read.detector import gather, read_times
 from ohana.read.integrations import MIN_READS
 from ohana.read.saturation import with_full_level
-from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import Detection, catalogue
 from ohana.results.maps import paint_mask
+from ohana.shared.fit import corrected_ramp
 from ohana.utils.progress import no_progress
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def find_in_ramp(ramp: Ramp, config: DetectorConfig, network: Network | None = N
     refuse_empty(ramp)
     ramp = with_full_level(ramp)
     compile_kernels(log)
-    source = CorrectedRamp(ramp, fit_reference(ramp, config)[0])
+    source = corrected_ramp(ramp, config)[0]
     found = find_events(source, config, no_progress, network=network)
     events = catalogue([replace(event, integration=ramp.integration) for event in found.events])
     maps: dict[str, np.ndarray] = dict(vars(found.maps))
@@ -200,7 +200,7 @@ def find_in_ramp(ramp: Ramp, config: DetectorConfig, network: Network | None = N
             events,
             ramp.shape,
             maps,
-            covariance_of(ramp),
+            covariance_of(source.ramp),
             ramp.facts.frame_time,
             ramp.facts.gain,
             lambda rows: load_block(source, rows)[0].data,

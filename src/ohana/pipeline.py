@@ -154,13 +154,13 @@ def predict_ramp(
 ) -> tuple[FoundEvents, IntegrationFiles, list[str]]:
     """Find the events of one integration; write features and, if wanted, the corrected cube."""
     outputs = outputs_of(ramp, stem, config)
-    source, notice = corrected_source(outputs, config, progress)
+    source, notices = corrected_source(outputs, config, progress)
     with writing_cube(outputs, processed and source.corrected is None) as cube:
         found = find_events(source, config, progress, cube, network=network)
     # An older cube beside these features must not be used with them.
     ours = processed or source.corrected is not None
     progress("writing", 0, 1)
-    return found, write_maps(outputs, found.maps, ours), [notice]
+    return found, write_maps(outputs, found.maps, ours), notices
 
 
 def find_events(

@@ -9,15 +9,15 @@ import numpy as np
 
 from ohana.config import DetectorConfig
 from ohana.ramp import Ramp, row_blocks
-from ohana.rampfit.load import CorrectedRamp, load_block
+from ohana.rampfit.load import load_block
 from ohana.read import open_exposure
 from ohana.read.integrations import pick_integration
-from ohana.refpix.fit import fit_reference
 from ohana.results.corrected_cube import writing_processed
+from ohana.shared.fit import corrected_ramp
 
 
 class Preprocessor:
-    """Reads of an exposure after reference-pixel correction, less the first usable one.
+    """Reads of an exposure without what all pixels share, less the first usable one.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Preprocessor:
 
         Unusable reads are NaN; saturated ones are unchanged.
         """
-        source = CorrectedRamp(ramp, fit_reference(ramp, self.config)[0])
+        source = corrected_ramp(ramp, self.config)[0]
         for rows in row_blocks(ramp.shape[1]):
             yield rows, load_block(source, rows)[0].data
 

@@ -220,6 +220,36 @@ class DetectorInfo:
     sources: dict[str, str] = field(default_factory=dict)
 
 
+class ReadQuality(NamedTuple):
+    """How the reads of a ramp differ from each other, from the science pixels themselves.
+
+    Attributes
+    ----------
+    white : ndarray of float64, shape (T,)
+        Variance of the white noise of each read over the usual one.
+    extra : ndarray of float64, shape (T - 1,)
+        Further variance of each difference, in units of the read variance of one frame.
+    shot : ndarray of float64, shape (T - 1,)
+        Shot noise of each difference over the usual one.
+    walk : float
+        Variance per frame time that the differences of every pixel have beyond shot noise [DN^2].
+    unsearched : ndarray of bool, shape (T,)
+        Reads in which steps are not searched: more pixels step than particles could make.
+    """
+
+    white: np.ndarray
+    extra: np.ndarray
+    shot: np.ndarray
+    walk: float
+    unsearched: np.ndarray
+
+    def backwards(self) -> ReadQuality:
+        """Return the quality of the reads in reverse order."""
+        # A step from read f - 1 to f becomes one to read T - f.
+        searched = np.append(self.unsearched[:1], self.unsearched[:0:-1])
+        return ReadQuality(self.white[::-1], self.extra[::-1], self.shot[::-1], self.walk, searched)
+
+
 class RampBlock(NamedTuple):
     """Part of a ramp in memory.
 
@@ -266,6 +296,8 @@ class Ramp:
         Frames averaged into each read, where they differ; ``facts.nframes`` is then the most.
     read_noise : ndarray of float, shape (H, W), optional
         Noise of one frame where it is known, NaN where it is to be measured [DN].
+    quality : ReadQuality, optional
+        How the reads differ, where they do.
     """
 
     name: str
@@ -281,6 +313,7 @@ class Ramp:
     scratch: object | None = field(default=None, repr=False)
     frames: np.ndarray | None = None
     read_noise: np.ndarray | None = None
+    quality: ReadQuality | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -79,11 +79,13 @@ def analyse_block(
     """
     block, first = load_block(source, rows)
     border = border_mask(source.ramp, rows)
-    noise = measure(block.data, block.stop, border, covariance, source.ramp.facts.gain)
+    gain, quality = source.ramp.facts.gain, source.ramp.quality
+    walk = 0.0 if quality is None else quality.walk
+    noise = measure(block.data, block.stop, border, covariance, gain, walk)
     known = _known_read_noise(source.ramp, rows, config)
     if known is not None:
         noise = with_read_noise(noise, known)
-    steps, telegraph, maps = analyse(block, noise, covariance, source.ramp.facts.gain, config)
+    steps, telegraph, maps = analyse(block, noise, covariance, gain, config)
     maps = replace(maps, first_usable=first)
     shift = rows.start
     steps = steps._replace(row=steps.row + np.int32(shift))

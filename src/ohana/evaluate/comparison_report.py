@@ -18,10 +18,9 @@ from ohana.errors import OhanaError
 from ohana.evaluate.comparison import Score, compare, plot_comparison
 from ohana.evaluate.truth.folder import features_of
 from ohana.evaluate.truth.report import plain_bin
-from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
-from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import read_catalogue
+from ohana.shared.fit import corrected_ramp
 from ohana.simulate.truth import Truth
 from ohana.utils.files import make_folder, replacing
 
@@ -72,7 +71,7 @@ def compare_exposure(
             f"{path}: wanted {wanted} reads and pixels as in the truth in integration "
             f"{integration}, got {len(ramps)} of {got}"
         )
-    source = CorrectedRamp(ramps[integration], fit_reference(ramps[integration], config)[0])
+    source = corrected_ramp(ramps[integration], config)[0]
     # The catalogue of one integration counts as that of an exposure.
     first = [entry | {"integration": 0} for entry in mine]
     return compare(truth, source, features, first, codes, config.sigma_threshold)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ohana.ramp import Ramp
+from ohana.ramp import Ramp, ReadQuality
 
 
 class DifferenceCovariance(NamedTuple):
@@ -114,9 +114,31 @@ def may_split_jump(covariance: DifferenceCovariance) -> np.ndarray:
     >>> may_split_jump(covariance).tolist()
     [False, False, True, False]
     """
-    return np.concatenate([[False], covariance.read_next[:-1] > -1 + 1e-9, [False]])
+    return np.concatenate([[False], covariance.shot_next[:-1] > 1e-9, [False]])
 
 
 def covariance_of(ramp: Ramp) -> DifferenceCovariance:
     """Compute the covariance coefficients of a ramp, in units of its frame time."""
-    return difference_covariance(ramp.times, ramp.facts.frame_time, ramp.averaged)
+    alike = difference_covariance(ramp.times, ramp.facts.frame_time, ramp.averaged)
+    return alike if ramp.quality is None else with_quality(alike, ramp.quality)
+
+
+def with_quality(covariance: DifferenceCovariance, quality: ReadQuality) -> DifferenceCovariance:
+    """Return the covariance coefficients of reads that differ in noise.
+
+    Examples
+    --------
+    The second of three reads has twice the usual variance:
+
+    >>> alike = difference_covariance(np.arange(3.0))
+    >>> quality = ReadQuality(np.array([1, 2, 1]), np.zeros(2), np.ones(2), 0.0, np.zeros(3, bool))
+    >>> odd = with_quality(alike, quality)
+    >>> odd.read, odd.read_next
+    (array([3., 3.]), array([-2.,  0.]))
+    """
+    frames = read_variance(covariance) * quality.white
+    return covariance._replace(
+        read=frames[:-1] + frames[1:] + quality.extra,
+        read_next=np.append(-frames[1:-1], 0.0),
+        shot=covariance.shot * quality.shot,
+    )

@@ -11,6 +11,8 @@ from scipy import ndimage
 from ohana.ramp import DO_NOT_USE, SATURATED, Planes, Ramp, RampBlock
 from ohana.rampfit.tuning import TUNING
 from ohana.refpix.correction import Reference, subtract
+from ohana.shared.model import Shared, subtract_shared
+from ohana.shared.shapes import subtract_shapes
 
 # Compiled loops take constants of a module.
 _MAX_SLOW_RISE, _MAX_LONE_SATURATED = TUNING.max_slow_rise, TUNING.max_lone_saturated
@@ -25,11 +27,12 @@ class Corrected(NamedTuple):
 
 
 class CorrectedRamp(NamedTuple):
-    """A ramp with the correction to apply to its blocks, or with its reads already corrected."""
+    """A ramp with the corrections to apply to its blocks, or with its reads already corrected."""
 
     ramp: Ramp
     reference: Reference | None = None
     corrected: Corrected | None = None
+    shared: Shared | None = None
 
 
 @njit(nogil=True, cache=True)
@@ -112,13 +115,16 @@ def load_block(
     first_usable : ndarray of int32, shape (rows, cols)
         First usable read; T where there is none.
     """
-    ramp, reference, corrected = source
+    ramp, reference, corrected, shared = source
     if corrected is not None:
         return _load_corrected(corrected, rows, cols)
     block = _load_raw(ramp, rows, cols)
     first_saturated = np.minimum(block.stop, _spilling(ramp, block, rows, cols))
     if reference is not None:
         subtract(block.data, reference, rows, cols)
+    if shared is not None:
+        subtract_shared(block.data, shared, rows, cols)
+        subtract_shapes(block.data, first_saturated, shared)
     first_usable = np.empty_like(first_saturated)
     _subtract_first(block.data, first_saturated, first_usable)
     return RampBlock(block.data, first_saturated), first_usable

@@ -11,7 +11,6 @@ from ohana.config import DetectorConfig
 from ohana.events import PixelMaps
 from ohana.ramp import Ramp
 from ohana.rampfit.load import Corrected, CorrectedRamp
-from ohana.refpix.fit import fit_reference
 from ohana.results.corrected_cube import (
     Processed,
     fingerprint,
@@ -21,6 +20,7 @@ from ohana.results.corrected_cube import (
 )
 from ohana.results.maps import read_features, write_features
 from ohana.results.run_record import RUN, IntegrationFiles
+from ohana.shared.fit import corrected_ramp
 from ohana.utils.progress import Progress
 
 
@@ -51,18 +51,20 @@ def outputs_of(ramp: Ramp, stem: Path, config: DetectorConfig) -> Outputs:
 
 def corrected_source(
     outputs: Outputs, config: DetectorConfig, progress: Progress
-) -> tuple[CorrectedRamp, str]:
-    """Return the ramp with its correction, or the reused corrected cube; and a notice."""
-    source = _reused(outputs)
-    if source is not None:
-        return source, f"{outputs.cube.name}: used again"
+) -> tuple[CorrectedRamp, list[str]]:
+    """Return the ramp with its corrections, or the reused corrected cube; and notices."""
     progress("reference", 0, 1)
-    reference, notice = fit_reference(outputs.ramp, config)
+    source, notices = corrected_ramp(outputs.ramp, config)
     progress("reference", 1, 1)
-    return CorrectedRamp(outputs.ramp, reference), notice
+    corrected = _reused(outputs)
+    if corrected is None:
+        return source, notices
+    # Light and offsets are subtracted already; how the reads differ is not in the cube.
+    used_again = CorrectedRamp(source.ramp, corrected=corrected)
+    return used_again, [*notices[1:], f"{outputs.cube.name}: used again"]
 
 
-def _reused(outputs: Outputs) -> CorrectedRamp | None:
+def _reused(outputs: Outputs) -> Corrected | None:
     """Return the corrected cube of an earlier run with the same input and settings, else None."""
     cube = outputs.cube
     planes = open_processed(cube, outputs.cube_shape) if cube.exists() else None
@@ -70,7 +72,7 @@ def _reused(outputs: Outputs) -> CorrectedRamp | None:
     if planes is None or features is None or features[1] != mark_of(cube, outputs.made_of):
         return None
     maps = features[0]
-    return CorrectedRamp(outputs.ramp, None, Corrected(planes, maps["first_usable"], maps["stop"]))
+    return Corrected(planes, maps["first_usable"], maps["stop"])
 
 
 def writing_cube(outputs: Outputs, wanted: bool) -> AbstractContextManager[Processed | None]:

@@ -214,7 +214,6 @@ class InputReads:
 
     @cached_property
     def _source(self):
-        from ohana.rampfit.load import CorrectedRamp
-        from ohana.refpix.fit import fit_reference
+        from ohana.shared.fit import corrected_ramp
 
-        return CorrectedRamp(self.ramp, fit_reference(self.ramp, self.config)[0])
+        return corrected_ramp(self.ramp, self.config)[0]

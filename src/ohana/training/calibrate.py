@@ -25,9 +25,8 @@ from ohana.events import Event
 from ohana.network.calibration import Calibration, EventScores, Logistic, design_matrix
 from ohana.network.model_file import Network
 from ohana.pipeline import find_events
-from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
-from ohana.refpix.fit import fit_reference
+from ohana.shared.fit import corrected_ramp
 from ohana.simulate import SimulationConfig, Truth, exposure_rng, simulate_to_fits
 from ohana.training.tuning import TUNING
 from ohana.training_sets.config import CreatorConfig
@@ -131,7 +130,7 @@ def _smaller(creator: CreatorConfig) -> CreatorConfig:
 def _search(path: Path, network: Network, settings: DetectorConfig) -> list[Event]:
     """Return the events of an exposure by rules and network, at any confidence."""
     ramp = open_exposure(path, settings)[0]
-    source = CorrectedRamp(ramp, fit_reference(ramp, settings)[0])
+    source = corrected_ramp(ramp, settings)[0]
     return find_events(source, settings, no_progress, network=network).events
 
 

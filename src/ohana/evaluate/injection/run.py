@@ -30,8 +30,8 @@ from ohana.pipeline import find_events
 from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
 from ohana.read.integrations import pick_integration
-from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import write_catalogue
+from ohana.shared.fit import corrected_ramp, fit_shared
 from ohana.utils.files import make_folder
 from ohana.utils.progress import Progress, no_progress
 
@@ -81,8 +81,7 @@ def inject_and_recover(
     ramp = pick_integration(open_exposure(path, config), settings.integration)
     make_folder(Path(output_dir))
     compile_kernels(log)
-    reference, notice = fit_reference(ramp, config)
-    source = CorrectedRamp(ramp, reference)
+    source, told = corrected_ramp(ramp, config)
     original = find_events(source, config, progress, network=network)
     write_catalogue(Path(output_dir) / "detections.json", original.events)
     site = model_exposure(ramp, original)
@@ -91,7 +90,9 @@ def inject_and_recover(
     events: list[Injected] = []
     changes = Changes(0, 0, 0, 0)
     for number, placed in enumerate(place_events(site, wanted, settings, placing), 1):
-        added = CorrectedRamp(with_events(ramp, [each.event for each in placed]), reference)
+        # What pixels share is measured again: it must not contain any part of an event.
+        with_them = with_events(ramp, [each.event for each in placed])
+        added = fit_shared(CorrectedRamp(with_them, source.reference), config.threads)
         # Each event is scored as if it were alone: with the densities of the original exposure.
         shared = _share(progress, len(events), len(placed), len(wanted))
         found = find_events(added, config, shared, None, original.population, network)
@@ -103,7 +104,7 @@ def inject_and_recover(
     if settings.backwards:
         seed = int(noise.integers(2**63))
         alarms = count_false_alarms(source, original, config, seed, progress, network)
-    notices = [*ramp.notes, notice]
+    notices = [*ramp.notes, *told]
     if ramp.shape[0] < MIN_READS:
         notices.append(f"telegraph noise: needs {MIN_READS} reads, none added")
     return Recovery(

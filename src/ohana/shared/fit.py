@@ -1,0 +1,166 @@
+"""The model of what the pixels of a ramp share, estimated before anything is called a step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ohana.config import DetectorConfig
+from ohana.ramp import Ramp
+from ohana.rampfit.covariance import covariance_of
+from ohana.rampfit.load import CorrectedRamp, load_block
+from ohana.refpix.fit import fit_reference
+from ohana.shared.local import local_changes
+from ohana.shared.model import Shared, light_at
+from ohana.shared.noise import (
+    TypicalNoise,
+    crowded_reads,
+    measure_read_noise,
+    typical_covariance,
+    usual_covariance,
+)
+from ohana.shared.shapes import find_shapes, without_shapes
+from ohana.shared.surface import column_offsets, fit_surface, peaked
+from ohana.shared.tiles import PixelSample, Tiles, measure_tiles
+from ohana.shared.tuning import TUNING
+
+
+def corrected_ramp(ramp: Ramp, config: DetectorConfig) -> tuple[CorrectedRamp, list[str]]:
+    """Fit reference pixels and what all pixels share: the ramp as all later stages take it.
+
+    Returns
+    -------
+    source : CorrectedRamp
+        Ramp and corrections.
+    notices : list of str
+        What was done, one line each.
+    """
+    reference, notice = fit_reference(ramp, config)
+    source = fit_shared(CorrectedRamp(ramp, reference), config.threads)
+    return source, [notice]
+
+
+def fit_shared(source: CorrectedRamp, threads: int | None = None) -> CorrectedRamp:
+    """Estimate what the science pixels of a ramp share, and the noise of each read.
+
+    Parameters
+    ----------
+    source : CorrectedRamp
+        Ramp and reference correction.
+    threads : int, optional
+        As many as there are cores if absent.
+
+    Returns
+    -------
+    CorrectedRamp
+        With ``shared`` where there is something to subtract, and ``ramp.quality`` where reads differ.
+    """
+    ramp = source.ramp
+    if len(ramp.times) < TUNING.min_reads:
+        return source
+    covariance = covariance_of(ramp)
+    tiles, sample = measure_tiles(ramp, lambda r: load_block(source, r)[0], covariance, threads)
+    if sample.spread.size < TUNING.min_pixels or not np.isfinite(tiles.mean).any():
+        return source
+    shared, peaks = _light(ramp, tiles, covariance.dt), peaked(tiles)
+    rest = _without(sample, shared)
+    noise = measure_read_noise(rest, covariance, peaks)
+    if not noise.white > 0:
+        return source
+    if not _matters(shared, np.sqrt(noise.white)):
+        shared, rest = _nothing(ramp, tiles, covariance.dt), sample
+        noise = measure_read_noise(rest, covariance, peaks)
+    # Shapes first: what they bring into single reads is no noise of these.
+    unsearched = crowded_reads(tiles.stepping)
+    typical = usual_covariance(noise, covariance)
+    light = np.diff(shared.surface.mean(axis=(1, 2)))
+    shapes = find_shapes(rest, typical, covariance.dt, light, unsearched[1:])
+    shared = shared._replace(shapes=shapes, typical=typical, unsearched=unsearched)
+    if len(shapes) or unsearched.any():
+        noise = measure_read_noise(without_shapes(rest, shared), covariance, peaks)
+        if noise.white > 0:
+            shared = shared._replace(typical=typical_covariance(noise, covariance))
+    walk = _walk(noise, sample, ramp.facts.gain)
+    if noise.odd or walk or unsearched.any():
+        quality = noise.quality._replace(walk=walk, unsearched=unsearched)
+        ramp = replace(ramp, quality=quality)
+    nothing = not (len(shapes) or unsearched.any() or _any_light(shared))
+    return source._replace(ramp=ramp, shared=None if nothing else shared)
+
+
+def _nothing(ramp: Ramp, tiles: Tiles, dt: np.ndarray) -> Shared:
+    """Return the model of a ramp whose pixels share nothing."""
+    reads, height, width = ramp.shape
+    return Shared(
+        np.zeros((reads, 1, 1), np.float32),
+        tiles.row[:1],
+        tiles.col[:1],
+        np.zeros((reads, width), np.float32),
+        np.zeros((reads, height, 1), np.float32),
+        np.zeros((0, reads - 1)),
+        np.ones((2, reads - 1)),
+        dt,
+        np.zeros(reads, bool),
+    )
+
+
+def _light(ramp: Ramp, tiles: Tiles, dt: np.ndarray) -> Shared:
+    """Return the changes of light and offsets that the tiles show, summed up from read 0."""
+    _, height, width = ramp.shape
+    level, smooth = fit_surface(tiles, dt)
+    columns = np.arange(len(dt))[:, None, None]
+    surface = smooth + local_changes(tiles, smooth + level[columns, tiles.output], dt)
+    level, column = _summed(level), _summed(column_offsets(tiles, dt))
+    shared = _nothing(ramp, tiles, dt)._replace(
+        surface=_summed(surface), node_row=tiles.row, node_col=tiles.col
+    )
+    outputs = level.shape[1]
+    if abs(ramp.facts.fast_axis) == 1:
+        return shared._replace(col_level=column + level[:, np.arange(width) * outputs // width])
+    along = np.arange(height) * outputs // height
+    return shared._replace(col_level=column, row_level=np.ascontiguousarray(level[:, along, None]))
+
+
+def _summed(change: np.ndarray) -> np.ndarray:
+    """Sum differences up to reads: float32 (T, ...), zero in read 0."""
+    total = np.cumsum(change, axis=0)
+    return np.concatenate([np.zeros_like(total[:1]), total]).astype(np.float32)
+
+
+def _without(sample: PixelSample, shared: Shared) -> PixelSample:
+    """Return the sample of pixels without the shared light."""
+    rest = np.empty_like(sample.excess)
+    for start in range(0, len(sample.row), 4096):
+        some = slice(start, start + 4096)
+        rest[:, some] = sample.excess[:, some] - np.diff(
+            light_at(shared, sample.row[some], sample.col[some]), axis=0
+        )
+    return sample._replace(excess=rest)
+
+
+def _any_light(shared: Shared) -> bool:
+    """Return whether there is any light or offset to subtract."""
+    return bool(shared.surface.any() or shared.col_level.any() or shared.row_level.any())
+
+
+def _matters(shared: Shared, noise: float) -> bool:
+    """Return whether the shared changes bend ramps by more than a small part of their noise."""
+    times = np.append(0.0, np.cumsum(shared.dt))
+    line = np.stack([np.ones_like(times), times], axis=1)
+    for change in (shared.surface, shared.col_level, shared.row_level):
+        paths = change.reshape(len(times), -1)
+        if not paths.any():
+            continue
+        bend = paths - line @ np.linalg.lstsq(line, paths, rcond=None)[0]
+        if np.abs(bend).max() > TUNING.min_drift * noise:
+            return True
+    return False
+
+
+def _walk(noise: TypicalNoise, sample: PixelSample, gain: float) -> float:
+    """Return the variance that accumulates in every pixel beyond shot noise [DN^2 per frame time]."""
+    poisson = max(float(np.median(sample.rate)), 0.0) / gain
+    excess = noise.light - poisson
+    least = TUNING.walk_excess * poisson + TUNING.least_walk * noise.white
+    return excess if excess > least else 0.0

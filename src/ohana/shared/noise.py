@@ -1,0 +1,154 @@
+"""Noise of each read, from many pixels at once: some reads are worse than others."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ohana.ramp import ReadQuality
+from ohana.rampfit.covariance import DifferenceCovariance, read_variance, with_quality
+from ohana.shared.tiles import PixelSample
+from ohana.shared.tuning import TUNING
+
+#: Differences further from zero than this are left out [sigma].
+_CUT = 4.0
+
+
+class TypicalNoise(NamedTuple):
+    """Noise of a typical pixel: that of most reads, and how single ones depart from it.
+
+    Attributes
+    ----------
+    white, light : float
+        Read variance of one frame, and variance per frame time of what adds to it from
+        difference to difference: shot noise, random walks [DN^2].
+    quality : ReadQuality
+        Its ``walk`` is 0.
+    odd : bool
+        Whether any read departs from the others.
+    """
+
+    white: float
+    light: float
+    quality: ReadQuality
+    odd: bool
+
+
+def measure_read_noise(
+    sample: PixelSample, covariance: DifferenceCovariance, peaks: np.ndarray
+) -> TypicalNoise:
+    """Measure the noise of each read from the differences of some pixels.
+
+    Parameters
+    ----------
+    sample : PixelSample
+        Differences without what is shared.
+    covariance : DifferenceCovariance
+        Timing of the reads.
+    peaks : ndarray of bool, shape (T - 1,)
+        Differences that an event dominates: nothing is measured there.
+    """
+    variance, beside, error, its_error = _moments(sample)
+    variance[peaks], beside[peaks[1:] | peaks[:-1]] = np.nan, np.nan
+    white, light = _usual(variance, beside, covariance)
+    reads = len(variance) + 1
+    factor, extra, shot = np.ones(reads), np.zeros(reads - 1), np.ones(reads - 1)
+    quality = ReadQuality(factor, extra, shot, 0.0, np.zeros(reads, bool))
+    if not white > 0:
+        return TypicalNoise(white, light, quality, False)
+    # Two differences share the noise of the read between them: that tells reads apart.
+    frames = read_variance(covariance)
+    own = (light * covariance.shot_next[:-1] - beside) / (white * frames[1:-1])
+    odd = np.abs(own - 1) > np.maximum(
+        TUNING.noise_threshold * its_error / (white * frames[1:-1]), TUNING.noise_excess
+    )
+    factor[1:-1] = np.where(odd, np.maximum(own, TUNING.least_noise), 1.0)
+    frames = frames * factor
+    more = variance - white * (frames[:-1] + frames[1:]) - light * covariance.shot
+    usual = np.nanmedian(variance)
+    least = np.maximum(TUNING.noise_threshold * error, TUNING.noise_excess * usual)
+    extra[:] = np.where(more > least, more, 0.0) / white
+    if light > 0:
+        less = np.where(more < -least, more, 0.0) / (light * covariance.shot)
+        shot[:] = np.maximum(1 + less, TUNING.least_noise)
+    differs = bool(odd.any() or extra.any() or (shot < 1).any())
+    return TypicalNoise(white, light, quality, differs)
+
+
+def usual_covariance(noise: TypicalNoise, covariance: DifferenceCovariance) -> np.ndarray:
+    """Return `typical_covariance` as if all reads were alike."""
+    return np.stack(
+        [
+            noise.white * covariance.read + noise.light * covariance.shot,
+            noise.white * covariance.read_next + noise.light * covariance.shot_next,
+        ]
+    )
+
+
+def typical_covariance(noise: TypicalNoise, covariance: DifferenceCovariance) -> np.ndarray:
+    """Return variance of differences, and covariance with the next, of a typical pixel (2, T - 1)."""
+    return usual_covariance(noise, with_quality(covariance, noise.quality))
+
+
+def _moments(sample: PixelSample) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return variance (T - 1,) and covariance with the next (T - 2,) of differences, and errors.
+
+    Medians over parts of the array: what is in a part of it, such as the halo of a snowball, does
+    not count. Noisy pixels and differences of hits are left out.
+    """
+    usual = np.median(sample.spread) if sample.spread.size else np.nan
+    quiet = np.flatnonzero(np.abs(sample.spread / usual - 1) < TUNING.quiet_pixels)
+    parts = []
+    for some in np.array_split(quiet, max(1, min(TUNING.noise_parts, len(quiet) // 64))):
+        excess = sample.excess[:, some].astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            scale = 1.4826 * np.nanmedian(np.abs(excess), axis=1)[:, None]
+            kept = np.abs(excess) < _CUT * scale
+            excess = np.where(kept, excess, 0.0)
+            # The mean is a better rate than the median from which the sample was taken.
+            usual = np.abs(excess) < _CUT * np.median(scale)
+            mean = np.where(usual, excess, 0.0).sum(axis=0) / np.maximum(usual.sum(axis=0), 1)
+            excess -= kept * mean
+        count = np.maximum(kept.sum(axis=1), 1)
+        both = np.maximum((kept[1:] & kept[:-1]).sum(axis=1), 1)
+        variance = np.sum(excess**2, axis=1) / count
+        beside = np.append(np.sum(excess[1:] * excess[:-1], axis=1) / both, 0.0)
+        parts.append([variance, beside])
+    variance, beside = np.median(parts, axis=0)
+    beside, count = beside[:-1], max(len(quiet), 1) / (1.57 if len(parts) > 1 else 1.0)
+    error = variance * np.sqrt(2 / count)
+    return variance, beside, error, np.sqrt((variance[1:] * variance[:-1] + beside**2) / count)
+
+
+def _usual(
+    variance: np.ndarray, beside: np.ndarray, covariance: DifferenceCovariance
+) -> tuple[float, float]:
+    """Solve for read variance and shot variance of most differences."""
+    columns = np.concatenate(
+        [
+            np.stack([covariance.read, covariance.shot], axis=1),
+            np.stack([covariance.read_next, covariance.shot_next], axis=1)[:-1],
+        ]
+    )
+    values = np.concatenate([variance, beside])
+    kept = np.isfinite(values)
+    solution = np.zeros(2)
+    for _ in range(5):
+        if kept.sum() < 3:
+            break
+        solution = np.linalg.lstsq(columns[kept], values[kept], rcond=None)[0]
+        rest = np.abs(values - columns @ solution)
+        kept = rest <= max(4 * 1.4826 * float(np.nanmedian(rest)), 1e-9)
+    return float(solution[0]), max(float(solution[1]), 0.0)
+
+
+def crowded_reads(stepping: np.ndarray) -> np.ndarray:
+    """Return the reads (T,) in which more pixels step than a rain of particles could make.
+
+    ``stepping`` (T - 1, K, M) is the fraction of stepping pixels of each tile.
+    """
+    known = np.isfinite(stepping)
+    crowded = known & (np.nan_to_num(stepping) > TUNING.crowded_pixels)
+    share = crowded.sum(axis=(1, 2)) / np.maximum(known.sum(axis=(1, 2)), 1)
+    return np.append(False, share > TUNING.crowded_tiles)

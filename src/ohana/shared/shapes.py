@@ -1,0 +1,218 @@
+"""Shapes in time that pixels share, each pixel with an amplitude of its own.
+
+Settling after a reset differs from pixel to pixel in strength, not in shape; varying light is
+seen by each pixel with its own response; a star that moves changes its pixels together. The shapes
+are the principal components of whitened ramps that exceed what noise makes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from scipy import linalg
+
+from ohana.shared.model import Shared
+from ohana.shared.tiles import PixelSample
+from ohana.shared.tuning import TUNING
+
+_REJECT, _ROUNDS = TUNING.shape_reject, TUNING.shape_rounds
+
+
+def find_shapes(
+    sample: PixelSample,
+    typical: np.ndarray,
+    dt: np.ndarray,
+    light: np.ndarray,
+    unsearched: np.ndarray,
+) -> np.ndarray:
+    """Find the shapes that pixels share, as differences (S, T - 1), strongest first.
+
+    Parameters
+    ----------
+    sample : PixelSample
+        Differences without the shared light.
+    typical : ndarray, shape (2, T - 1)
+        Variance of the differences of a typical pixel, and covariance with the next [DN^2].
+    dt : ndarray, shape (T - 1,)
+        Times between reads.
+    light : ndarray, shape (T - 1,)
+        Change of the light of the whole array, the first shape if it is none of a single read.
+    unsearched : ndarray of bool, shape (T - 1,)
+        Differences that do not count.
+    """
+    none = np.zeros((0, len(dt)), np.float32)
+    if len(dt) < TUNING.min_shape_differences:
+        return none
+    lower = _cholesky(typical)
+    known = np.isfinite(sample.excess).all(axis=0) & (sample.spread > 0)
+    if known.sum() < TUNING.pixels_per_difference * len(dt):
+        return none
+    scale = sample.spread[known] / np.median(sample.spread[known])
+    excess = sample.excess[:, known] / scale
+    limit = TUNING.shape_reject * np.sqrt(typical[0])[:, None]
+    excess = np.where(unsearched[:, None], 0.0, np.clip(excess, -limit, limit))
+    white = linalg.solve_triangular(lower, excess, lower=True)
+    given = dt[None]
+    if light.any() and not _in_one_read((light / np.sqrt(typical[0]))[:, None])[0]:
+        given = np.stack([dt, light])
+    known_shapes, _ = np.linalg.qr(linalg.solve_triangular(lower, given.T, lower=True))
+    white -= known_shapes @ (known_shapes.T @ white)
+    # No pixel counts for more than a noisy one does, or a few odd ones would make the shapes.
+    length = np.linalg.norm(white, axis=0)
+    most = np.sqrt(len(dt) + 4 * np.sqrt(2 * len(dt)))
+    white *= np.minimum(1, most / np.maximum(length, 1e-12))
+    value, shape = _principal(white)
+    _, first = _principal(white[:, ::2])
+    _, second = _principal(white[:, 1::2])
+    usual = float(np.median(value[: len(value) // 2 + 1]))
+    edge = (1 + np.sqrt(len(dt) / white.shape[1])) ** 2 * (1 + TUNING.template_excess)
+    count = int(np.sum(value[: TUNING.max_templates] > edge * usual))
+    overlap = np.abs(first.T[:count] @ second[:, :count])
+    alike = overlap.max(axis=1, initial=0) > TUNING.template_overlap
+    shape = shape[:, :count]
+    step = lower @ shape
+    # The noise of a read, or what comes in one read, is no shape in time.
+    alike &= ~(_in_one_read(shape) | _in_one_read(step / np.sqrt(typical[0])[:, None]))
+    return np.concatenate([given[1:], step[:, alike].T])
+
+
+def _in_one_read(shape: np.ndarray) -> np.ndarray:
+    """Return which columns (T - 1, S) have most of their power in two neighbouring rows."""
+    power = shape**2 / np.sum(shape**2, axis=0)
+    return (power[1:] + power[:-1]).max(axis=0, initial=0) > TUNING.local_shape
+
+
+def without_shapes(sample: PixelSample, shared: Shared) -> PixelSample:
+    """Return a sample of pixels without the shapes and steps that `subtract_shapes` takes out."""
+    zero = np.zeros((1, sample.excess.shape[1]))
+    data = np.concatenate([zero, np.cumsum(sample.excess, axis=0, dtype=np.float64)])
+    subtract_shapes(data, np.full(data.shape[1], len(data), np.int32), shared)
+    return sample._replace(excess=np.diff(data, axis=0).astype(np.float32))
+
+
+def _cholesky(typical: np.ndarray) -> np.ndarray:
+    """Return the lower Cholesky factor of the covariance of differences (T - 1, T - 1)."""
+    banded = np.stack([typical[0], np.append(typical[1][:-1], 0.0)])
+    factor = linalg.cholesky_banded(banded, lower=True)
+    return np.diag(factor[0]) + np.diag(factor[1][:-1], -1)
+
+
+def _principal(white: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return variances, the largest first, and unit vectors as columns."""
+    value, vector = np.linalg.eigh(white @ white.T / white.shape[1])
+    return value[::-1], vector[:, ::-1]
+
+
+def subtract_shapes(data: np.ndarray, stop: np.ndarray, shared: Shared) -> None:
+    """Subtract from each ramp the shapes that it holds, in place; releases the GIL.
+
+    The amplitudes are fitted together with the rate by generalised least squares. Differences far
+    from the fit, such as those of hits, are left out, and amplitudes no larger than their errors
+    shrunk to zero (James & Stein 1961). What a ramp does in a read that is not searched is
+    taken out whole.
+
+    Parameters
+    ----------
+    data : ndarray of float32, shape (T, ...)
+        Reads [DN], NaN where not usable.
+    stop : ndarray of int, shape (...)
+        First saturated read.
+    shared : Shared
+        Its shapes and unsearched reads.
+    """
+    odd = np.flatnonzero(shared.unsearched[1:])
+    single = np.eye(len(shared.dt))[odd]
+    columns = np.concatenate([shared.dt[None], shared.shapes, single])
+    if len(columns) > 1:
+        flat, last = data.reshape(len(data), -1), np.ascontiguousarray(stop).ravel()
+        _subtract_shapes(flat, last, columns, len(odd), shared.typical[0], shared.typical[1])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _subtract_shapes(data, stop, columns, whole, diagonal, beside):
+    """Fit ``columns`` (terms, T - 1) to each ramp, and subtract all but the first, the rate.
+
+    The last ``whole`` columns are not shrunk.
+    """
+    reads, n = data.shape
+    count, terms = reads - 1, len(columns)
+    d, rest, used = np.empty(count), np.empty(count), np.empty(count, np.bool_)
+    reduced = np.empty((terms + 1, count))
+    for i in range(n):
+        last = min(stop[i], reads)
+        good = 0
+        for f in range(count):
+            d[f] = np.float64(data[f + 1, i]) - np.float64(data[f, i])
+            used[f] = f + 1 < last and d[f] - d[f] == 0.0
+            good += used[f]
+        if good <= terms + 1:
+            continue
+        scale = 1.0
+        for turn in range(_ROUNDS):
+            normal, solution = _normal_equations(d, used, columns, diagonal, beside, reduced)
+            inverse = np.linalg.inv(normal)
+            solution = inverse @ solution
+            changed, scale = _reject(d, columns, solution, diagonal, last, used, rest)
+            if turn == _ROUNDS - 1 or not changed:
+                break
+        for k in range(1, terms - whole):
+            chance = inverse[k, k] * max(scale, 1.0) ** 2
+            solution[k] *= max(1 - chance / max(solution[k] ** 2, 1e-30), 0.0)
+        total = 0.0
+        for f in range(count):
+            for k in range(1, terms):
+                total += solution[k] * columns[k, f]
+            data[f + 1, i] -= np.float32(total)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _normal_equations(d, used, columns, diagonal, beside, reduced):
+    """Return the normal matrix and right-hand side under the tridiagonal covariance."""
+    terms, count = columns.shape
+    normal, right = np.zeros((terms, terms)), np.zeros(terms)
+    pivot = 0.0
+    for f in range(count):
+        ratio = beside[f - 1] * pivot if f > 0 else 0.0
+        pivot = 1 / (diagonal[f] - beside[f - 1] * ratio) if used[f] else 0.0
+        for k in range(terms + 1):
+            value = d[f] if k == terms else columns[k, f]
+            reduced[k, f] = value - (ratio * reduced[k, f - 1] if f > 0 else 0.0)
+        if not used[f]:
+            reduced[:, f] = 0.0
+            continue
+        for k in range(terms):
+            share = reduced[k, f] * pivot
+            right[k] += share * reduced[terms, f]
+            for m in range(k + 1):
+                normal[k, m] += share * reduced[m, f]
+    for k in range(terms):
+        # A column that no used difference holds gets a zero coefficient.
+        normal[k, k] = normal[k, k] * (1 + 1e-9) + 1e-30
+        for m in range(k):
+            normal[m, k] = normal[k, m]
+    return normal, right
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _reject(d, columns, solution, diagonal, last, used, rest):
+    """Leave out differences far from the fit, in place.
+
+    Returns whether any changed, and the scatter over that of a typical pixel.
+    """
+    terms, count = columns.shape
+    inside, sizes = 0, np.empty(count)
+    for f in range(count):
+        value = d[f]
+        for k in range(terms):
+            value -= solution[k] * columns[k, f]
+        rest[f] = value / np.sqrt(diagonal[f])
+        if f + 1 < last and value - value == 0.0:
+            sizes[inside] = abs(rest[f])
+            inside += 1
+    scale = max(1.4826 * np.median(sizes[:inside]), 1e-6)
+    changed = False
+    for f in range(count):
+        good = f + 1 < last and abs(rest[f]) <= _REJECT * scale
+        changed |= good != used[f]
+        used[f] = good
+    return changed, scale
