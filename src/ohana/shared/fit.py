@@ -20,6 +20,7 @@ from ohana.shared.noise import (
     typical_covariance,
     usual_covariance,
 )
+from ohana.shared.report import describe
 from ohana.shared.shapes import find_shapes, without_shapes
 from ohana.shared.surface import column_offsets, fit_surface, peaked
 from ohana.shared.tiles import PixelSample, Tiles, measure_tiles
@@ -38,7 +39,7 @@ def corrected_ramp(ramp: Ramp, config: DetectorConfig) -> tuple[CorrectedRamp, l
     """
     reference, notice = fit_reference(ramp, config)
     source = fit_shared(CorrectedRamp(ramp, reference), config.threads)
-    return source, [notice]
+    return source, [notice, *describe(source)]
 
 
 def fit_shared(source: CorrectedRamp, threads: int | None = None) -> CorrectedRamp:
@@ -54,7 +55,7 @@ def fit_shared(source: CorrectedRamp, threads: int | None = None) -> CorrectedRa
     Returns
     -------
     CorrectedRamp
-        With ``shared`` where there is something to subtract, and ``ramp.quality`` where reads differ.
+        With ``shared`` where there is something to subtract, ``ramp.quality`` where reads differ.
     """
     ramp = source.ramp
     if len(ramp.times) < TUNING.min_reads:
@@ -159,7 +160,7 @@ def _matters(shared: Shared, noise: float) -> bool:
 
 
 def _walk(noise: TypicalNoise, sample: PixelSample, gain: float) -> float:
-    """Return the variance that accumulates in every pixel beyond shot noise [DN^2 per frame time]."""
+    """Return what accumulates in every pixel beyond shot noise [DN^2 per frame time]."""
     poisson = max(float(np.median(sample.rate)), 0.0) / gain
     excess = noise.light - poisson
     least = TUNING.walk_excess * poisson + TUNING.least_walk * noise.white

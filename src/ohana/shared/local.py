@@ -42,7 +42,23 @@ def local_changes(tiles: Tiles, smooth: np.ndarray, dt: np.ndarray) -> np.ndarra
     high = sigma > TUNING.local_threshold
     for f in np.flatnonzero(high.any(axis=(1, 2))):
         light[f] |= _wide(high[f], rest[f], tiles)
+    if len(tiles.row) > 1 and np.diff(tiles.row).min() > TILE_ROWS:
+        light &= _beyond_one_row(rest * np.sqrt(weight) / excess)
     return np.where(light & known, rest, 0.0)
+
+
+def _beyond_one_row(sigma: np.ndarray) -> np.ndarray:
+    """Return which tiles (T - 1, K, M) share a change with a tile above or below.
+
+    Where rows between the tiles were not read, only that shows that these change as well.
+    """
+    beside = np.zeros(sigma.shape, bool)
+    alike = (sigma[:, 1:] * sigma[:, :-1] > 0) & (
+        np.minimum(np.abs(sigma[:, 1:]), np.abs(sigma[:, :-1])) > TUNING.beside
+    )
+    beside[:, 1:] |= alike
+    beside[:, :-1] |= alike
+    return beside
 
 
 def _lasting(sigma: np.ndarray) -> np.ndarray:

@@ -87,7 +87,7 @@ def usual_covariance(noise: TypicalNoise, covariance: DifferenceCovariance) -> n
 
 
 def typical_covariance(noise: TypicalNoise, covariance: DifferenceCovariance) -> np.ndarray:
-    """Return variance of differences, and covariance with the next, of a typical pixel (2, T - 1)."""
+    """Return variance of differences of a typical pixel, and covariance with the next (2, T - 1)."""
     return usual_covariance(noise, with_quality(covariance, noise.quality))
 
 

@@ -95,9 +95,9 @@ def peaked(tiles: Tiles) -> np.ndarray:
 
     So does the halo of a snowball in a small array.
     """
-    shape = len(tiles.mean), -1
-    mean, error = tiles.mean.reshape(shape), tiles.error.reshape(shape)
-    found = np.zeros(len(mean), bool)
+    count = len(tiles.mean)
+    mean, error = tiles.mean.reshape(count, -1), tiles.error.reshape(count, -1)
+    found = np.zeros(count, bool)
     for f, (values, floor) in enumerate(zip(mean, error, strict=True)):
         known = np.isfinite(values)
         if not known.any():

@@ -19,7 +19,7 @@ class SharedTuning:
     )
     tile_cols: int = tuned(32, "pixels", "Widest tile over which differences are averaged")
     max_blocks: int = tuned(
-        32, "row blocks", "Blocks of 16 rows that are read for the model, evenly spaced"
+        16, "row blocks", "Blocks of 16 rows that are read for the model, evenly spaced"
     )
     sample_pixels: int = tuned(
         24000, "pixels", "Kept with all their reads, for noise and shapes in time"
@@ -82,6 +82,9 @@ class SharedTuning:
     )
     max_flat_peak: float = tuned(
         8.0, "", "Brightest over median tile of a large region, above which it is a snowball"
+    )
+    beside: float = tuned(
+        2.0, "sigma", "Of both tiles that share a change where the rows between were not read"
     )
     lasting_reads: int = tuned(
         16, "reads", "A region that changes in three quarters of so many reads is light"

@@ -60,3 +60,17 @@ def json_lines(record: dict[str, Any]) -> str:
             text = f"{{\n  {inner}\n }}"
         lines.append(f" {encode(name)}: {text}")
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def ranges(numbers: Sequence[int] | np.ndarray) -> str:
+    """Return ascending whole numbers as ranges.
+
+    Examples
+    --------
+    >>> ranges([3, 4, 5, 9])
+    '3-5, 9'
+    """
+    values = np.asarray(numbers)
+    runs = np.split(values, np.flatnonzero(np.diff(values) != 1) + 1)
+    parts = [f"{run[0]}" if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs if len(run)]
+    return ", ".join(parts)

@@ -1,0 +1,68 @@
+"""What was found to be shared, for people: notices and a table per read."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ohana.rampfit.covariance import covariance_of
+from ohana.rampfit.load import CorrectedRamp
+from ohana.utils.formatting import ranges
+
+
+def describe(source: CorrectedRamp) -> list[str]:
+    """Describe what all pixels share, one line for each kind."""
+    shared, quality = source.shared, source.ramp.quality
+    notices = []
+    if shared is not None and shared.surface.any():
+        change = float(np.ptp(shared.surface, axis=0).max())
+        notices.append(f"light: shared changes of up to {change:.3g} DN taken off")
+    if shared is not None and (shared.col_level.any() or shared.row_level.any()):
+        change = max(float(np.ptp(x, axis=0).max()) for x in (shared.col_level, shared.row_level))
+        notices.append(f"offsets of outputs, columns or rows: up to {change:.3g} DN taken off")
+    if shared is not None and len(shared.shapes):
+        count = len(shared.shapes)
+        notices.append(
+            f"shapes in time that pixels share, each with an amplitude of its own: {count} taken off"
+        )
+    if quality is None:
+        return notices
+    noisy = np.flatnonzero(_noise_factor(source) > 1)
+    if len(noisy):
+        worst = float(_noise_factor(source).max())
+        notices.append(f"noise: reads {ranges(noisy)} above the others, up to {worst:.2g} times")
+    if quality.walk > 0:
+        walk = np.sqrt(quality.walk)
+        notices.append(f"noise: every pixel wanders by {walk:.2g} DN per read beyond shot noise")
+    if quality.unsearched.any():
+        reads = ranges(np.flatnonzero(quality.unsearched))
+        notices.append(f"reads {reads}: more pixels step than particles hit, not searched")
+    return notices
+
+
+def table(source: CorrectedRamp) -> dict[str, list[float]]:
+    """Return what was found for each read: a column of T numbers for each kind.
+
+    ``light`` is the shared change of the light since read 0, in the middle of the array's range
+    [DN]; ``offset`` the scatter of the offsets of outputs, columns and rows [DN];
+    ``noise`` the noise of the read over the usual one; ``searched`` whether steps were searched, 1 or 0.
+    """
+    shared, reads = source.shared, len(source.ramp.times)
+    columns = {name: np.zeros(reads) for name in ("light", "offset")}
+    if shared is not None:
+        columns["light"] = np.median(shared.surface, axis=(1, 2))
+        offsets = [shared.col_level, shared.row_level]
+        columns["offset"] = np.max([x.reshape(reads, -1).std(axis=1) for x in offsets], axis=0)
+    columns["noise"] = _noise_factor(source)
+    quality = source.ramp.quality
+    columns["searched"] = np.ones(reads) if quality is None else 1.0 - quality.unsearched
+    return {name: np.round(values, 4).tolist() for name, values in columns.items()}
+
+
+def _noise_factor(source: CorrectedRamp) -> np.ndarray:
+    """Return the noise of each read over the usual one, that of its difference included (T,)."""
+    quality = source.ramp.quality
+    if quality is None:
+        return np.ones(len(source.ramp.times))
+    usual = covariance_of(source.ramp).read - quality.extra
+    extra = np.append(0.0, quality.extra / np.maximum(usual, 1e-12))
+    return np.sqrt(np.maximum(quality.white, 1.0) + extra)
