@@ -22,7 +22,11 @@ class ArtefactSettings(EventSettings):
         "sky", LIGHT, "", "What varies: the sky, or stars and flashes as well"
     )
     light_trend: float = setting(
-        0.0, LIGHT, "", "Change of the light from the first to the last read, as a part of it", ge=-1
+        0.0,
+        LIGHT,
+        "",
+        "Change of the light from the first to the last read, as a part of it",
+        ge=-1,
     )
     light_oscillation: float = setting(
         0.0, LIGHT, "", "Amplitude of an oscillation of the light, as a part of it", ge=0, le=1
@@ -56,9 +60,7 @@ class ArtefactSettings(EventSettings):
     pixel_settling: float = setting(
         0.0, READOUT, "e-", "What pixels lack just after the reset; negative: have too much"
     )
-    settling_spread: float = setting(
-        0.4, READOUT, "of the mean", "RMS of that over pixels", ge=0
-    )
+    settling_spread: float = setting(0.4, READOUT, "of the mean", "RMS of that over pixels", ge=0)
     settling_time: float = setting(3.0, READOUT, "reads", "E-folding time of the decay", gt=0)
     output_drift: float = setting(
         0.0, READOUT, "e-", "RMS of each step of a random walk of each output, per read", ge=0

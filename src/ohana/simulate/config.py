@@ -207,7 +207,9 @@ class SimulationConfig(ArtefactSettings):
         for name in ("lost_reads", "lost_rows_reads"):
             lost = getattr(self, name)
             if lost > self.reads - 2 and (name == "lost_reads" or self.lost_rows):
-                raise ValueError(f"{name}: wanted at most {self.reads - 2} of {self.reads}, got {lost}")
+                raise ValueError(
+                    f"{name}: wanted at most {self.reads - 2} of {self.reads}, got {lost}"
+                )
         if self.flickering_columns > self.cols:
             raise ValueError(
                 f"flickering_columns: wanted at most {self.cols}, got {self.flickering_columns}"
