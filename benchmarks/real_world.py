@@ -79,12 +79,14 @@ class Counts:
     real: int = 0
     confidence: float = 0.0
     not_searched: int = 0
-    two_point: float = 0.0
+    two_point: int | None = 0
     wall: float = 0.0
     processor: float = 0.0
 
     def __add__(self, other: Counts) -> Counts:
         def total(mine: Any, theirs: Any) -> Any:
+            if mine is None or theirs is None:
+                return None
             if isinstance(mine, tuple):
                 return tuple(a + b for a, b in zip(mine, theirs, strict=True))
             return mine + theirs
@@ -172,13 +174,13 @@ def found_overlaps(result: Evaluation) -> list[float]:
     return [overlap for overlap in balls.overlaps if overlap > 0]
 
 
-def false_two_point(path: Path, truth: Truth) -> float:
-    """Return the pixels that two-point differences flag where there is no event; NaN without stcal.
+def false_two_point(path: Path, truth: Truth) -> int | None:
+    """Count the pixels that two-point differences flag where no event is; None without stcal.
 
     They see the reads as corrected by reference pixels, with the true read noise, up to saturation.
     """
     if not find_spec("stcal"):
-        return np.nan
+        return None
     [ramp] = open_exposure(path, NO_FLOORS)
     reference, _ = fit_reference(ramp, NO_FLOORS)
     block, _ = load_block(CorrectedRamp(ramp, reference), slice(0, truth.shape[1]))
@@ -190,7 +192,7 @@ def false_two_point(path: Path, truth: Truth) -> float:
     ).any(axis=0)
     for event in truth.events:
         flagged[event.rows, event.cols] = False
-    return float((flagged & ~border_mask(ramp)).sum())
+    return int((flagged & ~border_mask(ramp)).sum())
 
 
 HEAD = (
@@ -221,7 +223,7 @@ def cells(counts: Counts, clean: Counts | None) -> list[str]:
         ball,
         f"{off:+.2f}" if counts.events >= MIN_EVENTS else "-",
         times,
-        f"{counts.two_point / million:.0f}" if np.isfinite(counts.two_point) else "-",
+        "-" if counts.two_point is None else f"{counts.two_point / million:.0f}",
     ]
 
 

@@ -67,8 +67,10 @@ class Light:
         """Return the rate averaged over the exposure, without the flash [e-/s]."""
         start, end = config.frame_times[0], config.frame_times[-1]
         share = self.released(start, end) / (end - start) if end > start else 0.0
-        steady = self.unsteady is None
-        rate = np.float32(self.background) + self.sources if steady else self.unsteady.mean_rate()
+        if self.unsteady is None:
+            rate = np.float32(self.background) + self.sources
+        else:
+            rate = self.unsteady.mean_rate()
         return rate + np.float32(share) * self.persistence
 
 
@@ -77,12 +79,11 @@ def draw_light(config: SimulationConfig, rng: np.random.Generator) -> Light:
     stars, hot, full, warm, glow, when, slope, changes = rng.spawn(8)
     shape = config.active_shape
     places = draw_places(config.stars, config.star_flux, shape, stars)
-    star_light = star_map(places, config.psf_fwhm, shape)
-    sources = star_light.copy()
+    sources = star_map(places, config.psf_fwhm, shape)
     spots = sources.reshape(-1)
-    pixels = some_pixels(config.hot_fraction, shape, hot)
-    spots[pixels] += log_uniform(config.hot_rate, hot, len(pixels))
-    hot_light = sources - star_light
+    hot_pixels = some_pixels(config.hot_fraction, shape, hot)
+    hot_rates = log_uniform(config.hot_rate, hot, len(hot_pixels))
+    spots[hot_pixels] += hot_rates
     pixels = some_pixels(config.warm_fraction, shape, warm)
     spots[pixels] += log_uniform(config.warm_rate, warm, len(pixels))
     pixels = some_pixels(config.saturating_fraction, shape, full)
@@ -94,6 +95,8 @@ def draw_light(config: SimulationConfig, rng: np.random.Generator) -> Light:
         read = int(when.integers(1, config.reads))
     glowing, flash, unsteady = _persistence(config, glow), _flash(config, slope), None
     if config.unsteady:
+        star_light, hot_light = star_map(places, config.psf_fwhm, shape), np.zeros_like(sources)
+        hot_light.reshape(-1)[hot_pixels] = hot_rates
         others = np.maximum(sources - star_light - hot_light, 0)
         unsteady = draw_unsteady_light(config, places, star_light, hot_light, others, changes)
         flash *= unsteady.response
