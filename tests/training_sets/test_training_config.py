@@ -453,6 +453,10 @@ def test_every_mistake_is_told_with_its_line():
                 "to be null"
             ],
         ),
+        (
+            "simulation: {lost_reads: 1}",
+            ["1: simulation: lost_reads is for files alone, patches want it to be off"],
+        ),
         ("simulation: {gain: 1}", ["1: simulation: gain follows from gain_library"]),
         (
             "simulation: {fast_axis: 2}",

@@ -8,10 +8,11 @@ import numpy as np
 from pydantic import PositiveInt, model_validator
 
 from ohana.config import setting
-from ohana.simulate.event_settings import EventSettings, PositiveRange
+from ohana.simulate.artefact_settings import ArtefactSettings
+from ohana.simulate.event_settings import PositiveRange
 
 
-class SimulationConfig(EventSettings):
+class SimulationConfig(ArtefactSettings):
     """Settings of a simulated up-the-ramp exposure.
 
     Electrons are those collected in a pixel; ``gain`` converts them to DN. Ranges are
@@ -180,6 +181,7 @@ class SimulationConfig(EventSettings):
             raise ValueError(
                 f"flash_read: wanted a read before {self.reads}, got {self.flash_read}"
             )
+        self._check_losses()
         if sorted([abs(self.fast_axis), abs(self.slow_axis)]) != [1, 2]:
             raise ValueError(
                 "fast_axis, slow_axis: wanted one of +-1 and one of +-2, "
@@ -198,6 +200,20 @@ class SimulationConfig(EventSettings):
             if not 0 <= value[0] <= value[1]:
                 raise ValueError(f"{name}: wanted 0 <= lowest <= highest, got {value}")
         return self
+
+    def _check_losses(self) -> None:
+        if self.lost_rows > self.rows:
+            raise ValueError(f"lost_rows: wanted at most {self.rows}, got {self.lost_rows}")
+        for name in ("lost_reads", "lost_rows_reads"):
+            lost = getattr(self, name)
+            if lost > self.reads - 2 and (name == "lost_reads" or self.lost_rows):
+                raise ValueError(
+                    f"{name}: wanted at most {self.reads - 2} of {self.reads}, got {lost}"
+                )
+        if self.flickering_columns > self.cols:
+            raise ValueError(
+                f"flickering_columns: wanted at most {self.cols}, got {self.flickering_columns}"
+            )
 
     def _check_pattern(self, pattern: tuple[tuple[int, ...], ...]) -> None:
         if len(pattern) != self.reads:

@@ -62,7 +62,7 @@ class Electronics:
         column = np.array([0.5, -0.5], np.float32)[np.arange(width) % 2]
         offset = self.offset[:, read, None] + contrast * column
         streams = self._pink(averaging * self.rms, config.rows * width, common, own)
-        level = white.standard_normal(noise.shape, np.float32)
+        level = white_noise(config, white)
         _assemble(level, noise, offset, streams.reshape(-1, config.rows, width))
         if config.transient:
             level += self.settling[read] * self.reset
@@ -105,6 +105,14 @@ def _assemble(level: np.ndarray, noise: np.ndarray, offset: np.ndarray, pink: np
                 time = width - 1 - col if output % 2 else col
                 scaled = level[row, first + col] * noise[row, first + col]
                 level[row, first + col] = scaled + offset[output, col] + stream[time]
+
+
+def white_noise(config: SimulationConfig, rng: np.random.Generator) -> np.ndarray:
+    """Draw white noise of RMS 1, Gaussian or with the heavier tails of Laplace, float32 (H, W)."""
+    shape = (config.rows, config.cols)
+    if config.heavy_tails:
+        return rng.laplace(0.0, np.sqrt(0.5), shape).astype(np.float32)
+    return rng.standard_normal(shape, np.float32)
 
 
 def channel_steps(config: SimulationConfig, rng: np.random.Generator) -> np.ndarray:

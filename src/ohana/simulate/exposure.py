@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ohana.simulate.artefacts import ReadoutArtefacts
 from ohana.simulate.config import SimulationConfig
 from ohana.simulate.cosmic_rays import draw_cosmic_rays
 from ohana.simulate.deposits import ChargeEvent, Deposits, join_deposits
@@ -117,9 +118,10 @@ def read_out(scene: Scene, threads: int | None = None) -> Iterator[np.ndarray]:
         on it.
     """
     config, pixels = scene.config, scene.pixels
-    shot_rng, reset_rng, noise_rng = scene.noise_seed.spawn(3)
+    shot_rng, reset_rng, noise_rng, artefact_rng = scene.noise_seed.spawn(4)
     shot = ShotNoise(scene.light, pixels.dead, config, shot_rng)
     electronics = Electronics(config, pixels.noise, noise_rng)
+    artefacts = ReadoutArtefacts(config, artefact_rng)
     draws = _ahead(_draws(shot, electronics, config), threads or os.cpu_count() or 1)
     reset = reset_rng.standard_normal(pixels.pedestal.shape, np.float32)
     empty = pixels.pedestal + np.float32(config.ktc_noise) * reset
@@ -141,10 +143,12 @@ def read_out(scene: Scene, threads: int | None = None) -> Iterator[np.ndarray]:
         level[inside, across] += couple(signal, config.ipc)  # IPC; none reaches the border
         level += empty  # pedestal and kTC noise of the reset
         level[rows, cols] += paths[:, read]  # telegraph noise
+        artefacts.add(level, read)  # settling, drifts, walks, columns, interference
         dn = digitise(level, config.gain)
         dn[pixels.stuck] = pixels.stuck_at
         np.minimum(scene.stop, read, out=scene.stop, where=dn >= config.saturation)
-        yield np.ascontiguousarray(to_file(dn, config))
+        # polarity and lost data
+        yield np.ascontiguousarray(to_file(artefacts.spoil(dn, read), config))
 
 
 def _frames(config: SimulationConfig) -> list[range]:

@@ -10,10 +10,9 @@ from scipy.special import pdtr
 
 from ohana.simulate.config import SimulationConfig
 from ohana.simulate.detector import log_uniform, some_pixels, stamp
+from ohana.simulate.stars import draw_places, star_map
+from ohana.simulate.unsteady_light import UnsteadyLight, draw_unsteady_light
 
-#: Wings of the stellar profile (Moffat 1969, A&A 3, 455), and where they are cut [pixel].
-MOFFAT_BETA = 3.0
-STAR_RADIUS = 12
 #: Change of a flash from the centre of the array to the ends of its diagonal.
 FLASH_SLOPE = 0.2
 #: Entries of the table of Poisson numbers.
@@ -38,6 +37,10 @@ class Light:
         Mean charge that arrives just before ``flash_read`` [e-].
     flash_read : int or None
         First read that contains the flash.
+    decay : float or None
+        E-folding time of persistence [s]; None: it falls as one over the time.
+    unsteady : UnsteadyLight or None
+        Background and sources where they are not steady, instead of those above.
     """
 
     background: float
@@ -46,36 +49,43 @@ class Light:
     delay: float
     flash: np.ndarray
     flash_read: int | None
+    decay: float | None = None
+    unsteady: UnsteadyLight | None = None
 
     def released(self, start: float, end: float) -> float:
         """Return the time at the rate of the reset that releases as much charge [s].
 
         Traps have all time constants, so that rates fall as one over the time since the light
-        was on (HST WFC3: Long et al. 2012, SPIE 8442, 84421W).
+        was on (HST WFC3: Long et al. 2012, SPIE 8442, 84421W). Where one kind of trap rules, they
+        fall exponentially from the reset on.
         """
+        if self.decay is not None:
+            return float(self.decay * (np.exp(-start / self.decay) - np.exp(-end / self.decay)))
         return float(self.delay * np.log((self.delay + end) / (self.delay + start)))
 
     def mean_rate(self, config: SimulationConfig) -> np.ndarray:
         """Return the rate averaged over the exposure, without the flash [e-/s]."""
         start, end = config.frame_times[0], config.frame_times[-1]
         share = self.released(start, end) / (end - start) if end > start else 0.0
-        return np.float32(self.background) + self.sources + np.float32(share) * self.persistence
+        if self.unsteady is None:
+            rate = np.float32(self.background) + self.sources
+        else:
+            rate = self.unsteady.mean_rate()
+        return rate + np.float32(share) * self.persistence
 
 
 def draw_light(config: SimulationConfig, rng: np.random.Generator) -> Light:
     """Draw stars, awkward pixels, persistence and flash, each from a stream of its own."""
-    stars, hot, full, warm, glow, when, slope = rng.spawn(7)
+    stars, hot, full, warm, glow, when, slope, changes = rng.spawn(8)
     shape = config.active_shape
-    sources = np.zeros(shape, np.float32)
-    for row, col, total in zip(*_places(config.stars, config.star_flux, shape, stars), strict=True):
-        _add_star(sources, row, col, total, config.psf_fwhm)
+    places = draw_places(config.stars, config.star_flux, shape, stars)
+    sources = star_map(places, config.psf_fwhm, shape)
     spots = sources.reshape(-1)
-    for fraction, rate, source in (
-        (config.hot_fraction, config.hot_rate, hot),
-        (config.warm_fraction, config.warm_rate, warm),
-    ):
-        pixels = some_pixels(fraction, shape, source)
-        spots[pixels] += log_uniform(rate, source, len(pixels))
+    hot_pixels = some_pixels(config.hot_fraction, shape, hot)
+    hot_rates = log_uniform(config.hot_rate, hot, len(hot_pixels))
+    spots[hot_pixels] += hot_rates
+    pixels = some_pixels(config.warm_fraction, shape, warm)
+    spots[pixels] += log_uniform(config.warm_rate, warm, len(pixels))
     pixels = some_pixels(config.saturating_fraction, shape, full)
     spots[pixels] += config.full_well / (
         full.uniform(0.05, 0.95, len(pixels)) * config.exposure_time
@@ -83,36 +93,29 @@ def draw_light(config: SimulationConfig, rng: np.random.Generator) -> Light:
     read = config.flash_read
     if config.flash and read is None:
         read = int(when.integers(1, config.reads))
+    glowing, flash, unsteady = _persistence(config, glow), _flash(config, slope), None
+    if config.unsteady:
+        star_light, hot_light = star_map(places, config.psf_fwhm, shape), np.zeros_like(sources)
+        hot_light.reshape(-1)[hot_pixels] = hot_rates
+        others = np.maximum(sources - star_light - hot_light, 0)
+        unsteady = draw_unsteady_light(config, places, star_light, hot_light, others, changes)
+        flash *= unsteady.response
     return Light(
         config.dark_current + config.sky,
         sources,
-        _persistence(config, glow),
+        glowing,
         config.persistence_delay,
-        _flash(config, slope),
+        flash,
         read if config.flash else None,
+        config.persistence_time,
+        unsteady,
     )
-
-
-def _places(
-    count: int, limits: tuple[float, float], shape: tuple[int, int], rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw rows, columns and brightness of point sources."""
-    rows, cols = (rng.uniform(-0.5, size - 0.5, count) for size in shape)
-    return rows, cols, log_uniform(limits, rng, count)
-
-
-def _add_star(rate: np.ndarray, row: float, col: float, total: float, fwhm: float) -> None:
-    """Add a star to a map of rates, in place."""
-    width = fwhm / (2 * np.sqrt(2 ** (1 / MOFFAT_BETA) - 1))
-    window, distance = stamp(row, col, STAR_RADIUS, rate.shape)
-    profile = (1 + (distance / width) ** 2) ** -MOFFAT_BETA
-    rate[window] += total * (MOFFAT_BETA - 1) / (np.pi * width**2) * profile
 
 
 def _persistence(config: SimulationConfig, rng: np.random.Generator) -> np.ndarray:
     """Draw the rate at the reset where sources stood before: flat disks, as traps were full."""
     rate = np.zeros(config.active_shape, np.float32)
-    places = _places(config.persistence, config.persistence_rate, rate.shape, rng)
+    places = draw_places(config.persistence, config.persistence_rate, rate.shape, rng)
     for row, col, level in zip(*places, strict=True):
         radius = rng.uniform(*config.persistence_radius)
         window, distance = stamp(row, col, 2 * radius + 2, rate.shape)
@@ -144,8 +147,10 @@ class ShotNoise:
         self.starts = np.append(self.times[:1], self.times[:-1])
         read = light.flash_read
         self.flash_frame = -1 if read is None else int(config.first_frames[read])
-        self.bright = np.flatnonzero((light.sources > 0) | (light.persistence > 0))
-        self.sources = light.sources.reshape(-1)[self.bright]
+        # Sources that are not steady come with the background.
+        sources = light.sources if light.unsteady is None else np.zeros_like(light.sources)
+        self.bright = np.flatnonzero((sources > 0) | (light.persistence > 0))
+        self.sources = sources.reshape(-1)[self.bright]
         self.persistence = light.persistence.reshape(-1)[self.bright]
         self.streams = rng.spawn(len(self.times))
 
@@ -156,7 +161,10 @@ class ShotNoise:
         """
         background, sources, flash = self.streams[index].spawn(3)
         start, end = self.starts[index], self.times[index]
-        charge = poisson_frame(self.light.background * (end - start), self.shape, background)
+        if self.light.unsteady is None:
+            charge = poisson_frame(self.light.background * (end - start), self.shape, background)
+        else:
+            charge = background.poisson(self.light.unsteady.expected(index)).astype(np.float32)
         spots = charge.reshape(-1)
         mean = self.sources * (end - start) + self.persistence * self.light.released(start, end)
         spots[self.bright] += sources.poisson(mean)

@@ -18,6 +18,8 @@ LOGARITHMIC = {
     "rtn_period_range",
     "snowball_halo_amplitude_ratio_range",
 }
+#: Artefacts that only the reading of a file puts right: patches are stored as they were read out.
+OF_FILES = ("counts_fall", "lost_reads", "lost_rows")
 
 
 def complaints(config: CreatorSettings) -> list[str]:
@@ -57,6 +59,11 @@ def _sizes(config: CreatorSettings) -> list[str]:
 def _names(config: CreatorSettings) -> list[str]:
     """Return the errors of single settings of the simulator."""
     wrong = [f"simulation: {k} follows from {TAKEN[k]}" for k in config.simulation if k in TAKEN]
+    wrong += [
+        f"simulation: {name} is for files alone, patches want it to be off"
+        for name in OF_FILES
+        if config.simulation.get(name)
+    ]
     if "snowball_halo_length" in config.simulation and config.snowball_halo_decay_scale_range:
         wrong.append(
             "simulation: snowball_halo_length wants snowball_halo_decay_scale_range to be null"

@@ -17,6 +17,7 @@ ONLY: dict[str, tuple[Any, ...]] = {"first_interval": (None,), "read_pattern": (
 
 def write(file: BinaryIO, frames: Iterable[np.ndarray], config: SimulationConfig) -> None:
     """Write a header with what the computer of a test bench would know, then the reads."""
+    full = int(config.saturation)
     file.write(
         header(
             [
@@ -28,7 +29,11 @@ def write(file: BinaryIO, frames: Iterable[np.ndarray], config: SimulationConfig
                 ("DETECTOR", config.detector, "detector"),
                 ("GAIN", config.gain, "[e-/DN]"),
                 ("RDNOISE", config.read_noise, "[e-] RMS of one frame"),
-                ("SATURATE", int(config.saturation), "[DN] raw value of a full pixel"),
+                (
+                    "SATURATE",
+                    65535 - full if config.counts_fall else full,
+                    "[DN] raw value of a full pixel",
+                ),
                 ("FRAMTIME", config.frame_time, "[s] time of one frame"),
                 ("NFRAMES", config.nframes, "frames averaged into each read"),
                 ("GROUPGAP", config.groupgap, "frames dropped between reads"),
