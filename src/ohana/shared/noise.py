@@ -87,7 +87,7 @@ def usual_covariance(noise: TypicalNoise, covariance: DifferenceCovariance) -> n
 
 
 def typical_covariance(noise: TypicalNoise, covariance: DifferenceCovariance) -> np.ndarray:
-    """Return variance of differences of a typical pixel, and covariance with the next (2, T - 1)."""
+    """Return variances of differences of a typical pixel, and covariances with the next."""
     return usual_covariance(noise, with_quality(covariance, noise.quality))
 
 

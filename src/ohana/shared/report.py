@@ -22,7 +22,7 @@ def describe(source: CorrectedRamp) -> list[str]:
     if shared is not None and len(shared.shapes):
         count = len(shared.shapes)
         notices.append(
-            f"shapes in time that pixels share, each with an amplitude of its own: {count} taken off"
+            f"shapes in time that each pixel has with its own amplitude: {count} taken off"
         )
     if quality is None:
         return notices
@@ -44,7 +44,8 @@ def table(source: CorrectedRamp) -> dict[str, list[float]]:
 
     ``light`` is the shared change of the light since read 0, in the middle of the array's range
     [DN]; ``offset`` the scatter of the offsets of outputs, columns and rows [DN];
-    ``noise`` the noise of the read over the usual one; ``searched`` whether steps were searched, 1 or 0.
+    ``noise`` the noise of the read over the usual one; ``searched`` is 1 where steps were searched,
+    else 0.
     """
     shared, reads = source.shared, len(source.ramp.times)
     columns = {name: np.zeros(reads) for name in ("light", "offset")}
