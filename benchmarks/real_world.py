@@ -8,7 +8,7 @@ noise and snowballs, and goes through ``Predictor.predict`` with floors in DN at
 sums over the seeds.
 
 false rays, false telegraph   pixels of events that match no true event, per million pixels
-rays > 12, 8-12, 6-8          found part of cosmic-ray pixels, by their S/N
+rays > 12 ... 4-5             found part of cosmic-ray pixels, by their S/N
 telegraph                     found part of those with a chi-squared above 200
 snowballs                     found of detectable, false, mean intersection over union
 confidence                    mean minus the part that is real, if there are 20 events
@@ -41,6 +41,7 @@ from machine import describe
 from ohana import DetectorConfig, Label, Predictor, open_exposure
 from ohana.evaluate.other_codes import two_point
 from ohana.evaluate.truth.pairs import Pairing, compare
+from ohana.evaluate.truth.pixels import ray_pixels
 from ohana.evaluate.truth.scores import Evaluation, evaluate
 from ohana.ramp import SATURATED
 from ohana.rampfit.load import CorrectedRamp, load_block
@@ -56,8 +57,9 @@ THRESHOLD = 5.0
 #: Minimum number of events for the mean confidence to be compared.
 MIN_EVENTS = 20
 NO_FLOORS = DetectorConfig(cosmic_ray_min_intensity=0, cosmic_ray_min_step=0)
-#: Lower edges of the bins of S/N in the table, from the last.
-RAY_BINS = (12.0, 8.0, 6.0)
+#: Bins of the S/N of cosmic-ray pixels.
+RAY_EDGES = (4.0, 5.0, 6.0, 8.0, 12.0, np.inf)
+NO_RAYS = (0,) * (len(RAY_EDGES) - 1)
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ class Counts:
     pixels: int = 0
     false_rays: int = 0
     false_telegraph: int = 0
-    rays: tuple[int, ...] = (0, 0, 0)
-    rays_found: tuple[int, ...] = (0, 0, 0)
+    rays: tuple[int, ...] = NO_RAYS
+    rays_found: tuple[int, ...] = NO_RAYS
     telegraph: int = 0
     telegraph_found: int = 0
     balls: int = 0
@@ -127,14 +129,16 @@ def silence(path: Path, cards: Sequence[str]) -> None:
 
 def reads_not_searched(path: Path) -> set[int]:
     """Return the reads that a run lists as not searched."""
-    [integration] = json.loads(path.read_text())["integrations"]
-    return set(integration.get("not_searched", ()))
+    integrations = json.loads(path.read_text())["integrations"]
+    return set(integrations[0].get("not_searched", ()))
 
 
 def score(truth: Truth, asked: Truth, entries: list[Detection]) -> Counts:
     """Compare detections with all true events, and the true events that are asked for with them."""
     paired, result = compare(truth, entries, THRESHOLD), evaluate(asked, entries, THRESHOLD)
-    bins = {each.low: each for each in result.pixels.rays}
+    members = paired.found.members
+    said = members.select(paired.found.label[members.event] == Label.COSMIC_RAY)
+    bins = ray_pixels(asked, said, RAY_EDGES)
     flicker = result.pixels.telegraph[-1]
     balls = next(each for each in result.classes if each.label == Label.SNOWBALL)
     real = paired.events_of > 0
@@ -142,8 +146,8 @@ def score(truth: Truth, asked: Truth, entries: list[Detection]) -> Counts:
         pixels=int(np.prod(truth.config.active_shape)),
         false_rays=false_pixels(paired, Label.COSMIC_RAY),
         false_telegraph=false_pixels(paired, Label.TELEGRAPH_NOISE),
-        rays=tuple(bins[low].count if low in bins else 0 for low in RAY_BINS),
-        rays_found=tuple(bins[low].found if low in bins else 0 for low in RAY_BINS),
+        rays=tuple(each.count for each in bins),
+        rays_found=tuple(each.found for each in bins),
         telegraph=flicker.count,
         telegraph_found=flicker.found,
         balls=balls.detectable,
@@ -196,15 +200,15 @@ def false_two_point(path: Path, truth: Truth) -> int | None:
 
 
 HEAD = (
-    "reads", "case", "", "false rays", "false telegraph", "rays > 12", "8-12", "6-8", "telegraph",
-    "snowballs", "confidence", "time", "two-point",
+    "reads", "case", "", "false rays", "false telegraph", "rays > 12", "8-12", "6-8", "5-6", "4-5",
+    "telegraph", "snowballs", "confidence", "time", "two-point",
 )  # fmt: skip
 
 
 def cells(counts: Counts, clean: Counts | None) -> list[str]:
     """Return the numbers of a row of the table."""
     million = 1e-6 * counts.pixels
-    parts = [*zip(counts.rays_found, counts.rays, strict=True)]
+    parts = [*zip(counts.rays_found, counts.rays, strict=True)][::-1]
     parts += [(counts.telegraph_found, counts.telegraph)]
     ball = f"{counts.balls_found}/{counts.balls}, {counts.balls_false}"
     if counts.balls_found:

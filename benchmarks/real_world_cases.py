@@ -91,6 +91,7 @@ CASES = {
     "hot pixels bend": Case(
         {"hot_fraction": 0.01, "hot_power": 0.7}, {"hot_fraction": 0.01, "hot_power": 0.9}
     ),
+    "quiet, 1/f": Case({"read_noise": 5.0, "pink_output": 5.0}),
     "interference": Case({"interference": 10.0}, {"interference": 2.0}),
 }
 

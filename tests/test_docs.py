@@ -127,7 +127,8 @@ def test_measured_sections_leave_the_rest_of_a_page(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("page", "section"), [("evaluation.md", "comparison"), ("network.md", "scores")]
+    ("page", "section"),
+    [("evaluation.md", "comparison"), ("network.md", "scores"), ("real_world.md", "real_world")],
 )
 def test_pages_with_measured_sections_have_their_marks(page, section):
     text = (ROOT / "docs" / page).read_text("utf-8")
