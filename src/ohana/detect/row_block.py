@@ -112,15 +112,15 @@ def analyse(
     flat, shape = Noise(*(values.ravel() for values in noise)), block.stop.shape
     ramps = ramps_of(block.data, block.stop, noise.variance, noise.shot, guess=noise.rate)
     scanned = scan(ramps, covariance, quick=True)
-    steps, rate = find_steps(ramps, flat.dof, scanned, covariance, config)
-    ramps, scanned, steps, rate = _end_slow_saturation(
-        ramps, flat.dof, (scanned, steps, rate), covariance, config
+    steps, rate, curve = find_steps(ramps, flat.dof, scanned, covariance, config)
+    ramps, scanned, steps, rate, curve = _end_slow_saturation(
+        ramps, flat.dof, (scanned, steps, rate, curve), covariance, config
     )
     # A pixel without noise has no usable read, but the read in which it saturates is known.
     ends = np.where(ramps.stop.reshape(shape) > 0, ramps.stop.reshape(shape), block.stop)
     block = block._replace(stop=ends.astype(block.stop.dtype))
     index, fit, flicker = find_telegraph_noise(ramps, flat, steps, covariance, gain, config)
-    maps = _maps(block, noise, scanned, (rate, flicker), steps)
+    maps = _maps(block, noise, scanned, (rate, flicker, curve), steps)
     if len(index):
         steps = without_levels(ramps, flat.dof, index, fit, covariance, config, steps)
         maps.transition_count.ravel()[index] = fit.transitions
@@ -132,29 +132,30 @@ def analyse(
 def _end_slow_saturation(
     ramps: Ramps,
     dof: np.ndarray,
-    found: tuple[Scan, Steps, np.ndarray],
+    found: tuple[Scan, Steps, np.ndarray, np.ndarray],
     covariance: DifferenceCovariance,
     config: DetectorConfig,
-) -> tuple[Ramps, Scan, Steps, np.ndarray]:
+) -> tuple[Ramps, Scan, Steps, np.ndarray, np.ndarray]:
     """End the ramps of pixels that fill to a level of their own, and search these again.
 
-    ``found`` is scan, steps and rates; all are returned anew.
+    ``found`` is scan, steps, rates and curves; all are returned anew.
     """
-    scanned, steps, rate = found
-    index, full = saturates_slowly(steps, rate, covariance)
+    scanned, steps, rate, curve = found
+    odd = np.union1d(steps.col[~steps.saturating], np.flatnonzero(curve >= 0))
+    index, full = saturates_slowly(ramps, odd, covariance)
     if not len(index):
-        return ramps, scanned, steps, rate
+        return ramps, scanned, steps, rate, curve
     ramps = ramps._replace(stop=ramps.stop.copy())
-    scanned, rate = Scan(*map(np.copy, scanned)), rate.copy()
+    scanned, rate, curve = Scan(*map(np.copy, scanned)), rate.copy(), curve.copy()
     ramps.stop[index] = full
     some = ramps.select(index)
     again = scan(some, covariance, quick=True)
     for values, new in zip(scanned, again, strict=True):
         values[index] = new
-    more, rate[index] = find_steps(some, dof[index], again, covariance, config)
+    more, rate[index], curve[index] = find_steps(some, dof[index], again, covariance, config)
     others = steps.select(~np.isin(steps.col, index))
     steps = join_steps([others, more._replace(col=index[more.col].astype(np.int32))])
-    return ramps, scanned, steps.select(np.lexsort((steps.read, steps.col))), rate
+    return ramps, scanned, steps.select(np.lexsort((steps.read, steps.col))), rate, curve
 
 
 def compile_kernels(log: logging.Logger) -> None:
@@ -176,14 +177,14 @@ def _maps(
     block: RampBlock,
     noise: Noise,
     scanned: Scan,
-    measured: tuple[np.ndarray, np.ndarray],
+    measured: tuple[np.ndarray, np.ndarray, np.ndarray],
     steps: Steps,
 ) -> PixelMaps:
     """Collect the per-pixel maps of a block; ``steps.col`` counts pixels along the block.
 
-    ``measured`` is rate and flicker of each pixel.
+    ``measured`` is rate, flicker and curve of each pixel.
     """
-    rate, flicker = measured
+    rate, flicker, curve = measured
     shape = block.stop.shape
     temporal = temporal_features(steps, block.stop.ravel())
 
@@ -200,6 +201,7 @@ def _maps(
         best_significance=plane(gaussian(scanned.up_sigma, noise.dof.ravel())),
         best_read=plane(scanned.up_read, np.int32),
         flicker=plane(np.maximum(flicker, 0.0)),
+        curve=plane(curve, np.int8),
         first_usable=np.zeros(shape, np.int32),
         stop=block.stop,
         first_appearance=plane(temporal.first_appearance, np.int32),

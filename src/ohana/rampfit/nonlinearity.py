@@ -6,32 +6,8 @@ import numpy as np
 
 from ohana.events import Steps
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
-from ohana.rampfit.scan import Ramps, Scan, scan
+from ohana.rampfit.scan import Ramps, Scan
 from ohana.rampfit.tuning import TUNING
-
-
-def is_nonlinear(ramps: Ramps, plain: Scan, covariance: DifferenceCovariance) -> np.ndarray:
-    """Return which ramps a curve describes better than one step: bool (n,).
-
-    Candidates are bright ramps, and ramps with a step split between two differences: a falling
-    rate (persistence, settling after a reset) raises the first two above the others. ``plain`` is
-    the scan of the ramps without curvature.
-    """
-    bright = np.abs(plain.rate * plain.used) > TUNING.nonlinear_signal
-    split = np.where(plain.up_sigma >= -plain.down_sigma, plain.up_split, plain.down_split)
-    # The two parts of a split step fit any three differences: a faint ramp keeps its step then.
-    nonlinear = np.where(
-        split > 0,
-        plain.used >= TUNING.nonlinear_differences_split - bright,
-        bright & (plain.used >= TUNING.nonlinear_differences),
-    )
-    index = np.flatnonzero(nonlinear)
-    free = ramps._replace(nonlinear=np.ones(len(nonlinear))).select(index)
-    curved = scan(free, covariance, quick=True)
-    step = np.maximum(plain.up_sigma, -plain.down_sigma)[index] ** 2
-    step[split[index] > 0] *= TUNING.nonlinear_split_fraction
-    nonlinear[index] = plain.chi2[index] - curved.chi2 > step
-    return nonlinear
 
 
 def may_be_nonlinear(
@@ -57,19 +33,19 @@ def may_be_nonlinear(
 
 
 def saturates_slowly(
-    steps: Steps, rate: np.ndarray, covariance: DifferenceCovariance
+    ramps: Ramps, candidates: np.ndarray, covariance: DifferenceCovariance
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find pixels that fill from the first read on, to a level of their own, and stay there.
 
-    They have bright upward steps in every difference from the first up to some read, and no
-    signal after that. Hits do not come in read after read.
+    They rise in every difference up to some read, and not after that. Hits do not come in read
+    after read.
 
     Parameters
     ----------
-    steps : Steps
-        Of n ramps, from `ohana.rampfit.step_search.find_steps`, sorted by ramp and read.
-    rate : ndarray, shape (n,)
-        Rate of each ramp, its steps excluded [DN per frame time].
+    ramps : Ramps
+        n ramps.
+    candidates : ndarray of int
+        Those that are not straight.
     covariance : DifferenceCovariance
         Timing of the reads.
 
@@ -78,15 +54,29 @@ def saturates_slowly(
     ramps, full : ndarray of int
         Their indices, and the read in which each is full.
     """
-    found, gap = [], 1 + may_split_jump(covariance).astype(int)
-    steps = steps.select(~steps.saturating)
-    ramp, first, count = np.unique(steps.col, return_index=True, return_counts=True)
-    for k in np.flatnonzero((steps.read[first] == 1) & (count > 1)):
-        mine = slice(first[k], first[k] + count[k])
-        read, amplitude = steps.read[mine], steps.amplitude[mine]
-        alike = (np.diff(read) <= gap[read[:-1]]).all()
-        bright = amplitude.min() > 0 and amplitude.sum() > TUNING.nonlinear_signal
-        if alike and bright and abs(rate[ramp[k]]) < TUNING.full_rate * amplitude.mean():
-            found.append((ramp[k], read[-1]))
-    ramps, full = np.array(found, int).reshape(-1, 2).T
-    return ramps, full
+    reads = len(ramps.data)
+    last = ramps.data[np.clip(ramps.stop[candidates] - 1, 0, None), candidates]
+    bright = last - ramps.data[0, candidates] > TUNING.nonlinear_signal
+    candidates = candidates[bright]
+    if not len(candidates):
+        return candidates, candidates
+    data = ramps.data[:, candidates].astype(np.float64)
+    data[np.arange(reads)[:, None] >= ramps.stop[candidates]] = np.nan
+    rise = np.diff(data, axis=0)
+    known = np.isfinite(rise)
+    rise = np.where(known, rise, 0.0)
+    total = rise.sum(0)
+    noise = np.sqrt(2.0 * ramps.variance[candidates])
+    margin = np.maximum(TUNING.full_rate * total, TUNING.clip * noise)
+    # The first difference after which hardly anything is added.
+    left = total - np.cumsum(rise, axis=0)
+    full = (np.abs(left)[::-1] > margin).argmax(0)
+    full = np.where((np.abs(left) > margin).any(0), reads - full, 1)
+    before = known & (np.arange(1, reads)[:, None] < full)
+    slope = np.where(before, rise / covariance.dt[:, None], np.nan)
+    fills = before.any(0) & (full > 1)
+    fills &= known.sum(0) - full >= TUNING.full_differences
+    slope = np.where(fills & before, slope, np.where(fills, np.nan, 1.0))
+    steady = np.nanmin(slope, axis=0) * TUNING.max_slow_rise > np.nanmax(slope, axis=0)
+    index = np.flatnonzero(fills & steady & known[0])
+    return candidates[index], full[index]

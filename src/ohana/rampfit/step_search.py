@@ -6,10 +6,11 @@ import numpy as np
 
 from ohana.config import DetectorConfig
 from ohana.events import Steps, join_steps
+from ohana.rampfit.curves import Bend, best_curve, curve_cost, curve_shapes, step_gain
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.noise import gaussian
-from ohana.rampfit.nonlinearity import is_nonlinear, may_be_nonlinear
-from ohana.rampfit.scan import Ramps, Scan, fit_at, scan
+from ohana.rampfit.nonlinearity import may_be_nonlinear
+from ohana.rampfit.scan import Ramps, Scan, fit_at, fit_curves, scan
 from ohana.rampfit.tuning import TUNING
 
 #: Ramps worked on together: bounds the memory needed.
@@ -22,7 +23,7 @@ def find_steps(
     scanned: Scan,
     covariance: DifferenceCovariance,
     config: DetectorConfig,
-) -> tuple[Steps, np.ndarray]:
+) -> tuple[Steps, np.ndarray, np.ndarray]:
     """Find every significant step, up and down, of every ramp.
 
     Parameters
@@ -44,25 +45,27 @@ def find_steps(
         ``row`` is 0 and ``col`` the index of the ramp; sorted by ramp and read.
     rate : ndarray, shape (n,)
         Rate of each ramp with its steps excluded [DN per frame time].
+    curve : ndarray of int, shape (n,)
+        The curve of each ramp, an index of `ohana.rampfit.curves.curve_shapes`; -1 for none.
 
     Notes
     -----
     A ramp with a significant step is fitted again with that step free, until no further step
     is significant; then each step is fitted with all others free, and kept if still
-    significant. A free step is an excluded difference (see `ohana.rampfit.gls`), or two where it is
+    significant. A curve that describes the ramp better than these steps takes their place, and
+    the ramp is searched again with the curve free. A free step is an excluded difference (see `ohana.rampfit.gls`), or two where it is
     split between a read that averages frames and the next one.
     """
     index = np.flatnonzero(
         strongest(scanned, dof)[0] >= config.sigma_threshold - TUNING.scan_margin
     )
-    rate = scanned.rate.copy()
+    rate, curve = scanned.rate.copy(), np.full(len(dof), -1)
     parts = [_saturating(ramps, dof, scanned, covariance, config)]
     filled = np.full(len(dof), len(ramps.data))
     filled[parts[0].col] = parts[0].read
     for start in range(0, len(index), BATCH):
         part = index[start : start + BATCH]
-        plain = Scan(*(values[part] for values in scanned))
-        found, rate[part] = _search(ramps.select(part), dof[part], plain, covariance, config)
+        found, rate[part], curve[part] = _search(ramps.select(part), dof[part], covariance, config)
         found = found._replace(col=part[found.col].astype(np.int32))
         # A jump into saturation that begins in the read before is one step, found already.
         parts.append(found.select(found.read < filled[found.col]))
@@ -71,7 +74,7 @@ def find_steps(
     steps, ramp = steps.select(~nonlinear), steps.col[nonlinear]
     without_steps = np.setdiff1d(ramp, steps.col[~steps.saturating])
     rate[without_steps] = scanned.rate[without_steps]
-    return steps.select(np.lexsort((steps.read, steps.col))), rate
+    return steps.select(np.lexsort((steps.read, steps.col))), rate, curve
 
 
 def strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -85,26 +88,35 @@ def strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
 
 
 def _search(
-    ramps: Ramps,
-    dof: np.ndarray,
-    plain: Scan,
-    covariance: DifferenceCovariance,
-    config: DetectorConfig,
-) -> tuple[Steps, np.ndarray]:
-    """Find the steps of ramps that have at least one, and the rates without them."""
+    ramps: Ramps, dof: np.ndarray, covariance: DifferenceCovariance, config: DetectorConfig
+) -> tuple[Steps, np.ndarray, np.ndarray]:
+    """Find the steps of ramps that have at least one, the rates without them, and curves."""
     ramps = ramps._replace(excluded=np.zeros(ramps.data.shape, bool))
-    ramps, split = _exclude(ramps, is_nonlinear(ramps, plain, covariance), dof, covariance, config)
+    ramps, split = _exclude(ramps, dof, covariance, config)
     begins = ramps.excluded.copy()
     begins[1:] &= ~split[:-1]
     at, ramp = np.nonzero(begins)
+    misfit = _misfit(ramps, covariance)
     parts = []
     for start in range(0, len(ramp), BATCH):
         part = slice(start, start + BATCH)
         both = split[at[part], ramp[part]]
-        parts.append(_refit(ramps, (ramp[part], at[part], both), dof, covariance, config))
+        found = _refit(ramps, (ramp[part], at[part], both), dof, covariance, config)
+        parts.append(found.select(np.abs(found.amplitude) > misfit[found.read, found.col]))
     steps, rest = join_steps(parts), scan(ramps, covariance, quick=True)
-    fit = rest.chi2 / np.maximum(rest.used - 1 - ramps.nonlinear, 1)
-    return steps._replace(fit=fit[steps.col].astype(np.float32)), rest.rate
+    fit = rest.chi2 / np.maximum(rest.used - 1 - (ramps.curve >= 0), 1)
+    return steps._replace(fit=fit[steps.col].astype(np.float32)), rest.rate, ramps.curve
+
+
+def _misfit(ramps: Ramps, covariance: DifferenceCovariance) -> np.ndarray:
+    """Return the largest step at each read that may be an imperfect curve: (T, n) [DN]."""
+    misfit: np.ndarray = np.zeros(ramps.data.shape, np.float32)
+    bent = np.flatnonzero(ramps.curve >= 0)
+    if len(bent):
+        size, _ = fit_curves(ramps.select(bent), covariance, quick=ramps.guess.size > 0)
+        height = TUNING.max_misfit * size[ramps.curve[bent], np.arange(len(bent))]
+        misfit[1:, bent] = np.abs(ramps.shapes[ramps.curve[bent]].T * height)
+    return misfit
 
 
 def exclude_steps(
@@ -127,35 +139,32 @@ def exclude_steps(
     -----
     `find_steps` also fits the amplitude of each step, which a rate does not need.
     """
-    nonlinear = is_nonlinear(ramps, scan(ramps, covariance), covariance)
-    return _exclude(ramps, nonlinear, dof, covariance, config)[0].excluded
+    return _exclude(ramps, dof, covariance, config)[0].excluded
 
 
 def _exclude(
-    ramps: Ramps,
-    nonlinear: np.ndarray,
-    dof: np.ndarray,
-    covariance: DifferenceCovariance,
-    config: DetectorConfig,
+    ramps: Ramps, dof: np.ndarray, covariance: DifferenceCovariance, config: DetectorConfig
 ) -> tuple[Ramps, np.ndarray]:
-    """Exclude the steps of ramps one by one, the most significant first.
+    """Exclude the steps of ramps one by one, the most significant first, or find their curve.
 
     Returns
     -------
     ramps : Ramps
-        With ``excluded`` and ``nonlinear`` set.
+        With ``excluded``, ``curve`` and ``shapes`` set.
     split : ndarray of bool, shape (T, n)
         Steps of which the next read holds a part.
     """
-    known = ramps.excluded
-    ramps = ramps._replace(excluded=known.copy(), nonlinear=nonlinear.astype(float))
+    known, n = ramps.excluded, len(dof)
+    ramps = ramps._replace(
+        excluded=known.copy(), curve=np.full(n, -1), shapes=curve_shapes(covariance)
+    )
     split = np.zeros(known.shape, bool)
-    _exclude_strongest(ramps, split, np.arange(len(dof)), dof, covariance, config)
+    _exclude_strongest(ramps, split, np.arange(n), dof, covariance, config)
     # A smooth curve has no steps in half of its reads, the growing core of a snowball has.
     most = TUNING.max_excluded_fraction * (np.minimum(ramps.stop, len(ramps.data)) - 1)
-    grown = nonlinear & (ramps.excluded.sum(0) > most)
-    ramps.nonlinear[grown], ramps.excluded[:, grown], split[:, grown] = 0, known[:, grown], False
-    _exclude_strongest(ramps, split, np.flatnonzero(grown), dof, covariance, config)
+    grown = np.flatnonzero((ramps.curve >= 0) & (ramps.excluded.sum(0) > most))
+    ramps.curve[grown], ramps.excluded[:, grown], split[:, grown] = -1, known[:, grown], False
+    _exclude_strongest(ramps, split, grown, dof, covariance, config, may_bend=False)
     return ramps, split
 
 
@@ -166,21 +175,84 @@ def _exclude_strongest(
     dof: np.ndarray,
     covariance: DifferenceCovariance,
     config: DetectorConfig,
+    may_bend: bool = True,
 ) -> None:
     """Exclude the strongest step of each active ramp until none is significant, in place.
 
-    ``split`` (T, n) is set where the next read holds a part of a step.
+    Where a curve explains a ramp better than its steps, ``ramps.curve`` is set, and the search
+    begins anew. ``split`` (T, n) is set where the next read holds a part of a step.
     """
-    for _ in range(config.max_steps):
-        if not len(active):
-            break
+    known, count = ramps.excluded.copy(), np.zeros(len(dof), int)
+    chi2, first = np.zeros(len(dof)), Bend(np.full(len(dof), -1), np.zeros(len(dof)))
+    while len(active):
         scanned = scan(ramps.select(active), covariance, quick=True)
         sigma, read, both = strongest(scanned, dof[active])
         significant = sigma >= config.sigma_threshold - TUNING.scan_margin
         active, read, both = active[significant], read[significant], both[significant]
+        scanned = Scan(*(values[significant] for values in scanned))
+        bent = _bent(ramps, active, scanned, (count, chi2, first), covariance) & may_bend
+        again, active, read, both = active[bent], active[~bent], read[~bent], both[~bent]
+        ramps.excluded[:, again], split[:, again], count[again] = known[:, again], False, 0
         ramps.excluded[read, active] = True
         ramps.excluded[read[both] + 1, active[both]] = True
         split[read[both], active[both]] = True
+        count[active] += 1
+        active = np.concatenate([again, active[count[active] < config.max_steps]])
+
+
+def _bent(
+    ramps: Ramps,
+    active: np.ndarray,
+    scanned: Scan,
+    before: tuple[np.ndarray, np.ndarray, Bend],
+    covariance: DifferenceCovariance,
+) -> np.ndarray:
+    """Find the curves of straight ramps that need one more step, in place; return which have one.
+
+    A curve replaces the next step (and the one after that), or it replaces all. ``before`` are the
+    number of steps of each ramp so far, and chi-squared and best curve before any of these; they
+    are filled in.
+    """
+    count, chi2, first = before
+    straight = np.flatnonzero(ramps.curve[active] < 0)
+    scanned, index = Scan(*(values[straight] for values in scanned)), active[straight]
+    found = best_curve(ramps.select(index), covariance)
+    fresh = count[index] == 0
+    new = index[fresh]
+    chi2[new], first.curve[new], first.gain[new] = (
+        values[fresh] for values in (scanned.chi2, *found)
+    )
+    step, cost = step_gain(scanned), curve_cost(scanned)
+    instead = found.gain > step + cost
+    instead[instead] = _beats_two(ramps, index, scanned, found.gain - step - cost, instead, covariance)
+    total = chi2[index] - scanned.chi2 + step
+    all_instead = first.gain[index] > total + cost - TUNING.step_cost * count[index]
+    all_instead &= (count[index] > 0) & ~instead
+    ramps.curve[index] = np.where(instead, found.curve, np.where(all_instead, first.curve[index], -1))
+    bent = np.zeros(len(active), bool)
+    bent[straight] = instead | all_instead
+    return bent
+
+
+def _beats_two(
+    ramps: Ramps,
+    index: np.ndarray,
+    scanned: Scan,
+    beyond: np.ndarray,
+    which: np.ndarray,
+    covariance: DifferenceCovariance,
+) -> np.ndarray:
+    """Return for ``which`` of some ramps a curve also beats two steps.
+
+    ``beyond`` is the chi-squared that it explains more than the strongest step and its cost.
+    """
+    some = ramps.select(index[which])
+    _, read, both = strongest(Scan(*(values[which] for values in scanned)), np.full(which.sum(), np.inf))
+    ramp = np.arange(len(read))
+    some.excluded[read, ramp] = True
+    some.excluded[read[both] + 1, ramp[both]] = True
+    second = step_gain(scan(some, covariance, quick=True))
+    return beyond[which] > second - TUNING.step_cost
 
 
 def _refit(

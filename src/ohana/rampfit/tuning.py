@@ -81,6 +81,9 @@ class RampfitTuning:
     min_pair_determinant: float = tuned(
         1e-5, "", "Least determinant of two neighbouring steps over that of unrelated ones"
     )
+    min_curve_determinant: float = tuned(
+        1e-4, "", "Least determinant of a rate and a curve over that of unrelated columns"
+    )
     split_jump_cost: float = tuned(
         2.0,
         "chi-squared",
@@ -110,14 +113,32 @@ class RampfitTuning:
     nonlinear_differences: int = tuned(
         6, "differences", "Fewest that separate curvature from a step"
     )
-    nonlinear_differences_split: int = tuned(
-        4, "differences", "The same for a step in two differences, one less in a bright ramp"
+    decay_step: float = tuned(
+        2**0.5, "", "Ratio of the decay times that are tried, from one read on"
     )
-    nonlinear_split_fraction: float = tuned(
-        0.75,
-        "",
-        "Fraction of the chi-squared of a step in two differences that curvature must explain",
-        "of a hit in the first two of nine differences curvature explains half",
+    decay_lengths: float = tuned(
+        3.0, "", "Longest decay time tried, as a part of the ramp; longer ones are parabolas"
+    )
+    kinks: int = tuned(12, "", "Reads at which a change of the rate is tried, evenly spaced")
+    kink_margin: int = tuned(
+        3, "differences", "Fewest on either side of a change of the rate; it is a step with fewer"
+    )
+    curve_differences: int = tuned(
+        3, "differences", "Fewest that separate a curve from a step, or two if the step is split"
+    )
+    curve_cost: float = tuned(
+        6.0,
+        "chi-squared",
+        "What a curve must explain beyond a single step that it replaces",
+        "no more than one step in a thousand is then lost",
+    )
+    step_cost: float = tuned(
+        12.0,
+        "chi-squared",
+        "What a further step in a ramp must explain beyond a curve that replaces all steps",
+    )
+    max_misfit: float = tuned(
+        0.3, "", "A step below this part of what the curve adds in that read is its misfit"
     )
     max_nonlinear_rise: float = tuned(
         0.3,
@@ -126,7 +147,10 @@ class RampfitTuning:
         "non-linearity changes the rate by 10 to 20 % before a pixel is full",
     )
     full_rate: float = tuned(
-        0.02, "", "A pixel is full if its rate is below this fraction of that at which it filled"
+        0.02, "", "A pixel is full when no more than this part of its signal is still to come"
+    )
+    full_differences: int = tuned(
+        2, "differences", "Fewest in which a pixel stays at its level if it is full"
     )
 
     # Temporal features
