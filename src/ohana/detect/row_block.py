@@ -15,9 +15,11 @@ from ohana.detect.telegraph.pixels import find_telegraph_noise, telegraph_events
 from ohana.events import Event, PixelMaps, Steps, join_steps
 from ohana.ramp import Ramp, RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, difference_covariance
+from ohana.rampfit.curves import curve_shapes
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import Noise, gaussian, measure, with_read_noise
 from ohana.rampfit.nonlinearity import saturates_slowly
+from ohana.rampfit.patches import patch_curves
 from ohana.rampfit.scan import Ramps, Scan, ramps_of, scan
 from ohana.rampfit.scan_kernels import scan_kernel
 from ohana.rampfit.step_search import find_steps
@@ -44,6 +46,15 @@ class Searched(NamedTuple):
     steps: Steps
     maps: PixelMaps
     telegraph: list[Event]
+
+
+class PixelSearch(NamedTuple):
+    """What is found in the ramps of a block: scan, steps, and rate and curve of each ramp."""
+
+    scanned: Scan
+    steps: Steps
+    rate: np.ndarray
+    curve: np.ndarray
 
 
 class BlockResult(NamedTuple):
@@ -112,15 +123,15 @@ def analyse(
     flat, shape = Noise(*(values.ravel() for values in noise)), block.stop.shape
     ramps = ramps_of(block.data, block.stop, noise.variance, noise.shot, guess=noise.rate)
     scanned = scan(ramps, covariance, quick=True)
-    steps, rate, curve = find_steps(ramps, flat.dof, scanned, covariance, config)
-    ramps, scanned, steps, rate, curve = _end_slow_saturation(
-        ramps, flat.dof, (scanned, steps, rate, curve), covariance, config
-    )
+    found = PixelSearch(scanned, *find_steps(ramps, flat.dof, scanned, covariance, config))
+    ramps, found = _end_slow_saturation(ramps, flat.dof, found, covariance, config)
+    found = _bend_together(ramps, flat.dof, found, shape[1], covariance, config)
+    steps, scanned = found.steps, found.scanned
     # A pixel without noise has no usable read, but the read in which it saturates is known.
     ends = np.where(ramps.stop.reshape(shape) > 0, ramps.stop.reshape(shape), block.stop)
     block = block._replace(stop=ends.astype(block.stop.dtype))
     index, fit, flicker = find_telegraph_noise(ramps, flat, steps, covariance, gain, config)
-    maps = _maps(block, noise, scanned, (rate, flicker, curve), steps)
+    maps = _maps(block, noise, found, flicker)
     if len(index):
         steps = without_levels(ramps, flat.dof, index, fit, covariance, config, steps)
         maps.transition_count.ravel()[index] = fit.transitions
@@ -132,30 +143,58 @@ def analyse(
 def _end_slow_saturation(
     ramps: Ramps,
     dof: np.ndarray,
-    found: tuple[Scan, Steps, np.ndarray, np.ndarray],
+    found: PixelSearch,
     covariance: DifferenceCovariance,
     config: DetectorConfig,
-) -> tuple[Ramps, Scan, Steps, np.ndarray, np.ndarray]:
-    """End the ramps of pixels that fill to a level of their own, and search these again.
-
-    ``found`` is scan, steps, rates and curves; all are returned anew.
-    """
-    scanned, steps, rate, curve = found
-    odd = np.union1d(steps.col[~steps.saturating], np.flatnonzero(curve >= 0))
+) -> tuple[Ramps, PixelSearch]:
+    """End the ramps of pixels that fill to a level of their own, and search these again."""
+    steps = found.steps.select(~found.steps.saturating)
+    odd = np.union1d(steps.col, np.flatnonzero(found.curve >= 0))
     index, full = saturates_slowly(ramps, odd, covariance)
     if not len(index):
-        return ramps, scanned, steps, rate, curve
+        return ramps, found
     ramps = ramps._replace(stop=ramps.stop.copy())
-    scanned, rate, curve = Scan(*map(np.copy, scanned)), rate.copy(), curve.copy()
     ramps.stop[index] = full
-    some = ramps.select(index)
+    return ramps, _search_again(ramps.select(index), dof, found, index, covariance, config)
+
+
+def _bend_together(
+    ramps: Ramps,
+    dof: np.ndarray,
+    found: PixelSearch,
+    width: int,
+    covariance: DifferenceCovariance,
+    config: DetectorConfig,
+) -> PixelSearch:
+    """Search ramps with steps again, with the curve in which the pixels around them bend."""
+    stepped = np.unique(found.steps.col[~found.steps.saturating])
+    stepped = stepped[found.curve[stepped] < 0]
+    curve = patch_curves(ramps, width, stepped, covariance)
+    index = stepped[curve >= 0]
+    some = ramps.select(index)._replace(curve=curve[curve >= 0], shapes=curve_shapes(covariance))
+    return _search_again(some, dof, found, index, covariance, config)
+
+
+def _search_again(
+    some: Ramps,
+    dof: np.ndarray,
+    found: PixelSearch,
+    index: np.ndarray,
+    covariance: DifferenceCovariance,
+    config: DetectorConfig,
+) -> PixelSearch:
+    """Search the ramps ``index`` again as ``some``; the others keep what was found in them."""
+    if not len(index):
+        return found
     again = scan(some, covariance, quick=True)
+    scanned, rate, curve = Scan(*map(np.copy, found.scanned)), found.rate.copy(), found.curve.copy()
     for values, new in zip(scanned, again, strict=True):
         values[index] = new
     more, rate[index], curve[index] = find_steps(some, dof[index], again, covariance, config)
-    others = steps.select(~np.isin(steps.col, index))
+    others = found.steps.select(~np.isin(found.steps.col, index))
     steps = join_steps([others, more._replace(col=index[more.col].astype(np.int32))])
-    return ramps, scanned, steps.select(np.lexsort((steps.read, steps.col))), rate, curve
+    steps = steps.select(np.lexsort((steps.read, steps.col)))
+    return PixelSearch(scanned, steps, rate, curve)
 
 
 def compile_kernels(log: logging.Logger) -> None:
@@ -176,15 +215,11 @@ def compile_kernels(log: logging.Logger) -> None:
 def _maps(
     block: RampBlock,
     noise: Noise,
-    scanned: Scan,
-    measured: tuple[np.ndarray, np.ndarray, np.ndarray],
-    steps: Steps,
+    found: PixelSearch,
+    flicker: np.ndarray,
 ) -> PixelMaps:
-    """Collect the per-pixel maps of a block; ``steps.col`` counts pixels along the block.
-
-    ``measured`` is rate, flicker and curve of each pixel.
-    """
-    rate, flicker, curve = measured
+    """Collect the per-pixel maps of a block; the steps count pixels along the block."""
+    scanned, steps, rate, curve = found
     shape = block.stop.shape
     temporal = temporal_features(steps, block.stop.ravel())
 

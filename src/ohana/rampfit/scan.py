@@ -34,6 +34,8 @@ class Scan(NamedTuple):
     up_split, down_split : ndarray
         1 where the next read holds a part of the step, 0 elsewhere: see `may_split_jump`. The
         amplitude is the sum of both parts.
+    bend : ndarray
+        Size of the free curve, over that of its shape [DN]; 0 in straight ramps.
     """
 
     rate: np.ndarray
@@ -47,6 +49,11 @@ class Scan(NamedTuple):
     down_read: np.ndarray
     up_split: np.ndarray
     down_split: np.ndarray
+    bend: np.ndarray
+
+    def select(self, index: np.ndarray) -> Scan:
+        """Return the scan of some of the ramps."""
+        return Scan(*(values[index] for values in self))
 
 
 class Ramps(NamedTuple):

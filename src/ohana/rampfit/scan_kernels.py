@@ -100,7 +100,7 @@ def keep_best(power, at, up, up_read, down, down_read):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def pick(work, fit, guess, may_split, cost, out):
-    """Reduce scores and information over the reads; fills ``out`` (11, n), rows as in `Scan`."""
+    """Reduce scores and information over the reads; fills ``out`` (12, n), rows as in `Scan`."""
     reads, n = work.shape[1], work.shape[2]
     none, half = work.dtype.type(0), work.dtype.type(0.5)
     count, up, up_read = out[2], out[3], out[5]
@@ -126,6 +126,7 @@ def pick(work, fit, guess, may_split, cost, out):
     for i in range(n):
         out[0, i] = guess[i] + fit[0, i] if count[i] > 0 else np.nan
         out[1, i] = fit[2, i]
+        out[11, i] = fit[1, i]
         up[i], down[i] = np.sqrt(up[i]), -np.sqrt(-down[i])
         for row, step, split in ((5, 4, 9), (8, 7, 10)):
             f = int(out[row, i])
@@ -157,7 +158,7 @@ def scan_kernel(
     """Scan ramps (T, n), ``CHUNK`` at a time.
 
     ``settings`` are the least fraction of the information (see `ohana.rampfit.gls.substitute`), the
-    cost of a split jump, and the reads that may split one, or none. ``out`` (11, n) receives the
+    cost of a split jump, and the reads that may split one, or none. ``out`` (12, n) receives the
     rows of `ohana.rampfit.scan.Scan`; if ``at`` (n,) is not empty, ``out`` (3, n) receives score,
     information and power of the step at read ``at`` instead, split with the next read where
     ``split`` (n,) is set.

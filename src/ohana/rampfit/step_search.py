@@ -10,7 +10,7 @@ from ohana.rampfit.curves import Bend, best_curve, curve_cost, curve_shapes, ste
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.noise import gaussian
 from ohana.rampfit.nonlinearity import may_be_nonlinear
-from ohana.rampfit.scan import Ramps, Scan, fit_at, fit_curves, scan
+from ohana.rampfit.scan import Ramps, Scan, fit_at, scan
 from ohana.rampfit.tuning import TUNING
 
 #: Ramps worked on together: bounds the memory needed.
@@ -29,7 +29,7 @@ def find_steps(
     Parameters
     ----------
     ramps : Ramps
-        n ramps, none of their differences excluded.
+        n ramps, none of their differences excluded; ``curve`` may be known of some.
     dof : ndarray, shape (n,)
         Degrees of freedom of their noise.
     scanned : Scan
@@ -53,13 +53,15 @@ def find_steps(
     A ramp with a significant step is fitted again with that step free, until no further step
     is significant; then each step is fitted with all others free, and kept if still
     significant. A curve that describes the ramp better than these steps takes their place, and
-    the ramp is searched again with the curve free. A free step is an excluded difference (see `ohana.rampfit.gls`), or two where it is
-    split between a read that averages frames and the next one.
+    the ramp is searched again with the curve free. A free step is an excluded difference (see
+    `ohana.rampfit.gls`), or two where it is split between a read that averages frames and the next
+    one.
     """
     index = np.flatnonzero(
         strongest(scanned, dof)[0] >= config.sigma_threshold - TUNING.scan_margin
     )
-    rate, curve = scanned.rate.copy(), np.full(len(dof), -1)
+    rate, curve = scanned.rate.copy(), ramps.curve.copy()
+    curve = curve if curve.size else np.full(len(dof), -1)
     parts = [_saturating(ramps, dof, scanned, covariance, config)]
     filled = np.full(len(dof), len(ramps.data))
     filled[parts[0].col] = parts[0].read
@@ -96,27 +98,19 @@ def _search(
     begins = ramps.excluded.copy()
     begins[1:] &= ~split[:-1]
     at, ramp = np.nonzero(begins)
-    misfit = _misfit(ramps, covariance)
+    rest = scan(ramps, covariance, quick=True)
+    # Too small a step beside a curve is one of the differences between the curve and its shape.
+    misfit = TUNING.max_misfit * np.abs(rest.bend)
     parts = []
     for start in range(0, len(ramp), BATCH):
         part = slice(start, start + BATCH)
         both = split[at[part], ramp[part]]
         found = _refit(ramps, (ramp[part], at[part], both), dof, covariance, config)
-        parts.append(found.select(np.abs(found.amplitude) > misfit[found.read, found.col]))
-    steps, rest = join_steps(parts), scan(ramps, covariance, quick=True)
+        shape = np.abs(ramps.shapes[ramps.curve[found.col], found.read - 1])
+        parts.append(found.select(np.abs(found.amplitude) >= shape * misfit[found.col]))
+    steps = join_steps(parts)
     fit = rest.chi2 / np.maximum(rest.used - 1 - (ramps.curve >= 0), 1)
     return steps._replace(fit=fit[steps.col].astype(np.float32)), rest.rate, ramps.curve
-
-
-def _misfit(ramps: Ramps, covariance: DifferenceCovariance) -> np.ndarray:
-    """Return the largest step at each read that may be an imperfect curve: (T, n) [DN]."""
-    misfit: np.ndarray = np.zeros(ramps.data.shape, np.float32)
-    bent = np.flatnonzero(ramps.curve >= 0)
-    if len(bent):
-        size, _ = fit_curves(ramps.select(bent), covariance, quick=ramps.guess.size > 0)
-        height = TUNING.max_misfit * size[ramps.curve[bent], np.arange(len(bent))]
-        misfit[1:, bent] = np.abs(ramps.shapes[ramps.curve[bent]].T * height)
-    return misfit
 
 
 def exclude_steps(
@@ -155,14 +149,14 @@ def _exclude(
         Steps of which the next read holds a part.
     """
     known, n = ramps.excluded, len(dof)
-    ramps = ramps._replace(
-        excluded=known.copy(), curve=np.full(n, -1), shapes=curve_shapes(covariance)
-    )
+    straight = ramps.curve < 0 if ramps.curve.size else np.ones(n, bool)
+    curve = np.where(straight, -1, ramps.curve if ramps.curve.size else -1)
+    ramps = ramps._replace(excluded=known.copy(), curve=curve, shapes=curve_shapes(covariance))
     split = np.zeros(known.shape, bool)
     _exclude_strongest(ramps, split, np.arange(n), dof, covariance, config)
     # A smooth curve has no steps in half of its reads, the growing core of a snowball has.
     most = TUNING.max_excluded_fraction * (np.minimum(ramps.stop, len(ramps.data)) - 1)
-    grown = np.flatnonzero((ramps.curve >= 0) & (ramps.excluded.sum(0) > most))
+    grown = np.flatnonzero(straight & (ramps.curve >= 0) & (ramps.excluded.sum(0) > most))
     ramps.curve[grown], ramps.excluded[:, grown], split[:, grown] = -1, known[:, grown], False
     _exclude_strongest(ramps, split, grown, dof, covariance, config, may_bend=False)
     return ramps, split
@@ -189,7 +183,7 @@ def _exclude_strongest(
         sigma, read, both = strongest(scanned, dof[active])
         significant = sigma >= config.sigma_threshold - TUNING.scan_margin
         active, read, both = active[significant], read[significant], both[significant]
-        scanned = Scan(*(values[significant] for values in scanned))
+        scanned = scanned.select(significant)
         bent = _bent(ramps, active, scanned, (count, chi2, first), covariance) & may_bend
         again, active, read, both = active[bent], active[~bent], read[~bent], both[~bent]
         ramps.excluded[:, again], split[:, again], count[again] = known[:, again], False, 0
@@ -215,7 +209,7 @@ def _bent(
     """
     count, chi2, first = before
     straight = np.flatnonzero(ramps.curve[active] < 0)
-    scanned, index = Scan(*(values[straight] for values in scanned)), active[straight]
+    scanned, index = scanned.select(straight), active[straight]
     found = best_curve(ramps.select(index), covariance)
     fresh = count[index] == 0
     new = index[fresh]
@@ -247,7 +241,7 @@ def _beats_two(
     ``beyond`` is the chi-squared that it explains more than the strongest step and its cost.
     """
     some = ramps.select(index[which])
-    _, read, both = strongest(Scan(*(values[which] for values in scanned)), np.full(which.sum(), np.inf))
+    _, read, both = strongest(scanned.select(which), np.full(which.sum(), np.inf))
     ramp = np.arange(len(read))
     some.excluded[read, ramp] = True
     some.excluded[read[both] + 1, ramp[both]] = True

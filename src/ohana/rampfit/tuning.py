@@ -114,12 +114,12 @@ class RampfitTuning:
         6, "differences", "Fewest that separate curvature from a step"
     )
     decay_step: float = tuned(
-        2**0.5, "", "Ratio of the decay times that are tried, from one read on"
+        2.0, "", "Ratio of the decay times that are tried, from one read on"
     )
     decay_lengths: float = tuned(
         3.0, "", "Longest decay time tried, as a part of the ramp; longer ones are parabolas"
     )
-    kinks: int = tuned(12, "", "Reads at which a change of the rate is tried, evenly spaced")
+    kinks: int = tuned(6, "", "Reads at which a change of the rate is tried, evenly spaced")
     kink_margin: int = tuned(
         3, "differences", "Fewest on either side of a change of the rate; it is a step with fewer"
     )
@@ -136,6 +136,13 @@ class RampfitTuning:
         12.0,
         "chi-squared",
         "What a further step in a ramp must explain beyond a curve that replaces all steps",
+    )
+    patch_reach: int = tuned(
+        2, "pixels", "Pixels this far around one with a step tell together whether it bends"
+    )
+    patch_pixels: int = tuned(6, "pixels", "Fewest that tell it")
+    patch_gain: float = tuned(
+        25.0, "chi-squared", "What a curve must explain of their mean ramp", "5 sigma"
     )
     max_misfit: float = tuned(
         0.3, "", "A step below this part of what the curve adds in that read is its misfit"
