@@ -152,7 +152,7 @@ def test_a_hit_is_one_step_of_its_whole_charge(rate, late):
     data = draw(SHALLOW4, n, noise, rate, 7, charge=400.0, arrival=SHALLOW4[4][0] + late)
     data[:, :200] = draw(SHALLOW4, 200, noise, rate, 8)
     ramps = ramps_of(data, noise, rate)
-    steps, _, _ = find_steps(ramps, np.full(n, np.inf), scan(ramps, model), model, DetectorConfig())
+    steps = find_steps(ramps, np.full(n, np.inf), scan(ramps, model), model, DetectorConfig()).steps
     assert np.mean(steps.col < 200) < 1e-3
     hit = steps.select((steps.col >= 200) & (steps.amplitude > 200))
     assert len(hit.col) == 1800
@@ -245,5 +245,5 @@ def test_a_faint_second_hit_hides_no_bright_one():
     data += 90.0 * (read > other) + 60.0 * (read == other)
     variance, shot = np.full(n, 4 * 10.0**2), np.full(n, 0.1)
     ramps = Ramps(data.astype(np.float32), np.full(n, reads, np.int32), variance, shot)
-    steps, _, _ = find_steps(ramps, np.full(n, np.inf), scan(ramps, model), model, DetectorConfig())
+    steps = find_steps(ramps, np.full(n, np.inf), scan(ramps, model), model, DetectorConfig()).steps
     assert set(steps.col[steps.amplitude > 300]) == set(range(n))

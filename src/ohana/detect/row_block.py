@@ -15,14 +15,14 @@ from ohana.detect.telegraph.pixels import find_telegraph_noise, telegraph_events
 from ohana.events import Event, PixelMaps, Steps, join_steps
 from ohana.ramp import Ramp, RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, difference_covariance
-from ohana.rampfit.curves import curve_shapes
+from ohana.rampfit.curves import curve_shapes, straightened
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import Noise, gaussian, measure, with_read_noise
 from ohana.rampfit.nonlinearity import saturates_slowly
 from ohana.rampfit.patches import patch_curves
 from ohana.rampfit.scan import Ramps, Scan, ramps_of, scan
 from ohana.rampfit.scan_kernels import scan_kernel
-from ohana.rampfit.step_search import find_steps
+from ohana.rampfit.step_search import Found, find_steps
 from ohana.rampfit.temporal import temporal_features
 from ohana.refpix.border import border_mask
 
@@ -46,15 +46,6 @@ class Searched(NamedTuple):
     steps: Steps
     maps: PixelMaps
     telegraph: list[Event]
-
-
-class PixelSearch(NamedTuple):
-    """What is found in the ramps of a block: scan, steps, and rate and curve of each ramp."""
-
-    scanned: Scan
-    steps: Steps
-    rate: np.ndarray
-    curve: np.ndarray
 
 
 class BlockResult(NamedTuple):
@@ -123,15 +114,21 @@ def analyse(
     flat, shape = Noise(*(values.ravel() for values in noise)), block.stop.shape
     ramps = ramps_of(block.data, block.stop, noise.variance, noise.shot, guess=noise.rate)
     scanned = scan(ramps, covariance, quick=True)
-    found = PixelSearch(scanned, *find_steps(ramps, flat.dof, scanned, covariance, config))
-    ramps, found = _end_slow_saturation(ramps, flat.dof, found, covariance, config)
+    found = find_steps(ramps, flat.dof, scanned, covariance, config)
+    ramps, scanned, found = _end_slow_saturation(
+        ramps, flat.dof, (scanned, found), covariance, config
+    )
     found = _bend_together(ramps, flat.dof, found, shape[1], covariance, config)
-    steps, scanned = found.steps, found.scanned
+    scanned = _scan_bent(ramps, scanned, found, covariance)
     # A pixel without noise has no usable read, but the read in which it saturates is known.
     ends = np.where(ramps.stop.reshape(shape) > 0, ramps.stop.reshape(shape), block.stop)
     block = block._replace(stop=ends.astype(block.stop.dtype))
-    index, fit, flicker = find_telegraph_noise(ramps, flat, steps, covariance, gain, config)
-    maps = _maps(block, noise, found, flicker)
+    straight = straightened(ramps, found.curve, found.bend, covariance)
+    usual = flat._replace(rate=np.where(found.curve < 0, flat.rate, found.rate))
+    index, fit, flicker = find_telegraph_noise(
+        straight, usual, found.steps, covariance, gain, config
+    )
+    maps, steps = _maps(block, noise, scanned, found, flicker), found.steps
     if len(index):
         steps = without_levels(ramps, flat.dof, index, fit, covariance, config, steps)
         maps.transition_count.ravel()[index] = fit.transitions
@@ -143,29 +140,33 @@ def analyse(
 def _end_slow_saturation(
     ramps: Ramps,
     dof: np.ndarray,
-    found: PixelSearch,
+    before: tuple[Scan, Found],
     covariance: DifferenceCovariance,
     config: DetectorConfig,
-) -> tuple[Ramps, PixelSearch]:
+) -> tuple[Ramps, Scan, Found]:
     """End the ramps of pixels that fill to a level of their own, and search these again."""
+    scanned, found = before
     steps = found.steps.select(~found.steps.saturating)
     odd = np.union1d(steps.col, np.flatnonzero(found.curve >= 0))
     index, full = saturates_slowly(ramps, odd, covariance)
     if not len(index):
-        return ramps, found
-    ramps = ramps._replace(stop=ramps.stop.copy())
+        return ramps, scanned, found
+    ramps, scanned = ramps._replace(stop=ramps.stop.copy()), Scan(*map(np.copy, scanned))
     ramps.stop[index] = full
-    return ramps, _search_again(ramps.select(index), dof, found, index, covariance, config)
+    some = ramps.select(index)
+    for values, new in zip(scanned, scan(some, covariance, quick=True), strict=True):
+        values[index] = new
+    return ramps, scanned, _search_again(some, dof, found, index, covariance, config)
 
 
 def _bend_together(
     ramps: Ramps,
     dof: np.ndarray,
-    found: PixelSearch,
+    found: Found,
     width: int,
     covariance: DifferenceCovariance,
     config: DetectorConfig,
-) -> PixelSearch:
+) -> Found:
     """Search ramps with steps again, with the curve in which the pixels around them bend."""
     stepped = np.unique(found.steps.col[~found.steps.saturating])
     stepped = stepped[found.curve[stepped] < 0]
@@ -178,23 +179,35 @@ def _bend_together(
 def _search_again(
     some: Ramps,
     dof: np.ndarray,
-    found: PixelSearch,
+    found: Found,
     index: np.ndarray,
     covariance: DifferenceCovariance,
     config: DetectorConfig,
-) -> PixelSearch:
+) -> Found:
     """Search the ramps ``index`` again as ``some``; the others keep what was found in them."""
     if not len(index):
         return found
-    again = scan(some, covariance, quick=True)
-    scanned, rate, curve = Scan(*map(np.copy, found.scanned)), found.rate.copy(), found.curve.copy()
-    for values, new in zip(scanned, again, strict=True):
+    here = find_steps(some, dof[index], scan(some, covariance, quick=True), covariance, config)
+    maps = [values.copy() for values in found[1:]]
+    for values, new in zip(maps, here[1:], strict=True):
         values[index] = new
-    more, rate[index], curve[index] = find_steps(some, dof[index], again, covariance, config)
-    others = found.steps.select(~np.isin(found.steps.col, index))
-    steps = join_steps([others, more._replace(col=index[more.col].astype(np.int32))])
-    steps = steps.select(np.lexsort((steps.read, steps.col)))
-    return PixelSearch(scanned, steps, rate, curve)
+    own = here.steps._replace(col=index[here.steps.col].astype(np.int32))
+    steps = join_steps([found.steps.select(~np.isin(found.steps.col, index)), own])
+    return Found(steps.select(np.lexsort((steps.read, steps.col))), *maps)
+
+
+def _scan_bent(
+    ramps: Ramps, scanned: Scan, found: Found, covariance: DifferenceCovariance
+) -> Scan:
+    """Return the scan of all ramps, of those that bend with their curve free."""
+    bent = np.flatnonzero(found.curve >= 0)
+    if not len(bent):
+        return scanned
+    some = ramps.select(bent)._replace(curve=found.curve[bent], shapes=curve_shapes(covariance))
+    scanned = Scan(*map(np.copy, scanned))
+    for values, new in zip(scanned, scan(some, covariance, quick=True), strict=True):
+        values[bent] = new
+    return scanned
 
 
 def compile_kernels(log: logging.Logger) -> None:
@@ -215,11 +228,12 @@ def compile_kernels(log: logging.Logger) -> None:
 def _maps(
     block: RampBlock,
     noise: Noise,
-    found: PixelSearch,
+    scanned: Scan,
+    found: Found,
     flicker: np.ndarray,
 ) -> PixelMaps:
     """Collect the per-pixel maps of a block; the steps count pixels along the block."""
-    scanned, steps, rate, curve = found
+    steps, rate, curve, _ = found
     shape = block.stop.shape
     temporal = temporal_features(steps, block.stop.ravel())
 

@@ -120,3 +120,28 @@ def curve_cost(plain: Scan) -> np.ndarray:
     bright = np.abs(plain.rate * plain.used) > TUNING.nonlinear_signal
     enough = plain.used >= TUNING.curve_differences + split
     return np.where(enough, np.where(bright, 0.0, TUNING.curve_cost), np.inf)
+
+
+def straightened(
+    ramps: Ramps, curve: np.ndarray, bend: np.ndarray, covariance: DifferenceCovariance
+) -> Ramps:
+    """Return the ramps with their curves subtracted.
+
+    Parameters
+    ----------
+    ramps : Ramps
+        n ramps.
+    curve : ndarray of int, shape (n,)
+        Index of the shape of each, -1 for none.
+    bend : ndarray, shape (n,)
+        Its size [DN].
+    covariance : DifferenceCovariance
+        Timing of the reads.
+    """
+    bent = np.flatnonzero(curve >= 0)
+    if not len(bent):
+        return ramps
+    shapes = np.cumsum(curve_shapes(covariance), axis=1).T
+    data = ramps.data.copy()
+    data[1:, bent] -= (shapes[:, curve[bent]] * bend[bent]).astype(np.float32)
+    return ramps._replace(data=data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ohana.config import DetectorConfig
@@ -17,13 +19,34 @@ from ohana.rampfit.tuning import TUNING
 BATCH = 2048
 
 
+class Found(NamedTuple):
+    """What is found in n ramps.
+
+    Attributes
+    ----------
+    steps : Steps
+        ``row`` is 0 and ``col`` the index of the ramp; sorted by ramp and read.
+    rate : ndarray, shape (n,)
+        Rate of each ramp with its steps excluded [DN per frame time].
+    curve : ndarray of int, shape (n,)
+        The curve of each ramp, an index of `ohana.rampfit.curves.curve_shapes`; -1 for none.
+    bend : ndarray, shape (n,)
+        Size of that curve, over that of its shape [DN]; 0 where there is none.
+    """
+
+    steps: Steps
+    rate: np.ndarray
+    curve: np.ndarray
+    bend: np.ndarray
+
+
 def find_steps(
     ramps: Ramps,
     dof: np.ndarray,
     scanned: Scan,
     covariance: DifferenceCovariance,
     config: DetectorConfig,
-) -> tuple[Steps, np.ndarray, np.ndarray]:
+) -> Found:
     """Find every significant step, up and down, of every ramp.
 
     Parameters
@@ -41,12 +64,7 @@ def find_steps(
 
     Returns
     -------
-    steps : Steps
-        ``row`` is 0 and ``col`` the index of the ramp; sorted by ramp and read.
-    rate : ndarray, shape (n,)
-        Rate of each ramp with its steps excluded [DN per frame time].
-    curve : ndarray of int, shape (n,)
-        The curve of each ramp, an index of `ohana.rampfit.curves.curve_shapes`; -1 for none.
+    Found
 
     Notes
     -----
@@ -61,22 +79,23 @@ def find_steps(
         strongest(scanned, dof)[0] >= config.sigma_threshold - TUNING.scan_margin
     )
     rate, curve = scanned.rate.copy(), ramps.curve.copy()
-    curve = curve if curve.size else np.full(len(dof), -1)
+    curve, bend = curve if curve.size else np.full(len(dof), -1), np.zeros(len(dof))
     parts = [_saturating(ramps, dof, scanned, covariance, config)]
     filled = np.full(len(dof), len(ramps.data))
     filled[parts[0].col] = parts[0].read
     for start in range(0, len(index), BATCH):
         part = index[start : start + BATCH]
-        found, rate[part], curve[part] = _search(ramps.select(part), dof[part], covariance, config)
-        found = found._replace(col=part[found.col].astype(np.int32))
+        here = _search(ramps.select(part), dof[part], covariance, config)
+        rate[part], curve[part], bend[part] = here[1:]
+        own = here.steps._replace(col=part[here.steps.col].astype(np.int32))
         # A jump into saturation that begins in the read before is one step, found already.
-        parts.append(found.select(found.read < filled[found.col]))
+        parts.append(own.select(own.read < filled[own.col]))
     steps = join_steps(parts)
     nonlinear = may_be_nonlinear(steps, ramps, scanned, covariance)
     steps, ramp = steps.select(~nonlinear), steps.col[nonlinear]
     without_steps = np.setdiff1d(ramp, steps.col[~steps.saturating])
     rate[without_steps] = scanned.rate[without_steps]
-    return steps.select(np.lexsort((steps.read, steps.col))), rate, curve
+    return Found(steps.select(np.lexsort((steps.read, steps.col))), rate, curve, bend)
 
 
 def strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -91,8 +110,8 @@ def strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
 
 def _search(
     ramps: Ramps, dof: np.ndarray, covariance: DifferenceCovariance, config: DetectorConfig
-) -> tuple[Steps, np.ndarray, np.ndarray]:
-    """Find the steps of ramps that have at least one, the rates without them, and curves."""
+) -> Found:
+    """Find the steps of ramps that have at least one, or their curves."""
     ramps = ramps._replace(excluded=np.zeros(ramps.data.shape, bool))
     ramps, split = _exclude(ramps, dof, covariance, config)
     begins = ramps.excluded.copy()
@@ -110,7 +129,8 @@ def _search(
         parts.append(found.select(np.abs(found.amplitude) >= shape * misfit[found.col]))
     steps = join_steps(parts)
     fit = rest.chi2 / np.maximum(rest.used - 1 - (ramps.curve >= 0), 1)
-    return steps._replace(fit=fit[steps.col].astype(np.float32)), rest.rate, ramps.curve
+    steps = steps._replace(fit=fit[steps.col].astype(np.float32))
+    return Found(steps, rest.rate, ramps.curve, rest.bend)
 
 
 def exclude_steps(

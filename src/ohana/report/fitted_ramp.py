@@ -99,7 +99,7 @@ def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.
     rest = pixel._replace(ramp=pixel.ramp - levels)
     ramps = ramps_of(rest.ramp[:, None], rest.stop, rest.variance, rest.shot)
     dof = np.array([rest.dof])
-    steps, _, curve = find_steps(ramps, dof, scan(ramps, model), model, config)
+    steps, _, curve, _ = find_steps(ramps, dof, scan(ramps, model), model, config)
     steps = steps.select(~steps.saturating)
     reads = set(steps.read.tolist())
     frame = event["first_frame"]

@@ -151,7 +151,7 @@ def without_levels(
     residual = ramps.select(index)
     residual = residual._replace(data=residual.data - fit.model)
     scanned = scan(residual, covariance)
-    left, _, _ = find_steps(residual, dof[index], scanned, covariance, config)
+    left = find_steps(residual, dof[index], scanned, covariance, config).steps
     down = left.amplitude < 0
     fall = np.zeros(len(index), np.float32)
     np.maximum.at(fall, left.col[down], -left.amplitude[down])
