@@ -15,7 +15,7 @@ from ohana.detect.telegraph.pixels import find_telegraph_noise, telegraph_events
 from ohana.events import Event, PixelMaps, Steps, join_steps
 from ohana.ramp import Ramp, RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, difference_covariance
-from ohana.rampfit.curves import curve_shapes, straightened
+from ohana.rampfit.curves import curve_shapes, step_gain, straightened
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import Noise, gaussian, measure, with_read_noise
 from ohana.rampfit.nonlinearity import saturates_slowly
@@ -23,6 +23,7 @@ from ohana.rampfit.patches import patch_curves
 from ohana.rampfit.scan import Ramps, Scan, ramps_of, scan
 from ohana.rampfit.scan_kernels import scan_kernel
 from ohana.rampfit.step_search import Found, find_steps
+from ohana.rampfit.tuning import TUNING
 from ohana.rampfit.temporal import temporal_features
 from ohana.refpix.border import border_mask
 
@@ -118,7 +119,9 @@ def analyse(
     ramps, scanned, found = _end_slow_saturation(
         ramps, flat.dof, (scanned, found), covariance, config
     )
-    found = _bend_together(ramps, flat.dof, found, shape[1], covariance, config)
+    found = _bend_together(
+        ramps, flat.dof, (scanned, found), shape[1], covariance, config
+    )
     scanned = _scan_bent(ramps, scanned, found, covariance)
     # A pixel without noise has no usable read, but the read in which it saturates is known.
     ends = np.where(ramps.stop.reshape(shape) > 0, ramps.stop.reshape(shape), block.stop)
@@ -162,18 +165,25 @@ def _end_slow_saturation(
 def _bend_together(
     ramps: Ramps,
     dof: np.ndarray,
-    found: Found,
+    before: tuple[Scan, Found],
     width: int,
     covariance: DifferenceCovariance,
     config: DetectorConfig,
 ) -> Found:
-    """Search ramps with steps again, with the curve in which the pixels around them bend."""
-    stepped = np.unique(found.steps.col[~found.steps.saturating])
-    stepped = stepped[found.curve[stepped] < 0]
+    """Search ramps with steps again, with the curve in which the pixels around them bend.
+
+    A ramp that one step describes far better than that curve keeps its step.
+    """
+    scanned, found = before
+    stepped, count = np.unique(found.steps.col[~found.steps.saturating], return_counts=True)
+    count, stepped = count[found.curve[stepped] < 0], stepped[found.curve[stepped] < 0]
     curve = patch_curves(ramps, width, stepped, covariance)
-    index = stepped[curve >= 0]
-    some = ramps.select(index)._replace(curve=curve[curve >= 0], shapes=curve_shapes(covariance))
-    return _search_again(some, dof, found, index, covariance, config)
+    index, count, curve = stepped[curve >= 0], count[curve >= 0], curve[curve >= 0]
+    some = ramps.select(index)._replace(curve=curve, shapes=curve_shapes(covariance))
+    bent, straight = scan(some, covariance, quick=True), scanned.select(index)
+    explained = straight.chi2 - bent.chi2 + TUNING.patch_gain
+    keep = np.flatnonzero((count > 1) | (step_gain(straight) < explained))
+    return _search_again(some.select(keep), dof, found, index[keep], covariance, config)
 
 
 def _search_again(

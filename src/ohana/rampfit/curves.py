@@ -30,7 +30,7 @@ def curve_shapes(covariance: DifferenceCovariance) -> np.ndarray:
     """Return what curves look like in the differences: (K + 1, T - 1), each at most 1.
 
     The rate of a ramp may change evenly (non-linearity), decay exponentially or as the inverse of
-    time (persistence, settling after a reset, charge that spills over), or change once and stay
+    time (persistence, settling after a reset, charge that spills over), or rise once and stay
     (a neighbour fills and spills). Decays are those of the mean rate between two reads. The last
     shape is zero: index -1 stands for a straight ramp.
 
@@ -81,6 +81,10 @@ def best_curve(ramps: Ramps, covariance: DifferenceCovariance) -> Bend:
     """
     size, error = fit_curves(ramps, covariance, quick=ramps.guess.size > 0)
     gain = (size / error) ** 2
+    # A rise that soon ends, in saturation or not, is the growing core of a snowball.
+    begin = (ramps.shapes[:-1] != 0).argmax(1)[:, None]
+    ends = (ramps.stop - 1 - begin < TUNING.kink_differences) | (size < 0)
+    gain[(begin > 0) & ends] = 0
     best = gain.argmax(0)
     return Bend(best, gain[best, np.arange(len(best))])
 
@@ -145,3 +149,24 @@ def straightened(
     data = ramps.data.copy()
     data[1:, bent] -= (shapes[:, curve[bent]] * bend[bent]).astype(np.float32)
     return ramps._replace(data=data)
+
+
+def misfits(shapes: np.ndarray, dt: np.ndarray) -> np.ndarray:
+    """Return the step at each read that may be the difference of a curve from its shape.
+
+    Parameters
+    ----------
+    shapes : ndarray, shape (K + 1, T - 1)
+        From `curve_shapes`.
+    dt : ndarray, shape (T - 1,)
+        Frame times between reads.
+
+    Returns
+    -------
+    ndarray, shape (K + 1, T - 1)
+        For curves of size 1: a part of what the curve adds in that read, and a smaller part of its
+        largest distance from a straight ramp.
+    """
+    path, time = np.cumsum(shapes, axis=1), np.cumsum(dt)
+    sag = np.abs(path - path[:, -1:] * time / time[-1]).max(1, keepdims=True)
+    return np.maximum(TUNING.max_misfit * np.abs(shapes), TUNING.max_sag_misfit * sag)

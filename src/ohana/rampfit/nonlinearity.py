@@ -72,11 +72,12 @@ def saturates_slowly(
     left = total - np.cumsum(rise, axis=0)
     full = (np.abs(left)[::-1] > margin).argmax(0)
     full = np.where((np.abs(left) > margin).any(0), reads - full, 1)
-    before = known & (np.arange(1, reads)[:, None] < full)
-    slope = np.where(before, rise / covariance.dt[:, None], np.nan)
-    fills = before.any(0) & (full > 1)
-    fills &= known.sum(0) - full >= TUNING.full_differences
-    slope = np.where(fills & before, slope, np.where(fills, np.nan, 1.0))
-    steady = np.nanmin(slope, axis=0) * TUNING.max_slow_rise > np.nanmax(slope, axis=0)
+    read = np.arange(1, reads)[:, None]
+    slope = rise / covariance.dt[:, None]
+    # The last of these rises may be less than the others, but is no jump.
+    least = np.where(known & (read < full), slope, np.inf).min(0)
+    most = np.where(known & (read <= full), slope, -np.inf).max(0)
+    fills = (full > 1) & (known.sum(0) - full >= TUNING.full_differences)
+    steady = least * TUNING.max_slow_rise > most
     index = np.flatnonzero(fills & steady & known[0])
     return candidates[index], full[index]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ohana.config import DetectorConfig
 from ohana.events import Steps, join_steps
-from ohana.rampfit.curves import Bend, best_curve, curve_cost, curve_shapes, step_gain
+from ohana.rampfit.curves import Bend, best_curve, curve_cost, curve_shapes, misfits, step_gain
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.noise import gaussian
 from ohana.rampfit.nonlinearity import may_be_nonlinear
@@ -119,14 +119,14 @@ def _search(
     at, ramp = np.nonzero(begins)
     rest = scan(ramps, covariance, quick=True)
     # Too small a step beside a curve is one of the differences between the curve and its shape.
-    misfit = TUNING.max_misfit * np.abs(rest.bend)
+    misfit = misfits(ramps.shapes, covariance.dt)
     parts = []
     for start in range(0, len(ramp), BATCH):
         part = slice(start, start + BATCH)
         both = split[at[part], ramp[part]]
         found = _refit(ramps, (ramp[part], at[part], both), dof, covariance, config)
-        shape = np.abs(ramps.shapes[ramps.curve[found.col], found.read - 1])
-        parts.append(found.select(np.abs(found.amplitude) >= shape * misfit[found.col]))
+        least = misfit[ramps.curve[found.col], found.read - 1] * np.abs(rest.bend[found.col])
+        parts.append(found.select(np.abs(found.amplitude) >= least))
     steps = join_steps(parts)
     fit = rest.chi2 / np.maximum(rest.used - 1 - (ramps.curve >= 0), 1)
     steps = steps._replace(fit=fit[steps.col].astype(np.float32))

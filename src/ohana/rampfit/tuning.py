@@ -114,7 +114,7 @@ class RampfitTuning:
         6, "differences", "Fewest that separate curvature from a step"
     )
     decay_step: float = tuned(
-        2.0, "", "Ratio of the decay times that are tried, from one read on"
+        2**0.5, "", "Ratio of the decay times that are tried, from one read on"
     )
     decay_lengths: float = tuned(
         3.0, "", "Longest decay time tried, as a part of the ramp; longer ones are parabolas"
@@ -122,6 +122,9 @@ class RampfitTuning:
     kinks: int = tuned(6, "", "Reads at which a change of the rate is tried, evenly spaced")
     kink_margin: int = tuned(
         3, "differences", "Fewest on either side of a change of the rate; it is a step with fewer"
+    )
+    kink_differences: int = tuned(
+        6, "differences", "Fewest after a change of the rate in a ramp that ends in saturation"
     )
     curve_differences: int = tuned(
         3, "differences", "Fewest that separate a curve from a step, or two if the step is split"
@@ -146,6 +149,9 @@ class RampfitTuning:
     )
     max_misfit: float = tuned(
         0.3, "", "A step below this part of what the curve adds in that read is its misfit"
+    )
+    max_sag_misfit: float = tuned(
+        0.03, "", "So is one below this part of the largest distance from a straight ramp"
     )
     max_nonlinear_rise: float = tuned(
         0.3,
