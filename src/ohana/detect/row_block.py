@@ -18,7 +18,7 @@ from ohana.rampfit.covariance import DifferenceCovariance, difference_covariance
 from ohana.rampfit.curves import curve_shapes, step_gain, straightened
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import Noise, gaussian, measure, with_read_noise
-from ohana.rampfit.nonlinearity import saturates_slowly
+from ohana.rampfit.nonlinearity import saturates_slowly, undecided
 from ohana.rampfit.patches import patch_curves
 from ohana.rampfit.scan import Ramps, Scan, ramps_of, scan
 from ohana.rampfit.scan_kernels import scan_kernel
@@ -123,6 +123,7 @@ def analyse(
         ramps, flat.dof, (scanned, found), shape[1], covariance, config
     )
     scanned = _scan_bent(ramps, scanned, found, covariance)
+    scanned, found = _without_undecided(scanned, found, shape[1], covariance, config)
     # A pixel without noise has no usable read, but the read in which it saturates is known.
     ends = np.where(ramps.stop.reshape(shape) > 0, ramps.stop.reshape(shape), block.stop)
     block = block._replace(stop=ends.astype(block.stop.dtype))
@@ -218,6 +219,26 @@ def _scan_bent(
     for values, new in zip(scanned, scan(some, covariance, quick=True), strict=True):
         values[bent] = new
     return scanned
+
+
+def _without_undecided(
+    scanned: Scan,
+    found: Found,
+    width: int,
+    covariance: DifferenceCovariance,
+    config: DetectorConfig,
+) -> tuple[Scan, Found]:
+    """Drop steps that too few reads tell from a curve; their ramps are marked -2 as curve."""
+    maybe = undecided(
+        found.steps, scanned.used, found.rate, width, covariance, config.sigma_threshold
+    )
+    if not maybe.any():
+        return scanned, found
+    ramps = found.steps.col[maybe]
+    curve, sigma, step = found.curve.copy(), scanned.up_sigma.copy(), scanned.up_step.copy()
+    curve[ramps], sigma[ramps], step[ramps] = -2, 0, 0
+    found = found._replace(steps=found.steps.select(~maybe), curve=curve)
+    return scanned._replace(up_sigma=sigma, up_step=step), found
 
 
 def compile_kernels(log: logging.Logger) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ohana.events import Steps
+from ohana.ramp import TILE_ROWS
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.scan import Ramps, Scan
 from ohana.rampfit.tuning import TUNING
@@ -30,6 +31,66 @@ def may_be_nonlinear(
         usual = np.median(others) if len(others) else 0.0
         nonlinear[k] = abs(slope[read - 1] - usual) < TUNING.max_nonlinear_rise * abs(usual)
     return nonlinear
+
+
+def undecided(
+    steps: Steps,
+    used: np.ndarray,
+    rate: np.ndarray,
+    width: int,
+    covariance: DifferenceCovariance,
+    threshold: float,
+) -> np.ndarray:
+    """Return which steps of ramps with few reads may be no charge: bool, one per step.
+
+    In a hot pixel a rate that changes explains them; and a rise that is one only compared with
+    other differences that fall is none.
+
+    Parameters
+    ----------
+    steps : Steps
+        Of the n ramps of a row block, row after row; ``col`` is the index of the ramp.
+    used : ndarray, shape (n,)
+        Differences of each ramp.
+    rate : ndarray, shape (n,)
+        Rate of each ramp with its steps excluded [DN per frame time].
+    width : int
+        Pixels of a row.
+    covariance : DifferenceCovariance
+        Timing of the reads.
+    threshold : float
+        Significance of a step [sigma].
+    """
+    few = (used[steps.col] < TUNING.nonlinear_differences) & ~steps.saturating
+    maybe = np.zeros(len(few), bool)
+    index = np.flatnonzero(few)
+    if not len(index):
+        return maybe
+    ramp, amplitude = steps.col[index], steps.amplitude[index].astype(np.float64)
+    rise = rate[ramp] * covariance.dt[steps.read[index] - 1]
+    hot = rate[ramp] > TUNING.hot_rate * np.fmax(_rate_around(rate, width, ramp), 0.0)
+    bends = hot & (np.abs(amplitude) < TUNING.max_bend * rise)
+    falls = (amplitude > 0) & (amplitude + rise < threshold * steps.error[index])
+    maybe[index] = bends | falls
+    return maybe
+
+
+def _rate_around(rate: np.ndarray, width: int, index: np.ndarray) -> np.ndarray:
+    """Return the median rate of the pixels around some, of the same tile of rows."""
+    plane, reach = rate.reshape(-1, width), TUNING.patch_reach
+    row, col = np.divmod(index, width)
+    tile = row // TILE_ROWS * TILE_ROWS
+    around = []
+    for dr in range(-reach, reach + 1):
+        for dc in range(-reach, reach + 1):
+            r, c = row + dr, col + dc
+            inside = (r >= tile) & (r < np.minimum(tile + TILE_ROWS, len(plane)))
+            inside &= (c >= 0) & (c < width) & ((dr != 0) | (dc != 0))
+            values = plane[np.where(inside, r, 0), np.where(inside, c, 0)]
+            around.append(np.where(inside, values, np.nan))
+    known = np.sort(around, axis=0)  # NaN come last
+    count = np.isfinite(known).sum(0)
+    return known[np.maximum(count - 1, 0) // 2, np.arange(len(index))]
 
 
 def saturates_slowly(

@@ -173,13 +173,46 @@ def _exclude(
     curve = np.where(straight, -1, ramps.curve if ramps.curve.size else -1)
     ramps = ramps._replace(excluded=known.copy(), curve=curve, shapes=curve_shapes(covariance))
     split = np.zeros(known.shape, bool)
-    _exclude_strongest(ramps, split, np.arange(n), dof, covariance, config)
+    fell = _exclude_strongest(ramps, split, np.arange(n), dof, covariance, config)
     # A smooth curve has no steps in half of its reads, the growing core of a snowball has.
     most = TUNING.max_excluded_fraction * (np.minimum(ramps.stop, len(ramps.data)) - 1)
     grown = np.flatnonzero(straight & (ramps.curve >= 0) & (ramps.excluded.sum(0) > most))
     ramps.curve[grown], ramps.excluded[:, grown], split[:, grown] = -1, known[:, grown], False
-    _exclude_strongest(ramps, split, grown, dof, covariance, config, may_bend=False)
+    fell |= _exclude_strongest(ramps, split, grown, dof, covariance, config, may_bend=False)
+    few = np.flatnonzero(fell & (most <= TUNING.max_excluded_fraction * TUNING.rise_differences))
+    _prefer_rises(ramps, split, few, known, dof, covariance, config)
     return ramps, split
+
+
+def _prefer_rises(
+    ramps: Ramps,
+    split: np.ndarray,
+    few: np.ndarray,
+    known: np.ndarray,
+    dof: np.ndarray,
+    covariance: DifferenceCovariance,
+    config: DetectorConfig,
+) -> None:
+    """Explain ramps of few reads by rises alone where that leaves a rate that can be, in place.
+
+    ``known`` (T, n) are the differences excluded from the start. Two rises around a quiet
+    difference look like a bright ramp with one fall.
+    """
+    if not len(few):
+        return
+    some, parts = ramps.select(few), split[:, few]
+    some = some._replace(excluded=known[:, few].copy(), curve=np.full(len(few), -1))
+    parts[:] = False
+    every = np.arange(len(few))
+    _exclude_strongest(
+        some, parts, every, dof[few], covariance, config, may_bend=False, may_fall=False
+    )
+    rest = scan(some, covariance)
+    noise = np.sqrt(some.variance * covariance.read.max() + some.shot * covariance.shot.max())
+    better = (rest.used > 0) & (rest.rate * covariance.dt.min() > -TUNING.max_negative * noise)
+    index = few[better]
+    ramps.excluded[:, index], split[:, index] = some.excluded[:, better], parts[:, better]
+    ramps.curve[index] = -1
 
 
 def _exclude_strongest(
@@ -190,16 +223,21 @@ def _exclude_strongest(
     covariance: DifferenceCovariance,
     config: DetectorConfig,
     may_bend: bool = True,
-) -> None:
+    may_fall: bool = True,
+) -> np.ndarray:
     """Exclude the strongest step of each active ramp until none is significant, in place.
+
+    Returns in which ramps some of them are falls: bool (n,).
 
     Where a curve explains a ramp better than its steps, ``ramps.curve`` is set, and the search
     begins anew. ``split`` (T, n) is set where the next read holds a part of a step.
     """
-    known, count = ramps.excluded.copy(), np.zeros(len(dof), int)
+    known, count, fell = ramps.excluded.copy(), np.zeros(len(dof), int), np.zeros(len(dof), bool)
     chi2, first = np.zeros(len(dof)), Bend(np.full(len(dof), -1), np.zeros(len(dof)))
     while len(active):
         scanned = scan(ramps.select(active), covariance, quick=True)
+        if not may_fall:
+            scanned = scanned._replace(down_sigma=np.zeros(len(active)))
         sigma, read, both = strongest(scanned, dof[active])
         significant = sigma >= config.sigma_threshold - TUNING.scan_margin
         active, read, both = active[significant], read[significant], both[significant]
@@ -207,11 +245,16 @@ def _exclude_strongest(
         bent = _bent(ramps, active, scanned, (count, chi2, first), covariance) & may_bend
         again, active, read, both = active[bent], active[~bent], read[~bent], both[~bent]
         ramps.excluded[:, again], split[:, again], count[again] = known[:, again], False, 0
+        fell[again] = False
+        fell[active] |= (scanned.up_read != scanned.down_read)[~bent] & (
+            read == scanned.down_read[~bent]
+        )
         ramps.excluded[read, active] = True
         ramps.excluded[read[both] + 1, active[both]] = True
         split[read[both], active[both]] = True
         count[active] += 1
         active = np.concatenate([again, active[count[active] < config.max_steps]])
+    return fell
 
 
 def _bent(
@@ -331,7 +374,12 @@ def _saturating(
     rate = np.where(known, scanned.rate[index], 0.0)
     excess, error = _rise(ramps, index, read, rate, covariance)
     sigma = gaussian(excess / error, dof)
-    keep = sigma >= config.sigma_threshold
+    # A pixel that goes on rising is not full: it takes charge that spills out of its neighbours.
+    later = ramps.data[np.minimum(read + 1, len(ramps.data) - 1), index] - ramps.data[read, index]
+    spill = later > TUNING.max_later_rise * excess
+    usual = TUNING.max_nonlinear_rise * rate * covariance.dt[read - 1]
+    bends = (scanned.used[index] < TUNING.nonlinear_differences) & (excess < usual)
+    keep = (sigma >= config.sigma_threshold) & ~spill & ~bends
     early = np.flatnonzero(keep & known & may_split_jump(covariance)[read - 1])
     part, its_error = _rise(ramps, index[early], read[early] - 1, rate[early], covariance)
     there = gaussian(part / its_error, dof[early]) >= config.sigma_threshold

@@ -102,6 +102,9 @@ class RampfitTuning:
         "Least degrees of freedom of the noise of a pixel that saturates in one read",
         "5 sigma then take 67 times the noise; the core of a snowball leaves few reads to measure",
     )
+    max_later_rise: float = tuned(
+        0.5, "", "A pixel that jumps to saturation rises by less than this part of the jump later"
+    )
     max_excluded_fraction: float = tuned(
         0.5, "", "A curve with steps in more of its differences is the growing core of a snowball"
     )
@@ -158,6 +161,21 @@ class RampfitTuning:
         "",
         "In a bright ramp of few reads: a difference this much above the others is a step",
         "non-linearity changes the rate by 10 to 20 % before a pixel is full",
+    )
+    rise_differences: int = tuned(
+        4, "differences", "With no more, rises alone are preferred to a fall: charge never falls"
+    )
+    max_negative: float = tuned(
+        4.0, "noise of a difference", "Most that the rate of such a ramp may be below zero"
+    )
+    max_bend: float = tuned(
+        1.0,
+        "",
+        "A hot pixel of few reads bends: a step below this part of its remaining rate is none",
+        "in darks of three reads the first difference of hot pixels is about 1.6 times the second",
+    )
+    hot_rate: float = tuned(
+        3.0, "", "A pixel is hot if its rate is this many times that of the pixels around it"
     )
     full_rate: float = tuned(
         0.02, "", "A pixel is full when no more than this part of its signal is still to come"
