@@ -26,8 +26,8 @@ from ohana.products.ramps import (
 from ohana.ramp import row_blocks
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.curves import curve_shapes
+from ohana.rampfit.exclusion import exclude_steps
 from ohana.rampfit.gls import fit_line
-from ohana.rampfit.step_search import exclude_steps
 from ohana.utils.progress import Progress, no_progress
 
 #: Columns fitted at a time: 50 MB for 450 reads of 16 rows. Chosen.

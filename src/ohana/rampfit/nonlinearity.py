@@ -6,7 +6,7 @@ import numpy as np
 
 from ohana.events import Steps
 from ohana.ramp import TILE_ROWS
-from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
+from ohana.rampfit.covariance import DifferenceCovariance
 from ohana.rampfit.scan import Ramps, Scan
 from ohana.rampfit.tuning import TUNING
 
@@ -35,8 +35,8 @@ def may_be_nonlinear(
 
 def undecided(
     steps: Steps,
-    used: np.ndarray,
-    rate: np.ndarray,
+    ramps: Ramps,
+    fitted: tuple[np.ndarray, np.ndarray],
     width: int,
     covariance: DifferenceCovariance,
     threshold: float,
@@ -50,10 +50,10 @@ def undecided(
     ----------
     steps : Steps
         Of the n ramps of a row block, row after row; ``col`` is the index of the ramp.
-    used : ndarray, shape (n,)
-        Differences of each ramp.
-    rate : ndarray, shape (n,)
-        Rate of each ramp with its steps excluded [DN per frame time].
+    ramps : Ramps
+        The ramps.
+    fitted : tuple of ndarray, shape (n,)
+        Differences used of each ramp, and its rate with all steps excluded [DN per frame time].
     width : int
         Pixels of a row.
     covariance : DifferenceCovariance
@@ -61,15 +61,25 @@ def undecided(
     threshold : float
         Significance of a step [sigma].
     """
+    used, rate = fitted
     few = (used[steps.col] < TUNING.nonlinear_differences) & ~steps.saturating
     maybe = np.zeros(len(few), bool)
     index = np.flatnonzero(few)
     if not len(index):
         return maybe
-    ramp, amplitude = steps.col[index], steps.amplitude[index].astype(np.float64)
-    rise = rate[ramp] * covariance.dt[steps.read[index] - 1]
+    ramp, read = steps.col[index], steps.read[index]
+    amplitude = steps.amplitude[index].astype(np.float64)
+    rise = rate[ramp] * covariance.dt[read - 1]
     hot = rate[ramp] > TUNING.hot_rate * np.fmax(_rate_around(rate, width, ramp), 0.0)
-    bends = hot & (np.abs(amplitude) < TUNING.max_bend * rise)
+    # A rate may change by a factor from one difference to the next, so by more in several.
+    slope = np.diff(ramps.data[:, ramp].astype(np.float64), axis=0) / covariance.dt[:, None]
+    slope[np.arange(1, len(ramps.data))[:, None] >= ramps.stop[ramp]] = np.nan
+    here = np.arange(len(ramp))
+    beside = np.stack([slope[np.maximum(read - 2, 0), here], slope[read % len(slope), here]])
+    beside[0, read == 1] = beside[1, read == len(slope)] = np.nan
+    near = np.fmax(*beside) * covariance.dt[read - 1]
+    bends = hot & (np.abs(amplitude) < (1 + TUNING.max_bend) * near - rise)
+    bends |= hot & (np.abs(amplitude) < TUNING.max_bend * rise)
     falls = (amplitude > 0) & (amplitude + rise < threshold * steps.error[index])
     maybe[index] = bends | falls
     return maybe

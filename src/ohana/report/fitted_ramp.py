@@ -156,7 +156,8 @@ def _fit(
 ) -> np.ndarray:
     """Fit a line with steps at given reads by least squares.
 
-    ``bend`` (1, T - 1) is the shape of its curve in the differences, if there is one. Differences of reads that cannot be used are left out.
+    ``bend`` (1, T - 1) is the shape of its curve in the differences, if there is one. Differences
+    of reads that cannot be used are left out.
     """
     ramp, reads = pixel.ramp, len(pixel.ramp)
     d = np.diff(ramp)

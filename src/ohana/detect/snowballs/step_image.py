@@ -12,9 +12,9 @@ from ohana.detect.snowballs.tuning import TUNING
 from ohana.events import PixelMaps, Steps
 from ohana.ramp import TILE_ROWS, RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
+from ohana.rampfit.curves import bends, curve_shapes
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import measure
-from ohana.rampfit.curves import bends, curve_shapes
 from ohana.rampfit.scan import Ramps, ramps_of, scan, step_at
 from ohana.rampfit.tuning import TUNING as RAMPFIT
 from ohana.refpix.border import border_mask
