@@ -74,7 +74,7 @@ def ohana_steps(simulated: Simulated, data: np.ndarray, threads: int) -> Work:
         noise = Noise(*(values.ravel() for values in noise))
         pixels = part.reshape(reads, -1)
         ramps = Ramps(pixels, stop.ravel(), noise.variance, noise.shot, guess=noise.rate)
-        steps, _ = find_steps(ramps, noise.dof, scan(ramps, model, quick=True), model, config)
+        steps = find_steps(ramps, noise.dof, scan(ramps, model, quick=True), model, config).steps
         return len(steps.read)
 
     def work() -> int:

@@ -88,6 +88,9 @@ class PixelMaps:
     flicker : ndarray of float32
         Screening statistic of telegraph noise, 0 for a quiet ramp: see
         `ohana.detect.telegraph.screen`.
+    curve : ndarray of int8
+        Curve in which the ramp bends, see `ohana.rampfit.curves.curve_shapes`; -1 where it is
+        straight, -2 where too few reads tell a curve from a step.
     first_usable, stop : ndarray of int32
         First usable read, and first saturated read (T where there is none).
     first_appearance, persistence_count, transition_count : ndarray of int32
@@ -106,6 +109,7 @@ class PixelMaps:
     best_significance: np.ndarray
     best_read: np.ndarray
     flicker: np.ndarray
+    curve: np.ndarray
     first_usable: np.ndarray
     stop: np.ndarray
     first_appearance: np.ndarray

@@ -9,6 +9,7 @@ from ohana.detect.row_block import analyse
 from ohana.detect.telegraph.screen import read_noise_terms
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import difference_covariance, may_split_jump, read_variance
+from ohana.rampfit.curves import curve_shapes
 from ohana.rampfit.gls import fit_steps
 from ohana.rampfit.noise import measure
 from ohana.rampfit.scan import SPLIT_COST, Ramps, fit_at, scan, step_at
@@ -95,7 +96,8 @@ def test_two_parts_equal_dense_matrices(pattern, curved):
     variance, shot = rng.uniform(0.5, 9, n), rng.choice([0.0, 0.01, 1, 50], n)
     d = rng.normal(3, 2, (count, n))
     d[4, 1] = d[0, 2] = np.nan
-    fit = fit_steps(d, variance, shot, model, np.full(n, curved))
+    shapes = curve_shapes(model)
+    fit = fit_steps(d, variance, shot, model, np.full(n, curved - 1), shapes)
     data = np.vstack([np.zeros((1, n)), np.cumsum(d, 0)])
     curvature = model.dt * (np.arange(count) - (count - 1) / 2) / count
     for i in range(n):
@@ -115,7 +117,7 @@ def test_two_parts_equal_dense_matrices(pattern, curved):
             error = np.sqrt(np.linalg.inv(normal).sum())
             one = Ramps(
                 data[:, [i]], np.array([count + 1]), variance[[i]], shot[[i]],
-                nonlinear=np.full(1, float(curved)),
+                curve=np.full(1, curved - 1), shapes=shapes,
             )  # fmt: skip
             amplitude, its_error = step_at(one, model, np.array([f + 1]), np.array([True]))
             np.testing.assert_allclose(amplitude, parts.sum(), rtol=1e-8, atol=1e-8)
@@ -150,7 +152,7 @@ def test_a_hit_is_one_step_of_its_whole_charge(rate, late):
     data = draw(SHALLOW4, n, noise, rate, 7, charge=400.0, arrival=SHALLOW4[4][0] + late)
     data[:, :200] = draw(SHALLOW4, 200, noise, rate, 8)
     ramps = ramps_of(data, noise, rate)
-    steps, _ = find_steps(ramps, np.full(n, np.inf), scan(ramps, model), model, DetectorConfig())
+    steps = find_steps(ramps, np.full(n, np.inf), scan(ramps, model), model, DetectorConfig()).steps
     assert np.mean(steps.col < 200) < 1e-3
     hit = steps.select((steps.col >= 200) & (steps.amplitude > 200))
     assert len(hit.col) == 1800
@@ -243,5 +245,5 @@ def test_a_faint_second_hit_hides_no_bright_one():
     data += 90.0 * (read > other) + 60.0 * (read == other)
     variance, shot = np.full(n, 4 * 10.0**2), np.full(n, 0.1)
     ramps = Ramps(data.astype(np.float32), np.full(n, reads, np.int32), variance, shot)
-    steps, _ = find_steps(ramps, np.full(n, np.inf), scan(ramps, model), model, DetectorConfig())
+    steps = find_steps(ramps, np.full(n, np.inf), scan(ramps, model), model, DetectorConfig()).steps
     assert set(steps.col[steps.amplitude > 300]) == set(range(n))

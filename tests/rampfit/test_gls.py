@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ohana.rampfit.covariance import difference_covariance
+from ohana.rampfit.curves import curve_shapes
 from ohana.rampfit.gls import fit_steps
 
 
@@ -47,7 +48,7 @@ def test_equals_dense_matrices(reads, curved, gap, spacing):
     if gap == "holes":
         d[rng.random(d.shape) < 0.2] = np.nan
         d[:3, 0] = np.nan
-    fit = fit_steps(d, variance, shot, model, np.full(n, curved))
+    fit = fit_steps(d, variance, shot, model, np.full(n, curved - 1), curve_shapes(model))
     for i in np.flatnonzero(np.isfinite(d).sum(0) >= 2 + curved):
         rate, rate_error, chi2, step, error = oracle(d[:, i], variance[i], shot[i], model, curved)
         known = fit.information[:, i] > 0

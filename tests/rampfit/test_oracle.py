@@ -45,7 +45,7 @@ def ohana_reads(data):
     pixels = data.reshape(READS, -1)
     ramps = Ramps(pixels, stop.ravel(), noise.variance, noise.shot, guess=noise.rate)
     scanned = scan(ramps, model, quick=True)
-    steps, _ = find_steps(ramps, noise.dof, scanned, model, DetectorConfig())
+    steps = find_steps(ramps, noise.dof, scanned, model, DetectorConfig()).steps
     found = np.zeros(pixels.shape, bool)
     up = steps.amplitude > 0
     found[steps.read[up], steps.col[up]] = True

@@ -12,15 +12,16 @@ import numpy as np
 
 from ohana.config import DetectorConfig
 from ohana.detect.telegraph.pixels import find_telegraph_noise, telegraph_events, without_levels
-from ohana.events import Event, PixelMaps, Steps, join_steps
+from ohana.events import Event, PixelMaps, Steps
 from ohana.ramp import Ramp, RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, difference_covariance
+from ohana.rampfit.curves import straightened
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import Noise, gaussian, measure, with_read_noise
-from ohana.rampfit.nonlinearity import saturates_slowly
-from ohana.rampfit.scan import Ramps, Scan, ramps_of, scan
+from ohana.rampfit.pixel_search import search
+from ohana.rampfit.scan import Scan, ramps_of
 from ohana.rampfit.scan_kernels import scan_kernel
-from ohana.rampfit.step_search import find_steps
+from ohana.rampfit.step_search import Found
 from ohana.rampfit.temporal import temporal_features
 from ohana.refpix.border import border_mask
 
@@ -113,50 +114,22 @@ def analyse(
     """Find steps and telegraph noise of the pixels of a block, with their per-pixel maps."""
     flat, shape = Noise(*(values.ravel() for values in noise)), block.stop.shape
     ramps = ramps_of(block.data, block.stop, noise.variance, noise.shot, guess=noise.rate)
-    scanned = scan(ramps, covariance, quick=True)
-    steps, rate = find_steps(ramps, flat.dof, scanned, covariance, config)
-    ramps, scanned, steps, rate = _end_slow_saturation(
-        ramps, flat.dof, (scanned, steps, rate), covariance, config
-    )
+    ramps, scanned, found = search(ramps, flat.dof, shape[1], covariance, config)
     # A pixel without noise has no usable read, but the read in which it saturates is known.
     ends = np.where(ramps.stop.reshape(shape) > 0, ramps.stop.reshape(shape), block.stop)
     block = block._replace(stop=ends.astype(block.stop.dtype))
-    index, fit, flicker = find_telegraph_noise(ramps, flat, steps, covariance, gain, config)
-    maps = _maps(block, noise, scanned, (rate, flicker), steps)
+    straight = straightened(ramps, found.curve, found.bend, covariance)
+    usual = flat._replace(rate=np.where(found.curve < 0, flat.rate, found.rate))
+    index, fit, flicker = find_telegraph_noise(
+        straight, usual, found.steps, covariance, gain, config
+    )
+    maps, steps = _maps(block, noise, scanned, found, flicker), found.steps
     if len(index):
         steps = without_levels(ramps, flat.dof, index, fit, covariance, config, steps)
         maps.transition_count.ravel()[index] = fit.transitions
     row, col = np.divmod(steps.col, shape[1])
     steps = steps._replace(row=row.astype(np.int32), col=col.astype(np.int32))
     return steps, telegraph_events(index, fit, shape[1]), maps
-
-
-def _end_slow_saturation(
-    ramps: Ramps,
-    dof: np.ndarray,
-    found: tuple[Scan, Steps, np.ndarray],
-    covariance: DifferenceCovariance,
-    config: DetectorConfig,
-) -> tuple[Ramps, Scan, Steps, np.ndarray]:
-    """End the ramps of pixels that fill to a level of their own, and search these again.
-
-    ``found`` is scan, steps and rates; all are returned anew.
-    """
-    scanned, steps, rate = found
-    index, full = saturates_slowly(steps, rate, covariance)
-    if not len(index):
-        return ramps, scanned, steps, rate
-    ramps = ramps._replace(stop=ramps.stop.copy())
-    scanned, rate = Scan(*map(np.copy, scanned)), rate.copy()
-    ramps.stop[index] = full
-    some = ramps.select(index)
-    again = scan(some, covariance, quick=True)
-    for values, new in zip(scanned, again, strict=True):
-        values[index] = new
-    more, rate[index] = find_steps(some, dof[index], again, covariance, config)
-    others = steps.select(~np.isin(steps.col, index))
-    steps = join_steps([others, more._replace(col=index[more.col].astype(np.int32))])
-    return ramps, scanned, steps.select(np.lexsort((steps.read, steps.col))), rate
 
 
 def compile_kernels(log: logging.Logger) -> None:
@@ -178,14 +151,11 @@ def _maps(
     block: RampBlock,
     noise: Noise,
     scanned: Scan,
-    measured: tuple[np.ndarray, np.ndarray],
-    steps: Steps,
+    found: Found,
+    flicker: np.ndarray,
 ) -> PixelMaps:
-    """Collect the per-pixel maps of a block; ``steps.col`` counts pixels along the block.
-
-    ``measured`` is rate and flicker of each pixel.
-    """
-    rate, flicker = measured
+    """Collect the per-pixel maps of a block; the steps count pixels along the block."""
+    steps, rate, curve, _ = found
     shape = block.stop.shape
     temporal = temporal_features(steps, block.stop.ravel())
 
@@ -202,6 +172,7 @@ def _maps(
         best_significance=plane(gaussian(scanned.up_sigma, noise.dof.ravel())),
         best_read=plane(scanned.up_read, np.int32),
         flicker=plane(np.maximum(flicker, 0.0)),
+        curve=plane(curve, np.int8),
         first_usable=np.zeros(shape, np.int32),
         stop=block.stop,
         first_appearance=plane(temporal.first_appearance, np.int32),

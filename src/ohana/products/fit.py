@@ -25,8 +25,9 @@ from ohana.products.ramps import (
 )
 from ohana.ramp import row_blocks
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
+from ohana.rampfit.curves import curve_shapes
+from ohana.rampfit.exclusion import exclude_steps
 from ohana.rampfit.gls import fit_line
-from ohana.rampfit.step_search import exclude_steps
 from ohana.utils.progress import Progress, no_progress
 
 #: Columns fitted at a time: 50 MB for 450 reads of 16 rows. Chosen.
@@ -69,7 +70,8 @@ def fit_integration(integration: Integration, progress: Progress = no_progress) 
 
     Notes
     -----
-    The ramp is assumed to be linear: nonlinearity near full well is not corrected.
+    Where a ramp bends, its curve is fitted too: the rate is that to which a decay leads, that
+    before a neighbour spills, or the mean where the rate changes evenly.
     """
     height, width = integration.shape[1:]
     plan, blocks = plan_of(integration), list(row_blocks(height))
@@ -100,7 +102,9 @@ def _fit_rows(
     shared = sharing[read]
     flagged[read[shared] + 1, row[shared], col[shared]] = True
     flag_filling(flagged, part.full, sharing)
-    slope, sigma = _fit(part, flagged, model)
+    curve = integration.maps.get("curve")
+    bends = None if curve is None else np.maximum(curve[rows].astype(np.int64), -1)
+    slope, sigma = _fit(part, flagged, model, bends)
     read, row, col = np.nonzero(flagged & struck)
     return slope, sigma, Jumps(read, row + rows.start, col)
 
@@ -118,9 +122,13 @@ def _own_steps(
 
 
 def _fit(
-    part: RowPart, excluded: np.ndarray, model: DifferenceCovariance
+    part: RowPart, excluded: np.ndarray, model: DifferenceCovariance, curve: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fit straight ramps: rate and error (R, W) [DN per frame time]."""
+    """Fit ramps with their curves: rate and error (R, W) [DN per frame time].
+
+    A single difference that is left between steps is no rate: nothing confirms it.
+    """
+    shapes = curve_shapes(model)
     rate, error = np.empty((2, *part.full.shape))
     later = np.arange(1, len(part.data))[:, None, None]
     for start in range(0, rate.shape[1], COLUMNS):
@@ -129,12 +137,17 @@ def _fit(
         steps[(later >= part.full[cols]) | excluded[cols][1:]] = np.nan
         variance = part.variance[cols]
         steps[:, ~(variance > 0)] = np.nan
+        alone = (np.isfinite(steps).sum(0) == 1) & (excluded[cols].sum(0) > 1)
+        bend = None if curve is None or (curve[cols] < 0).all() else curve[cols].ravel()
         slope, sigma = fit_line(
             steps.reshape(len(steps), -1),
             np.where(variance > 0, variance, 1.0).ravel(),
             np.nan_to_num(part.shot[cols]).ravel(),
             model,
+            bend,
+            None if bend is None else shapes,
         )
+        slope[alone.ravel()] = sigma[alone.ravel()] = np.nan
         rate[cols], error[cols] = slope.reshape(variance.shape), sigma.reshape(variance.shape)
     return rate, error
 

@@ -13,8 +13,8 @@ from ohana.detect.telegraph.fit import fit_telegraph_noise
 from ohana.detect.telegraph.pixels import noise_for_levels
 from ohana.products.flags import Jumps, ray_jumps, saturated_from, snowball_jumps
 from ohana.rampfit.covariance import DifferenceCovariance
+from ohana.rampfit.exclusion import exclude_steps
 from ohana.rampfit.scan import Ramps, ramps_of, scan
-from ohana.rampfit.step_search import exclude_steps
 from ohana.results.catalogue import Detection, member_pixels
 
 #: Variance of a pixel over that of those around from which steps may be why, the reduced

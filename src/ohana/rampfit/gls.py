@@ -1,6 +1,6 @@
 """Generalised least squares for one step at every read of a ramp, many ramps at once.
 
-The model of the first differences of a ramp is ``rate * dt (+ curvature) + step at one read``,
+The model of the first differences of a ramp is ``rate * dt (+ curve) + step at one read``,
 with the tridiagonal covariance of `ohana.rampfit.covariance`. Forward elimination and back
 substitution give the best linear estimate of the step at each read, everything else free, in
 a time linear in the number of reads (Brandt 2024, PASP 136, 045005).
@@ -26,7 +26,7 @@ from ohana.rampfit.tuning import TUNING
 
 
 class Fit(NamedTuple):
-    """Fit of straight (or nonlinear) ramps and of one further step at every read.
+    """Fit of straight (or bent) ramps and of one further step at every read.
 
     Attributes
     ----------
@@ -67,20 +67,22 @@ MIN_INFORMATION_SINGLE = np.array([TUNING.min_information_single], np.float32)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def eliminate(variance, shot, nonlinear, covariance, work):
+def eliminate(variance, shot, curve, shapes, covariance, work):
     """Forward elimination of the covariance in the differences and in the free columns.
 
     Parameters
     ----------
     variance, shot : ndarray, shape (n,)
         Read variance of one frame and Poisson variance per frame time.
-    nonlinear : ndarray, shape (n,)
-        1 where a curvature of the ramp is free, else 0; empty if it is nowhere.
+    curve : ndarray of int, shape (n,)
+        Row of ``shapes`` that is free in each ramp, -1 for none; empty if it is none anywhere.
+    shapes : ndarray, shape (K + 1, T - 1)
+        From `ohana.rampfit.curves.curve_shapes`: the last one, of index -1, is zero.
     covariance : DifferenceCovariance
         Covariance coefficients.
     work : ndarray of float64, shape (ROWS, T, n)
         Rows ``DIFFERENCE`` (0 where unusable) and ``USED`` (0 or 1) are given, the rest is
-        filled: inverse pivots, ratios of elimination, and the reduced data, dt and curvature.
+        filled: inverse pivots, ratios of elimination, and the reduced data, dt and curve.
     """
     work[PIVOT:, 0] = 0.0
     count, n = work.shape[1] - 1, work.shape[2]
@@ -104,11 +106,10 @@ def eliminate(variance, shot, nonlinear, covariance, work):
         now, last = work[RATE, f + 1], work[RATE, f]
         for i in range(n):
             now[i] = dt - ratio[i] * last[i]
-        if nonlinear.size:
-            curvature = dt * (f - 0.5 * (count - 1)) / count
+        if curve.size:
             now, last = work[CURVE, f + 1], work[CURVE, f]
             for i in range(n):
-                now[i] = nonlinear[i] * curvature - ratio[i] * last[i]
+                now[i] = shapes[curve[i], f] - ratio[i] * last[i]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -122,18 +123,18 @@ def dot(work, first, second, out):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def solve_free(work, nonlinear, sums, fit):
-    """Solve for rate and curvature of each ramp.
+def solve_free(work, curved, sums, fit):
+    """Solve for rate and, if ``curved``, the curve of each ramp.
 
-    ``fit`` (6, n) receives rate, curvature, chi-squared and the inverse of the 2 x 2 normal
-    matrix (rate-rate, rate-curvature, curvature-curvature); ``sums`` is scratch (6, n).
+    ``fit`` (6, n) receives rate, size of the curve, chi-squared and the inverse of the 2 x 2
+    normal matrix (rate-rate, rate-curve, curve-curve); ``sums`` is scratch (6, n).
     A column that the data do not determine gets a zero coefficient.
     """
     sums[3:] = 0.0
     dot(work, RATE, RATE, sums[0])
     dot(work, RATE, DATA, sums[1])
     dot(work, DATA, DATA, sums[2])
-    if nonlinear.size:
+    if curved:
         dot(work, RATE, CURVE, sums[3])
         dot(work, CURVE, CURVE, sums[4])
         dot(work, CURVE, DATA, sums[5])
@@ -151,13 +152,13 @@ def solve_free(work, nonlinear, sums, fit):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def relate(work, nonlinear, fit, f):
+def relate(work, curved, fit, f):
     """Turn the ratio of elimination of step f + 1 into its off-diagonal information with step f."""
     common, after, share = work[RATIO, f + 1], work[PIVOT, f + 1], fit[3]
     rate, next_rate = work[RATE, f], work[RATE, f + 1]
     for i in range(common.size):
         common[i] = -common[i] * after[i] - rate[i] * next_rate[i] * share[i]
-    if nonlinear.size:
+    if curved:
         curve, next_curve, cross, own = work[CURVE, f], work[CURVE, f + 1], fit[4], fit[5]
         for i in range(common.size):
             common[i] -= (rate[i] * next_curve[i] + curve[i] * next_rate[i]) * cross[i]
@@ -165,9 +166,10 @@ def relate(work, nonlinear, fit, f):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def substitute(work, nonlinear, fit, least, may_split):
+def substitute(work, curved, fit, least, may_split):
     """Back substitution: leaves the score in row ``DATA``, the information in row ``PIVOT``.
 
+    ``curved`` tells whether ramps have free curves.
     ``least`` (1,) is the least fraction of the information about a step, all else known, that is
     left with all else free. ``may_split`` (T,) marks the reads f for which row ``RATIO`` of f + 1
     receives the off-diagonal information of steps f and f + 1; it may be empty.
@@ -176,7 +178,7 @@ def substitute(work, nonlinear, fit, least, may_split):
     none = work.dtype.type(0)
     for f in range(last, 0, -1):
         pivot = work[PIVOT, f]
-        for row in range(DATA, CURVE + 1 if nonlinear.size else CURVE):
+        for row in range(DATA, CURVE + 1 if curved else CURVE):
             now = work[row, f]
             for i in range(n):
                 now[i] *= pivot[i]
@@ -192,10 +194,10 @@ def substitute(work, nonlinear, fit, least, may_split):
         score, rate, information = work[DATA, f], work[RATE, f], work[PIVOT, f]
         slope, share = fit[0], fit[3]
         if may_split.size and may_split[f] and f < last:
-            relate(work, nonlinear, fit, f)
+            relate(work, curved, fit, f)
         for i in range(n):
             score[i] -= rate[i] * slope[i]
-        if nonlinear.size:
+        if curved:
             curve, curvature, cross, own = work[CURVE, f], fit[1], fit[4], fit[5]
             for i in range(n):
                 score[i] -= curve[i] * curvature[i]
@@ -214,7 +216,8 @@ def fit_steps(
     variance: np.ndarray,
     shot: np.ndarray,
     covariance: DifferenceCovariance,
-    nonlinear: np.ndarray | None = None,
+    curve: np.ndarray | None = None,
+    shapes: np.ndarray | None = None,
 ) -> Fit:
     """Fit ramps, and a step at every read of each, by generalised least squares.
 
@@ -228,8 +231,8 @@ def fit_steps(
         Poisson variance per frame time (rate / gain), in the same units.
     covariance : DifferenceCovariance
         Coefficients of the covariance.
-    nonlinear : ndarray of bool, shape (n,), optional
-        Where a quadratic term of the ramp is free too.
+    curve, shapes : ndarray, optional
+        Curve that is free in each ramp too (n,), and the shapes of all, see `eliminate`.
 
     Returns
     -------
@@ -246,9 +249,9 @@ def fit_steps(
     >>> float((fit.score / fit.information)[2, 0].round(6))
     10.0
     """
-    work, fit, curve = _solved(d, variance, shot, covariance, nonlinear)
+    work, fit = _solved(d, variance, shot, covariance, curve, shapes)
     count, n = d.shape
-    substitute(work, curve, fit, MIN_INFORMATION, np.arange(count + 1) > 0)
+    substitute(work, curve is not None, fit, MIN_INFORMATION, np.arange(count + 1) > 0)
     used = work[USED, 1:].sum(axis=0)
     rate, error = _known(fit, used)
     between = np.zeros((count, n))
@@ -257,13 +260,18 @@ def fit_steps(
 
 
 def fit_line(
-    d: np.ndarray, variance: np.ndarray, shot: np.ndarray, covariance: DifferenceCovariance
+    d: np.ndarray,
+    variance: np.ndarray,
+    shot: np.ndarray,
+    covariance: DifferenceCovariance,
+    curve: np.ndarray | None = None,
+    shapes: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit ramps alone, by generalised least squares.
 
     Parameters
     ----------
-    d, variance, shot, covariance
+    d, variance, shot, covariance, curve, shapes
         As for `fit_steps`. A difference that holds a step is excluded by NaN.
 
     Returns
@@ -282,7 +290,7 @@ def fit_line(
     >>> rate.round(6), error.round(3)
     (array([1., 1.]), array([0.447, 1.   ]))
     """
-    work, fit, _ = _solved(d, variance, shot, covariance, None)
+    work, fit = _solved(d, variance, shot, covariance, curve, shapes)
     return _known(fit, work[USED, 1:].sum(axis=0))
 
 
@@ -291,23 +299,24 @@ def _solved(
     variance: np.ndarray,
     shot: np.ndarray,
     covariance: DifferenceCovariance,
-    nonlinear: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Eliminate, and solve for rate and curvature: working array, solution, free curvatures."""
+    curve: np.ndarray | None,
+    shapes: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Eliminate, and solve for rate and curve: working array, and solution."""
     count, n = d.shape
     if len(covariance.dt) != count:
         raise ValueError(f"covariance: wanted {count} differences, got {len(covariance.dt)}")
-    curve = np.empty(0) if nonlinear is None else np.asarray(nonlinear, np.float64)
+    which = np.empty(0, np.int64) if curve is None else np.asarray(curve, np.int64)
+    forms = np.empty((0, 0)) if shapes is None else np.asarray(shapes, np.float64)
     work = np.empty((ROWS, count + 1, n))
     used = np.isfinite(d)
     work[DIFFERENCE, 1:] = np.where(used, d, 0.0)
     work[USED, 1:] = used
     fit = np.empty((6, n))
-    eliminate(
-        np.asarray(variance, np.float64), np.asarray(shot, np.float64), curve, covariance, work
-    )
-    solve_free(work, curve, np.empty((6, n)), fit)
-    return work, fit, curve
+    known = np.asarray(variance, np.float64), np.asarray(shot, np.float64)
+    eliminate(*known, which, forms, covariance, work)
+    solve_free(work, curve is not None, np.empty((6, n)), fit)
+    return work, fit
 
 
 def _known(fit: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

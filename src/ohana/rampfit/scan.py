@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.gls import MIN_INFORMATION, MIN_INFORMATION_SINGLE
-from ohana.rampfit.scan_kernels import scan_kernel
+from ohana.rampfit.scan_kernels import curve_kernel, scan_kernel
 from ohana.rampfit.tuning import TUNING
 
 #: Cost of a step that two differences share [chi-squared], in either precision.
@@ -34,6 +34,8 @@ class Scan(NamedTuple):
     up_split, down_split : ndarray
         1 where the next read holds a part of the step, 0 elsewhere: see `may_split_jump`. The
         amplitude is the sum of both parts.
+    bend : ndarray
+        Size of the free curve, over that of its shape [DN]; 0 in straight ramps.
     """
 
     rate: np.ndarray
@@ -47,6 +49,11 @@ class Scan(NamedTuple):
     down_read: np.ndarray
     up_split: np.ndarray
     down_split: np.ndarray
+    bend: np.ndarray
+
+    def select(self, index: np.ndarray) -> Scan:
+        """Return the scan of some of the ramps."""
+        return Scan(*(values[index] for values in self))
 
 
 class Ramps(NamedTuple):
@@ -62,10 +69,12 @@ class Ramps(NamedTuple):
         Read variance of one frame, and Poisson variance per frame time [DN^2].
     excluded : ndarray of bool, shape (T, n), optional
         Differences to exclude, at the index of their later read: a free step each.
-    nonlinear : ndarray of bool, shape (n,), optional
-        Ramps with a free curvature.
+    curve : ndarray of int, shape (n,), optional
+        Row of ``shapes`` that is free in each ramp; -1 in straight ones.
     guess : ndarray, shape (n,), optional
         Rates to start from [DN per frame time]; needed for fits in single precision only.
+    shapes : ndarray, shape (K + 1, T - 1), optional
+        Shapes of curves in the differences, see `ohana.rampfit.curves.curve_shapes`.
     """
 
     data: np.ndarray
@@ -73,8 +82,9 @@ class Ramps(NamedTuple):
     variance: np.ndarray
     shot: np.ndarray
     excluded: np.ndarray = np.empty((0, 0), np.bool_)
-    nonlinear: np.ndarray = np.empty(0)
+    curve: np.ndarray = np.empty(0, np.int64)
     guess: np.ndarray = np.empty(0)
+    shapes: np.ndarray = np.empty((0, 0))
 
     def select(self, index: np.ndarray) -> Ramps:
         """Return some of the ramps."""
@@ -84,8 +94,9 @@ class Ramps(NamedTuple):
             self.variance[index],
             self.shot[index],
             np.ascontiguousarray(self.excluded[:, index]) if self.excluded.size else self.excluded,
-            self.nonlinear[index] if self.nonlinear.size else self.nonlinear,
+            self.curve[index] if self.curve.size else self.curve,
             self.guess[index] if self.guess.size else self.guess,
+            self.shapes,
         )
 
 
@@ -146,12 +157,7 @@ def _run(
     """Run `scan_kernel` with all its arrays in one precision."""
     n = ramps.data.shape[1]
     out: np.ndarray = np.zeros((rows, n), precision)
-    given: np.ndarray = np.zeros((3, n), precision)
-    given[0], given[1] = ramps.variance, ramps.shot
-    if ramps.guess.size:
-        given[2] = np.nan_to_num(ramps.guess)
-    first_saturated = np.ascontiguousarray(ramps.stop)
-    nonlinear: np.ndarray = ramps.nonlinear.astype(precision)
+    given, shapes = _in(precision, ramps)
     single = precision is np.float32
     may_split = may_split_jump(covariance)
     settings = (
@@ -165,10 +171,11 @@ def _run(
     if n:
         scan_kernel(
             ramps.data,
-            first_saturated,
+            np.ascontiguousarray(ramps.stop),
             ramps.excluded,
             given,
-            nonlinear,
+            ramps.curve,
+            shapes,
             covariance,
             settings,
             at,
@@ -176,6 +183,47 @@ def _run(
             out,
         )
     return out
+
+
+def _in(precision: type, ramps: Ramps) -> tuple[np.ndarray, np.ndarray]:
+    """Return both variances and the guess of each ramp (3, n), and the shapes of curves."""
+    given: np.ndarray = np.zeros((3, ramps.data.shape[1]), precision)
+    given[0], given[1] = ramps.variance, ramps.shot
+    if ramps.guess.size:
+        given[2] = np.nan_to_num(ramps.guess)
+    return given, ramps.shapes.astype(precision)
+
+
+def fit_curves(
+    ramps: Ramps, covariance: DifferenceCovariance, quick: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit each of K curves to each ramp, one at a time and no steps but the excluded.
+
+    Parameters
+    ----------
+    ramps : Ramps
+        n ramps, with ``shapes``.
+    covariance : DifferenceCovariance
+        Covariance coefficients.
+    quick : bool
+        In single precision, as in `scan`.
+
+    Returns
+    -------
+    size, error : ndarray, shape (K, n)
+        In units of the data over those of the shapes; 0 and infinity where the data do not tell a
+        curve from a rate. The curve explains a chi-squared of ``(size / error)**2``.
+    """
+    precision = np.float32 if quick else np.float64
+    n = ramps.data.shape[1]
+    out: np.ndarray = np.zeros((2, len(ramps.shapes) - 1, n), precision)
+    given, shapes = _in(precision, ramps)
+    covariance = DifferenceCovariance(*(values.astype(precision) for values in covariance))
+    stop = np.ascontiguousarray(ramps.stop)
+    if n:
+        curve_kernel(ramps.data, stop, ramps.excluded, given, shapes, covariance, out)
+    size, error = out.astype(np.float64)
+    return size, error
 
 
 def scan(ramps: Ramps, covariance: DifferenceCovariance, quick: bool = False) -> Scan:

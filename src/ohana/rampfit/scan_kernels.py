@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from ohana.rampfit.gls import (
+    CURVE,
     DATA,
     DIFFERENCE,
     PIVOT,
@@ -23,27 +24,25 @@ from ohana.rampfit.tuning import TUNING
 CHUNK = 128
 # Compiled loops take constants of a module.
 _MIN_PAIR_DETERMINANT = TUNING.min_pair_determinant
+_MIN_CURVE_DETERMINANT = TUNING.min_curve_determinant
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def fit_chunk(
-    data, first_saturated, excluded, given, nonlinear, covariance, least, may_split, work, sums, fit
-):
-    """Fit (T, n) reads with a step at every read: differences, elimination, substitution.
+def take_differences(data, first_saturated, excluded, guess, dt, work):
+    """Fill in the differences of (T, n) reads, and which of them are used.
 
     No difference is used from read ``first_saturated`` on, nor one that ``excluded`` (T, n) marks
-    at its later read; ``excluded`` may be empty, and so may ``nonlinear``. ``given`` (3, n) is
-    read variance, Poisson variance, and a rate subtracted from the differences, which saves
-    digits. ``may_split`` is that of `ohana.rampfit.gls.substitute`.
+    at its later read; ``excluded`` may be empty. ``guess`` (n,) is a rate subtracted from the
+    differences, which saves digits.
     """
-    n, guess = data.shape[1], given[2]
+    n = data.shape[1]
     none, one = work.dtype.type(0), work.dtype.type(1)
     for f in range(1, data.shape[0]):
         value, used, now, before = work[DIFFERENCE, f], work[USED, f], data[f], data[f - 1]
-        dt = covariance.dt[f - 1]
+        time = dt[f - 1]
         for i in range(n):
             # Reads are float32 and close to each other: their difference is nearly exact.
-            step = now[i] - before[i] - guess[i] * dt
+            step = now[i] - before[i] - guess[i] * time
             good = step - step == 0.0 and f < first_saturated[i]
             value[i] = step if good else none
             used[i] = one if good else none
@@ -52,9 +51,18 @@ def fit_chunk(
                 if excluded[f, i]:
                     value[i] = none
                     used[i] = none
-    eliminate(given[0], given[1], nonlinear, covariance, work)
-    solve_free(work, nonlinear, sums, fit)
-    substitute(work, nonlinear, fit, least, may_split)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def fit_chunk(given, curve, shapes, covariance, least, may_split, work, sums, fit):
+    """Fit differences with a step at every read: elimination, solution, substitution.
+
+    ``given`` (3, n) is read variance, Poisson variance, and the rate subtracted already; the rest
+    is that of `ohana.rampfit.gls.eliminate` and `ohana.rampfit.gls.substitute`.
+    """
+    eliminate(given[0], given[1], curve, shapes, covariance, work)
+    solve_free(work, curve.size > 0, sums, fit)
+    substitute(work, curve.size > 0, fit, least, may_split)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -92,7 +100,7 @@ def keep_best(power, at, up, up_read, down, down_read):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def pick(work, fit, guess, may_split, cost, out):
-    """Reduce scores and information over the reads; fills ``out`` (11, n), rows as in `Scan`."""
+    """Reduce scores and information over the reads; fills ``out`` (12, n), rows as in `Scan`."""
     reads, n = work.shape[1], work.shape[2]
     none, half = work.dtype.type(0), work.dtype.type(0.5)
     count, up, up_read = out[2], out[3], out[5]
@@ -118,6 +126,7 @@ def pick(work, fit, guess, may_split, cost, out):
     for i in range(n):
         out[0, i] = guess[i] + fit[0, i] if count[i] > 0 else np.nan
         out[1, i] = fit[2, i]
+        out[11, i] = fit[1, i]
         up[i], down[i] = np.sqrt(up[i]), -np.sqrt(-down[i])
         for row, step, split in ((5, 4, 9), (8, 7, 10)):
             f = int(out[row, i])
@@ -144,12 +153,12 @@ def take(work, at, split, cost, out):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def scan_kernel(
-    data, first_saturated, excluded, given, nonlinear, covariance, settings, at, split, out
+    data, first_saturated, excluded, given, curve, shapes, covariance, settings, at, split, out
 ):
     """Scan ramps (T, n), ``CHUNK`` at a time.
 
     ``settings`` are the least fraction of the information (see `ohana.rampfit.gls.substitute`), the
-    cost of a split jump, and the reads that may split one, or none. ``out`` (11, n) receives the
+    cost of a split jump, and the reads that may split one, or none. ``out`` (12, n) receives the
     rows of `ohana.rampfit.scan.Scan`; if ``at`` (n,) is not empty, ``out`` (3, n) receives score,
     information and power of the step at read ``at`` instead, split with the next read where
     ``split`` (n,) is set.
@@ -163,23 +172,67 @@ def scan_kernel(
         # The last chunk overlaps the one before instead of being narrower.
         start = min(first, n - chunk)
         part = slice(start, start + chunk)
-        curved = nonlinear[part] if nonlinear.size else nonlinear
+        bend = curve[part] if curve.size else curve
         without = excluded[:, part] if excluded.size else excluded
-        fit_chunk(
-            data[:, part],
-            first_saturated[part],
-            without,
-            given[:, part],
-            curved,
-            covariance,
-            least,
-            may_split,
-            work,
-            sums,
-            fit,
-        )
+        here = data[:, part], first_saturated[part], without, given[2, part]
+        take_differences(*here, covariance.dt, work)
+        fit_chunk(given[:, part], bend, shapes, covariance, least, may_split, work, sums, fit)
         if at.size:
             both = split[part] if split.size else split
             take(work, at[part], both, cost, out[:, part])
         else:
             pick(work, fit, given[2, part], may_split, cost, out[:, part])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def curve_kernel(data, first_saturated, excluded, given, shapes, covariance, out):
+    """Fit each of K curves, one at a time, to ramps (T, n); arguments as in `scan_kernel`.
+
+    ``out`` (2, K, n) receives the size of each curve and its standard error, 0 and infinity where
+    the data do not tell it from a rate.
+    """
+    reads, n = data.shape
+    chunk, none = min(CHUNK, n), np.empty(0, np.int64)
+    work = np.empty((ROWS, reads, chunk), out.dtype)
+    sums = np.empty((5, chunk), work.dtype)
+    for first in range(0, n, chunk):
+        start = min(first, n - chunk)
+        part = slice(start, start + chunk)
+        without = excluded[:, part] if excluded.size else excluded
+        here = data[:, part], first_saturated[part], without, given[2, part]
+        take_differences(*here, covariance.dt, work)
+        eliminate(given[0, part], given[1, part], none, shapes, covariance, work)
+        sums[:] = 0
+        for f in range(1, reads):
+            pivot, rate, value = work[PIVOT, f], work[RATE, f], work[DATA, f]
+            for i in range(chunk):
+                sums[0, i] += rate[i] * rate[i] * pivot[i]
+                sums[1, i] += rate[i] * value[i] * pivot[i]
+        for k in range(out.shape[1]):
+            fit_curve(work, shapes[k], sums, out[0, k, part], out[1, k, part])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def fit_curve(work, shape, sums, size, error):
+    """Fit a rate and one curve ``shape`` (T - 1,) to eliminated differences, see `curve_kernel`.
+
+    The first two rows of ``sums`` (5, n) are the products of the rate with itself and the data.
+    """
+    sums[2:] = 0
+    last = work[CURVE, 0]
+    last[:] = 0
+    for f in range(1, work.shape[1]):
+        ratio, pivot, rate, value = work[RATIO, f], work[PIVOT, f], work[RATE, f], work[DATA, f]
+        height = shape[f - 1]
+        for i in range(size.size):
+            last[i] = height - ratio[i] * last[i]
+            weighted = last[i] * pivot[i]
+            sums[2, i] += last[i] * weighted
+            sums[3, i] += rate[i] * weighted
+            sums[4, i] += value[i] * weighted
+    for i in range(size.size):
+        own, with_data, curve, cross, curve_data = sums[:, i]
+        det = own * curve - cross * cross
+        known = det > work.dtype.type(_MIN_CURVE_DETERMINANT) * own * curve
+        size[i] = (own * curve_data - cross * with_data) / det if known else 0.0
+        error[i] = np.sqrt(own / det) if known else np.inf

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ohana.config import DetectorConfig
 from ohana.events import Steps, join_steps
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
+from ohana.rampfit.curves import misfits
+from ohana.rampfit.exclusion import exclude, strongest
 from ohana.rampfit.noise import gaussian
-from ohana.rampfit.nonlinearity import is_nonlinear, may_be_nonlinear
+from ohana.rampfit.nonlinearity import may_be_nonlinear
 from ohana.rampfit.scan import Ramps, Scan, fit_at, scan
 from ohana.rampfit.tuning import TUNING
 
 #: Ramps worked on together: bounds the memory needed.
 BATCH = 2048
+
+
+class Found(NamedTuple):
+    """What is found in n ramps.
+
+    Attributes
+    ----------
+    steps : Steps
+        ``row`` is 0 and ``col`` the index of the ramp; sorted by ramp and read.
+    rate : ndarray, shape (n,)
+        Rate of each ramp with its steps excluded [DN per frame time].
+    curve : ndarray of int, shape (n,)
+        The curve of each ramp, an index of `ohana.rampfit.curves.curve_shapes`; -1 for none.
+    bend : ndarray, shape (n,)
+        Size of that curve, over that of its shape [DN]; 0 where there is none.
+    """
+
+    steps: Steps
+    rate: np.ndarray
+    curve: np.ndarray
+    bend: np.ndarray
 
 
 def find_steps(
@@ -22,13 +47,13 @@ def find_steps(
     scanned: Scan,
     covariance: DifferenceCovariance,
     config: DetectorConfig,
-) -> tuple[Steps, np.ndarray]:
+) -> Found:
     """Find every significant step, up and down, of every ramp.
 
     Parameters
     ----------
     ramps : Ramps
-        n ramps, none of their differences excluded.
+        n ramps, none of their differences excluded; ``curve`` may be known of some.
     dof : ndarray, shape (n,)
         Degrees of freedom of their noise.
     scanned : Scan
@@ -40,147 +65,63 @@ def find_steps(
 
     Returns
     -------
-    steps : Steps
-        ``row`` is 0 and ``col`` the index of the ramp; sorted by ramp and read.
-    rate : ndarray, shape (n,)
-        Rate of each ramp with its steps excluded [DN per frame time].
+    Found
 
     Notes
     -----
     A ramp with a significant step is fitted again with that step free, until no further step
     is significant; then each step is fitted with all others free, and kept if still
-    significant. A free step is an excluded difference (see `ohana.rampfit.gls`), or two where it is
-    split between a read that averages frames and the next one.
+    significant. A curve that describes the ramp better than these steps takes their place, and
+    the ramp is searched again with the curve free. A free step is an excluded difference (see
+    `ohana.rampfit.gls`), or two where it is split between a read that averages frames and the next
+    one.
     """
     index = np.flatnonzero(
         strongest(scanned, dof)[0] >= config.sigma_threshold - TUNING.scan_margin
     )
-    rate = scanned.rate.copy()
+    rate, curve = scanned.rate.copy(), ramps.curve.copy()
+    curve, bend = curve if curve.size else np.full(len(dof), -1), np.zeros(len(dof))
     parts = [_saturating(ramps, dof, scanned, covariance, config)]
     filled = np.full(len(dof), len(ramps.data))
     filled[parts[0].col] = parts[0].read
     for start in range(0, len(index), BATCH):
         part = index[start : start + BATCH]
-        plain = Scan(*(values[part] for values in scanned))
-        found, rate[part] = _search(ramps.select(part), dof[part], plain, covariance, config)
-        found = found._replace(col=part[found.col].astype(np.int32))
+        here = _search(ramps.select(part), dof[part], covariance, config)
+        rate[part], curve[part], bend[part] = here[1:]
+        own = here.steps._replace(col=part[here.steps.col].astype(np.int32))
         # A jump into saturation that begins in the read before is one step, found already.
-        parts.append(found.select(found.read < filled[found.col]))
+        parts.append(own.select(own.read < filled[own.col]))
     steps = join_steps(parts)
     nonlinear = may_be_nonlinear(steps, ramps, scanned, covariance)
     steps, ramp = steps.select(~nonlinear), steps.col[nonlinear]
     without_steps = np.setdiff1d(ramp, steps.col[~steps.saturating])
     rate[without_steps] = scanned.rate[without_steps]
-    return steps.select(np.lexsort((steps.read, steps.col))), rate
-
-
-def strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return significance [sigma] and read of each ramp's strongest step, and if it is split."""
-    # With two differences a rise in one and a fall in the other fit equally well: prefer the rise.
-    up = scanned.up_sigma >= -scanned.down_sigma * (1 - TUNING.tie)
-    sigma = np.where(up, scanned.up_sigma, -scanned.down_sigma)
-    read = np.where(up, scanned.up_read, scanned.down_read).astype(int)
-    split = np.where(up, scanned.up_split, scanned.down_split) > 0
-    return gaussian(sigma, dof), read, split
+    return Found(steps.select(np.lexsort((steps.read, steps.col))), rate, curve, bend)
 
 
 def _search(
-    ramps: Ramps,
-    dof: np.ndarray,
-    plain: Scan,
-    covariance: DifferenceCovariance,
-    config: DetectorConfig,
-) -> tuple[Steps, np.ndarray]:
-    """Find the steps of ramps that have at least one, and the rates without them."""
+    ramps: Ramps, dof: np.ndarray, covariance: DifferenceCovariance, config: DetectorConfig
+) -> Found:
+    """Find the steps of ramps that have at least one, or their curves."""
     ramps = ramps._replace(excluded=np.zeros(ramps.data.shape, bool))
-    ramps, split = _exclude(ramps, is_nonlinear(ramps, plain, covariance), dof, covariance, config)
+    ramps, split = exclude(ramps, dof, covariance, config)
     begins = ramps.excluded.copy()
     begins[1:] &= ~split[:-1]
     at, ramp = np.nonzero(begins)
+    rest = scan(ramps, covariance, quick=True)
+    # Too small a step beside a curve is one of the differences between the curve and its shape.
+    misfit = misfits(ramps.shapes, covariance.dt)
     parts = []
     for start in range(0, len(ramp), BATCH):
         part = slice(start, start + BATCH)
         both = split[at[part], ramp[part]]
-        parts.append(_refit(ramps, (ramp[part], at[part], both), dof, covariance, config))
-    steps, rest = join_steps(parts), scan(ramps, covariance, quick=True)
-    fit = rest.chi2 / np.maximum(rest.used - 1 - ramps.nonlinear, 1)
-    return steps._replace(fit=fit[steps.col].astype(np.float32)), rest.rate
-
-
-def exclude_steps(
-    ramps: Ramps, dof: np.ndarray, covariance: DifferenceCovariance, config: DetectorConfig
-) -> np.ndarray:
-    """Find the differences of ramps that hold steps, at their later read: bool (T, n).
-
-    Parameters
-    ----------
-    ramps : Ramps
-        n ramps; the differences in ``ramps.excluded`` are known to hold steps.
-    dof : ndarray, shape (n,)
-        Degrees of freedom of their noise.
-    covariance : DifferenceCovariance
-        Covariance coefficients.
-    config : DetectorConfig
-        ``sigma_threshold`` and ``max_steps`` act here.
-
-    Notes
-    -----
-    `find_steps` also fits the amplitude of each step, which a rate does not need.
-    """
-    nonlinear = is_nonlinear(ramps, scan(ramps, covariance), covariance)
-    return _exclude(ramps, nonlinear, dof, covariance, config)[0].excluded
-
-
-def _exclude(
-    ramps: Ramps,
-    nonlinear: np.ndarray,
-    dof: np.ndarray,
-    covariance: DifferenceCovariance,
-    config: DetectorConfig,
-) -> tuple[Ramps, np.ndarray]:
-    """Exclude the steps of ramps one by one, the most significant first.
-
-    Returns
-    -------
-    ramps : Ramps
-        With ``excluded`` and ``nonlinear`` set.
-    split : ndarray of bool, shape (T, n)
-        Steps of which the next read holds a part.
-    """
-    known = ramps.excluded
-    ramps = ramps._replace(excluded=known.copy(), nonlinear=nonlinear.astype(float))
-    split = np.zeros(known.shape, bool)
-    _exclude_strongest(ramps, split, np.arange(len(dof)), dof, covariance, config)
-    # A smooth curve has no steps in half of its reads, the growing core of a snowball has.
-    most = TUNING.max_excluded_fraction * (np.minimum(ramps.stop, len(ramps.data)) - 1)
-    grown = nonlinear & (ramps.excluded.sum(0) > most)
-    ramps.nonlinear[grown], ramps.excluded[:, grown], split[:, grown] = 0, known[:, grown], False
-    _exclude_strongest(ramps, split, np.flatnonzero(grown), dof, covariance, config)
-    return ramps, split
-
-
-def _exclude_strongest(
-    ramps: Ramps,
-    split: np.ndarray,
-    active: np.ndarray,
-    dof: np.ndarray,
-    covariance: DifferenceCovariance,
-    config: DetectorConfig,
-) -> None:
-    """Exclude the strongest step of each active ramp until none is significant, in place.
-
-    ``split`` (T, n) is set where the next read holds a part of a step.
-    """
-    for _ in range(config.max_steps):
-        if not len(active):
-            break
-        scanned = scan(ramps.select(active), covariance, quick=True)
-        sigma, read, both = strongest(scanned, dof[active])
-        significant = sigma >= config.sigma_threshold - TUNING.scan_margin
-        active, read, both = active[significant], read[significant], both[significant]
-        ramps.excluded[read, active] = True
-        ramps.excluded[read[both] + 1, active[both]] = True
-        split[read[both], active[both]] = True
+        found = _refit(ramps, (ramp[part], at[part], both), dof, covariance, config)
+        least = misfit[ramps.curve[found.col], found.read - 1] * np.abs(rest.bend[found.col])
+        parts.append(found.select(np.abs(found.amplitude) >= least))
+    steps = join_steps(parts)
+    fit = rest.chi2 / np.maximum(rest.used - 1 - (ramps.curve >= 0), 1)
+    steps = steps._replace(fit=fit[steps.col].astype(np.float32))
+    return Found(steps, rest.rate, ramps.curve, rest.bend)
 
 
 def _refit(
@@ -245,7 +186,12 @@ def _saturating(
     rate = np.where(known, scanned.rate[index], 0.0)
     excess, error = _rise(ramps, index, read, rate, covariance)
     sigma = gaussian(excess / error, dof)
-    keep = sigma >= config.sigma_threshold
+    # A pixel that goes on rising is not full: it takes charge that spills out of its neighbours.
+    later = ramps.data[np.minimum(read + 1, len(ramps.data) - 1), index] - ramps.data[read, index]
+    spill = later > TUNING.max_later_rise * excess
+    usual = TUNING.max_nonlinear_rise * rate * covariance.dt[read - 1]
+    bends = (scanned.used[index] < TUNING.nonlinear_differences) & (excess < usual)
+    keep = (sigma >= config.sigma_threshold) & ~spill & ~bends
     early = np.flatnonzero(keep & known & may_split_jump(covariance)[read - 1])
     part, its_error = _rise(ramps, index[early], read[early] - 1, rate[early], covariance)
     there = gaussian(part / its_error, dof[early]) >= config.sigma_threshold

@@ -81,6 +81,9 @@ class RampfitTuning:
     min_pair_determinant: float = tuned(
         1e-5, "", "Least determinant of two neighbouring steps over that of unrelated ones"
     )
+    min_curve_determinant: float = tuned(
+        1e-4, "", "Least determinant of a rate and a curve over that of unrelated columns"
+    )
     split_jump_cost: float = tuned(
         2.0,
         "chi-squared",
@@ -99,6 +102,9 @@ class RampfitTuning:
         "Least degrees of freedom of the noise of a pixel that saturates in one read",
         "5 sigma then take 67 times the noise; the core of a snowball leaves few reads to measure",
     )
+    max_later_rise: float = tuned(
+        0.5, "", "A pixel that jumps to saturation rises by less than this part of the jump later"
+    )
     max_excluded_fraction: float = tuned(
         0.5, "", "A curve with steps in more of its differences is the growing core of a snowball"
     )
@@ -110,14 +116,45 @@ class RampfitTuning:
     nonlinear_differences: int = tuned(
         6, "differences", "Fewest that separate curvature from a step"
     )
-    nonlinear_differences_split: int = tuned(
-        4, "differences", "The same for a step in two differences, one less in a bright ramp"
+    decay_step: float = tuned(
+        2**0.5, "", "Ratio of the decay times that are tried, from one read on"
     )
-    nonlinear_split_fraction: float = tuned(
-        0.75,
-        "",
-        "Fraction of the chi-squared of a step in two differences that curvature must explain",
-        "of a hit in the first two of nine differences curvature explains half",
+    decay_lengths: float = tuned(
+        3.0, "", "Longest decay time tried, as a part of the ramp; longer ones are parabolas"
+    )
+    kinks: int = tuned(6, "", "Reads at which a change of the rate is tried, evenly spaced")
+    kink_margin: int = tuned(
+        3, "differences", "Fewest on either side of a change of the rate; it is a step with fewer"
+    )
+    kink_differences: int = tuned(
+        6, "differences", "Fewest after a change of the rate in a ramp that ends in saturation"
+    )
+    curve_differences: int = tuned(
+        3, "differences", "Fewest that separate a curve from a step, or two if the step is split"
+    )
+    curve_cost: float = tuned(
+        6.0,
+        "chi-squared",
+        "What a curve must explain beyond a single step that it replaces",
+        "no more than one step in a thousand is then lost",
+    )
+    step_cost: float = tuned(
+        12.0,
+        "chi-squared",
+        "What a further step in a ramp must explain beyond a curve that replaces all steps",
+    )
+    patch_reach: int = tuned(
+        2, "pixels", "Pixels this far around one with a step tell together whether it bends"
+    )
+    patch_pixels: int = tuned(6, "pixels", "Fewest that tell it")
+    patch_gain: float = tuned(
+        25.0, "chi-squared", "What a curve must explain of their mean ramp", "5 sigma"
+    )
+    max_misfit: float = tuned(
+        0.3, "", "A step below this part of what the curve adds in that read is its misfit"
+    )
+    max_sag_misfit: float = tuned(
+        0.03, "", "So is one below this part of the largest distance from a straight ramp"
     )
     max_nonlinear_rise: float = tuned(
         0.3,
@@ -125,8 +162,26 @@ class RampfitTuning:
         "In a bright ramp of few reads: a difference this much above the others is a step",
         "non-linearity changes the rate by 10 to 20 % before a pixel is full",
     )
+    rise_differences: int = tuned(
+        4, "differences", "With no more, rises alone are preferred to a fall: charge never falls"
+    )
+    max_negative: float = tuned(
+        4.0, "noise of a difference", "Most that the rate of such a ramp may be below zero"
+    )
+    max_bend: float = tuned(
+        1.0,
+        "",
+        "A hot pixel of few reads bends: a step below this part of its remaining rate is none",
+        "in darks of three reads the first difference of hot pixels is about 1.6 times the second",
+    )
+    hot_rate: float = tuned(
+        3.0, "", "A pixel is hot if its rate is this many times that of the pixels around it"
+    )
     full_rate: float = tuned(
-        0.02, "", "A pixel is full if its rate is below this fraction of that at which it filled"
+        0.02, "", "A pixel is full when no more than this part of its signal is still to come"
+    )
+    full_differences: int = tuned(
+        2, "differences", "Fewest in which a pixel stays at its level if it is full"
     )
 
     # Temporal features

@@ -16,7 +16,7 @@ from ohana.detect.telegraph.pixels import noise_for_levels
 from ohana.detect.tuning import TUNING as DETECT
 from ohana.errors import one_line_message
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
-from ohana.rampfit.nonlinearity import is_nonlinear
+from ohana.rampfit.curves import curve_shapes
 from ohana.rampfit.scan import ramps_of, scan
 from ohana.rampfit.step_search import find_steps
 from ohana.results.catalogue import Detection
@@ -99,8 +99,7 @@ def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.
     rest = pixel._replace(ramp=pixel.ramp - levels)
     ramps = ramps_of(rest.ramp[:, None], rest.stop, rest.variance, rest.shot)
     dof = np.array([rest.dof])
-    scanned = scan(ramps, model)
-    steps, _ = find_steps(ramps, dof, scanned, model, config)
+    steps, _, curve, _ = find_steps(ramps, dof, scan(ramps, model), model, config)
     steps = steps.select(~steps.saturating)
     reads = set(steps.read.tolist())
     frame = event["first_frame"]
@@ -111,8 +110,8 @@ def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.
             reads.add(frame)
     # A read that averages frames holds a part of the charge that arrives between them.
     reads |= {read + 1 for read in reads if may_split_jump(model)[read] and read + 1 < pixel.stop}
-    nonlinear = bool(is_nonlinear(ramps, scanned, model)[0])
-    return _curve(rest, model, sorted(reads), nonlinear) + levels
+    bend = curve_shapes(model)[curve] if curve[0] >= 0 else None
+    return _fit(rest, model, sorted(reads), bend) + levels
 
 
 def _config(prediction: Prediction) -> DetectorConfig:
@@ -152,12 +151,13 @@ def _levels(
     return fit.model[:, 0].astype(np.float64)
 
 
-def _curve(
-    pixel: Pixel, model: DifferenceCovariance, steps: list[int], nonlinear: bool
+def _fit(
+    pixel: Pixel, model: DifferenceCovariance, steps: list[int], bend: np.ndarray | None
 ) -> np.ndarray:
-    """Fit a line (a parabola if ``nonlinear``) with steps at given reads by least squares.
+    """Fit a line with steps at given reads by least squares.
 
-    Differences of reads that cannot be used are left out.
+    ``bend`` (1, T - 1) is the shape of its curve in the differences, if there is one. Differences
+    of reads that cannot be used are left out.
     """
     ramp, reads = pixel.ramp, len(pixel.ramp)
     d = np.diff(ramp)
@@ -165,8 +165,7 @@ def _curve(
     curve = np.full(reads, np.nan)
     if not len(used):
         return curve
-    time = np.append(0.0, np.cumsum(model.dt))
-    columns = [model.dt] + ([np.diff(time**2)] if nonlinear else [])
+    columns = [model.dt, *([] if bend is None else bend)]
     columns += [np.arange(1, reads) == read for read in steps]
     design = np.column_stack(columns).astype(np.float64)
     banded = np.zeros((3, len(used)))

@@ -12,9 +12,9 @@ from ohana.detect.snowballs.tuning import TUNING
 from ohana.events import PixelMaps, Steps
 from ohana.ramp import TILE_ROWS, RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
+from ohana.rampfit.curves import bends, curve_shapes
 from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import measure
-from ohana.rampfit.nonlinearity import is_nonlinear
 from ohana.rampfit.scan import Ramps, ramps_of, scan, step_at
 from ohana.rampfit.tuning import TUNING as RAMPFIT
 from ohana.refpix.border import border_mask
@@ -145,9 +145,10 @@ def _strip(
     ramps.excluded[read : read + 1 + sharing[read]] = False
     signal = np.abs(maps.rate[window].ravel()) * len(block.data)
     bright = np.flatnonzero(signal > RAMPFIT.nonlinear_signal)
-    some, nonlinear = ramps.select(bright), np.zeros(block.stop.size)
-    nonlinear[bright] = is_nonlinear(some, scan(some, covariance, quick=True), covariance)
-    ramps = ramps._replace(nonlinear=nonlinear)
+    ramps = ramps._replace(shapes=curve_shapes(covariance))
+    some, curve = ramps.select(bright), np.full(block.stop.size, -1)
+    curve[bright] = bends(some, scan(some, covariance, quick=True), covariance)
+    ramps = ramps._replace(curve=curve)
     if len(block.data) < TUNING.short_ramp:
         ramps = _without_steps(ramps, block, source, window, covariance, read, around)
     where = np.full(len(ramps.stop), read)
@@ -195,7 +196,7 @@ def _without_steps(
     fresh = ramps_of(
         block.data, block.stop, noise.variance * lost, noise.shot, excluded=ramps.excluded
     )
-    return fresh._replace(nonlinear=ramps.nonlinear)
+    return fresh._replace(curve=ramps.curve, shapes=ramps.shapes)
 
 
 @njit(nogil=True, cache=True)

@@ -11,6 +11,7 @@ from ohana.detect.telegraph.screen import screen
 from ohana.detect.telegraph.tuning import TUNING
 from ohana.events import Event, Steps, join_steps
 from ohana.rampfit.covariance import DifferenceCovariance
+from ohana.rampfit.curves import best_curve, curve_shapes, straightened
 from ohana.rampfit.noise import Noise
 from ohana.rampfit.scan import Ramps, scan
 from ohana.rampfit.step_search import find_steps
@@ -75,6 +76,7 @@ def find_telegraph_noise(
     some = ramps.select(hit)
     without_steps = some.data - _summed_steps(steps, hit, len(ramps.data))
     flicker[hit] = screen(without_steps, some.stop, sigma[hit], noise.rate[hit], covariance, gain)
+    _screen_curves(flicker, (ramps, noise, sigma), steps, covariance, gain)
     candidate = flicker > TUNING.candidate
     candidate[steps.col[steps.amplitude < 0]] = True
     index = np.flatnonzero(candidate & np.isfinite(around))
@@ -83,6 +85,31 @@ def find_telegraph_noise(
     fit = fit_telegraph_noise(some.data, some.stop, *expected, covariance, gain, config, error)
     columns = (values[..., fit.accepted] for values in fit)
     return index[fit.accepted], TelegraphFit(*columns), flicker
+
+
+def _screen_curves(
+    flicker: np.ndarray,
+    pixels: tuple[Ramps, Noise, np.ndarray],
+    steps: Steps,
+    covariance: DifferenceCovariance,
+    gain: float,
+) -> None:
+    """Screen candidates again without the curve that explains most of each, in place.
+
+    ``pixels`` are ramps, noise, and the noise of one frame that counts. Ramps that bend too little
+    to look like a step are many where all bend.
+    """
+    ramps, noise, sigma = pixels
+    index = np.flatnonzero(flicker > TUNING.candidate)
+    some = ramps.select(index)
+    some = some._replace(data=some.data - _summed_steps(steps, index, len(ramps.data)))
+    some = some._replace(shapes=curve_shapes(covariance))
+    curve, explained = best_curve(some, covariance)
+    some = some._replace(curve=np.where(explained > TUNING.curve_gain, curve, -1))
+    fit = scan(some, covariance, quick=some.guess.size > 0)
+    rate = np.where(some.curve < 0, noise.rate[index], fit.rate)
+    rest = straightened(some, some.curve, fit.bend, covariance).data
+    flicker[index] = screen(rest, some.stop, sigma[index], rate, covariance, gain)
 
 
 def noise_for_levels(
@@ -151,7 +178,7 @@ def without_levels(
     residual = ramps.select(index)
     residual = residual._replace(data=residual.data - fit.model)
     scanned = scan(residual, covariance)
-    left, _ = find_steps(residual, dof[index], scanned, covariance, config)
+    left = find_steps(residual, dof[index], scanned, covariance, config).steps
     down = left.amplitude < 0
     fall = np.zeros(len(index), np.float32)
     np.maximum.at(fall, left.col[down], -left.amplitude[down])
