@@ -228,11 +228,10 @@ class ReadQuality(NamedTuple):
     white : ndarray of float64, shape (T,)
         Variance of the white noise of each read over the usual one.
     extra : ndarray of float64, shape (T - 1,)
-        Further variance of each difference, in units of the read variance of one frame.
+        Further variance of each difference, in units of the read variance of one frame: added
+        light, what differs from pixel to pixel in it, and random walks of all pixels.
     shot : ndarray of float64, shape (T - 1,)
         Shot noise of each difference over the usual one.
-    walk : float
-        Variance per frame time that the differences of every pixel have beyond shot noise [DN^2].
     unsearched : ndarray of bool, shape (T,)
         Reads in which steps are not searched: more pixels step than particles could make.
     """
@@ -240,14 +239,13 @@ class ReadQuality(NamedTuple):
     white: np.ndarray
     extra: np.ndarray
     shot: np.ndarray
-    walk: float
     unsearched: np.ndarray
 
     def backwards(self) -> ReadQuality:
         """Return the quality of the reads in reverse order."""
         # A step from read f - 1 to f becomes one to read T - f.
         searched = np.append(self.unsearched[:1], self.unsearched[:0:-1])
-        return ReadQuality(self.white[::-1], self.extra[::-1], self.shot[::-1], self.walk, searched)
+        return ReadQuality(self.white[::-1], self.extra[::-1], self.shot[::-1], searched)
 
 
 class RampBlock(NamedTuple):

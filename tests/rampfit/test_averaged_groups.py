@@ -70,7 +70,7 @@ def test_reads_are_told_from_their_differences():
     shared[[0, -1]] = False
     np.testing.assert_array_equal(may_split_jump(model_of(UNEVEN)), shared)
     assert not may_split_jump(model_of(SINGLE)).any()
-    _, white, shift = read_noise_terms(model_of(UNEVEN))
+    _, white, shift, _ = read_noise_terms(model_of(UNEVEN))
     np.testing.assert_allclose(white, 1 / np.array(sizes))
     # Variance of the mean of n samples of a Poisson process, less that at their mean time.
     frames = [np.array(reads, float) for reads in UNEVEN]

@@ -80,9 +80,8 @@ def analyse_block(
     """
     block, first = load_block(source, rows)
     border = border_mask(source.ramp, rows)
-    gain, quality = source.ramp.facts.gain, source.ramp.quality
-    walk = 0.0 if quality is None else quality.walk
-    noise = measure(block.data, block.stop, border, covariance, gain, walk)
+    gain = source.ramp.facts.gain
+    noise = measure(block.data, block.stop, border, covariance, gain)
     known = _known_read_noise(source.ramp, rows, config)
     if known is not None:
         noise = with_read_noise(noise, known)

@@ -131,7 +131,7 @@ def with_quality(covariance: DifferenceCovariance, quality: ReadQuality) -> Diff
     The second of three reads has twice the usual variance:
 
     >>> alike = difference_covariance(np.arange(3.0))
-    >>> quality = ReadQuality(np.array([1, 2, 1]), np.zeros(2), np.ones(2), 0.0, np.zeros(3, bool))
+    >>> quality = ReadQuality(np.array([1, 2, 1]), np.zeros(2), np.ones(2), np.zeros(3, bool))
     >>> odd = with_quality(alike, quality)
     >>> odd.read, odd.read_next
     (array([3., 3.]), array([-2.,  0.]))

@@ -211,7 +211,6 @@ def measure(
     border: np.ndarray,
     covariance: DifferenceCovariance,
     gain: float,
-    walk: float = 0.0,
 ) -> Noise:
     """Measure noise and rate of the pixels of a row block.
 
@@ -229,8 +228,6 @@ def measure(
         Covariance coefficients.
     gain : float
         [e-/DN]
-    walk : float
-        Variance per frame time that every pixel has beyond shot noise [DN^2].
 
     Returns
     -------
@@ -249,7 +246,7 @@ def measure(
         known = group & (sums.count > 1)
         if not known.any():
             continue
-        poisson = poisson_variance(sums, known, yields, gain) + walk
+        poisson = poisson_variance(sums, known, yields, gain)
         chance = yields.dof * float(np.median(sums.count[known]))
         unbiased = sums.square * (chance / stats.chi2.median(chance))
         typical = tile_medians((unbiased - yields.shot * poisson) / yields.read, known)

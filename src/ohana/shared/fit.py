@@ -84,7 +84,8 @@ def fit_shared(source: CorrectedRamp, threads: int | None = None) -> CorrectedRa
             shared = shared._replace(typical=typical_covariance(noise, covariance))
     walk = _walk(noise, sample, ramp.facts.gain)
     if noise.odd or walk or unsearched.any():
-        quality = noise.quality._replace(walk=walk, unsearched=unsearched)
+        extra = noise.quality.extra + walk / noise.white * covariance.dt
+        quality = noise.quality._replace(extra=extra, unsearched=unsearched)
         ramp = replace(ramp, quality=quality)
     nothing = not (len(shapes) or unsearched.any() or _any_light(shared))
     return source._replace(ramp=ramp, shared=None if nothing else shared)

@@ -24,7 +24,7 @@ class TypicalNoise(NamedTuple):
         Read variance of one frame, and variance per frame time of what adds to it from
         difference to difference: shot noise, random walks [DN^2].
     quality : ReadQuality
-        Its ``walk`` is 0.
+        How reads depart from most.
     odd : bool
         Whether any read departs from the others.
     """
@@ -54,7 +54,7 @@ def measure_read_noise(
     white, light = _usual(variance, beside, covariance)
     reads = len(variance) + 1
     factor, extra, shot = np.ones(reads), np.zeros(reads - 1), np.ones(reads - 1)
-    quality = ReadQuality(factor, extra, shot, 0.0, np.zeros(reads, bool))
+    quality = ReadQuality(factor, extra, shot, np.zeros(reads, bool))
     if not white > 0:
         return TypicalNoise(white, light, quality, False)
     # Two differences share the noise of the read between them: that tells reads apart.

@@ -26,13 +26,14 @@ def describe(source: CorrectedRamp) -> list[str]:
         )
     if quality is None:
         return notices
-    noisy = np.flatnonzero(_noise_factor(source) > 1)
+    factor = _noise_factor(source)
+    usual = float(np.median(factor))
+    noisy = np.flatnonzero(factor > 1.1 * usual)
+    if usual > 1:
+        notices.append("noise: all pixels wander from read to read by more than shot noise")
     if len(noisy):
-        worst = float(_noise_factor(source).max())
+        worst = float(factor.max()) / usual
         notices.append(f"noise: reads {ranges(noisy)} above the others, up to {worst:.2g} times")
-    if quality.walk > 0:
-        walk = np.sqrt(quality.walk)
-        notices.append(f"noise: every pixel wanders by {walk:.2g} DN per read beyond shot noise")
     if quality.unsearched.any():
         reads = ranges(np.flatnonzero(quality.unsearched))
         notices.append(f"reads {reads}: more pixels step than particles hit, not searched")

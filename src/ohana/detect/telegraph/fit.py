@@ -150,7 +150,8 @@ def fit_telegraph_noise(
     table = {name: np.full(n, value) for name, value in NO_LEVELS.items()}
     levels = np.zeros((reads, n), np.float32)
     times = np.append(0.0, np.cumsum(covariance.dt))
-    _, white, shift = read_noise_terms(covariance)
+    _, white, shift, extra = read_noise_terms(covariance)
+    extra = np.cumsum(extra)
     noise_error = np.broadcast_to(noise_error, n)
     for i in range(n):
         good = np.flatnonzero(np.isfinite(data[: stop[i], i]))
@@ -159,6 +160,7 @@ def fit_telegraph_noise(
             continue
         shot = max(float(rate[i]), 0.0) / gain
         walk = shot * np.diff(times[good], prepend=times[good[0]])
+        walk += noise[i] ** 2 * np.diff(extra[good], prepend=extra[good[0]])
         single = noise[i] ** 2 * white - shot * shift
         single = np.maximum(single, TUNING.min_white * noise[i] ** 2 * white)[good]
         ramp = whiten_ramp(data[good, i] - np.float64(data[good[0], i]), times[good], walk, single)

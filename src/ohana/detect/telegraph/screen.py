@@ -42,13 +42,14 @@ QUICK = OPTIONS | {"fastmath": {"reassoc", "contract", "nsz", "arcp"}}
 
 
 @njit(**QUICK)
-def track(read, used, dt, white, walk, level, rate, ll, lr, rr, out):
+def track(read, used, dt, extra, white, walk, level, rate, ll, lr, rr, out):
     """Advance the fits of n ramps by one read; ``out`` receives their innovations.
 
+    ``extra`` is the variance that the level gains from the last read besides ``walk``.
     ``ll``, ``lr`` and ``rr`` are the covariance of level and rate; all in units of the noise.
     """
     for i in range(out.size):
-        spread = ll[i] + dt * (TWO * lr[i] + dt * rr[i] + walk[i])
+        spread = ll[i] + dt * (TWO * lr[i] + dt * rr[i] + walk[i]) + extra
         cross = lr[i] + dt * rr[i]
         ahead = level[i] + dt * rate[i]
         inverse = ONE / (spread + white[i])
@@ -147,7 +148,7 @@ def take_read(read, usable, scale, first, reads, value, used):
 
 
 @njit(**OPTIONS)
-def screen_chunk(data, stop, scale, rate, walk, dt, white, shift, statistic):
+def screen_chunk(data, stop, scale, rate, walk, dt, white, shift, extra, statistic):
     """Screen n pixels (T, n): rate and walk per frame time are in units of their noise."""
     total, n = data.shape
     state = np.zeros((9, n), np.float32)
@@ -165,20 +166,22 @@ def screen_chunk(data, stop, scale, rate, walk, dt, white, shift, statistic):
             usable[i] = ONE if k < stop[i] and scale[i] > ZERO else ZERO
             error[i] = max(white[k] - walk[i] * shift[k], _MIN_WHITE * white[k])
         take_read(data[k], usable, scale, first, reads, value, used)
-        track(value, used, dt[k], error, walk, level, rates, ll, lr, rr, innovations[k])
+        track(value, used, dt[k], extra[k], error, walk, level, rates, ll, lr, rr, innovations[k])
     coherence(innovations, reads, statistic)
 
 
 @njit(**OPTIONS)
-def screen_all(data, stop, scale, rate, walk, dt, white, shift, statistic):
+def screen_all(data, stop, scale, rate, walk, dt, white, shift, extra, statistic):
     """Screen all pixels, `CHUNK` at a time."""
     for a in range(0, data.shape[1], CHUNK):
         b = min(a + CHUNK, data.shape[1])
         part = (stop[a:b], scale[a:b], rate[a:b], walk[a:b])
-        screen_chunk(data[:, a:b], *part, dt, white, shift, statistic[a:b])
+        screen_chunk(data[:, a:b], *part, dt, white, shift, extra, statistic[a:b])
 
 
-def read_noise_terms(covariance: DifferenceCovariance) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_noise_terms(
+    covariance: DifferenceCovariance,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Describe single reads, where `DifferenceCovariance` describes pairs; arrays of shape (T,).
 
     Returns
@@ -189,6 +192,9 @@ def read_noise_terms(covariance: DifferenceCovariance) -> tuple[np.ndarray, np.n
         Variance of the white noise of a read, in units of that of one frame.
     shift : ndarray
         What averaging of frames takes from it, in units of the shot noise per frame time.
+    extra : ndarray
+        Variance that a read gains from the one before besides shot noise, in units of the read
+        variance of one frame.
     """
     dt = np.append(0.0, covariance.dt)
     white = read_variance(covariance)
@@ -196,7 +202,8 @@ def read_noise_terms(covariance: DifferenceCovariance) -> tuple[np.ndarray, np.n
     # Nothing is shared beyond the first and the last read: theirs follow from their differences.
     inner = shift[1], shift[-2]
     shift[0], shift[-1] = (covariance.dt - covariance.shot)[[0, -1]] - inner
-    return dt, white, shift
+    extra = np.append(0.0, np.maximum(covariance.read - white[:-1] - white[1:], 0.0))
+    return dt, white, shift, extra
 
 
 def screen(
