@@ -266,6 +266,8 @@ class Ramp:
         Frames averaged into each read, where they differ; ``facts.nframes`` is then the most.
     read_noise : ndarray of float, shape (H, W), optional
         Noise of one frame where it is known, NaN where it is to be measured [DN].
+    resets : tuple of int
+        Reads that follow a reset within the ramp, ascending; they are not used.
     """
 
     name: str
@@ -281,6 +283,7 @@ class Ramp:
     scratch: object | None = field(default=None, repr=False)
     frames: np.ndarray | None = None
     read_noise: np.ndarray | None = None
+    resets: tuple[int, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
