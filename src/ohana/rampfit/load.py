@@ -222,7 +222,7 @@ def _without_missing(ramp: Ramp, rows: slice, cols: slice) -> tuple[np.ndarray, 
     inside = slice(left - wide.start, right - wide.start, step)
     data = ramp.planes.read(rows, wide)
     if data.shape[2] < ramp.shape[2]:
-        if not has_runs(data):
+        if not has_runs(data, ramp.facts.saturation):
             return np.ascontiguousarray(data[:, :, inside]), np.empty((0, 5), np.int32)
         data, inside = ramp.planes.read(rows), cols
     missing = find_missing(data, ramp.facts.saturation)

@@ -7,18 +7,12 @@ read before. Noise makes either practically impossible. No value takes the place
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ohana.read.missing_kernels import (
-    blank,
-    constant_runs,
-    judge_constant,
-    judge_repeated,
-    repeated_runs,
-)
+from ohana.read.missing_kernels import blank, find_runs, judge_runs
 from ohana.read.tuning import TUNING
 
 #: Kinds of missing data by their number in `find_missing`, and what they are for people.
@@ -75,41 +69,33 @@ def find_missing(data: np.ndarray, limit: float = np.inf, repeats: bool = True) 
     >>> find_missing(ramps).tolist(), int(np.isnan(ramps).sum())
     ([[3, 1, 16, 48, 0]], 32)
     """
-    least = min(TUNING.run, data.shape[2])
-    parts = []
-    for kind, judge, find in (
-        (1, judge_constant, lambda runs: constant_runs(data, least, runs)),
-        (2, judge_repeated, lambda runs: repeated_runs(data, least, np.float32(limit), runs)),
-    ):
-        if least < 2 or (kind == 2 and not repeats):
-            continue
-        runs = _all_runs(find)
-        lost = np.zeros(len(runs), np.bool_)
-        judge(data, runs, lost)
-        runs = runs[lost]
-        kinds = np.full((len(runs), 1), kind, np.int32)
-        if kind == 1 and len(runs):
-            kinds[data[runs[:, 0], runs[:, 1], runs[:, 2]] == 0] = 0
-        blank(data, runs)
-        parts.append(np.hstack([runs, kinds]))
-    return np.concatenate(parts) if parts else np.empty((0, 5), np.int32)
-
-
-def _all_runs(find: Callable[[np.ndarray], int]) -> np.ndarray:
-    """Return the runs that a kernel finds: their number, and if there are any, where they are."""
-    runs = np.empty((find(np.empty((0, 4), np.int32)), 4), np.int32)
-    if len(runs):
-        find(runs)
+    runs = _runs(data, limit)
+    if not repeats:
+        runs = runs[runs[:, 4] == 0]
+    lost = np.zeros(len(runs), np.bool_)
+    judge_runs(data, runs, lost)
+    runs = runs[lost]
+    first = data[runs[:, 0], runs[:, 1], runs[:, 2]]
+    runs[:, 4] = np.where(runs[:, 4] > 0, 2, np.where(first == 0, 0, 1))
+    blank(data, runs)
     return runs
 
 
-def has_runs(data: np.ndarray) -> bool:
-    """Return whether part of a row may be missing, so that the whole row must be looked at."""
+def _runs(data: np.ndarray, limit: float) -> np.ndarray:
+    """Return all constant and repeated runs (n, 5), see `find_runs`."""
     least = min(TUNING.run, data.shape[2])
-    none = np.empty((0, 4), np.int32)
-    if constant_runs(data, least, none):
-        return True
-    return bool(repeated_runs(data, least, np.float32(np.inf), none))
+    runs = np.empty((0, 5), np.int32)
+    # Nearly all data have none: then one pass is enough.
+    count = find_runs(data, least, np.float32(limit), runs) if least > 1 else 0
+    if count:
+        runs = np.empty((count, 5), np.int32)
+        find_runs(data, least, np.float32(limit), runs)
+    return runs
+
+
+def has_runs(data: np.ndarray, limit: float = np.inf) -> bool:
+    """Return whether part of a row may be missing, so that the whole row must be looked at."""
+    return len(_runs(data, limit)) > 0
 
 
 def summed_up(runs: np.ndarray) -> tuple[Missing, ...]:

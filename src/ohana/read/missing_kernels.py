@@ -20,60 +20,63 @@ _MAD = 1.4826
 
 
 @njit(**OPTIONS)
-def constant_runs(data, least, runs):
-    """Find runs of equal values along the rows of all reads (T, R, W).
+def find_runs(data, least, limit, runs):
+    """Find runs along the rows of all reads (T, R, W) that are constant or equal the read before.
 
     Only every ``least / 2``-th pixel is looked at until two of these agree: no longer run hides
-    between them. Fills ``runs`` (n, 4) with read, row, first column and the one behind the last,
-    as far as it reaches; returns their number.
+    between them. Values from ``limit`` on are no repeats. Fills ``runs`` (n, 5) with read, row,
+    first column, the one behind the last and whether it is a repeat, as far as it reaches;
+    returns their number.
     """
     reads, rows, cols = data.shape
     stride, count = max(least // 2, 1), 0
     for t in range(reads):
         for r in range(rows):
-            line, at = data[t, r], 0
-            while at + stride < cols:
-                if line[at] != line[at + stride]:
-                    at += stride
-                    continue
-                value, first, last = line[at], at, at + 1
-                while last < cols and line[last] == value:
-                    last += 1
-                while first > 0 and line[first - 1] == value:
-                    first -= 1
-                if last - first >= least:
-                    if count < len(runs):
-                        runs[count, 0], runs[count, 1] = t, r
-                        runs[count, 2], runs[count, 3] = first, last
-                    count += 1
-                at += max((last - 1 - at) // stride, 1) * stride
+            line, before = data[t, r], data[max(t - 1, 0), r]
+            skip_constant, skip_repeat = 0, 0 if t else cols
+            for at in range(0, cols - stride, stride):
+                if line[at] == line[at + stride] and at >= skip_constant:
+                    first, last = _constant(line, at)
+                    if last - first >= least:
+                        count = _store(runs, count, t, r, first, last, 0)
+                        skip_constant = last
+                if line[at] == before[at] and at >= skip_repeat:
+                    first, last = _repeated(line, before, at, limit)
+                    if last - first >= least:
+                        count = _store(runs, count, t, r, first, last, 1)
+                        skip_repeat = last
     return count
 
 
 @njit(**OPTIONS)
-def repeated_runs(data, least, limit, runs):
-    """Find runs that are equal to the read before, below ``limit``; see `constant_runs`."""
-    reads, rows, cols = data.shape
-    stride, count = max(least // 2, 1), 0
-    for t in range(1, reads):
-        for r in range(rows):
-            line, before, at = data[t, r], data[t - 1, r], 0
-            while at + stride < cols:
-                if line[at] != before[at] or line[at + stride] != before[at + stride]:
-                    at += stride
-                    continue
-                first, last = at, at + 1
-                while last < cols and line[last] == before[last] and line[last] < limit:
-                    last += 1
-                while first > 0 and line[first - 1] == before[first - 1]:
-                    first -= 1
-                if last - first >= least:
-                    if count < len(runs):
-                        runs[count, 0], runs[count, 1] = t, r
-                        runs[count, 2], runs[count, 3] = first, last
-                    count += 1
-                at += max((last - 1 - at) // stride, 1) * stride
-    return count
+def _constant(line, at):
+    """Return first and one behind the last pixel of a run of equal values."""
+    first, last, value = at, at + 1, line[at]
+    while last < len(line) and line[last] == value:
+        last += 1
+    while first > 0 and line[first - 1] == value:
+        first -= 1
+    return first, last
+
+
+@njit(**OPTIONS)
+def _repeated(line, before, at, limit):
+    """Return first and one behind the last pixel of a run that equals the read before."""
+    first, last = at, at
+    while last < len(line) and line[last] == before[last] and line[last] < limit:
+        last += 1
+    while first > 0 and line[first - 1] == before[first - 1] and line[first - 1] < limit:
+        first -= 1
+    return first, last
+
+
+@njit(**OPTIONS)
+def _store(runs, count, t, r, first, last, repeat):
+    """Store a run if there is room; returns their number."""
+    if count < len(runs):
+        run = runs[count]
+        run[0], run[1], run[2], run[3], run[4] = t, r, first, last, repeat
+    return count + 1
 
 
 @njit(**OPTIONS)
@@ -145,20 +148,29 @@ def _sampled(first, last):
 
 
 @njit(**OPTIONS)
-def judge_constant(data, runs, lost):
-    """Fill ``lost`` (n,) with whether most pixels of a run leave their ramps in its read.
+def judge_runs(data, runs, lost):
+    """Fill ``lost`` (n,) with which runs hold no data."""
+    for i in range(len(runs)):
+        t, r, first, last, repeat = runs[i]
+        if repeat:
+            lost[i] = _is_repeat(data, t, r, first, last)
+        else:
+            lost[i] = _is_off(data, t, r, first, last)
+
+
+@njit(**OPTIONS)
+def _is_off(data, t, r, first, last):
+    """Return whether most pixels of a constant run leave their ramps in its read.
 
     A run at the upper end of the scale that lasts to the last read counts where it is at least
     half a row: so many pixels do not saturate at once.
     """
-    for i in range(len(runs)):
-        t, r, first, last = runs[i]
-        cols = _sampled(first, last)
-        sigma, slope = _usual_change(data, r, cols, data[t, r, first])
-        may_rise, away = 2 * (last - first) >= data.shape[2], 0
-        for c in cols:
-            away += _departs(data, t, r, c, sigma, slope, may_rise)
-        lost[i] = away >= _MAJORITY * len(cols)
+    cols = _sampled(first, last)
+    sigma, slope = _usual_change(data, r, cols, data[t, r, first])
+    may_rise, away = 2 * (last - first) >= data.shape[2], 0
+    for c in cols:
+        away += _departs(data, t, r, c, sigma, slope, may_rise)
+    return away >= _MAJORITY * len(cols)
 
 
 @njit(**OPTIONS)
@@ -180,37 +192,32 @@ def _jumped(data, t, r, cols):
 
 
 @njit(**OPTIONS)
-def judge_repeated(data, runs, lost):
-    """Fill ``lost`` (n,) with whether a run equals the read before by more than chance.
+def _is_repeat(data, t, r, first, last):
+    """Return whether a run equals the read before by more than chance.
 
     The chance is that of the same pixels in other reads. A run of equal neighbours is left to
-    `judge_constant`, and one that has jumped and then never changes again is saturated.
+    `_is_off`, and one that has jumped and then never changes again is saturated.
     """
-    reads = data.shape[0]
-    for i in range(len(runs)):
-        t, r, first, last = runs[i]
-        cols = _sampled(first, last)
-        equal, total, alike = 0, 0, 0
+    cols = _sampled(first, last)
+    equal, total, alike, lasts = 0, 0, 0, True
+    for c in cols:
+        alike += data[t, r, c] == data[t, r, max(c - 1, first)]
+    for u in range(1, data.shape[0]):
+        same = 0
         for c in cols:
-            alike += data[t, r, c] == data[t, r, max(c - 1, first)]
-        lasts = True
-        for u in range(1, reads):
-            same = 0
-            for c in cols:
-                same += data[u, r, c] == data[u - 1, r, c]
-            lasts = lasts and (u < t or same == len(cols))
-            if same < len(cols):
-                equal += same
-                total += len(cols)
-        unlikely = (last - first) * log((equal + 1) / (total + 2)) < _LOG_CHANCE
-        lost[i] = total > 0 and unlikely and 2 * alike < len(cols)
-        if lost[i] and lasts:
-            lost[i] = not _jumped(data, t, r, cols)
+            same += data[u, r, c] == data[u - 1, r, c]
+        lasts = lasts and (u < t or same == len(cols))
+        if same < len(cols):
+            equal += same
+            total += len(cols)
+    likely = (last - first) * log((equal + 1) / (total + 2)) >= _LOG_CHANCE
+    if total == 0 or likely or 2 * alike >= len(cols):
+        return False
+    return not (lasts and _jumped(data, t, r, cols))
 
 
 @njit(**OPTIONS)
 def blank(data, runs):
     """Set the pixels of runs to NaN, in place."""
     for i in range(len(runs)):
-        t, r, first, last = runs[i]
-        data[t, r, first:last] = np.nan
+        data[runs[i, 0], runs[i, 1], runs[i, 2] : runs[i, 3]] = np.nan
