@@ -190,7 +190,7 @@ def find_in_ramp(ramp: Ramp, config: DetectorConfig, network: Network | None = N
         Network to use besides the rules.
     """
     refuse_empty(ramp)
-    ramp = with_resets(with_full_level(ramp))
+    ramp = with_full_level(with_resets(ramp))
     compile_kernels(log)
     source = CorrectedRamp(ramp, fit_reference(ramp, config)[0])
     found = find_events(source, config, no_progress, network=network)

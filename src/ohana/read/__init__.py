@@ -64,7 +64,7 @@ def open_exposure(path: str | Path, config: DetectorConfig | None = None) -> lis
             ramps = opener(path, config or DetectorConfig())
         for ramp in ramps:
             refuse_empty(ramp)
-        ramps = [with_resets(with_full_level(ramp)) for ramp in ramps]
+        ramps = [with_full_level(with_resets(ramp)) for ramp in ramps]
     except OhanaError as error:
         raise OhanaError(" ".join(str(error).split())) from error.__cause__
     except OSError as error:

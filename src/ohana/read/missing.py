@@ -164,7 +164,7 @@ def _line(item: Missing, shape: tuple[int, int]) -> str:
             where.append(f"{name}s {first} to {last}" if last > first else f"{name} {first}")
     each = item.reads[1] - item.reads[0] + 1
     full = each * (item.rows[1] - item.rows[0] + 1) * (item.cols[1] - item.cols[0] + 1)
-    part = "" if item.values == full else f"{item.values} values of "
+    part = "" if item.values == full else f"{item.values} values in "
     text = f"read{several} {item.reads[0]}" + (f" to {item.reads[1]}" if several else "")
     place = part + (" of ".join(reversed(where)) or "all pixels")
     return f"{text}: {place} hold no data ({MEANING[item.kind]}), left out"

@@ -40,7 +40,7 @@ def find_runs(data, least, limit, runs):
                     if last - first >= least:
                         count = _store(runs, count, t, r, first, last, 0)
                         skip_constant = last
-                if line[at] == before[at] and at >= skip_repeat:
+                if line[at] == before[at] and line[at] < limit and at >= skip_repeat:
                     first, last = _repeated(line, before, at, limit)
                     if last - first >= least:
                         count = _store(runs, count, t, r, first, last, 1)
@@ -81,7 +81,10 @@ def _store(runs, count, t, r, first, last, repeat):
 
 @njit(**OPTIONS)
 def _usual_change(data, r, cols, value):
-    """Return spread and median of the differences of some pixels, those at ``value`` left out."""
+    """Return spread and median of the differences of some pixels, in a row.
+
+    Reads at ``value`` and those that repeat the read before are left out.
+    """
     reads = data.shape[0]
     step = max((reads - 1) // _SAMPLE, 1)
     one, slopes = np.empty((reads - 1) // step + 1), np.empty(len(cols))
@@ -91,7 +94,8 @@ def _usual_change(data, r, cols, value):
         n = 0
         for t in range(1, reads, step):
             now, before = data[t, r, c], data[t - 1, r, c]
-            if now - before == now - before and now != value and before != value:
+            known_change = now - before == now - before and now != before
+            if known_change and now != value and before != value:
                 one[n] = now - before
                 n += 1
         if n:
