@@ -24,6 +24,7 @@ from ohana.read import refuse_empty
 from ohana.read.array import NAME, planes_of_array
 from ohana.read.detector import gather, read_times
 from ohana.read.integrations import MIN_READS
+from ohana.read.resets import with_resets
 from ohana.read.saturation import with_full_level
 from ohana.results.catalogue import Detection, catalogue
 from ohana.results.maps import paint_mask
@@ -189,7 +190,7 @@ def find_in_ramp(ramp: Ramp, config: DetectorConfig, network: Network | None = N
         Network to use besides the rules.
     """
     refuse_empty(ramp)
-    ramp = with_full_level(ramp)
+    ramp = with_full_level(with_resets(ramp))
     compile_kernels(log)
     source = corrected_ramp(ramp, config)[0]
     found = find_events(source, config, no_progress, network=network)

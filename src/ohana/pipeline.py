@@ -26,6 +26,7 @@ from ohana.ramp import Ramp, row_blocks
 from ohana.rampfit.covariance import covariance_of
 from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
+from ohana.read.missing import Missing, summed_up, tell_missing
 from ohana.refpix.border import border_mask
 from ohana.results.catalogue import write_catalogue
 from ohana.results.corrected_cube import Processed
@@ -43,11 +44,15 @@ log = logging.getLogger("ohana")
 
 
 class FoundEvents(NamedTuple):
-    """Events and per-pixel maps of one integration, and the densities behind confidences."""
+    """Events and per-pixel maps of one integration, and the densities behind confidences.
+
+    ``missing`` are parts of its reads that hold no data.
+    """
 
     events: list[Event]
     maps: PixelMaps
     population: EventDensities
+    missing: tuple[Missing, ...] = ()
 
 
 def predict(
@@ -160,6 +165,7 @@ def predict_ramp(
     # An older cube beside these features must not be used with them.
     ours = processed or source.corrected is not None
     progress("writing", 0, 1)
+    notices = [*notices, *tell_missing(found.missing, ramp.shape[1:])]
     return found, write_maps(outputs, found.maps, ours), notices
 
 
@@ -200,7 +206,7 @@ def find_events(
     events += outside_snowballs(telegraph, events, maps.stop.shape)
     if network is not None:
         events, population = add_network(network, events, population, searched, config, progress)
-    return FoundEvents(events, maps, population)
+    return FoundEvents(events, maps, population, searched.missing)
 
 
 def add_network(
@@ -237,7 +243,7 @@ def search_pixels(
     reads, height, width = source.ramp.shape
     covariance, blocks = covariance_of(source.ramp), list(row_blocks(height))
     maps: PixelMaps | None = None
-    steps, telegraph = [], []
+    steps, telegraph, missing = [], [], []
 
     def work(rows: slice) -> BlockResult:
         result, data = analyse_block(source, rows, covariance, config)
@@ -254,9 +260,11 @@ def search_pixels(
                 getattr(maps, field.name)[result.rows] = getattr(result.maps, field.name)
             steps.append(result.steps)
             telegraph += result.telegraph
+            missing.append(result.missing)
             progress("steps", reads * result.rows.stop * width, reads * height * width)
     assert maps is not None  # an array has rows
-    return Searched(source, join_steps(steps), maps, telegraph)
+    lost = summed_up(np.concatenate(missing))
+    return Searched(source, join_steps(steps), maps, telegraph, lost)
 
 
 def _empty_maps(like: PixelMaps, shape: tuple[int, int]) -> PixelMaps:
@@ -271,7 +279,7 @@ def link_events(
     population: EventDensities | None = None,
 ) -> tuple[list[Event], EventDensities]:
     """Link the steps of neighbouring pixels to snowballs and cosmic rays."""
-    source, steps, maps, _ = searched
+    source, steps, maps = searched[:3]
     progress("events", 0, 1)
     border, covariance = border_mask(source.ramp), covariance_of(source.ramp)
     steps = steps.select(charge_steps(steps, border))

@@ -296,6 +296,8 @@ class Ramp:
         Noise of one frame where it is known, NaN where it is to be measured [DN].
     quality : ReadQuality, optional
         How the reads differ, where they do.
+    resets : tuple of int
+        Reads that follow a reset within the ramp, ascending; they are not used.
     """
 
     name: str
@@ -312,6 +314,7 @@ class Ramp:
     frames: np.ndarray | None = None
     read_noise: np.ndarray | None = None
     quality: ReadQuality | None = None
+    resets: tuple[int, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:

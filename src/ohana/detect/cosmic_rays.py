@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from scipy import ndimage
 
 from ohana.classes import Label
@@ -10,6 +11,11 @@ from ohana.config import DetectorConfig
 from ohana.detect.false_discovery import EventDensities, event_confidence, measure_population
 from ohana.detect.tuning import TUNING
 from ohana.events import Event, PixelMaps, Steps
+
+# Compiled loops take constants of a module.
+_MAX_FALL, _MAX_UNDOING = TUNING.max_fall, TUNING.max_undoing_fall
+_PAIR_READS, _PAIR, _LIKE = TUNING.pair_reads, TUNING.pair_difference, TUNING.like_pair
+_SAME = TUNING.same_size
 
 
 def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
@@ -25,13 +31,44 @@ def charge_steps(steps: Steps, border: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of bool, shape (n,)
-        Upward, in a pixel sensitive to light that does not fall back.
+        Upward, in a pixel sensitive to light, and undone by no fall of about its size.
     """
-    up = steps.amplitude > 0
-    fall = np.zeros(border.shape, np.float32)
-    np.maximum.at(fall, (steps.row[~up], steps.col[~up]), -steps.amplitude[~up])
-    stays = fall[steps.row, steps.col] < TUNING.max_fall * steps.amplitude
-    return up & stays & ~border[steps.row, steps.col]
+    pixel = steps.row.astype(np.int64) * border.shape[1] + steps.col
+    order = np.lexsort((steps.read, pixel))
+    stays = np.empty(len(order), np.bool_)
+    columns = (values[order] for values in (pixel, steps.read, steps.amplitude, steps.error))
+    _mark_lasting(*columns, stays)
+    charge = np.empty(len(order), bool)
+    charge[order] = stays
+    return charge & ~border[steps.row, steps.col]
+
+
+@njit(cache=True)
+def _mark_lasting(pixel, read, amplitude, error, stays):
+    """Mark the rises that no fall of the same pixel undoes; steps are sorted by pixel.
+
+    A fall and a rise of its size within a few reads are one read, or some, off the ramp: they
+    explain each other, and only further rises of that size are doubtful, as in telegraph noise.
+    """
+    first = 0
+    while first < len(pixel):
+        last = first
+        while last < len(pixel) and pixel[last] == pixel[first]:
+            stays[last] = amplitude[last] > 0
+            last += 1
+        for i in range(first, last):
+            fall = -amplitude[i]
+            if fall <= 0:
+                continue
+            most, least = fall / _MAX_FALL, fall / _MAX_UNDOING
+            for j in range(first, last):
+                apart, margin = abs(read[j] - read[i]), _SAME * np.hypot(error[i], error[j])
+                if apart <= _PAIR_READS and abs(amplitude[j] - fall) <= max(margin, _PAIR * fall):
+                    most, least = (1 + _LIKE) * fall + margin, (1 - _LIKE) * fall - margin
+            for j in range(first, last):
+                if least <= amplitude[j] <= most:
+                    stays[j] = False
+        first = last
 
 
 def halo_steps(

@@ -16,13 +16,14 @@ from ohana.events import Event, PixelMaps, Steps
 from ohana.ramp import Ramp, RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, difference_covariance
 from ohana.rampfit.curves import straightened
-from ohana.rampfit.load import CorrectedRamp, load_block
+from ohana.rampfit.load import CorrectedRamp, load_with_missing
 from ohana.rampfit.noise import Noise, gaussian, measure, with_read_noise
 from ohana.rampfit.pixel_search import search
 from ohana.rampfit.scan import Scan, ramps_of
 from ohana.rampfit.scan_kernels import scan_kernel
 from ohana.rampfit.step_search import Found
 from ohana.rampfit.temporal import temporal_features
+from ohana.read.missing import Missing
 from ohana.refpix.border import border_mask
 
 
@@ -39,21 +40,28 @@ class Searched(NamedTuple):
         Per-pixel results.
     telegraph : list of Event
         Pixels with telegraph noise, those under snowballs included.
+    missing : tuple of Missing
+        Parts of the reads that hold no data.
     """
 
     source: CorrectedRamp
     steps: Steps
     maps: PixelMaps
     telegraph: list[Event]
+    missing: tuple[Missing, ...] = ()
 
 
 class BlockResult(NamedTuple):
-    """Steps, telegraph noise and maps of a row block; rows of steps and events are the array's."""
+    """Steps, telegraph noise and maps of a row block; rows of steps and events are the array's.
+
+    ``missing`` are runs without data, see `ohana.read.missing.find_missing`.
+    """
 
     rows: slice
     steps: Steps
     telegraph: list[Event]
     maps: PixelMaps
+    missing: np.ndarray
 
 
 def analyse_block(
@@ -78,7 +86,7 @@ def analyse_block(
     data : ndarray of float32, shape (T, R, W)
         The corrected reads, first usable read at zero [DN].
     """
-    block, first = load_block(source, rows)
+    block, first, missing = load_with_missing(source, rows)
     border = border_mask(source.ramp, rows)
     gain = source.ramp.facts.gain
     noise = measure(block.data, block.stop, border, covariance, gain)
@@ -90,7 +98,7 @@ def analyse_block(
     shift = rows.start
     steps = steps._replace(row=steps.row + np.int32(shift))
     telegraph = [replace(event, rows=event.rows + np.int32(shift)) for event in telegraph]
-    return BlockResult(rows, steps, telegraph, maps), block.data
+    return BlockResult(rows, steps, telegraph, maps, missing), block.data
 
 
 def _known_read_noise(ramp: Ramp, rows: slice, config: DetectorConfig) -> np.ndarray | None:

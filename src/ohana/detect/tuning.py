@@ -19,7 +19,18 @@ class DetectTuning:
 
     # Cosmic rays
     max_fall: float = tuned(
-        0.5, "", "A later fall by this fraction of a rise shows that the rise was not charge"
+        0.5, "", "A fall by this fraction of a rise of the same pixel shows that it was not charge"
+    )
+    max_undoing_fall: float = tuned(
+        4.0, "", "A fall of more than this many times a rise does not undo it"
+    )
+    pair_reads: int = tuned(
+        3, "reads", "A fall and a rise of its size, no further apart, are reads off the ramp"
+    )
+    pair_difference: float = tuned(0.1, "", "Relative difference up to which their sizes are equal")
+    same_size: float = tuned(3.0, "sigma", "The same in units of the errors of both")
+    like_pair: float = tuned(
+        0.4, "", "Further rises that differ from such a pair by less, relatively, are no charge"
     )
     halo_margin: int = tuned(
         4, "pixels", "Width around a snowball in which faint steps belong to its halo, at least"

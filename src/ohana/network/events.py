@@ -70,7 +70,7 @@ def network_events(
         With source ``unet``. Telegraph noise has the confidence of the fit of levels, as by the
         rules; `ohana.network.combine` combines it with the network's.
     """
-    source, steps, maps, _ = searched
+    source, steps, maps = searched[:3]
     charge = steps.select(charge_steps(steps, border_mask(source.ramp)))
     balls = [event for event in rules if event.label == Label.SNOWBALL]
     new_balls = _snowballs(output, balls, source, charge, maps, config)

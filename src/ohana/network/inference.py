@@ -124,7 +124,7 @@ def _process(
 
 def window_of(searched: Searched, rows: Span, cols: Span) -> Window:
     """Read a window."""
-    source, steps, maps, _ = searched
+    source, steps, maps = searched[:3]
     at = (rows.whole, cols.whole)
     # Neighbours decide where ramps end; for the maps, all of them were there.
     block = load_block(source, *at)[0]._replace(stop=maps.stop[at])

@@ -10,12 +10,17 @@ from scipy import ndimage
 
 from ohana.ramp import DO_NOT_USE, SATURATED, Planes, Ramp, RampBlock
 from ohana.rampfit.tuning import TUNING
+from ohana.read.missing import find_missing, has_runs
+from ohana.read.resets import join_at_resets
+from ohana.read.tuning import TUNING as READ
 from ohana.refpix.correction import Reference, subtract
 from ohana.shared.model import Shared, subtract_shared
 from ohana.shared.shapes import subtract_shapes
 
 # Compiled loops take constants of a module.
 _MAX_SLOW_RISE, _MAX_LONE_SATURATED = TUNING.max_slow_rise, TUNING.max_lone_saturated
+_MAX_LONE_RAIL, _LEAST_RAIL_JUMP = READ.max_lone_rail, READ.least_rail_jump
+_COME_BACK = READ.come_back
 
 
 class Corrected(NamedTuple):
@@ -43,6 +48,32 @@ def _mark_saturated(data, limit, first_saturated):
             plane, row = data[t, r], first_saturated[r]
             for c in range(plane.size):
                 row[c] = t if plane[c] >= limit else row[c]
+
+
+@njit(nogil=True, cache=True)
+def _blank_lone_rails(data, limit, first_saturated):
+    """Set reads at the limit to NaN where the pixel comes back at once, in place.
+
+    Saturated pixels stay where they are; those of a wrong bit, or of a lost packet, do not.
+    """
+    reads = data.shape[0]
+    for r in range(data.shape[1]):
+        for c in range(data.shape[2]):
+            s = first_saturated[r, c]
+            while s < reads:
+                b = s + 1
+                while b < reads and data[b, r, c] >= limit:
+                    b += 1
+                before = data[s - 1, r, c] if s else data[min(b, reads - 1), r, c]
+                jump = data[s, r, c] - before
+                comes_back = b < reads and data[b, r, c] - before < (1 - _COME_BACK) * jump
+                if not comes_back or b - s > _MAX_LONE_RAIL or jump < _LEAST_RAIL_JUMP * limit:
+                    break
+                data[s:b, r, c] = np.nan
+                s = b
+                while s < reads and not data[s, r, c] >= limit:
+                    s += 1
+            first_saturated[r, c] = s
 
 
 @njit(nogil=True, cache=True)
@@ -99,7 +130,8 @@ def load_block(
     """Read a window of all reads, corrected by reference pixels, first usable read at zero.
 
     A ramp ends where it saturates, and also where one of its eight neighbours has slowly
-    saturated: from then on the charge of that neighbour spills over.
+    saturated: from then on the charge of that neighbour spills over. What a reset divides is
+    joined again.
 
     Parameters
     ----------
@@ -111,31 +143,45 @@ def load_block(
     Returns
     -------
     block : RampBlock
-        Reads [DN], NaN where flagged or not finite; none is usable from ``stop`` on.
+        Reads [DN], NaN where flagged, missing or not finite; none is usable from ``stop`` on.
     first_usable : ndarray of int32, shape (rows, cols)
         First usable read; T where there is none.
     """
+    return load_with_missing(source, rows, cols)[:2]
+
+
+def load_with_missing(
+    source: CorrectedRamp, rows: slice, cols: slice = slice(None)
+) -> tuple[RampBlock, np.ndarray, np.ndarray]:
+    """Return what `load_block` does, and what is missing there.
+
+    The latter is that of `ohana.read.missing.find_missing`, its rows those of the array; nothing
+    is known of it where the reads were corrected before.
+    """
     ramp, reference, corrected, shared = source
     if corrected is not None:
-        return _load_corrected(corrected, rows, cols)
-    block = _load_raw(ramp, rows, cols)
+        return *_load_corrected(corrected, rows, cols), np.empty((0, 5), np.int32)
+    block, missing = _load_raw(ramp, rows, cols)
     first_saturated = np.minimum(block.stop, _spilling(ramp, block, rows, cols))
     if reference is not None:
         subtract(block.data, reference, rows, cols)
+    if ramp.resets:
+        join_at_resets(block.data, first_saturated, ramp.times, np.array(ramp.resets))
     if shared is not None:
         subtract_shared(block.data, shared, rows, cols)
         subtract_shapes(block.data, first_saturated, shared)
     first_usable = np.empty_like(first_saturated)
     _subtract_first(block.data, first_saturated, first_usable)
-    return RampBlock(block.data, first_saturated), first_usable
+    missing[:, 1] += rows.indices(ramp.shape[1])[0]
+    return RampBlock(block.data, first_saturated), first_usable, missing
 
 
 def _spilling(ramp: Ramp, block: RampBlock, rows: slice, cols: slice) -> np.ndarray:
     """Return the first read in which a pixel or a neighbour has slowly saturated, else T."""
     top, bottom, _ = rows.indices(ramp.shape[1])
     # Two more rows on either side: neighbours, and the neighbours of these.
-    above = _load_raw(ramp, slice(max(top - 2, 0), top), cols)
-    below = _load_raw(ramp, slice(bottom, bottom + 2), cols)
+    above, _ = _load_raw(ramp, slice(max(top - 2, 0), top), cols)
+    below, _ = _load_raw(ramp, slice(bottom, bottom + 2), cols)
     parts = (above, block, below)
     full = np.concatenate([part.stop for part in parts]) <= 1
     crowd = ndimage.correlate(full.astype(np.int8), np.ones((3, 3), np.int8), mode="constant")
@@ -148,12 +194,17 @@ def _spilling(ramp: Ramp, block: RampBlock, rows: slice, cols: slice) -> np.ndar
     return np.split(ndimage.minimum_filter(np.concatenate(filled), 3), cuts)[1]
 
 
-def _load_raw(ramp: Ramp, rows: slice, cols: slice) -> RampBlock:
-    """Read a window of all reads, saturation and flags taken into account."""
-    data = ramp.planes.read(rows, cols)
+def _load_raw(ramp: Ramp, rows: slice, cols: slice) -> tuple[RampBlock, np.ndarray]:
+    """Read a window of all reads, saturation, flags and missing data taken into account.
+
+    Also returns what is missing, rows relative to the window.
+    """
+    data, missing = _without_missing(ramp, rows, cols)
     first_saturated = np.full(data.shape[1:], len(data), np.int32)
     if np.isfinite(ramp.facts.saturation):
-        _mark_saturated(data, np.float32(ramp.facts.saturation), first_saturated)
+        limit = np.float32(ramp.facts.saturation)
+        _mark_saturated(data, limit, first_saturated)
+        _blank_lone_rails(data, limit, first_saturated)
     if ramp.flags is not None:
         flags = ramp.flags.read_stored(rows, cols)
         data[flags & DO_NOT_USE > 0] = np.nan
@@ -162,7 +213,26 @@ def _load_raw(ramp: Ramp, rows: slice, cols: slice) -> RampBlock:
         first_saturated = np.minimum(first_saturated, flagged)
     if ramp.bad_pixels is not None:
         data[:, ramp.bad_pixels[rows, cols]] = np.nan
-    return RampBlock(data, first_saturated.astype(np.int32))
+    data[list(ramp.resets)] = np.nan
+    return RampBlock(data, first_saturated.astype(np.int32)), missing
+
+
+def _without_missing(ramp: Ramp, rows: slice, cols: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Read a window of all reads, NaN where data is missing, and return what is.
+
+    Whole rows are looked at, so that the result does not depend on the window.
+    """
+    left, right, step = cols.indices(ramp.shape[2])
+    # Runs reach into a window from either side; beside it this much decides if there are any.
+    wide = slice(max(left - READ.run, 0), right + READ.run)
+    inside = slice(left - wide.start, right - wide.start, step)
+    data = ramp.planes.read(rows, wide)
+    if data.shape[2] < ramp.shape[2]:
+        if not has_runs(data, ramp.facts.saturation):
+            return np.ascontiguousarray(data[:, :, inside]), np.empty((0, 5), np.int32)
+        data, inside = ramp.planes.read(rows), cols
+    missing = find_missing(data, ramp.facts.saturation)
+    return np.ascontiguousarray(data[:, :, inside]), missing
 
 
 def _load_corrected(corrected: Corrected, rows: slice, cols: slice) -> tuple[RampBlock, np.ndarray]:

@@ -12,6 +12,7 @@ from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Ramp, row_blocks
 from ohana.read.formats import ENDINGS, FORMATS, Format
+from ohana.read.resets import with_resets
 from ohana.read.saturation import with_full_level
 
 __all__ = ["open_exposure"]
@@ -63,7 +64,7 @@ def open_exposure(path: str | Path, config: DetectorConfig | None = None) -> lis
             ramps = opener(path, config or DetectorConfig())
         for ramp in ramps:
             refuse_empty(ramp)
-        ramps = [with_full_level(ramp) for ramp in ramps]
+        ramps = [with_full_level(with_resets(ramp)) for ramp in ramps]
     except OhanaError as error:
         raise OhanaError(" ".join(str(error).split())) from error.__cause__
     except OSError as error:

@@ -30,6 +30,8 @@ LOWEST = 0.25
 #: Reads above this count as saturated [fraction of the height of the lowest saturated pixels].
 #: Chosen.
 MARGIN = 0.97
+#: A read is lost if so many of some sampled pixels have their median value. Chosen.
+LOST_SAMPLE, MAX_ALIKE = 4096, 0.5
 
 
 def with_full_level(ramp: Ramp) -> Ramp:
@@ -41,11 +43,38 @@ def with_full_level(ramp: Ramp) -> Ramp:
     known = not facts.sources.get("saturation", "").startswith("default")
     if known or ramp.flags is not None or not np.isfinite(facts.saturation) or reads < MIN_READS:
         return ramp
-    level = full_level(*ramp.planes.select(np.array([0, reads // 2, reads - 1])).read())
+    first, last = longest_part(reads, ramp.resets)
+    if last - first < MIN_READS:
+        return ramp
+    middle = (first + last) // 2
+    level = full_level(*(_read_with_data(ramp, at, middle) for at in (first, middle, last - 1)))
     if level is None or not LOWEST * facts.saturation < level < facts.saturation:
         return ramp
     sources = facts.sources | {"saturation": "measured, where pixels stay"}
     return replace(ramp, facts=replace(facts, saturation=level, sources=sources))
+
+
+def longest_part(reads: int, resets: tuple[int, ...]) -> tuple[int, int]:
+    """Return the first read of the longest part of a ramp without a reset, and the end of it.
+
+    Examples
+    --------
+    >>> longest_part(40, (10, 35))
+    (10, 35)
+    """
+    bounds = (0, *resets, reads)
+    return max(zip(bounds[:-1], bounds[1:], strict=True), key=lambda part: part[1] - part[0])
+
+
+def _read_with_data(ramp: Ramp, read: int, middle: int) -> np.ndarray:
+    """Return a read, or if it is lost, mostly a constant, the next one towards the middle."""
+    toward = 1 if read <= middle else -1
+    for at in (read, read + toward):
+        plane = ramp.planes.select(slice(at, at + 1)).read()[0]
+        some = plane.ravel()[:: max(plane.size // LOST_SAMPLE, 1)]
+        if np.mean(some == np.median(some)) < MAX_ALIKE:
+            break
+    return plane
 
 
 def full_level(first: np.ndarray, middle: np.ndarray, last: np.ndarray) -> float | None:

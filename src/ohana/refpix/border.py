@@ -10,6 +10,7 @@ import numpy as np
 
 from ohana.errors import OhanaError
 from ohana.ramp import DO_NOT_USE, SATURATED, Ramp
+from ohana.read.missing import find_missing
 
 #: Reads per task of a thread; few, so that all threads finish at about the same time.
 READS_PER_TASK = 8
@@ -108,6 +109,9 @@ def border_strips(ramp: Ramp, threads: int | None = None) -> Strips:
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         list(pool.map(fill, range(0, len(shape), READS_PER_TASK)))
+    for strip, _ in present:
+        # A few pixels of a row may repeat their values by chance.
+        find_missing(strip, ramp.facts.saturation, repeats=strip.shape[2] == ramp.shape[2])
     return Strips(*strips)
 
 
