@@ -13,9 +13,15 @@ import numpy as np
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.detect.cosmic_rays import charge_steps, find_cosmic_rays, halo_steps
+from ohana.detect.cosmic_rays import (
+    charge_steps,
+    find_cosmic_rays,
+    halo_steps,
+    ray_candidates,
+)
 from ohana.detect.false_discovery import EventDensities
 from ohana.detect.linking import link_steps, read_tolerance
+from ohana.detect.ray_confidence import population_of, ray_confidence
 from ohana.detect.row_block import BlockResult, Searched, analyse_block, compile_kernels
 from ohana.detect.snowballs.classify import find_snowballs
 from ohana.detect.telegraph.fit import MIN_READS
@@ -284,9 +290,12 @@ def link_events(
         group = link_steps(steps.row, steps.col, steps.read, tolerance, maps.stop.shape)
     # Reference pixels hold no charge, so none joins an event beside them either.
     light = replace(maps, best_significance=np.where(border, 0, maps.best_significance))
-    rays, population = find_cosmic_rays(steps, group, light, config, population)
+    rays = ray_candidates(steps, group, light, config)
+    if population is None:
+        population = population_of(rays, searched, snowballs, border, config)
+    confidence = ray_confidence(rays, population, config)
     progress("events", 1, 1)
-    return snowballs + rays, population
+    return snowballs + find_cosmic_rays(rays, confidence, config), population
 
 
 def outside_snowballs(
