@@ -24,6 +24,7 @@ from ohana.detect.linking import link_steps, read_tolerance
 from ohana.detect.ray_confidence import population_of, ray_confidence
 from ohana.detect.row_block import BlockResult, Searched, analyse_block, compile_kernels
 from ohana.detect.snowballs.classify import find_snowballs
+from ohana.detect.telegraph.coherence import without_coherent
 from ohana.detect.telegraph.fit import MIN_READS
 from ohana.events import Event, PixelMaps, join_steps
 from ohana.network.calibration import Calibration
@@ -195,7 +196,8 @@ def find_events(
         Finds events besides those of the rules.
     """
     searched = search_pixels(source, config, cube, progress)
-    steps, maps, telegraph = searched.steps, searched.maps, searched.telegraph
+    steps, maps = searched.steps, searched.maps
+    telegraph = without_coherent(searched.telegraph, source.ramp.shape, config)
     log.debug(f"{len(steps.row)} steps of pixels, {len(telegraph)} pixels like telegraph noise")
     if len(source.ramp.planes) < NETWORK_TUNING.min_reads:
         network = None
@@ -233,7 +235,11 @@ def add_network(
     found = combine(rules, detected, output, noise, config)
     if not np.isfinite(population.real_fractions).all():
         population = population._replace(real_fractions=real_fractions(found, calibration))
-    return merge(found, noise, calibration, config, population.real_fractions), population
+    merged = merge(found, noise, calibration, config, population.real_fractions)
+    # What the network alone has found has not been compared with other pixels yet.
+    moving = [event for event in merged if event.label == Label.TELEGRAPH_NOISE]
+    others = [event for event in merged if event.label != Label.TELEGRAPH_NOISE]
+    return others + without_coherent(moving, searched.source.ramp.shape, config), population
 
 
 def search_pixels(
