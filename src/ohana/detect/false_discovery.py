@@ -89,11 +89,13 @@ def measure_population(
         seen, falls = (_between(x, several, bottom, top) for x in (rays, decoys))
         counted = max(seen - by_chance - float(excess(falls, by_chance)), 0.0)
         real.append(float((counted + TUNING.hidden_events) / (top - bottom)))
+        sides = [
+            [x.significance[((x.size > 1) == several) & (of == k)] for k in range(len(odds))]
+            for x, of in ((rays, ours), (decoys, theirs))
+        ]
         odds[:, several] = stratum_odds(
-            *(
-                [x.significance[((x.size > 1) == several) & (of == k)] for k in range(len(odds))]
-                for x, of in ((rays, ours), (decoys, theirs))
-            ),
+            sides[0],
+            sides[1],
             strata,
             noise[-1],
             config.sigma_threshold,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ohana.config import DetectorConfig
@@ -14,8 +16,8 @@ from ohana.detect.false_discovery import (
     measure_population,
 )
 from ohana.detect.row_block import Searched
-from ohana.detect.strata import divide, members_of, places_of
-from ohana.events import Event, PixelMaps
+from ohana.detect.strata import divide, members_of, members_of_events, places_of
+from ohana.events import Event
 
 
 def ray_confidence(
@@ -52,8 +54,10 @@ def population_of(
         As for the candidates.
     """
     ramp, maps = searched.source.ramp, searched.maps
-    away = [covered_by(events, border.shape) for events in (searched.telegraph, snowballs)]
-    falls = find_decoys(searched.steps, maps, border, *away, config)
+    telegraph, balls = (
+        covered_by(events, border.shape) for events in (searched.telegraph, snowballs)
+    )
+    falls = find_decoys(searched.steps, maps, border, telegraph, balls, config)
     place = places_of(maps, ramp.suspect)
     members, decoys = (
         members_of(x, place, config.sigma_threshold).select(x.wanted) for x in (rays, falls)
@@ -62,6 +66,35 @@ def population_of(
     strata = divide(members, decoys, place, usable, ramp.shape[0])
     best = np.where(border, 0, maps.best_significance)
     return measure_population(members, decoys, strata, best, config)
+
+
+def event_odds(
+    events: list[Event], population: EventDensities, config: DetectorConfig
+) -> np.ndarray:
+    """Return the odds of events to be false as decoys show, shape (n,): 0 for telegraph noise."""
+    odds = np.zeros(len(events))
+    charge = np.array([event.first_frame is not None for event in events], bool)
+    if population.strata is not None and charge.any():
+        some = [event for event, is_charge in zip(events, charge, strict=True) if is_charge]
+        members = members_of_events(some, population.strata.place, config.sigma_threshold)
+        odds[charge] = decoy_odds(members, population, config.sigma_threshold)
+    return odds
+
+
+def in_crowded_reads(
+    snowballs: list[Event], population: EventDensities, config: DetectorConfig
+) -> list[Event]:
+    """Lower the confidence of snowballs in reads in which too many pixels step, or drop them."""
+    if population.strata is None:
+        return snowballs
+    first = np.array([ball.first_frame for ball in snowballs], int)
+    crowded = np.isin(first, population.strata.reads)
+    odds = np.where(crowded, event_odds(snowballs, population, config), 0.0)
+    judged = [
+        replace(ball, confidence=ball.confidence / (1 + each))
+        for ball, each in zip(snowballs, odds.tolist(), strict=True)
+    ]
+    return [ball for ball in judged if ball.confidence >= config.snowball_min_confidence]
 
 
 def covered_by(events: list[Event], shape: tuple[int, int]) -> np.ndarray:

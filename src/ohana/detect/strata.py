@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from scipy import stats
 from ohana.detect.cosmic_rays import RayCandidates
 from ohana.detect.tuning import TUNING
 from ohana.events import Event, PixelMaps
+from ohana.ramp import SUSPECT
 
 
 class Place(IntEnum):
@@ -73,6 +75,10 @@ class Strata(NamedTuple):
     rows: np.ndarray
     cols: np.ndarray
     share: np.ndarray
+
+    def backwards(self, reads: int) -> Strata:
+        """Return the same for the time-reversed ramps of so many reads."""
+        return self._replace(reads=reads - self.reads)
 
     def of(self, events: Members) -> np.ndarray:
         """Return the stratum of events, shape (m,)."""
@@ -152,6 +158,20 @@ def _place(
     own = place[row, col]
     ordinary = (own == Place.ORDINARY) & (significance >= threshold)
     return np.where(np.logical_or.reduceat(ordinary, start), Place.ORDINARY, own[start])
+
+
+def tell_suspects(events: list[Event], suspect: np.ndarray | None) -> list[Event]:
+    """Add to events whose strongest pixel is flagged by the mission what it says of the pixel."""
+    if suspect is None:
+        return events
+    told = []
+    for event in events:
+        peak = int(np.argmax(np.nan_to_num(event.amplitude, nan=-np.inf)))
+        bits = int(suspect[event.rows[peak], event.cols[peak]])
+        names = [name for bit, name in enumerate(SUSPECT) if bits >> bit & 1]
+        extra = event.extra | {"on_suspect_pixel": names} if names else event.extra
+        told.append(replace(event, extra=extra))
+    return told
 
 
 def divide(

@@ -69,7 +69,9 @@ class DetectTuning:
         0.01, "", "Smallest part of pixels and reads that is taken for the ordinary one"
     )
     usual_decoys: float = tuned(
-        0.3, "events", "Decoys per read, row or column assumed at least: an empty one is no surprise"
+        0.3,
+        "events",
+        "Decoys per read, row or column assumed at least",
     )
     crowded_decoys: int = tuned(
         5, "events", "Fewest events from which a read, row or column may be a stratum of its own"
@@ -100,7 +102,7 @@ class DetectTuning:
         "per pixel",
         "Mean of that prior, of one pixel and of more: falls in flagged pixels of WFC3 exposures",
     )
-    most_terms: int = tuned(200, "events", "Decoys up to which noise and excess are told apart exactly")
+    most_terms: int = tuned(200, "events", "Decoys up to which the excess is exact")
 
 
 TUNING = DetectTuning()

@@ -54,7 +54,9 @@ def read(file: FitsFile, config: DetectorConfig) -> list[Ramp]:
     unit = text(science[-1].header, "BUNIT")
     rates = unit.endswith("/S")
     planes = _in_counts(file, planes, unit, times, facts)
-    flags, bad, suspect, flags_scratch = _quality(file, [image.version for image in science], planes)
+    flags, bad, suspect, flags_scratch = _quality(
+        file, [image.version for image in science], planes
+    )
     if rates and facts.border:
         bad = _with_border(bad, planes.shape, facts.border)
     if text(file.header, "ZOFFCORR") == "COMPLETE":

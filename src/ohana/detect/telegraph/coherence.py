@@ -18,7 +18,6 @@ from ohana.config import DetectorConfig
 from ohana.detect.telegraph.tuning import TUNING
 from ohana.events import Event
 
-
 #: Transitions of a row or column that each is compared with: bounds time and memory.
 COMPANY = 1000
 
