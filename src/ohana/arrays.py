@@ -17,13 +17,14 @@ from ohana.predictor import load_model
 from ohana.products.fit import fit_integration
 from ohana.products.flags import Jumps, group_flags
 from ohana.products.ramps import Integration
-from ohana.ramp import Planes, Ramp
+from ohana.ramp import Planes, Ramp, suspect_pixels
 from ohana.rampfit.covariance import covariance_of
 from ohana.rampfit.load import load_block
 from ohana.read import refuse_empty
 from ohana.read.array import NAME, planes_of_array
 from ohana.read.detector import gather, read_times
 from ohana.read.integrations import MIN_READS
+from ohana.read.jwst import SUSPECT_FLAGS
 from ohana.read.resets import with_resets
 from ohana.read.saturation import with_full_level
 from ohana.results.catalogue import Detection, catalogue
@@ -119,7 +120,8 @@ def find_anomalies(
     dq : ndarray of int, shape (T, H, W), optional
         Flags of the reads: 1 do not use, 2 saturated.
     pixel_dq : ndarray of int, shape (H, W), optional
-        Flags of the pixels: 1 do not use.
+        Flags of the pixels, with the bits of JWST's ``PIXELDQ``: 1 do not use; pixels that are hot,
+        unstable and so on are used, but steps in them need more evidence.
     frame_time : float, optional
         Time between frames [s]; 1 if unknown.
     nframes, groupgap : int
@@ -170,6 +172,7 @@ def find_anomalies(
         flags=None if dq is None else planes_of_array(dq),
         bad_pixels=None if pixel_dq is None else (np.asarray(pixel_dq) & 1).astype(bool),
         notes=tuple(notes),
+        suspect=None if pixel_dq is None else suspect_pixels(pixel_dq, SUSPECT_FLAGS),
         read_noise=_in_dn(read_noise, facts.gain, data.shape[1:]),
     )
     if isinstance(network, str | Path):

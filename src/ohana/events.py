@@ -85,6 +85,8 @@ class PixelMaps:
         Degrees of freedom behind the noise.
     best_step, best_significance, best_read : ndarray
         Most significant upward step: amplitude [DN], significance [sigma], read (-1: none).
+    fall_step, fall_significance, fall_read : ndarray
+        The same of the most significant downward step, with positive amplitude and significance.
     flicker : ndarray of float32
         Screening statistic of telegraph noise, 0 for a quiet ramp: see
         `ohana.detect.telegraph.screen`.
@@ -108,6 +110,9 @@ class PixelMaps:
     best_step: np.ndarray
     best_significance: np.ndarray
     best_read: np.ndarray
+    fall_step: np.ndarray
+    fall_significance: np.ndarray
+    fall_read: np.ndarray
     flicker: np.ndarray
     curve: np.ndarray
     first_usable: np.ndarray

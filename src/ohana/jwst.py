@@ -19,10 +19,10 @@ from ohana.arrays import Anomalies, find_in_ramp
 from ohana.config import DetectorConfig
 from ohana.predictor import load_model
 from ohana.products.flags import group_flags, pixel_flags
-from ohana.ramp import Ramp
+from ohana.ramp import Ramp, suspect_pixels
 from ohana.read.array import planes_of_array
 from ohana.read.detector import Found, gather, read_times
-from ohana.read.jwst import DO_NOT_USE, defaults
+from ohana.read.jwst import DO_NOT_USE, SUSPECT_FLAGS, defaults
 
 try:
     from jwst.stpipe import Step
@@ -160,6 +160,7 @@ def ramps_of_model(model: Any, config: DetectorConfig) -> list[Ramp]:
     if not saturated and steps.superbias != "COMPLETE":
         default |= _rail()
     bad = (model.pixeldq & DO_NOT_USE).astype(bool)
+    suspect = suspect_pixels(model.pixeldq, SUSPECT_FLAGS)
     ramps = []
     for integration in range(shape[0]):
         planes = planes_of_array(model.data[integration])
@@ -174,6 +175,7 @@ def ramps_of_model(model: Any, config: DetectorConfig) -> list[Ramp]:
                 facts=facts,
                 flags=planes_of_array(flags) if flags.any() else None,
                 bad_pixels=bad if bad.any() else None,
+                suspect=suspect,
                 integration=integration,
                 reference_done=steps.refpix == "COMPLETE",
                 notes=(*notes, *more),

@@ -10,14 +10,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.detect.cosmic_rays import charge_steps, find_cosmic_rays, halo_steps
+from ohana.detect.cosmic_rays import (
+    charge_steps,
+    find_cosmic_rays,
+    halo_steps,
+    ray_candidates,
+)
 from ohana.detect.false_discovery import EventDensities
 from ohana.detect.linking import link_steps, read_tolerance
+from ohana.detect.ray_confidence import (
+    event_odds,
+    in_crowded_reads,
+    population_of,
+    ray_confidence,
+)
 from ohana.detect.row_block import BlockResult, Searched, analyse_block, compile_kernels
 from ohana.detect.snowballs.classify import find_snowballs
+from ohana.detect.strata import tell_suspects
+from ohana.detect.telegraph.coherence import without_coherent
 from ohana.detect.telegraph.fit import MIN_READS
 from ohana.events import Event, PixelMaps, join_steps
 from ohana.network.calibration import Calibration
@@ -30,6 +44,7 @@ from ohana.read.missing import Missing, summed_up, tell_missing
 from ohana.refpix.border import border_mask
 from ohana.results.catalogue import write_catalogue
 from ohana.results.corrected_cube import Processed
+from ohana.results.health import FalseSteps, Health, health_of
 from ohana.results.maps import paint_mask, write_mask
 from ohana.results.outputs import corrected_source, files_of, outputs_of, write_maps, writing_cube
 from ohana.results.run_record import IntegrationFiles, remove_run, run_record, write_run
@@ -52,6 +67,7 @@ class FoundEvents(NamedTuple):
     events: list[Event]
     maps: PixelMaps
     population: EventDensities
+    health: Health
     missing: tuple[Missing, ...] = ()
 
 
@@ -95,7 +111,7 @@ def predict(
     compile_kernels(log)
     remove_run(make_folder(output_dir))
     events: list[Event] = []
-    parts, notices = [], list(ramps[0].notes)
+    parts, health, notices = [], [], list(ramps[0].notes)
     if ramps[0].shape[0] < MIN_READS:
         notices.append(f"telegraph noise: needs {MIN_READS} reads, not looked for")
     if network is not None and ramps[0].shape[0] < NETWORK_TUNING.min_reads:
@@ -111,6 +127,7 @@ def predict(
         found, part, of_ramp = predict_ramp(ramp, stem, config, processed, stopwatch, network)
         events += [replace(event, integration=ramp.integration) for event in found.events]
         parts.append(part)
+        health.append(found.health)
         notices += [notice for notice in of_ramp if notice not in notices]
     if network is not None:
         notices.append(tell_sources(events, config))
@@ -132,6 +149,7 @@ def predict(
         tuple(notices),
         files_of(output_dir, parts),
         stopwatch.seconds,
+        health=tuple(health),
     )
     used = None if network is None else _described(network, config)
     write_run(
@@ -195,7 +213,8 @@ def find_events(
         Finds events besides those of the rules.
     """
     searched = search_pixels(source, config, cube, progress)
-    steps, maps, telegraph = searched.steps, searched.maps, searched.telegraph
+    steps, maps = searched.steps, searched.maps
+    telegraph = without_coherent(searched.telegraph, source.ramp.shape, config)
     log.debug(f"{len(steps.row)} steps of pixels, {len(telegraph)} pixels like telegraph noise")
     if len(source.ramp.planes) < NETWORK_TUNING.min_reads:
         network = None
@@ -206,7 +225,18 @@ def find_events(
     events += outside_snowballs(telegraph, events, maps.stop.shape)
     if network is not None:
         events, population = add_network(network, events, population, searched, config, progress)
-    return FoundEvents(events, maps, population, searched.missing)
+    events = tell_suspects(events, source.ramp.suspect)
+    dropped = len(searched.telegraph) - len(telegraph)
+    health = health_of(
+        (steps, maps, events),
+        source.ramp.shape[0],
+        border_mask(source.ramp),
+        source.ramp.suspect,
+        FalseSteps(population.decoys, population.noise[0] * stats.norm.sf(config.sigma_threshold)),
+        dropped,
+    )
+    health = replace(health, integration=source.ramp.integration)
+    return FoundEvents(events, maps, population, health, searched.missing)
 
 
 def add_network(
@@ -233,7 +263,12 @@ def add_network(
     found = combine(rules, detected, output, noise, config)
     if not np.isfinite(population.real_fractions).all():
         population = population._replace(real_fractions=real_fractions(found, calibration))
-    return merge(found, noise, calibration, config, population.real_fractions), population
+    odds = event_odds(found.events, population, config)
+    merged = merge(found, noise, calibration, config, population.real_fractions, odds)
+    # What the network alone has found has not been compared with other pixels yet.
+    moving = [event for event in merged if event.label == Label.TELEGRAPH_NOISE]
+    others = [event for event in merged if event.label != Label.TELEGRAPH_NOISE]
+    return others + without_coherent(moving, searched.source.ramp.shape, config), population
 
 
 def search_pixels(
@@ -292,9 +327,13 @@ def link_events(
         group = link_steps(steps.row, steps.col, steps.read, tolerance, maps.stop.shape)
     # Reference pixels hold no charge, so none joins an event beside them either.
     light = replace(maps, best_significance=np.where(border, 0, maps.best_significance))
-    rays, population = find_cosmic_rays(steps, group, light, config, population)
+    rays = ray_candidates(steps, group, light, config)
+    if population is None:
+        population = population_of(rays, searched, snowballs, border, config)
+    confidence = ray_confidence(rays, population, config)
+    snowballs = in_crowded_reads(snowballs, population, config)
     progress("events", 1, 1)
-    return snowballs + rays, population
+    return snowballs + find_cosmic_rays(rays, confidence, config), population
 
 
 def outside_snowballs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,8 @@ from ohana.errors import OhanaError
 TILE_ROWS = 16
 #: Bits of the flags of a read (JWST and Roman) that make it unusable.
 DO_NOT_USE, SATURATED = 1, 2
+#: What a mission may say of a pixel that is used all the same: bits of `Ramp.suspect`, from 1.
+SUSPECT = ("dead", "hot", "warm", "unstable", "telegraph", "slow", "unreliable", "other")
 
 
 @njit(nogil=True, cache=True)
@@ -298,6 +300,8 @@ class Ramp:
         How the reads differ, where they do.
     resets : tuple of int
         Reads that follow a reset within the ramp, ascending; they are not used.
+    suspect : ndarray of uint8, shape (H, W), optional
+        What the mission says against pixels that are used all the same: bits of `SUSPECT`.
     """
 
     name: str
@@ -315,6 +319,7 @@ class Ramp:
     read_noise: np.ndarray | None = None
     quality: ReadQuality | None = None
     resets: tuple[int, ...] = ()
+    suspect: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -326,6 +331,27 @@ class Ramp:
         """Frames averaged into each read, int (T,)."""
         same = np.full(len(self.times), self.facts.nframes)
         return same if self.frames is None else self.frames
+
+
+def suspect_pixels(flags: np.ndarray, meaning: Mapping[int, str]) -> np.ndarray | None:
+    """Translate the flags of a mission into the bits of `SUSPECT`; None where no pixel has any.
+
+    Parameters
+    ----------
+    flags : ndarray of int, shape (H, W)
+        Flags of the mission.
+    meaning : mapping
+        Value of a flag -> entry of `SUSPECT`.
+
+    Examples
+    --------
+    >>> suspect_pixels(np.array([[0, 16, 48]]), {16: "hot", 32: "unstable"})
+    array([[ 0,  2, 10]], dtype=uint8)
+    """
+    out, flags = np.zeros(flags.shape, np.uint8), np.asarray(flags).astype(np.int64)
+    for value, name in meaning.items():
+        out[(flags & value) != 0] |= 1 << SUSPECT.index(name)
+    return out if out.any() else None
 
 
 def row_blocks(height: int, rows: int = TILE_ROWS) -> Iterator[slice]:

@@ -7,8 +7,11 @@ import pytest
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.detect.cosmic_rays import charge_steps, find_cosmic_rays
+from ohana.detect.cosmic_rays import charge_steps, find_cosmic_rays, ray_candidates
+from ohana.detect.false_discovery import measure_population
 from ohana.detect.linking import link_steps
+from ohana.detect.ray_confidence import ray_confidence
+from ohana.detect.strata import divide, members_of
 from ohana.events import STEP_TYPES, PixelMaps, Steps
 
 SHAPE = (20, 24)
@@ -38,7 +41,14 @@ def maps_of(*best):
 
 def find(steps, maps=None, **settings):
     group = link_steps(steps.row, steps.col, steps.read, np.ones(len(steps.row), int), SHAPE)
-    return find_cosmic_rays(steps, group, maps or maps_of(), DetectorConfig(**settings))[0]
+    maps, config = maps or maps_of(), DetectorConfig(**settings)
+    rays = ray_candidates(steps, group, maps, config)
+    none = rays._replace(**{name: getattr(rays, name)[:0] for name in rays._fields[1:]})
+    place = np.zeros(SHAPE, np.uint8)
+    members, decoys = (members_of(x, place, config.sigma_threshold) for x in (rays, none))
+    strata = divide(members, decoys, place, np.ones(SHAPE, bool), 20)
+    population = measure_population(members, decoys, strata, maps.best_significance, config)
+    return find_cosmic_rays(rays, ray_confidence(rays, population, config), config)
 
 
 def pixels(event):

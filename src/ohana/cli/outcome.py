@@ -47,6 +47,10 @@ def outcome(summary: Summary) -> Group:
         Text(title, "bold"),
         *(Text(line, "dim") for line in facts),
         *(
+            Padding(Text.assemble(("warning: ", "bold red"), warning), (0, 0, 0, 2))
+            for warning in summary.warnings
+        ),
+        *(
             Padding(Text.assemble(("note: ", "yellow"), notice), (0, 0, 0, 2))
             for notice in summary.notices
         ),

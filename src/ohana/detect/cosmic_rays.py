@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from scipy import ndimage
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
-from ohana.detect.false_discovery import EventDensities, event_confidence, measure_population
 from ohana.detect.tuning import TUNING
 from ohana.events import Event, PixelMaps, Steps
 
@@ -111,14 +112,40 @@ def halo_steps(
     return in_halo
 
 
-def find_cosmic_rays(
-    steps: Steps,
-    group: np.ndarray,
-    maps: PixelMaps,
-    config: DetectorConfig,
-    population: EventDensities | None = None,
-) -> tuple[list[Event], EventDensities]:
-    """Turn linked steps into cosmic rays.
+class RayCandidates(NamedTuple):
+    """Linked steps that may be cosmic rays, m of them with n steps in all.
+
+    Attributes
+    ----------
+    steps : Steps
+        Sorted by candidate, the strongest pixel of each first.
+    start, size : ndarray of int, shape (m,)
+        First step of each candidate, and how many pixels it has.
+    significance : ndarray of float32, shape (m,)
+        Of its most significant pixel [sigma].
+    first_frame : ndarray of int, shape (m,)
+        First read that contains it.
+    wanted : ndarray of bool, shape (m,)
+        As bright and as large as the settings ask for.
+    """
+
+    steps: Steps
+    start: np.ndarray
+    size: np.ndarray
+    significance: np.ndarray
+    first_frame: np.ndarray
+    wanted: np.ndarray
+
+    @property
+    def owner(self) -> np.ndarray:
+        """Candidate of each step, shape (n,)."""
+        return np.repeat(np.arange(len(self.size)), self.size)
+
+
+def ray_candidates(
+    steps: Steps, group: np.ndarray, maps: PixelMaps, config: DetectorConfig
+) -> RayCandidates:
+    """Collect linked steps that may be cosmic rays.
 
     Parameters
     ----------
@@ -129,16 +156,7 @@ def find_cosmic_rays(
     maps : PixelMaps
         Per-pixel results.
     config : DetectorConfig
-        The fields of the stages "steps", "events" and "cosmic rays" act here.
-    population : EventDensities, optional
-        Densities from which confidences follow; measured from these steps if absent.
-
-    Returns
-    -------
-    events : list of Event
-        Events of more than ``cosmic_ray_max_spatial_extent`` pixels are flagged ``extended``.
-    population : EventDensities
-        As given or measured.
+        The fields of the stages "steps" and "events" act here, and the ``cosmic_ray_min_*``.
     """
     bright = steps.amplitude >= config.cosmic_ray_min_step
     # A jump into saturation without a known rate before it is no event on its own.
@@ -152,19 +170,40 @@ def find_cosmic_rays(
     significance = steps.significance[:0]
     if len(group):
         significance = np.maximum.reduceat(steps.significance, start)
-    if population is None:
-        population = measure_population(significance, size, maps.best_significance, config)
-    confidence = event_confidence(significance, size, population)
-    keep = steps.amplitude[start] >= config.cosmic_ray_min_intensity
-    keep &= (size >= config.min_anomaly_pixels) & (confidence >= config.min_confidence)
+    wanted = steps.amplitude[start] >= config.cosmic_ray_min_intensity
+    wanted &= size >= config.min_anomaly_pixels
     first_frame = dominant_read(steps.read, steps.significance, group)
-    events = [
-        ray_event(Steps(*(column[first:last] for column in steps)), int(read), float(sure), config)
-        for first, last, read, sure in zip(
-            start[keep], (start + size)[keep], first_frame[keep], confidence[keep], strict=True
+    return RayCandidates(steps, start, size, significance, first_frame, wanted)
+
+
+def find_cosmic_rays(
+    found: RayCandidates, confidence: np.ndarray, config: DetectorConfig
+) -> list[Event]:
+    """Turn candidates into cosmic rays.
+
+    Parameters
+    ----------
+    found : RayCandidates
+        m candidates.
+    confidence : ndarray, shape (m,)
+        That each is real.
+    config : DetectorConfig
+        ``min_confidence`` and ``cosmic_ray_max_spatial_extent`` act here.
+
+    Returns
+    -------
+    list of Event
+        Events of more than ``cosmic_ray_max_spatial_extent`` pixels are flagged ``extended``.
+    """
+    keep = found.wanted & (confidence >= config.min_confidence)
+    start, size = found.start[keep], found.size[keep]
+    columns = zip(start, start + size, found.first_frame[keep], confidence[keep], strict=True)
+    return [
+        ray_event(
+            Steps(*(column[first:last] for column in found.steps)), int(read), float(sure), config
         )
+        for first, last, read, sure in columns
     ]
-    return events, population
 
 
 def once_per_pixel(

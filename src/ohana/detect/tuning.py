@@ -65,7 +65,55 @@ class DetectTuning:
     hidden_events: float = tuned(
         0.5, "events", "Added to the real events counted, for those that an empty band may hide"
     )
-    max_confidence: float = tuned(0.98, "", "Largest confidence: not all that is false is noise")
+    max_confidence: float = tuned(
+        0.98, "", "Largest confidence: not all that is false falls as well as it rises"
+    )
+
+    # Strata of an exposure
+    noisy_pixel: float = tuned(
+        1.5, "", "Noise over that of the pixels around from which a pixel is a noisy one"
+    )
+    bright_pixel: float = tuned(
+        10.0, "", "Rate over the usual one from which a pixel is bright: hot, or in a star"
+    )
+    least_share: float = tuned(
+        0.01, "", "Smallest part of pixels and reads that is taken for the ordinary one"
+    )
+    usual_decoys: float = tuned(
+        0.3,
+        "events",
+        "Decoys per read, row or column assumed at least",
+    )
+    crowded_decoys: int = tuned(
+        5, "events", "Fewest events from which a read, row or column may be a stratum of its own"
+    )
+    crowded_chance: float = tuned(
+        1e-4, "", "Probability of so many decoys by chance from which on it is one"
+    )
+    crowded_pixels: float = tuned(
+        0.01, "", "Part of all pixels that must rise in a read that particles do not explain ..."
+    )
+    crowded_events: tuple[float, float] = tuned(
+        (10.0, 20.0), "", "... with more events than so many times those of a usual read, and more"
+    )
+
+    # Decoys
+    decoy_widths: tuple[float, ...] = tuned(
+        (1.25, 1.6, 2.5, 6.0),
+        "",
+        "Factors in significance within which decoys are counted: the least with enough of them",
+    )
+    decoys_wanted: int = tuned(10, "events", "Decoys and candidates that are enough")
+    false_shape: float = tuned(
+        0.02, "", "Shape of the prior of false events that no decoy has shown: its mean without any"
+    )
+    suspect_shape: float = tuned(0.5, "", "The same in pixels flagged by the mission")
+    suspect_steps: tuple[float, float] = tuned(
+        (1.5e-3, 1e-4),
+        "per pixel",
+        "Mean of that prior, of one pixel and of more: falls in flagged pixels of WFC3 exposures",
+    )
+    most_terms: int = tuned(200, "events", "Decoys up to which the excess is exact")
 
 
 TUNING = DetectTuning()

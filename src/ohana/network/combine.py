@@ -20,6 +20,7 @@ def merge(
     calibration: Calibration,
     config: DetectorConfig,
     fractions: tuple[float, float],
+    false_odds: np.ndarray | None = None,
 ) -> list[Event]:
     """Merge the events of the rules and of the network into one list.
 
@@ -40,6 +41,9 @@ def merge(
         The minimum confidence of each class.
     fractions : tuple of float
         From `real_fractions`.
+    false_odds : ndarray, shape (n,), optional
+        Odds of each candidate to be false that the decoys of this exposure show
+        (`ohana.detect.ray_confidence.event_odds`).
 
     Returns
     -------
@@ -50,6 +54,10 @@ def merge(
     """
     confidence = confidences(found, calibration, fractions)
     rules_confidence, log_odds, by_network, _ = found.scores
+    if false_odds is not None:
+        # The confidence of the rules contains these odds, and the calibrated one contains that.
+        alone = np.isnan(rules_confidence)
+        confidence = np.where(alone, confidence / (1 + false_odds), confidence)
     least = np.array([config.min_confidence_of(event.label) for event in found.events])
     by_rules = np.array([event.source == "rules" for event in found.events], bool)
     by_rules &= rules_confidence >= least

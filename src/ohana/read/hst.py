@@ -13,7 +13,7 @@ import numpy as np
 
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.ramp import DetectorInfo, Planes, Ramp
+from ohana.ramp import DetectorInfo, Planes, Ramp, suspect_pixels
 from ohana.read.detector import Found, gather, number, text
 from ohana.read.fits_images import FitsFile, Image, planes_of
 from ohana.read.integrations import exposure_name, require_reads
@@ -21,6 +21,8 @@ from ohana.read.unpack import spool
 
 #: Data quality bits of HST.
 DECODING_ERROR, FILLED, DEAD, BAD_REFERENCE, SATURATED = 1, 2, 4, 128, 256
+#: Flags of pixels that are used, but whose steps are mostly not real.
+SUSPECT_FLAGS = {4: "dead", 16: "hot", 32: "unstable"}
 #: The same as bits of `ohana.ramp.Ramp.flags`.
 FLAG_DO_NOT_USE, FLAG_SATURATED = 1, 2
 
@@ -52,7 +54,9 @@ def read(file: FitsFile, config: DetectorConfig) -> list[Ramp]:
     unit = text(science[-1].header, "BUNIT")
     rates = unit.endswith("/S")
     planes = _in_counts(file, planes, unit, times, facts)
-    flags, bad, flags_scratch = _quality(file, [image.version for image in science], planes)
+    flags, bad, suspect, flags_scratch = _quality(
+        file, [image.version for image in science], planes
+    )
     if rates and facts.border:
         bad = _with_border(bad, planes.shape, facts.border)
     if text(file.header, "ZOFFCORR") == "COMPLETE":
@@ -65,6 +69,7 @@ def read(file: FitsFile, config: DetectorConfig) -> list[Ramp]:
         facts=facts,
         flags=flags,
         bad_pixels=bad,
+        suspect=suspect,
         reference_done=text(file.header, "BLEVCORR") == "COMPLETE",
         notes=tuple(notes),
         scratch=(scratch, flags_scratch),
@@ -127,12 +132,15 @@ def _in_counts(
 
 def _quality(
     file: FitsFile, versions: list[int], planes: Planes
-) -> tuple[Planes | None, np.ndarray | None, object]:
-    """Return flags of each read with the bits of `ohana.ramp.Ramp.flags`, and bad pixels."""
+) -> tuple[Planes | None, np.ndarray | None, np.ndarray | None, object]:
+    """Return flags of each read with the bits of `ohana.ramp.Ramp.flags`, bad and suspect pixels.
+
+    A pixel is suspect if any read says so.
+    """
     by_version = {image.version: image for image in file.named("DQ")}
     images = [by_version[version] for version in versions if version in by_version]
     if len(images) < len(versions) or all(image.constant == 0 for image in images):
-        return None, None, None
+        return None, None, None, None
     quality, scratch = planes_of(file, images)
     if quality.shape != planes.shape:
         raise OhanaError(
@@ -143,7 +151,8 @@ def _quality(
     flags[(bits & (DECODING_ERROR | FILLED)) != 0] |= FLAG_DO_NOT_USE
     bad = np.all(bits & (DEAD | BAD_REFERENCE), axis=0)
     translated, scratch = spool([(0, 0, flags)], flags.shape, flags.dtype, file.source)
-    return translated, bad if bad.any() else None, scratch
+    suspect = suspect_pixels(np.bitwise_or.reduce(bits, axis=0), SUSPECT_FLAGS)
+    return translated, bad if bad.any() else None, suspect, scratch
 
 
 def _with_border(bad: np.ndarray | None, shape: tuple[int, int], border: int) -> np.ndarray:

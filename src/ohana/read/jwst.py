@@ -10,13 +10,28 @@ import numpy as np
 
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
-from ohana.ramp import Planes, Ramp
+from ohana.ramp import Planes, Ramp, suspect_pixels
 from ohana.read.detector import Found, number, text
 from ohana.read.fits_cube import not_a_ramp
 from ohana.read.fits_images import FitsFile, Image, planes_of
 from ohana.read.integrations import ramps_of
 
 DO_NOT_USE = 1
+#: Flags of ``PIXELDQ`` on pixels that are used, but whose steps are mostly not real: bits of
+#: `jwst.datamodels.dqflags.pixel`.
+SUSPECT_FLAGS = {
+    1 << 10: "dead",
+    1 << 11: "hot",
+    1 << 12: "warm",
+    1 << 14: "slow",  # RC: charges like a capacitor
+    1 << 15: "telegraph",
+    1 << 22: "unreliable",  # bias
+    1 << 23: "unreliable",  # dark current
+    1 << 24: "unreliable",  # slope
+    1 << 26: "other",  # open
+    1 << 27: "other",  # beside an open one
+    1 << 30: "other",
+}
 
 #: (columns, rows) of the full detector, reference pixels included [pixel].
 FULL_FRAME = {"MIRI": (1032, 1024)}
@@ -53,13 +68,14 @@ def read(file: FitsFile, config: DetectorConfig) -> list[Ramp]:
         file.source, planes, (integrations, reads), headers, config, default, scratch, notes
     )
     flags, flags_scratch = _flags(file, science)
-    bad = _bad_pixels(file, (shape[0], shape[1]))
+    bad, suspect = _bad_pixels(file, (shape[0], shape[1]))
     return [
         replace(
             ramp,
             integration=first + i,
             flags=None if flags is None else flags.select(slice(i * reads, (i + 1) * reads)),
             bad_pixels=bad,
+            suspect=suspect,
             reference_done=text(file.header, "S_REFPIX") == "COMPLETE",
             scratch=(scratch, flags_scratch),
         )
@@ -109,14 +125,18 @@ def _flags(file: FitsFile, science: Image) -> tuple[Planes | None, object]:
     return planes_of(file, [image])
 
 
-def _bad_pixels(file: FitsFile, shape: tuple[int, int]) -> np.ndarray | None:
+def _bad_pixels(
+    file: FitsFile, shape: tuple[int, int]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return the pixels of ``PIXELDQ`` that must not be used, and bits of those suspect."""
     image = _only(file, "PIXELDQ")
     if image is None or image.shape[-2:] != shape:
-        return None
+        return None, None
     planes, _ = planes_of(file, [image])
-    # BZERO of unsigned integers is 2**31: it leaves the lowest bit as it is.
-    bad = (planes.read_stored()[0] & DO_NOT_USE).astype(bool)
-    return bad if bad.any() else None
+    # BZERO of unsigned integers is 2**31: it leaves all bits but the highest as they are.
+    flags = planes.read_stored()[0]
+    bad = (flags & DO_NOT_USE).astype(bool)
+    return bad if bad.any() else None, suspect_pixels(flags, SUSPECT_FLAGS)
 
 
 def defaults(header: Mapping[str, Any], shape: tuple[int, int]) -> tuple[Found, list[str]]:

@@ -91,6 +91,7 @@ def run_record(
             json_safe(asdict(item) | {"label": item.label.key}) for item in summary.classes
         ],
         "notices": list(summary.notices),
+        "health": [each.record() for each in summary.health],
         "started": started.isoformat(timespec="seconds"),
         "seconds": json_safe(summary.stages | {"total": summary.seconds}, 4),
         "config": json_safe(config.model_dump(mode="json"), 15),

@@ -13,6 +13,7 @@ from ohana.config import DetectorConfig
 from ohana.events import Event, PixelMaps
 from ohana.ramp import DetectorInfo, Ramp
 from ohana.refpix.border import border_mask
+from ohana.results.health import Health
 from ohana.utils.formatting import columns
 
 #: Detector properties shown to the user for checking, with their units.
@@ -83,6 +84,8 @@ class Summary:
         Name of each stage -> seconds it took.
     failed : dict
         Those of ``catalogues``, ``products`` and ``report`` that failed -> reason.
+    health : tuple of Health
+        One for each integration.
     """
 
     source: Path
@@ -98,14 +101,26 @@ class Summary:
     files: tuple[Path, ...]
     stages: dict[str, float]
     failed: dict[str, str] = field(default_factory=dict)
+    health: tuple[Health, ...] = ()
 
     @property
     def seconds(self) -> float:
         """Duration."""
         return sum(self.stages.values())
 
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings of all integrations, each with its number if there are several."""
+        several = len(self.health) > 1
+        return [
+            f"integration {each.integration}: {warning}" if several else warning
+            for each in self.health
+            for warning in each.warnings
+        ]
+
     def __str__(self) -> str:
-        notes = [f"  note: {notice}" for notice in self.notices]
+        notes = [f"  warning: {warning}" for warning in self.warnings]
+        notes += [f"  note: {notice}" for notice in self.notices]
         files = [f"  {path}" for path in self.files]
         table = columns(class_rows(self.classes))
         return "\n".join([*self.heading(), *notes, table, *files, f"{self.seconds:.1f} s"])
@@ -123,6 +138,9 @@ class Summary:
         given = self.facts.sources.get("read_noise") == "config"
         source = "config" if given else "measured, median"
         lines.append(f"  {'noise':<12} {self.noise:<10.4g} {'DN':<6} {source}")
+        if self.health:
+            # That of the integration with most warnings stands for all.
+            lines += max(self.health, key=lambda each: len(each.warnings)).lines()
         return lines
 
 

@@ -193,6 +193,11 @@ def telegraph_events(index: np.ndarray, fit: TelegraphFit, cols: int) -> list[Ev
     events = []
     for i, pixel in enumerate(index):
         row, col = divmod(int(pixel), cols)
+        change = np.diff(fit.model[:, i])
+        moves = {
+            "rise_reads": (np.flatnonzero(change > 0) + 1).tolist(),
+            "fall_reads": (np.flatnonzero(change < 0) + 1).tolist(),
+        }
         events.append(
             Event(
                 Label.TELEGRAPH_NOISE,
@@ -203,7 +208,7 @@ def telegraph_events(index: np.ndarray, fit: TelegraphFit, cols: int) -> list[Ev
                 fit.significance[i : i + 1],
                 None,
                 float(fit.confidence[i]),
-                extra={name: getattr(fit, name)[i].item() for name in CATALOGUED},
+                extra={name: getattr(fit, name)[i].item() for name in CATALOGUED} | moves,
             )
         )
     return events

@@ -170,6 +170,16 @@ class TelegraphTuning:
         " 11.1, the upper end keeps false alarms below 5 in a million",
         "benchmarks/telegraph_noise.py --only calibrate",
     )
+    # Pixels that switch together
+    coherent_events: int = tuned(
+        3, "events", "Fewest other events that switch in a read for it to count as shared"
+    )
+    coherent_chance: float = tuned(
+        1e-3, "", "Probability of so many transitions at the same read below which they are shared"
+    )
+    coherent_distance: int = tuned(
+        2, "pixels", "Distance up to which pixels of a row or column may share a trap's charge"
+    )
     min_reads: int = tuned(10, "reads", "Fewest usable reads of a ramp that is searched")
 
 

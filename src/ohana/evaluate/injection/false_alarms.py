@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CHARGE = labels_with("adds_charge")
 #: Significances at which pixels are counted by their best step [sigma].
 THRESHOLDS = np.round(np.arange(3.0, 12.01, 0.25), 2)
+#: Reads after a cosmic ray in which a fall may be its afterglow. Chosen.
+AFTERGLOW = 3
 #: Probability content of the intervals of counts.
 LEVEL = 0.95
 
@@ -73,7 +75,9 @@ class FalseAlarms:
     Attributes
     ----------
     usable, counted : int
-        Usable pixels; those of them without charge found forwards in them or next to them.
+        Usable pixels; those of them without charge found forwards in them or next to them. Events
+        backwards count in the others too, since bad pixels rise as well as they fall, unless the
+        charge itself can have caused them.
     alarms : list of Alarms
         In the order cosmic ray, telegraph noise, snowball.
     significances, amplitudes : list of float
@@ -122,11 +126,13 @@ def count_false_alarms(
         Finds events besides those of the rules, as in ``found``.
     """
     # Confidence depends on the number of real events: taken as forwards.
+    known, reads = found.population, source.ramp.shape[0]
+    reverse = known._replace(strata=known.strata and known.strata.backwards(reads))
     backward, noise = (
-        find_events(ramps, config, _named(progress, what), None, found.population, network)
-        for ramps, what in (
-            (backward_source(source, found.maps), "backwards"),
-            (noise_source(source, found.maps, seed), "pure noise"),
+        find_events(ramps, config, _named(progress, what), None, population, network)
+        for ramps, population, what in (
+            (backward_source(source, found.maps), reverse, "backwards"),
+            (noise_source(source, found.maps, seed), known, "pure noise"),
         )
     )
     usable = np.isfinite(found.maps.noise) & np.isfinite(found.maps.rate)
@@ -134,7 +140,7 @@ def count_false_alarms(
     counted = usable & ~charged_pixels(found.events, usable.shape)
     events = (
         found.events,
-        [event for event in backward.events if counted[strongest_pixel(event)]],
+        without_echoes(backward.events, found.events, usable, reads),
         noise.events,
     )
     pixels = int(usable.sum()), int(counted.sum())
@@ -167,6 +173,42 @@ def charged_pixels(events: list[Event], shape: tuple[int, int]) -> np.ndarray:
         if event.label in CHARGE:
             charged[event.rows, event.cols] = True
     return ndimage.binary_dilation(charged, np.ones((3, 3), bool))
+
+
+def without_echoes(
+    backward: list[Event], forward: list[Event], usable: np.ndarray, reads: int
+) -> list[Event]:
+    """Return the backward events in usable pixels that no charge found forwards has caused.
+
+    A fall soon after a cosmic ray, in its pixels or next to them, may be its afterglow; one in a
+    snowball may be so at any time. Other falls of the same pixels are those of bad pixels.
+
+    Parameters
+    ----------
+    backward, forward : list of Event
+        Found in the time-reversed ramps, and in the exposure.
+    usable : ndarray of bool, shape (H, W)
+        Pixels that count.
+    reads : int
+        Reads of the ramp.
+    """
+    hit_at: dict[tuple[int, int], list[int]] = {}
+    balls = [event for event in forward if event.label == Label.SNOWBALL]
+    away = charged_pixels(balls, usable.shape) | ~usable
+    for event in forward:
+        if event.label in CHARGE and event.label != Label.SNOWBALL:
+            for row, col in zip(event.rows.tolist(), event.cols.tolist(), strict=True):
+                for place in ((row + r, col + c) for r in (-1, 0, 1) for c in (-1, 0, 1)):
+                    hit_at.setdefault(place, []).append(int(event.first_frame or 0))
+
+    def is_echo(event: Event) -> bool:
+        if event.label not in CHARGE:
+            return strongest_pixel(event) in hit_at
+        fell = reads - int(event.first_frame or 0)
+        hits = hit_at.get(strongest_pixel(event), [])
+        return any(0 < fell - hit <= AFTERGLOW for hit in hits)
+
+    return [e for e in backward if not away[strongest_pixel(e)] and not is_echo(e)]
 
 
 def strongest_pixel(event: Event) -> tuple[int, int]:

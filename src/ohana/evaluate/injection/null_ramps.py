@@ -16,7 +16,8 @@ False alarms from effects that are not symmetric in time cannot be counted this 
 reset, saturating pixels, the skewness of Poisson noise of few electrons. For the last, pure noise
 is simulated too (`noise_source`). Telegraph noise is symmetric, so its count is only a check; but
 its single jumps, which forwards are taken for cosmic rays, are counted. Pixels in which charge was
-found forwards are excluded, because their downward steps would hide the effect of noise.
+found forwards are no part of the area, because their downward steps may hide the effect of noise;
+what is found in them backwards counts all the same, or bad pixels never would.
 """
 
 from __future__ import annotations
