@@ -20,7 +20,7 @@ from ohana.products.ramps import Integration
 from ohana.ramp import Planes, Ramp
 from ohana.rampfit.covariance import covariance_of
 from ohana.rampfit.load import CorrectedRamp, load_block
-from ohana.read import refuse_empty
+from ohana.read import complete, refuse_empty
 from ohana.read.array import NAME, planes_of_array
 from ohana.read.detector import gather, read_times
 from ohana.read.integrations import MIN_READS
@@ -173,7 +173,7 @@ def find_anomalies(
     )
     if isinstance(network, str | Path):
         network = load_model(network)
-    return find_in_ramp(ramp, config, network)
+    return find_in_ramp(complete([ramp])[0], config, network)
 
 
 def find_in_ramp(ramp: Ramp, config: DetectorConfig, network: Network | None = None) -> Anomalies:

@@ -1,0 +1,75 @@
+"""The number of outputs, from where neighbouring columns stop sharing their offsets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ohana.refpix.tuning import TUNING
+
+#: Numbers of outputs that are looked for: equal stripes.
+NUMBERS = (64, 32, 16, 8, 4, 2)
+#: From a median absolute deviation to the standard deviation of a normal distribution.
+MAD = 1.4826
+#: Jumps count up to this many times their standard deviation, so that one read does not decide.
+CLIP = 3.0
+
+
+def count_outputs(deviation: np.ndarray) -> int | None:
+    """Count the outputs that lie side by side along the last axis.
+
+    The finest division of which nearly every boundary jumps from read to read, and hardly any
+    place halfway between two. Gradients do not count as jumps.
+
+    Parameters
+    ----------
+    deviation : ndarray of float32, shape (S, R, W)
+        Some reads of some lines, less a straight ramp in each pixel [DN].
+
+    Returns
+    -------
+    int or None
+        None if no division shows.
+    """
+    reads, lines, width = deviation.shape
+    if reads < TUNING.min_reads or lines < 2:
+        return None
+    # Columns of two halves of the lines, whose noise is independent.
+    halves = np.stack([np.median(deviation[:, half::2], axis=1) for half in (0, 1)])
+    sums = np.concatenate([np.zeros((2, reads, 1)), np.cumsum(halves, axis=2, dtype=float)], axis=2)
+    for number in NUMBERS:
+        segment = width // (4 * number) // 2 * 2  # as many even columns as odd ones
+        if width % number == 0 and segment >= TUNING.min_segment and _divides(sums, number):
+            return number
+    return None
+
+
+def _divides(sums: np.ndarray, number: int) -> bool:
+    """Tell whether there are jumps between ``number`` equal stripes, and not within them."""
+    reads, width = sums.shape[1], sums.shape[2] - 1
+    size = width // number
+    segment = size // 8 * 2
+    within = _jumps(sums, size // 2 + size * np.arange(number), segment)
+    between = _jumps(sums, size * np.arange(1, number), segment)
+    power = np.mean(between[0] * between[1], axis=0)
+    usual = max(float(np.quantile(np.mean(within[0] * within[1], axis=0), 0.75)), 0.0)
+    product = np.sum(between[0] * between[1])
+    norm = np.sqrt(np.sum(between[0] ** 2) * np.sum(between[1] ** 2))
+    correlation = min(max(product / max(norm, 1e-30), -0.999), 0.999)
+    # A straight line has been fitted to every pixel.
+    error = max((reads - 2) * (number - 1) - 3, 0) ** -0.5 if reads > 2 else np.inf
+    if np.arctanh(correlation) < TUNING.jump_significance * error:
+        return False
+    clear = power > TUNING.jump_contrast * usual
+    return bool(np.mean(clear) >= TUNING.min_boundaries and np.median(power) > 0)
+
+
+def _jumps(sums: np.ndarray, places: np.ndarray, segment: int) -> np.ndarray:
+    """Return the jump of each half and read at some places, (2, S, places) [DN].
+
+    Two segments on either side extrapolate a straight line to the place.
+    """
+    edges = [sums[:, :, places + k * segment] for k in (-2, -1, 0, 1, 2)]
+    a, b, c, d = (np.diff(pair, axis=0)[0] / segment for pair in zip(edges, edges[1:]))
+    jump = 1.5 * (c - b) - 0.5 * (d - a)
+    spread = MAD * np.median(np.abs(jump), axis=1, keepdims=True)
+    return np.clip(jump, -CLIP * spread, CLIP * spread)
