@@ -19,6 +19,8 @@ from ohana.refpix.tuning import TUNING
 MIN_READS = 4
 #: Edge of the squares within which pixels are neighbours [pixel].
 SQUARE = 16
+#: Largest error of the part of the contrast that is in the last read.
+MAX_ERROR = 0.1
 #: From a median absolute deviation to the standard deviation of a normal distribution.
 MAD = 1.4826
 
@@ -120,7 +122,7 @@ def measure_direction(ramp: Ramp) -> Direction | None:
     if reads < MIN_READS:
         return None
     which = np.unique(np.round(np.linspace(0, reads - 1, 4)).astype(int))
-    step = max(1, -(-ramp.shape[1] * ramp.shape[2] // 2**20))
+    step = max(1, -(-ramp.shape[1] * ramp.shape[2] // 2**18))
     images = ramp.planes.select(np.r_[which, 1]).read(slice(None, None, step))
     return direction_of(images[:4], images[4])
 
@@ -150,8 +152,10 @@ def direction_of(images: np.ndarray, second: np.ndarray) -> Direction | None:
         lit = valid & (np.abs(typical) > 0.5 * abs(common))
     if lit.sum() < TUNING.min_bright:
         return None
-    falls = float(np.mean(typical[lit] < 0))
-    if falls < TUNING.same_sign or not _steady(images[:, lit]):
+    steady = _steady(images[:, lit])
+    if steady.mean() < TUNING.min_steady or steady.sum() < TUNING.min_bright:
+        return None
+    if np.mean(typical[lit][steady] < 0) < TUNING.same_sign:
         return None
     share = _in_last(beside[0], beside[3], valid & (np.abs(change) > TUNING.contrast * noise))
     if share is None or 1 - TUNING.in_last < share < TUNING.in_last:
@@ -175,12 +179,12 @@ def _beside_neighbours(image: np.ndarray) -> np.ndarray:
     return image - np.repeat(np.repeat(level, SQUARE, 0), SQUARE, 1)[:height, :width]
 
 
-def _steady(lit: np.ndarray) -> bool:
-    """Tell whether the bright pixels (4, P) change by about the same in each third of the ramp."""
-    change = lit[3] - lit[0]
+def _steady(lit: np.ndarray) -> np.ndarray:
+    """Tell which bright pixels (4, P) change by about the same in each third of the ramp."""
     low, high = TUNING.thirds
-    parts = [float(np.median(part / change)) for part in np.diff(lit, axis=0)]
-    return all(low < part < high for part in parts)
+    part = np.diff(lit, axis=0) * np.sign(lit[3] - lit[0])
+    size = np.abs(lit[3] - lit[0])
+    return np.all((part > low * size) & (part < high * size), axis=0)
 
 
 def _in_last(first: np.ndarray, last: np.ndarray, which: np.ndarray) -> float | None:
@@ -197,4 +201,4 @@ def _in_last(first: np.ndarray, last: np.ndarray, which: np.ndarray) -> float | 
     weight = np.minimum(size, np.quantile(size, 0.9))
     share = float(np.sum(weight * ends[1]) / np.sum(weight * size))
     error = float(np.sqrt(np.sum((weight * (ends[1] - share * size)) ** 2)))
-    return share if error < 0.1 * np.sum(weight * size) else None
+    return share if error < MAX_ERROR * np.sum(weight * size) else None

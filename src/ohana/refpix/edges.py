@@ -38,7 +38,8 @@ def border_width(signal: np.ndarray) -> int | None:
         return None
     level = np.nanmedian(lines, axis=1)
     light = float(np.median(level[inside]))
-    spread = MAD * float(np.median(np.abs(level[inside] - light)))
+    # Neighbouring lines, so that a gradient of the light is no scatter.
+    spread = MAD / np.sqrt(2) * float(np.median(np.abs(np.diff(level[inside]))))
     pixel = MAD * float(np.nanmedian(np.abs(lines[inside] - level[inside, None])))
     error = max(spread, 1.25 * pixel / np.sqrt(signal.shape[1]))
     if not light > TUNING.light_significance * error:

@@ -10,8 +10,11 @@ from ohana.refpix.tuning import TUNING
 NUMBERS = (64, 32, 16, 8, 4, 2)
 #: From a median absolute deviation to the standard deviation of a normal distribution.
 MAD = 1.4826
-#: Jumps count up to this many times their standard deviation, so that one read does not decide.
+#: Deviations and jumps count up to this many times their standard deviation, so that neither one
+#: pixel nor one read decides.
 CLIP = 3.0
+#: Every how many columns give the standard deviation of deviations; odd, for both parities.
+SPARSE = 7
 
 
 def count_outputs(deviation: np.ndarray) -> int | None:
@@ -33,8 +36,11 @@ def count_outputs(deviation: np.ndarray) -> int | None:
     reads, lines, width = deviation.shape
     if reads < TUNING.min_reads or lines < 2:
         return None
+    # Events and stars count as far as noise goes, which costs less than a median.
+    limit = CLIP * MAD * float(np.median(np.abs(deviation[:, :, ::SPARSE])))
+    clipped = np.clip(deviation, -limit, limit)
     # Columns of two halves of the lines, whose noise is independent.
-    halves = np.stack([np.median(deviation[:, half::2], axis=1) for half in (0, 1)])
+    halves = np.stack([clipped[:, half::2].mean(axis=1) for half in (0, 1)])
     sums = np.concatenate([np.zeros((2, reads, 1)), np.cumsum(halves, axis=2, dtype=float)], axis=2)
     for number in NUMBERS:
         segment = width // (4 * number) // 2 * 2  # as many even columns as odd ones

@@ -20,7 +20,10 @@ class ReadoutTuning:
     thirds: tuple[float, float] = tuned(
         (0.15, 0.55),
         "",
-        "Part of their change in each third of a ramp: light is steady, settling is not",
+        "Part of the change in each third of the ramp if light is steady; settling is not",
+    )
+    min_steady: float = tuned(
+        0.25, "", "Part of the bright pixels that must change so; hits of particles do not"
     )
     contrast: float = tuned(
         5.0, "noises of a difference", "Change beside that of its neighbours that tells the order"
