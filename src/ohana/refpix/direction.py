@@ -147,9 +147,11 @@ def direction_of(images: np.ndarray, second: np.ndarray) -> Direction | None:
     noise = MAD * float(np.nanmedian(np.abs(near[valid])))
     if not noise > 0:
         return None
-    lit = valid & (np.abs(change) > max(TUNING.bright * noise, 2 * abs(common)))
-    if abs(common) > TUNING.bright * noise:
+    if abs(common) > TUNING.lamp * noise:
         lit = valid & (np.abs(typical) > 0.5 * abs(common))
+    else:
+        lit = valid & (np.abs(change) > max(TUNING.bright * noise, 2 * abs(common)))
+        lit = _scattered(lit)
     if lit.sum() < TUNING.min_bright:
         return None
     steady = _steady(images[:, lit])
@@ -177,6 +179,12 @@ def _beside_neighbours(image: np.ndarray) -> np.ndarray:
     middle = np.maximum(count - 1, 0)[:, :, None] // 2
     level = np.take_along_axis(ordered, middle, axis=2)[:, :, 0]
     return image - np.repeat(np.repeat(level, SQUARE, 0), SQUARE, 1)[:height, :width]
+
+
+def _scattered(lit: np.ndarray) -> np.ndarray:
+    """Leave out the bright pixels of rows and columns that are bright as a whole: odd read-out."""
+    rows, cols = (lit.mean(axis=axis, keepdims=True) < TUNING.max_in_line for axis in (1, 0))
+    return lit & rows & cols
 
 
 def _steady(lit: np.ndarray) -> np.ndarray:

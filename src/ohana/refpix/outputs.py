@@ -17,7 +17,7 @@ CLIP = 3.0
 SPARSE = 7
 
 
-def count_outputs(deviation: np.ndarray) -> int | None:
+def count_outputs(change: np.ndarray) -> int | None:
     """Count the outputs that lie side by side along the last axis.
 
     The finest division of which nearly every boundary jumps from read to read, and hardly any
@@ -25,20 +25,21 @@ def count_outputs(deviation: np.ndarray) -> int | None:
 
     Parameters
     ----------
-    deviation : ndarray of float32, shape (S, R, W)
-        Some reads of some lines, less a straight ramp in each pixel [DN].
+    change : ndarray of float32, shape (S, R, W)
+        Between successive reads of a sample, less its mean in each pixel [DN]: light that is
+        added once, or rows that are lost, count once.
 
     Returns
     -------
     int or None
         None if no division shows.
     """
-    reads, lines, width = deviation.shape
-    if reads < TUNING.min_reads or lines < 2:
+    reads, lines, width = change.shape
+    if reads < TUNING.min_changes or lines < 2:
         return None
     # Events and stars count as far as noise goes, which costs less than a median.
-    limit = CLIP * MAD * float(np.median(np.abs(deviation[:, :, ::SPARSE])))
-    clipped = np.clip(deviation, -limit, limit)
+    limit = CLIP * MAD * float(np.median(np.abs(change[:, :, ::SPARSE])))
+    clipped = np.clip(change, -limit, limit)
     # Columns of two halves of the lines, whose noise is independent.
     halves = np.stack([clipped[:, half::2].mean(axis=1) for half in (0, 1)])
     sums = np.concatenate([np.zeros((2, reads, 1)), np.cumsum(halves, axis=2, dtype=float)], axis=2)
@@ -61,21 +62,21 @@ def _divides(sums: np.ndarray, number: int) -> bool:
     product = np.sum(between[0] * between[1])
     norm = np.sqrt(np.sum(between[0] ** 2) * np.sum(between[1] ** 2))
     correlation = min(max(product / max(norm, 1e-30), -0.999), 0.999)
-    # A straight line has been fitted to every pixel.
-    error = max((reads - 2) * (number - 1) - 3, 0) ** -0.5 if reads > 2 else np.inf
-    if np.arctanh(correlation) < TUNING.jump_significance * error:
+    free = (reads - 1) * (number - 1) - 3
+    if free <= 0 or np.arctanh(correlation) * np.sqrt(free) < TUNING.jump_significance:
         return False
     clear = power > TUNING.jump_contrast * usual
     return bool(np.mean(clear) >= TUNING.min_boundaries and np.median(power) > 0)
 
 
 def _jumps(sums: np.ndarray, places: np.ndarray, segment: int) -> np.ndarray:
-    """Return the jump of each half and read at some places, (2, S, places) [DN].
+    """Return the jumps at some places, less their median over the reads, (2, S, places) [DN].
 
     Two segments on either side extrapolate a straight line to the place.
     """
     edges = [sums[:, :, places + k * segment] for k in (-2, -1, 0, 1, 2)]
     a, b, c, d = (np.diff(pair, axis=0)[0] / segment for pair in zip(edges, edges[1:]))
     jump = 1.5 * (c - b) - 0.5 * (d - a)
+    jump -= np.median(jump, axis=1, keepdims=True)
     spread = MAD * np.median(np.abs(jump), axis=1, keepdims=True)
     return np.clip(jump, -CLIP * spread, CLIP * spread)

@@ -100,7 +100,7 @@ def measure_outputs(sample: Sample, facts: DetectorInfo, notes: list[str]) -> di
     known = facts.sources.get("fast_axis", "default") != "default"
     axes = (abs(facts.fast_axis),) if known else (1, 2)
     lines = {1: sample.rows, 2: sample.cols}
-    seen = {axis: count_outputs(deviations(sample.times, lines[axis])) for axis in axes}
+    seen = {axis: count_outputs(changes_of(sample.times, lines[axis])) for axis in axes}
     found = {axis: number for axis, number in seen.items() if number}
     if len(found) > 1:
         notes.append(
@@ -115,26 +115,27 @@ def measure_outputs(sample: Sample, facts: DetectorInfo, notes: list[str]) -> di
     return {"outputs": number} | turned
 
 
-def deviations(times: np.ndarray, data: np.ndarray) -> np.ndarray:
-    """Return reads less a straight ramp in each pixel, 0 in pixels with unusable reads.
+def changes_of(times: np.ndarray, data: np.ndarray) -> np.ndarray:
+    """Return the changes between reads, less the mean of each pixel: float32 (S - 1, ...) [DN].
 
     Parameters
     ----------
     times : ndarray, shape (S,)
         [s]
     data : ndarray of float32, shape (S, lines, pixels)
-        [DN], NaN where unusable. The reads from which on many are saturated are left out.
+        [DN], NaN where unusable. Reads from which on many are saturated are left out; other
+        pixels with unusable reads are 0.
     """
     count = usable_reads(data)
-    data = data[:count]
     if count < 2:
-        return np.zeros_like(data)
-    phase = (times[:count] - times[:count].mean()).astype(np.float32)
-    phase /= np.sqrt(np.sum(phase**2))
-    less = data - data.mean(axis=0)
-    less -= phase[:, None, None] * np.einsum("s,slp->lp", phase, less)
-    less[:, np.isnan(less[0])] = 0.0
-    return less
+        return np.zeros((0, *data.shape[1:]), np.float32)
+    change = np.diff(data[:count], axis=0)
+    # Light is steady, so that it counts by time; equal intervals are left as they are.
+    interval = np.diff(times[:count])
+    change *= (interval.mean() / interval).astype(np.float32)[:, None, None]
+    change -= change.mean(axis=0)
+    change[:, np.isnan(change[0])] = 0.0
+    return change
 
 
 def usable_reads(data: np.ndarray) -> int:

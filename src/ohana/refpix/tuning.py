@@ -13,7 +13,13 @@ class ReadoutTuning:
 
     # Direction of counts, and order of reads
     bright: float = tuned(
-        30.0, "noises of a difference", "Change over the ramp that is light, in a pixel or in all"
+        30.0, "noises of a difference", "Change of a pixel over the ramp that is light"
+    )
+    lamp: float = tuned(
+        200.0, "noises of a difference", "The same of all pixels: more than any settling"
+    )
+    max_in_line: float = tuned(
+        0.25, "", "Part of the pixels of a row or column beyond which it is odd as a whole"
     )
     min_bright: int = tuned(20, "pixels", "Fewest bright pixels that show a direction")
     same_sign: float = tuned(0.95, "", "Fewest of them that change in the same direction")
@@ -37,7 +43,7 @@ class ReadoutTuning:
     sampled_reads: int = tuned(24, "reads", "Sampled over the ramp")
     sampled_lines: int = tuned(64, "lines", "Sampled over the array, at least")
     min_segment: int = tuned(2, "columns", "Fewest of a quarter of an output")
-    min_reads: int = tuned(5, "reads", "Fewest that tell outputs apart")
+    min_changes: int = tuned(7, "changes", "Fewest that tell outputs apart")
     jump_significance: float = tuned(
         6.0, "sigma", "Correlation of the jumps at a boundary in two halves of the lines"
     )
