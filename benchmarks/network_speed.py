@@ -87,11 +87,11 @@ def measure(task: Task) -> Speed:
     import torch
 
     from ohana.config import DetectorConfig
+    from ohana.correction.load import CorrectedRamp
     from ohana.network.device import for_inference
     from ohana.network.inference import run_network
     from ohana.network.tiling import tile
     from ohana.pipeline import search_pixels
-    from ohana.rampfit.load import CorrectedRamp
     from ohana.read import open_exposure
     from ohana.refpix.fit import fit_reference
 

@@ -39,12 +39,12 @@ from astropy.io import fits
 
 from machine import describe
 from ohana import DetectorConfig, Label, Predictor, open_exposure
+from ohana.correction.load import CorrectedRamp, load_block
 from ohana.evaluate.other_codes import two_point
 from ohana.evaluate.truth.pairs import Pairing, compare
 from ohana.evaluate.truth.pixels import ray_pixels
 from ohana.evaluate.truth.scores import Evaluation, evaluate
 from ohana.ramp import SATURATED
-from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.refpix.border import border_mask
 from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import Detection, read_catalogue

@@ -110,6 +110,9 @@ def _pair(schema: dict[str, Any]) -> str:
         return "[low, high]"
     if schema["description"].startswith("Height and width"):
         return "[height, width]"
+    if len(schema["prefixItems"]) == 4:
+        first = schema["prefixItems"][0]
+        return f"four of {first['minimum']:g} to {first['maximum']:g}"
     low, high = schema["prefixItems"]
     above = f"{low['minimum']:g} <= " if "minimum" in low else ""
     order = "<" if "exclusiveMinimum" in high else "<="

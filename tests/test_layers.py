@@ -18,8 +18,11 @@ PACKAGE = Path(ohana.__file__).parent
 LAYERS = (
     ("errors", "classes", "utils"),
     ("config", "ramp", "events"),
-    ("config_file", "read", "refpix"),
-    ("rampfit", "shared"),
+    ("config_file", "raw"),
+    ("refpix",),
+    ("read",),
+    ("rampfit",),
+    ("correction",),
     ("detect", "results", "simulate"),
     ("network", "products", "report", "export", "training_sets", "preprocess"),
     ("pipeline", "extras", "statistics"),

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ohana.config import DetectorConfig
+from ohana.correction.fit import corrected_ramp
+from ohana.correction.load import load_block
 from ohana.detect.row_block import compile_kernels
 from ohana.pipeline import find_events
 from ohana.predictor import load_model
@@ -19,17 +21,13 @@ from ohana.products.flags import Jumps, group_flags
 from ohana.products.ramps import Integration
 from ohana.ramp import Planes, Ramp, suspect_pixels
 from ohana.rampfit.covariance import covariance_of
-from ohana.rampfit.load import load_block
-from ohana.read import refuse_empty
+from ohana.read import complete
 from ohana.read.array import NAME, planes_of_array
 from ohana.read.detector import gather, read_times
 from ohana.read.integrations import MIN_READS
 from ohana.read.jwst import SUSPECT_FLAGS
-from ohana.read.resets import with_resets
-from ohana.read.saturation import with_full_level
 from ohana.results.catalogue import Detection, catalogue
 from ohana.results.maps import paint_mask
-from ohana.shared.fit import corrected_ramp
 from ohana.utils.progress import no_progress
 
 if TYPE_CHECKING:
@@ -192,8 +190,7 @@ def find_in_ramp(ramp: Ramp, config: DetectorConfig, network: Network | None = N
     network : Network, optional
         Network to use besides the rules.
     """
-    refuse_empty(ramp)
-    ramp = with_full_level(with_resets(ramp))
+    ramp = complete([ramp])[0]
     compile_kernels(log)
     source = corrected_ramp(ramp, config)[0]
     found = find_events(source, config, no_progress, network=network)

@@ -23,6 +23,10 @@ Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0)]]
 #: The same in cycles per read: one transition per read is half a cycle.
 FrequencyRange = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0, le=0.5)]]
 
+#: Widths of the border at the first rows, the last rows, the first columns, the last columns.
+Side = Annotated[int, Field(ge=0, le=64)]
+Sides = tuple[Side, Side, Side, Side]
+
 #: Fields that affect speed, never results.
 NO_EFFECT_ON_RESULTS = {"threads"}
 
@@ -76,6 +80,25 @@ class DetectorConfig(BaseModel):
     )
     border: int | None = setting(
         None, "detector", "px", "Width of the reference-pixel border, 0 for none", ge=0, le=64
+    )
+    border_sides: Sides | None = setting(
+        None,
+        "detector",
+        "px",
+        "Instead of `border` where sides differ: its widths at the first rows, last rows, first "
+        "columns and last columns",
+    )
+    polarity: Literal["auto", "rising", "falling"] = setting(
+        "auto",
+        "detector",
+        "",
+        "Whether counts rise or fall with light; measured where no format says it",
+    )
+    read_order: Literal["auto", "forward", "backward"] = setting(
+        "auto",
+        "detector",
+        "",
+        "Whether the first or the last read is stored first; measured where no format says it",
     )
 
     reference_correction: bool = setting(
@@ -229,6 +252,8 @@ class DetectorConfig(BaseModel):
             low, high = getattr(self, name)
             if low >= high:
                 bad.append(f"{name}: low end ({low}) must be below high end ({high})")
+        if self.border is not None and self.border_sides is not None:
+            bad.append("border_sides must not be given beside border")
         if self.detector_index >= self.detectors_side_by_side:
             bad.append("detector_index must be below detectors_side_by_side")
         if bad:
@@ -265,7 +290,14 @@ class DetectorConfig(BaseModel):
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
-_NOT_NUMBERS = {"dataset", "reference_correction", "odd_even", "network_precision"}
+_NOT_NUMBERS = {
+    "dataset",
+    "polarity",
+    "read_order",
+    "reference_correction",
+    "odd_even",
+    "network_precision",
+}
 _RANGES = [name for name in DetectorConfig.model_fields if name.endswith("_range")]
 
 

@@ -36,8 +36,14 @@ __all__ = ["OhanaStep"]
 
 log = logging.getLogger("stpipe.ohana")
 
-#: Settings that are about files, which a step has none of.
-NO_PARAMETERS = ("dataset", "detectors_side_by_side", "detector_index")
+#: Settings that are about files, of which a step has none, or about other detectors.
+NO_PARAMETERS = (
+    "dataset",
+    "detectors_side_by_side",
+    "detector_index",
+    "polarity",
+    "read_order",
+)
 #: FITS keyword of a detector property -> its place in a data model.
 HEADER = {
     "INSTRUME": "meta.instrument.name",
@@ -82,6 +88,8 @@ def _kind(annotation: Any, default: Any) -> str:
         return f"float_list(min=2, max=2, default=list({', '.join(map(str, default))}))"
     if get_origin(annotation) in (Union, UnionType):
         annotation = next(kind for kind in get_args(annotation) if kind is not type(None))
+    if get_origin(annotation) is tuple:
+        return "int_list(min=4, max=4, default=None)"
     names = {bool: "boolean", int: "integer", float: "float", str: "string"}
     return f"{names[annotation]}(default={default})"
 

@@ -14,6 +14,7 @@ from scipy import stats
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
+from ohana.correction.load import CorrectedRamp
 from ohana.detect.cosmic_rays import (
     charge_steps,
     find_cosmic_rays,
@@ -38,9 +39,8 @@ from ohana.network.calibration import Calibration
 from ohana.network.tuning import TUNING as NETWORK_TUNING
 from ohana.ramp import Ramp, row_blocks
 from ohana.rampfit.covariance import covariance_of
-from ohana.rampfit.load import CorrectedRamp
+from ohana.raw.missing import Missing, summed_up, tell_missing
 from ohana.read import open_exposure
-from ohana.read.missing import Missing, summed_up, tell_missing
 from ohana.refpix.border import border_mask
 from ohana.results.catalogue import write_catalogue
 from ohana.results.corrected_cube import Processed

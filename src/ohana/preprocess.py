@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ohana.config import DetectorConfig
+from ohana.correction.fit import corrected_ramp
+from ohana.correction.load import load_block
 from ohana.ramp import Ramp, row_blocks
-from ohana.rampfit.load import load_block
 from ohana.read import open_exposure
 from ohana.read.integrations import pick_integration
 from ohana.results.corrected_cube import writing_processed
-from ohana.shared.fit import corrected_ramp
 
 
 class Preprocessor:

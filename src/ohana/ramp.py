@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -191,16 +191,21 @@ class DetectorInfo:
     outputs : int
         Number of read-out channels, side by side along the fast axis.
     border : int
-        Width of the reference-pixel border [pixel]; 0 for none.
-    border_sides : tuple of bool
+        Width of the reference-pixel border [pixel], the most where sides differ; 0 for none.
+    border_sides : tuple of bool or int
         Which sides of the array have that border, in the orientation of the file: the first
-        rows, the last rows, the first columns, the last columns. A subarray may lack some.
+        rows, the last rows, the first columns, the last columns. A subarray may lack some. A
+        number is the width of a side that has less of it.
     fast_axis, slow_axis : int
         JWST convention: 1 = columns, 2 = rows, negative when read in descending order.
     nframes : int
         Frames averaged into each read; the most where they differ.
     groupgap : int
         Frames dropped between the averaged ones of two reads.
+    polarity : str
+        "falling" where stored counts fall with light, so that `Ramp.planes` mirrors them.
+    read_order : str
+        "backward" where the last read is stored first; those of `Ramp.planes` are in order.
     origin : ExposureInfo
         Detector and time of the exposure.
     sources : dict
@@ -213,11 +218,13 @@ class DetectorInfo:
     read_noise: float | None = None
     outputs: int = 1
     border: int = 0
-    border_sides: tuple[bool, bool, bool, bool] = (True, True, True, True)
+    border_sides: tuple[bool | int, ...] = (True, True, True, True)
     fast_axis: int = 1
     slow_axis: int = 2
     nframes: int = 1
     groupgap: int = 0
+    polarity: str = "rising"
+    read_order: str = "forward"
     origin: ExposureInfo = ExposureInfo()
     sources: dict[str, str] = field(default_factory=dict)
 
@@ -248,6 +255,22 @@ class ReadQuality(NamedTuple):
         # A step from read f - 1 to f becomes one to read T - f.
         searched = np.append(self.unsearched[:1], self.unsearched[:0:-1])
         return ReadQuality(self.white[::-1], self.extra[::-1], self.shot[::-1], searched)
+
+
+def side_widths(border: int, sides: Sequence[bool | int]) -> tuple[int, ...]:
+    """Return the widths of the border at the first rows, last rows, first and last columns [pixel].
+
+    Parameters
+    ----------
+    border, sides
+        ``border`` and ``border_sides`` of `DetectorInfo`.
+
+    Examples
+    --------
+    >>> side_widths(4, (True, False, 2, True))
+    (4, 0, 2, 4)
+    """
+    return tuple(border if side is True else min(int(side), border) for side in sides)
 
 
 class RampBlock(NamedTuple):

@@ -11,6 +11,7 @@ import pytest
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
+from ohana.correction.load import CorrectedRamp, load_block
 from ohana.detect.linking import link_steps, read_tolerance
 from ohana.detect.row_block import analyse
 from ohana.detect.snowballs.candidates import SnowballContext
@@ -23,7 +24,6 @@ from ohana.events import Event, PixelMaps, Steps, join_steps
 from ohana.network.snowball_seeds import SnowballSeed, core_of
 from ohana.ramp import DetectorInfo, Planes, Ramp
 from ohana.rampfit.covariance import covariance_of, difference_covariance
-from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import measure
 from ohana.simulate.optimal_snr import step_errors
 

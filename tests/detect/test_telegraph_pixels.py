@@ -5,6 +5,7 @@ import pytest
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
+from ohana.correction.load import CorrectedRamp
 from ohana.detect.row_block import analyse
 from ohana.detect.telegraph.fit import fit_telegraph_noise
 from ohana.detect.telegraph.pixels import noise_error_of, noise_for_levels
@@ -15,7 +16,6 @@ from ohana.pipeline import outside_snowballs, search_pixels
 from ohana.products.ramps import Integration, load_part, plan_of
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import difference_covariance
-from ohana.rampfit.load import CorrectedRamp
 from ohana.rampfit.noise import measure, prior_dof_of_map
 from ohana.read import open_exposure
 from ohana.refpix.fit import fit_reference

@@ -7,6 +7,7 @@ import pytest
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
+from ohana.correction.load import CorrectedRamp, load_block
 from ohana.detect.false_discovery import EventDensities
 from ohana.evaluate.injection.false_alarms import (
     charged_pixels,
@@ -17,7 +18,6 @@ from ohana.evaluate.injection.null_ramps import backward_source, noise_source
 from ohana.pipeline import find_events
 from ohana.ramp import DetectorInfo, Planes, Ramp, row_blocks
 from ohana.rampfit.covariance import covariance_of
-from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.read import open_exposure
 
 SENSITIVE = DetectorConfig(cosmic_ray_min_intensity=0, cosmic_ray_min_step=0, border=0, gain=1.0)

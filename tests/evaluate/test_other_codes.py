@@ -8,6 +8,7 @@ import pytest
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
+from ohana.correction.load import CorrectedRamp
 from ohana.errors import OhanaError
 from ohana.evaluate import other_codes
 from ohana.evaluate.comparison import (
@@ -24,7 +25,6 @@ from ohana.evaluate.comparison import (
 )
 from ohana.evaluate.other_codes import OTHER_CODES, FlaggedPixels, flag_ramp, requested_codes
 from ohana.predictor import Predictor
-from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
 from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import catalogue, read_catalogue

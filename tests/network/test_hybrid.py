@@ -16,6 +16,7 @@ from ohana.batch.run import Workers, run_batch
 from ohana.classes import Label
 from ohana.cli.predict import main
 from ohana.config import DetectorConfig
+from ohana.correction.load import CorrectedRamp
 from ohana.detect.row_block import Searched
 from ohana.errors import OhanaError
 from ohana.evaluate.injection.draw_events import InjectionSettings
@@ -29,7 +30,6 @@ from ohana.network.snowball_seeds import find_snowball_seeds
 from ohana.network.unet3d import Architecture, UNet3D
 from ohana.pipeline import find_events, link_events, outside_snowballs, predict, search_pixels
 from ohana.predictor import Predictor
-from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
 from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import catalogue, read_catalogue

@@ -11,6 +11,7 @@ import torch
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
+from ohana.correction.load import CorrectedRamp, load_block
 from ohana.detect.row_block import Searched
 from ohana.errors import OhanaError
 from ohana.events import PixelMaps
@@ -26,7 +27,6 @@ from ohana.network.unet3d import Architecture, UNet3D
 from ohana.pipeline import search_pixels
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import covariance_of
-from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.scan import Ramps, step_at
 from ohana.read import open_exposure
 from ohana.refpix.fit import fit_reference

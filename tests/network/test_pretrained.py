@@ -5,9 +5,9 @@ import pytest
 
 from ohana.classes import Label
 from ohana.config_file import load_config
+from ohana.correction.load import CorrectedRamp
 from ohana.network.model_file import load_network
 from ohana.pipeline import find_events
-from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
 from ohana.simulate import SimulationConfig, simulate_to_fits
 from ohana.training.calibrate import are_real

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ohana.config import DetectorConfig
+from ohana.correction.load import Corrected, CorrectedRamp, load_block
 from ohana.detect.row_block import analyse
 from ohana.ramp import DetectorInfo, Planes, Ramp, RampBlock, row_blocks
 from ohana.rampfit.covariance import difference_covariance
-from ohana.rampfit.load import Corrected, CorrectedRamp, load_block
 from ohana.rampfit.noise import measure
 
 READS, ROWS, COLS = 10, 40, 24

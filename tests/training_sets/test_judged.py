@@ -10,9 +10,9 @@ import torch
 from ohana.classes import Label
 from ohana.cli.create_training import main
 from ohana.config import DetectorConfig
+from ohana.correction.load import load_block
 from ohana.errors import OhanaError
 from ohana.pipeline import predict
-from ohana.rampfit.load import load_block
 from ohana.results.prediction import open_prediction
 from ohana.results.verdicts import Verdict
 from ohana.training.config import TrainConfig

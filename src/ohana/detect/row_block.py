@@ -11,19 +11,19 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.config import DetectorConfig
+from ohana.correction.load import CorrectedRamp, load_with_missing
 from ohana.detect.telegraph.pixels import find_telegraph_noise, telegraph_events, without_levels
 from ohana.events import Event, PixelMaps, Steps
 from ohana.ramp import Ramp, RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, difference_covariance
 from ohana.rampfit.curves import straightened
-from ohana.rampfit.load import CorrectedRamp, load_with_missing
 from ohana.rampfit.noise import Noise, gaussian, measure, with_read_noise
 from ohana.rampfit.pixel_search import search
 from ohana.rampfit.scan import Scan, ramps_of
 from ohana.rampfit.scan_kernels import scan_kernel
 from ohana.rampfit.step_search import Found
 from ohana.rampfit.temporal import temporal_features
-from ohana.read.missing import Missing
+from ohana.raw.missing import Missing
 from ohana.refpix.border import border_mask
 
 
@@ -54,7 +54,7 @@ class Searched(NamedTuple):
 class BlockResult(NamedTuple):
     """Steps, telegraph noise and maps of a row block; rows of steps and events are the array's.
 
-    ``missing`` are runs without data, see `ohana.read.missing.find_missing`.
+    ``missing`` are runs without data, see `ohana.raw.missing.find_missing`.
     """
 
     rows: slice

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ohana.classes import Label, label_of, labels_with
+from ohana.correction.load import CorrectedRamp
 from ohana.detect.matching import Members
 from ohana.evaluate.bins import Bin
 from ohana.evaluate.other_codes import OTHER_CODES, FlaggedPixels, flag_ramp
 from ohana.evaluate.truth.limits import is_detectable
 from ohana.evaluate.truth.pixels import ray_pixels
-from ohana.rampfit.load import CorrectedRamp
 from ohana.results.catalogue import Detection, member_pixels
 from ohana.simulate.truth import Truth
 

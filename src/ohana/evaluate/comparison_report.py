@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ohana.config import DetectorConfig
+from ohana.correction.fit import corrected_ramp
 from ohana.errors import OhanaError
 from ohana.evaluate.comparison import Score, compare, plot_comparison
 from ohana.evaluate.truth.folder import features_of
 from ohana.evaluate.truth.report import plain_bin
 from ohana.read import open_exposure
 from ohana.results.catalogue import read_catalogue
-from ohana.shared.fit import corrected_ramp
 from ohana.simulate.truth import Truth
 from ohana.utils.files import make_folder, replacing
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ohana.correction.load import CorrectedRamp, load_block
 from ohana.errors import OhanaError
 from ohana.ramp import DO_NOT_USE, SATURATED, DetectorInfo, Ramp, RampBlock, row_blocks
-from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.refpix.border import border_mask
 
 #: Flag bits of the other codes.

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ohana.errors import OhanaError
+from ohana.ramp import side_widths
 from ohana.results.prediction_files import DETECTIONS, FEATURES, MASK
 from ohana.results.run_record import RUN, read_run
 
@@ -242,7 +243,7 @@ def exposure_of(folder: Path, run: dict[str, Any], pitch: float | None = None) -
 
 
 def _lit(height: int, width: int, facts: dict[str, Any]) -> tuple[slice, slice]:
-    bottom, top, left, right = (facts["border"] * int(side) for side in facts["border_sides"])
+    bottom, top, left, right = side_widths(facts["border"], facts["border_sides"])
     return slice(bottom, height - top), slice(left, width - right)
 
 

@@ -9,6 +9,7 @@ from scipy import special
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
+from ohana.correction.load import CorrectedRamp, load_block
 from ohana.detect.cosmic_rays import (
     charge_steps,
     dominant_read,
@@ -34,7 +35,6 @@ from ohana.network.snowball_seeds import core_of, core_of_event, find_snowball_s
 from ohana.network.tuning import TUNING
 from ohana.ramp import row_blocks
 from ohana.rampfit.covariance import DifferenceCovariance, covariance_of
-from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import prior_dof_of_map
 from ohana.rampfit.tuning import TUNING as RAMPFIT
 from ohana.refpix.border import border_mask

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ohana.classes import Label, label_of
 from ohana.config import DetectorConfig
+from ohana.correction.load import load_block
 from ohana.detect.row_block import Searched
 from ohana.events import PixelMaps, Steps
 from ohana.network.device import Engine, for_inference, keeping_memory, using_threads
@@ -24,7 +25,6 @@ from ohana.network.tiling import Span, tile
 from ohana.network.tuning import TUNING
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, covariance_of
-from ohana.rampfit.load import load_block
 
 if TYPE_CHECKING:
     from ohana.utils.progress import Progress

@@ -59,7 +59,7 @@ def network_input(
     Parameters
     ----------
     block : RampBlock
-        Reads (T, R, W) [DN] and the end of each ramp, from `ohana.rampfit.load.load_block`.
+        Reads (T, R, W) [DN] and the end of each ramp, from `ohana.correction.load.load_block`.
     maps : PixelMaps
         Per-pixel results for the window.
     steps : Steps

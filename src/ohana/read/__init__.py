@@ -11,9 +11,11 @@ import numpy as np
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Ramp, row_blocks
+from ohana.raw.resets import with_resets
 from ohana.read.formats import ENDINGS, FORMATS, Format
-from ohana.read.resets import with_resets
 from ohana.read.saturation import with_full_level
+from ohana.refpix.direction import in_order
+from ohana.refpix.readout import with_readout
 
 __all__ = ["open_exposure"]
 
@@ -62,15 +64,30 @@ def open_exposure(path: str | Path, config: DetectorConfig | None = None) -> lis
             # Warnings on odd header cards are hidden; what matters becomes an error or a notice.
             warnings.simplefilter("ignore")
             ramps = opener(path, config or DetectorConfig())
-        for ramp in ramps:
-            refuse_empty(ramp)
-        ramps = [with_full_level(with_resets(ramp)) for ramp in ramps]
+        ramps = complete(ramps)
     except OhanaError as error:
         raise OhanaError(" ".join(str(error).split())) from error.__cause__
     except OSError as error:
         reason = " ".join(str(error.strerror or error).split())
         raise OhanaError(f"{error.filename or path}: cannot be read: {reason}") from error
     return ramps
+
+
+def complete(ramps: list[Ramp]) -> list[Ramp]:
+    """Return the integrations of an exposure with what only their data tell.
+
+    That is the direction of counts and reads, the saturation level, outputs and border, each
+    where settings and header are silent.
+
+    Raises
+    ------
+    OhanaError
+        An integration has no finite value.
+    """
+    for ramp in ramps:
+        refuse_empty(ramp)
+    ramps = [with_full_level(with_resets(ramp)) for ramp in in_order(ramps)]
+    return with_readout(ramps)
 
 
 def _opener(path: Path) -> Callable[[Path, DetectorConfig], list[Ramp]]:

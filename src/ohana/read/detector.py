@@ -28,6 +28,22 @@ KEYS: dict[str, tuple[str, ...]] = {
     "nframes": ("NFRAMES",),
     "groupgap": ("GROUPGAP",),
 }
+#: Properties that no header gives, known for a mission or measured.
+DIRECTION = ("polarity", "read_order")
+#: The same for instruments whose files keep to one direction.
+RISING_FORWARD = {"polarity": ("rising", "format"), "read_order": ("forward", "format")}
+#: Properties that settings can give.
+SETTABLE = (
+    "gain",
+    "read_noise",
+    "saturation",
+    "frame_time",
+    "outputs",
+    "border",
+    "border_sides",
+    "polarity",
+    "read_order",
+)
 WHOLE = {"outputs", "border", "fast_axis", "slow_axis", "nframes", "groupgap"}
 #: Width of square arrays that are taken for full frames of an HxRG [pixel], and the width of their
 #: reference border [pixel].
@@ -99,9 +115,11 @@ def gather(
     notes: list[str] = []
     found = _built_in(planes) | (default or {})
     found |= _from_headers(headers, planes, notes) | (known or {})
-    for name in ("gain", "read_noise", "saturation", "frame_time", "outputs", "border"):
-        if getattr(config, name) is not None:
+    for name in SETTABLE:
+        if getattr(config, name) not in (None, "auto"):
             found[name] = (getattr(config, name), "config")
+    if config.border_sides is not None:
+        found["border"] = (max(config.border_sides), "config")
     _check_geometry(found, planes.shape, notes)
     if found["gain"][1] == "default":
         notes.append("gain unknown: 1 e-/DN is assumed; set `gain` in the configuration")
@@ -117,7 +135,8 @@ def _built_in(planes: Planes) -> Found:
     full = height == width and width in FULL_FRAMES
     border = (FULL_FRAME_BORDER, "default (full frame)") if full else (0, "default")
     defaults = {name: (getattr(DetectorInfo, name), "default") for name in KEYS}
-    return defaults | {"saturation": _rail(planes), "border": border}
+    direction = {name: (getattr(DetectorInfo, name), "default") for name in DIRECTION}
+    return defaults | direction | {"saturation": _rail(planes), "border": border}
 
 
 def _rail(planes: Planes) -> tuple[float, str]:

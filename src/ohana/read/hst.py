@@ -14,7 +14,7 @@ import numpy as np
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import DetectorInfo, Planes, Ramp, suspect_pixels
-from ohana.read.detector import Found, gather, number, text
+from ohana.read.detector import RISING_FORWARD, Found, gather, number, text
 from ohana.read.fits_images import FitsFile, Image, planes_of
 from ohana.read.integrations import exposure_name, require_reads
 from ohana.read.unpack import spool
@@ -96,6 +96,7 @@ def _times(file: FitsFile, science: list[Image]) -> np.ndarray:
 def _facts(file: FitsFile, times: np.ndarray) -> Found:
     """Return the values of header keys that only HST has."""
     found: Found = {
+        **RISING_FORWARD,
         "frame_time": (float(np.median(np.diff(times))), "derived from header SAMPTIME"),
     }
     for name, stem in (("gain", "ATODGN"), ("read_noise", "READNSE")):

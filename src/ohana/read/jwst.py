@@ -11,7 +11,7 @@ import numpy as np
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Planes, Ramp, suspect_pixels
-from ohana.read.detector import Found, number, text
+from ohana.read.detector import RISING_FORWARD, Found, number, text
 from ohana.read.fits_cube import not_a_ramp
 from ohana.read.fits_images import FitsFile, Image, planes_of
 from ohana.read.integrations import ramps_of
@@ -144,6 +144,7 @@ def defaults(header: Mapping[str, Any], shape: tuple[int, int]) -> tuple[Found, 
     instrument, detector = text(header, "INSTRUME"), text(header, "DETECTOR")
     height, width = shape
     found: Found = {
+        **RISING_FORWARD,
         "fast_axis": (1, "default (JWST)"),
         "slow_axis": (2, "default (JWST)"),
     }

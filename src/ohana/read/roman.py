@@ -17,7 +17,7 @@ from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import Planes, Ramp
 from ohana.read.asdf_tree import find, is_array, load_tree, planes_of
-from ohana.read.detector import Found
+from ohana.read.detector import RISING_FORWARD, Found
 from ohana.read.fits_cube import not_a_ramp
 from ohana.read.integrations import ramps_of, require_reads
 
@@ -198,6 +198,7 @@ def _defaults(parent: Mapping[str, Any], shape: tuple[int, int]) -> Found:
     if find(parent, "meta.exposure") is None and find(parent, "amp33") is None:
         return {}
     found: Found = {
+        **RISING_FORWARD,
         "gain": (GAIN, "default (WFI, nominal)"),
         "frame_time": (FRAME_TIME, "default (WFI)"),
     }

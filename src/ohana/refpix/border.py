@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ohana.errors import OhanaError
-from ohana.ramp import DO_NOT_USE, SATURATED, Ramp
-from ohana.read.missing import find_missing
+from ohana.ramp import DO_NOT_USE, SATURATED, Ramp, side_widths
+from ohana.raw.missing import find_missing
 
 #: Reads per task of a thread; few, so that all threads finish at about the same time.
 READS_PER_TASK = 8
@@ -96,23 +96,33 @@ def border_strips(ramp: Ramp, threads: int | None = None) -> Strips:
         raise OhanaError(f"{ramp.source}: {error}") from None
     shape = np.broadcast_to(np.float32(0), ramp.shape)
     strips = [np.full(shape[:, rows, cols].shape, np.float32("nan")) for rows, cols in slices]
-    present = [
-        (strip, where)
-        for strip, where, there in zip(strips, slices, ramp.facts.border_sides, strict=True)
-        if there
-    ]
+    widths = side_widths(ramp.facts.border, ramp.facts.border_sides)
+    present = [side for side in zip(strips, slices, range(4), strict=True) if widths[side[2]]]
 
     def fill(start: int) -> None:
         some = slice(start, start + READS_PER_TASK)
-        for strip, where in present:
+        for strip, where, side in present:
             strip[some] = _usable(ramp, some, *where)
+            strip[some][:, *beyond(ramp.facts.border, widths[side], side)] = np.nan
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         list(pool.map(fill, range(0, len(shape), READS_PER_TASK)))
-    for strip, _ in present:
+    for strip, _, _ in present:
         # A few pixels of a row may repeat their values by chance.
         find_missing(strip, ramp.facts.saturation, repeats=strip.shape[2] == ramp.shape[2])
     return Strips(*strips)
+
+
+def beyond(border: int, width: int, side: int) -> tuple[slice, slice]:
+    """Return which rows and columns of a strip lie within the border of a narrower side.
+
+    Examples
+    --------
+    >>> beyond(4, 3, 0), beyond(4, 3, 1)  # the last of the first rows, the first of the last rows
+    ((slice(3, 4, None), slice(None, None, None)), (slice(0, 1, None), slice(None, None, None)))
+    """
+    light = slice(0, border - width) if side % 2 else slice(width, border)
+    return (light, slice(None)) if side < 2 else (slice(None), light)
 
 
 def _usable(ramp: Ramp, reads: slice, rows: slice, cols: slice) -> np.ndarray:
@@ -131,10 +141,9 @@ def border_mask(ramp: Ramp, rows: slice = slice(None), cols: slice = slice(None)
     """Return the reference pixels of a window (boolean)."""
     _, height, width = ramp.shape
     border = np.zeros((height, width), bool)
-    size = ramp.facts.border
-    bottom, top, left, right = (there and size > 0 for there in ramp.facts.border_sides)
-    border[:size] |= bottom
-    border[height - size :] |= top
-    border[:, :size] |= left
-    border[:, width - size :] |= right
+    bottom, top, left, right = side_widths(ramp.facts.border, ramp.facts.border_sides)
+    border[:bottom] = True
+    border[height - top :] = True
+    border[:, :left] = True
+    border[:, width - right :] = True
     return border[rows, cols]

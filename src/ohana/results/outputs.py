@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ohana.config import DetectorConfig
+from ohana.correction.fit import corrected_ramp
+from ohana.correction.load import Corrected, CorrectedRamp
 from ohana.events import PixelMaps
 from ohana.ramp import Ramp
-from ohana.rampfit.load import Corrected, CorrectedRamp
 from ohana.results.corrected_cube import (
     Processed,
     fingerprint,
@@ -20,7 +21,6 @@ from ohana.results.corrected_cube import (
 )
 from ohana.results.maps import read_features, write_features
 from ohana.results.run_record import RUN, IntegrationFiles
-from ohana.shared.fit import corrected_ramp
 from ohana.utils.progress import Progress
 
 

@@ -208,12 +208,12 @@ class InputReads:
                 yield block
 
     def _load(self, start: int, stop: int) -> np.ndarray:
-        from ohana.rampfit.load import load_block
+        from ohana.correction.load import load_block
 
         return load_block(self._source, slice(start, stop))[0].data
 
     @cached_property
     def _source(self):
-        from ohana.shared.fit import corrected_ramp
+        from ohana.correction.fit import corrected_ramp
 
         return corrected_ramp(self.ramp, self.config)[0]

@@ -18,6 +18,7 @@ from scipy import optimize, special
 from ohana.classes import EVENT_LABELS, Label
 from ohana.config import DetectorConfig
 from ohana.config_file import load_config
+from ohana.correction.fit import corrected_ramp
 from ohana.detect.matching import Members
 from ohana.evaluate.truth.limits import date_tolerance
 from ohana.evaluate.truth.pairs import gather_truth
@@ -26,7 +27,6 @@ from ohana.network.calibration import Calibration, EventScores, Logistic, design
 from ohana.network.model_file import Network
 from ohana.pipeline import find_events
 from ohana.read import open_exposure
-from ohana.shared.fit import corrected_ramp
 from ohana.simulate import SimulationConfig, Truth, exposure_rng, simulate_to_fits
 from ohana.training.tuning import TUNING
 from ohana.training_sets.config import CreatorConfig

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.classes import EVENT_LABELS, Label
+from ohana.correction.load import CorrectedRamp, load_block
 from ohana.events import PixelMaps, Steps
 from ohana.network.inputs import LEVEL, SIGNIFICANCE, STEP, USABLE, network_input
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import covariance_of
-from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.training.tuning import TUNING
 from ohana.training_sets.labels import IGNORE, Runs, paint
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import zarr
 
+from ohana.correction.load import Corrected, CorrectedRamp
 from ohana.ramp import DetectorInfo, Ramp
-from ohana.rampfit.load import Corrected, CorrectedRamp
 from ohana.simulate.config import SimulationConfig
 from ohana.training_sets.store import load_array, load_reference, open_array
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.config import DetectorConfig
+from ohana.correction.load import CorrectedRamp
 from ohana.detect.snowballs.cores import Core
 from ohana.detect.snowballs.halo import Profile, footprint, radial_profile, with_later_signal
 from ohana.detect.snowballs.step_image import StepImage, step_image
@@ -15,7 +16,6 @@ from ohana.detect.snowballs.tuning import TUNING
 from ohana.detect.tuning import TUNING as DETECT
 from ohana.events import PixelMaps, Steps
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
-from ohana.rampfit.load import CorrectedRamp
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from scipy import ndimage, special
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
+from ohana.correction.load import CorrectedRamp
 from ohana.detect.snowballs.candidates import (
     Candidate,
     SnowballContext,
@@ -24,7 +25,6 @@ from ohana.detect.snowballs.growth import explained_steps, growth_rate
 from ohana.detect.snowballs.tuning import TUNING
 from ohana.events import Event, PixelMaps, Steps
 from ohana.rampfit.covariance import DifferenceCovariance
-from ohana.rampfit.load import CorrectedRamp
 from ohana.refpix.border import border_mask
 
 

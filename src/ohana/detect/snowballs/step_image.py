@@ -7,13 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from ohana.correction.load import CorrectedRamp, load_block
 from ohana.detect.linking import read_tolerance
 from ohana.detect.snowballs.tuning import TUNING
 from ohana.events import PixelMaps, Steps
 from ohana.ramp import TILE_ROWS, RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.curves import bends, curve_shapes
-from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import measure
 from ohana.rampfit.scan import Ramps, ramps_of, scan, step_at
 from ohana.rampfit.tuning import TUNING as RAMPFIT

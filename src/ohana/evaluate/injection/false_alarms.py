@@ -10,10 +10,10 @@ from scipy import ndimage
 
 from ohana.classes import EVENT_LABELS, Label, labels_with
 from ohana.config import DetectorConfig
+from ohana.correction.load import CorrectedRamp
 from ohana.evaluate.injection.null_ramps import backward_source, noise_source
 from ohana.events import Event, PixelMaps
 from ohana.pipeline import FoundEvents, find_events
-from ohana.rampfit.load import CorrectedRamp
 from ohana.refpix.border import border_mask
 from ohana.utils.intervals import poisson_interval
 from ohana.utils.progress import Progress

@@ -26,11 +26,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ohana.correction.load import CorrectedRamp, load_block
 from ohana.events import PixelMaps
 from ohana.ramp import Planes, row_blocks
 from ohana.rampfit.covariance import covariance_of, may_split_jump
 from ohana.rampfit.difference_stats import difference_stats
-from ohana.rampfit.load import CorrectedRamp, load_block
 from ohana.rampfit.noise import tile_medians, weighted
 
 #: Degrees of freedom over the median below which a pixel has noise of its own. Chosen.

@@ -16,6 +16,8 @@ import numpy as np
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
+from ohana.correction.fit import corrected_ramp, fit_shared
+from ohana.correction.load import CorrectedRamp
 from ohana.detect.row_block import compile_kernels
 from ohana.detect.telegraph.fit import MIN_READS
 from ohana.evaluate.injection.completeness import Completeness, fit_completeness
@@ -27,11 +29,9 @@ from ohana.evaluate.injection.planes import with_events
 from ohana.evaluate.injection.recovery import Recovery
 from ohana.evaluate.injection.scoring import PARTS, Changes, Injected, score_round
 from ohana.pipeline import find_events
-from ohana.rampfit.load import CorrectedRamp
 from ohana.read import open_exposure
 from ohana.read.integrations import pick_integration
 from ohana.results.catalogue import write_catalogue
-from ohana.shared.fit import corrected_ramp, fit_shared
 from ohana.utils.files import make_folder
 from ohana.utils.progress import Progress, no_progress
 

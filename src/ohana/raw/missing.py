@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ohana.read.missing_kernels import blank, find_runs, judge_runs
-from ohana.read.tuning import TUNING
+from ohana.raw.missing_kernels import blank, find_runs, judge_runs
+from ohana.raw.tuning import TUNING
 
 #: Kinds of missing data by their number in `find_missing`, and what they are for people.
 KINDS = ("zeros", "constant", "repeat", "reset")

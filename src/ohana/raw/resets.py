@@ -12,8 +12,8 @@ import numpy as np
 from numba import njit
 
 from ohana.ramp import Ramp
-from ohana.read.missing import find_missing
-from ohana.read.tuning import TUNING
+from ohana.raw.missing import find_missing
+from ohana.raw.tuning import TUNING
 
 #: Differences further than this from the median are steps [scaled median deviations]. Chosen.
 CLIP = 5.0
@@ -77,7 +77,11 @@ def find_resets(reads: np.ndarray, times: np.ndarray) -> tuple[int, ...]:
         sigma = 1.4826 * _median(away)
     begin, found = 0, []
     for t in range(3, len(index)):
-        if t - begin >= 3 and shared[t - 1] < 0 and _is_reset(reads, times, shared, sigma, begin, t):
+        if (
+            t - begin >= 3
+            and shared[t - 1] < 0
+            and _is_reset(reads, times, shared, sigma, begin, t)
+        ):
             found.append(int(index[t]))
             begin = t
     return tuple(found)

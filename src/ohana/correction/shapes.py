@@ -11,9 +11,9 @@ import numpy as np
 from numba import njit
 from scipy import linalg
 
-from ohana.shared.model import Shared
-from ohana.shared.tiles import PixelSample
-from ohana.shared.tuning import TUNING
+from ohana.correction.model import Shared
+from ohana.correction.tiles import PixelSample
+from ohana.correction.tuning import TUNING
 
 _REJECT, _ROUNDS = TUNING.shape_reject, TUNING.shape_rounds
 

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from ohana.correction.tuning import TUNING
 from ohana.ramp import TILE_ROWS, Ramp, RampBlock, row_blocks
 from ohana.rampfit.covariance import DifferenceCovariance
 from ohana.rampfit.difference_stats import rough_kernel
 from ohana.refpix.border import border_mask
-from ohana.shared.tuning import TUNING
 
 # Compiled loops take constants of a module.
 _REJECT, _STEP = np.float32(TUNING.reject), np.float32(TUNING.step)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ohana.shared.tiles import Tiles
-from ohana.shared.tuning import TUNING
+from ohana.correction.tiles import Tiles
+from ohana.correction.tuning import TUNING
 
 
 class Terms(NamedTuple):
@@ -80,11 +80,11 @@ def fit_surface(tiles: Tiles, dt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         last = some.group == groups[-1]
         part = solution[:, last] @ some.columns[:, last].T
         if last.any() and _believed(part, scale * np.sqrt(last.sum() / part.shape[1])):
-            level = np.zeros((len(dt), tiles.output.max() + 1))
+            level: np.ndarray = np.zeros((len(dt), tiles.output.max() + 1))
             outputs = some.group == OUTPUTS
             if outputs.any():
                 level[:, 1:] = solution[:, outputs]
-            smooth = solution[:, ~outputs] @ some.columns[:, ~outputs].T
+            smooth: np.ndarray = solution[:, ~outputs] @ some.columns[:, ~outputs].T
             return level, smooth.reshape(tiles.mean.shape)
         groups = groups[:-1]
     return np.zeros((len(dt), tiles.output.max() + 1)), np.zeros(tiles.mean.shape)

@@ -7,24 +7,24 @@ from dataclasses import replace
 import numpy as np
 
 from ohana.config import DetectorConfig
-from ohana.ramp import Ramp
-from ohana.rampfit.covariance import covariance_of
-from ohana.rampfit.load import CorrectedRamp, load_block
-from ohana.refpix.fit import fit_reference
-from ohana.shared.local import local_changes
-from ohana.shared.model import Shared, light_at
-from ohana.shared.noise import (
+from ohana.correction.load import CorrectedRamp, load_block
+from ohana.correction.local import local_changes
+from ohana.correction.model import Shared, light_at
+from ohana.correction.noise import (
     TypicalNoise,
     crowded_reads,
     measure_read_noise,
     typical_covariance,
     usual_covariance,
 )
-from ohana.shared.report import describe
-from ohana.shared.shapes import find_shapes, without_shapes
-from ohana.shared.surface import column_offsets, fit_surface, peaked
-from ohana.shared.tiles import PixelSample, Tiles, measure_tiles
-from ohana.shared.tuning import TUNING
+from ohana.correction.report import describe
+from ohana.correction.shapes import find_shapes, without_shapes
+from ohana.correction.surface import column_offsets, fit_surface, peaked
+from ohana.correction.tiles import PixelSample, Tiles, measure_tiles
+from ohana.correction.tuning import TUNING
+from ohana.ramp import Ramp
+from ohana.rampfit.covariance import covariance_of
+from ohana.refpix.fit import fit_reference
 
 
 def corrected_ramp(ramp: Ramp, config: DetectorConfig) -> tuple[CorrectedRamp, list[str]]:

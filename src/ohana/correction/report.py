@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ohana.correction.load import CorrectedRamp
 from ohana.rampfit.covariance import covariance_of
-from ohana.rampfit.load import CorrectedRamp
 from ohana.utils.formatting import ranges
 
 

@@ -11,7 +11,7 @@ from ohana.utils.tuning import tuned
 
 
 @dataclass(frozen=True)
-class ReadTuning:
+class RawTuning:
     """Numbers of missing data and resets, in the order in which they act."""
 
     # Missing data
@@ -57,4 +57,4 @@ class ReadTuning:
     )
 
 
-TUNING = ReadTuning()
+TUNING = RawTuning()

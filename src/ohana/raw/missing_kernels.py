@@ -7,7 +7,7 @@ from math import log
 import numpy as np
 from numba import njit
 
-from ohana.read.tuning import TUNING
+from ohana.raw.tuning import TUNING
 
 OPTIONS = {"nogil": True, "cache": True}
 # Compiled loops take constants of a module.

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
+from ohana.correction.tiles import Tiles
+from ohana.correction.tuning import TUNING
 from ohana.ramp import TILE_ROWS
-from ohana.shared.tiles import Tiles
-from ohana.shared.tuning import TUNING
 
 _NEIGHBOURS = np.ones((1, 3, 3))
 
@@ -24,7 +24,7 @@ def local_changes(tiles: Tiles, smooth: np.ndarray, dt: np.ndarray) -> np.ndarra
     tiles : Tiles
         Averages of differences.
     smooth : ndarray, shape (T - 1, K, M)
-        What `ohana.shared.surface.fit_surface` found, offsets of outputs included.
+        What `ohana.correction.surface.fit_surface` found, offsets of outputs included.
     dt : ndarray, shape (T - 1,)
         Times between reads.
     """

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ohana.correction.tiles import PixelSample
+from ohana.correction.tuning import TUNING
 from ohana.ramp import ReadQuality
 from ohana.rampfit.covariance import DifferenceCovariance, read_variance, with_quality
-from ohana.shared.tiles import PixelSample
-from ohana.shared.tuning import TUNING
 
 #: Differences further from zero than this are left out [sigma].
 _CUT = 4.0

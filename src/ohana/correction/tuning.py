@@ -8,7 +8,7 @@ from ohana.utils.tuning import tuned
 
 
 @dataclass(frozen=True)
-class SharedTuning:
+class CorrectionTuning:
     """Numbers of the model of what pixels share, in the order in which they act."""
 
     # Sample and tiles
@@ -141,4 +141,4 @@ class SharedTuning:
     )
 
 
-TUNING = SharedTuning()
+TUNING = CorrectionTuning()

@@ -8,14 +8,14 @@ import numpy as np
 from numba import njit
 from scipy import ndimage
 
+from ohana.correction.model import Shared, subtract_shared
+from ohana.correction.shapes import subtract_shapes
 from ohana.ramp import DO_NOT_USE, SATURATED, Planes, Ramp, RampBlock
+from ohana.raw.missing import find_missing, has_runs
+from ohana.raw.resets import join_at_resets
+from ohana.raw.tuning import TUNING as READ
 from ohana.rampfit.tuning import TUNING
-from ohana.read.missing import find_missing, has_runs
-from ohana.read.resets import join_at_resets
-from ohana.read.tuning import TUNING as READ
 from ohana.refpix.correction import Reference, subtract
-from ohana.shared.model import Shared, subtract_shared
-from ohana.shared.shapes import subtract_shapes
 
 # Compiled loops take constants of a module.
 _MAX_SLOW_RISE, _MAX_LONE_SATURATED = TUNING.max_slow_rise, TUNING.max_lone_saturated
@@ -155,7 +155,7 @@ def load_with_missing(
 ) -> tuple[RampBlock, np.ndarray, np.ndarray]:
     """Return what `load_block` does, and what is missing there.
 
-    The latter is that of `ohana.read.missing.find_missing`, its rows those of the array; nothing
+    The latter is that of `ohana.raw.missing.find_missing`, its rows those of the array; nothing
     is known of it where the reads were corrected before.
     """
     ramp, reference, corrected, shared = source

@@ -1,0 +1,1 @@
+"""What raw reads tell of themselves: values that are missing, resets."""
