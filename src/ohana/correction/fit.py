@@ -11,9 +11,9 @@ from ohana.correction.load import CorrectedRamp, load_block
 from ohana.correction.local import local_changes
 from ohana.correction.model import Shared, light_at
 from ohana.correction.noise import (
-    TypicalNoise,
     crowded_reads,
     measure_read_noise,
+    measure_walk,
     typical_covariance,
     usual_covariance,
 )
@@ -82,7 +82,8 @@ def fit_shared(source: CorrectedRamp, threads: int | None = None) -> CorrectedRa
         noise = measure_read_noise(without_shapes(rest, shared), covariance, peaks)
         if noise.white > 0:
             shared = shared._replace(typical=typical_covariance(noise, covariance))
-    walk = _walk(noise, sample, ramp.facts.gain)
+    rest = without_shapes(rest, shared)
+    walk = measure_walk(rest, noise.white, covariance, ramp.facts.gain)
     if noise.odd or walk or unsearched.any():
         extra = noise.quality.extra + walk / noise.white * covariance.dt
         quality = noise.quality._replace(extra=extra, unsearched=unsearched)
@@ -158,11 +159,3 @@ def _matters(shared: Shared, noise: float) -> bool:
         if np.abs(bend).max() > TUNING.min_drift * noise:
             return True
     return False
-
-
-def _walk(noise: TypicalNoise, sample: PixelSample, gain: float) -> float:
-    """Return what accumulates in every pixel beyond shot noise [DN^2 per frame time]."""
-    poisson = max(float(np.median(sample.rate)), 0.0) / gain
-    excess = noise.light - poisson
-    least = TUNING.walk_excess * poisson + TUNING.least_walk * noise.white
-    return excess if excess > least else 0.0

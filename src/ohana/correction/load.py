@@ -11,10 +11,10 @@ from scipy import ndimage
 from ohana.correction.model import Shared, subtract_shared
 from ohana.correction.shapes import subtract_shapes
 from ohana.ramp import DO_NOT_USE, SATURATED, Planes, Ramp, RampBlock
+from ohana.rampfit.tuning import TUNING
 from ohana.raw.missing import find_missing, has_runs
 from ohana.raw.resets import join_at_resets
 from ohana.raw.tuning import TUNING as READ
-from ohana.rampfit.tuning import TUNING
 from ohana.refpix.correction import Reference, subtract
 
 # Compiled loops take constants of a module.

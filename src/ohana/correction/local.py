@@ -6,6 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
+from ohana.correction.surface import without_rate
 from ohana.correction.tiles import Tiles
 from ohana.correction.tuning import TUNING
 from ohana.ramp import TILE_ROWS
@@ -30,8 +31,7 @@ def local_changes(tiles: Tiles, smooth: np.ndarray, dt: np.ndarray) -> np.ndarra
     """
     known = np.isfinite(tiles.mean)
     rest = np.where(known, tiles.mean - smooth, 0.0)
-    length = dt[:, None, None]
-    rest -= length * np.median(rest / length, axis=0)
+    rest = without_rate(rest, dt)
     weight = np.where(known, 1 / np.where(known, tiles.error, 1.0) ** 2, 0.0)
     # The scatter of all tiles includes what the smooth change does not describe.
     excess = max(1.4826 * float(np.median(np.abs(rest[known] * np.sqrt(weight[known])))), 1.0)

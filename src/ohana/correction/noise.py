@@ -143,6 +143,50 @@ def _usual(
     return float(solution[0]), max(float(solution[1]), 0.0)
 
 
+def measure_walk(
+    sample: PixelSample, white: float, covariance: DifferenceCovariance, gain: float
+) -> float:
+    """Return what accumulates in a typical pixel beyond shot noise [DN^2 per frame time].
+
+    Reads far apart tell a walk from white noise: the variance of ``x[2k] - 2 x[k] + x[0]``, in which
+    the rate cancels, grows with k. Zero where chance may explain it.
+
+    Parameters
+    ----------
+    sample : PixelSample
+        Differences without what is shared.
+    white : float
+        Read variance of one frame [DN^2].
+    covariance : DifferenceCovariance
+        Timing of the reads.
+    gain : float
+        [e-/DN]
+    """
+    reads = len(covariance.dt) + 1
+    times, lag = np.append(0.0, np.cumsum(covariance.dt)), (reads - 1) // 2
+    quiet = np.abs(sample.spread / np.median(sample.spread) - 1) < TUNING.quiet_pixels
+    if lag < TUNING.min_walk_lag or quiet.sum() < TUNING.min_pixels:
+        return 0.0
+    path = np.cumsum(sample.excess[:, quiet], axis=0, dtype=np.float64)
+    path = np.concatenate([np.zeros_like(path[:1]), path])
+    frames, excess, error = read_variance(covariance), [], []
+    for start in range(min(reads - 2 * lag, 2)):
+        at = start + lag * np.arange(3)
+        # Reads may be unevenly spaced: weights for which a rate cancels.
+        ahead, behind = times[at[2]] - times[at[1]], times[at[1]] - times[at[0]]
+        weight = np.array([ahead, -(ahead + behind), behind]) / ((ahead + behind) / 2)
+        bend = weight @ path[at]
+        bend = bend[np.isfinite(bend)]
+        variance = (1.4826 * np.median(np.abs(bend - np.median(bend)))) ** 2
+        length = weight[0] ** 2 * behind + weight[2] ** 2 * ahead
+        excess.append((variance - white * (weight**2 @ frames[at])) / length)
+        error.append(variance * np.sqrt(2 / TUNING.median_efficiency / len(bend)) / length)
+    poisson = max(float(np.median(sample.rate[quiet])), 0.0) / gain
+    walk = float(np.mean(excess)) - poisson
+    least = max(TUNING.walk_chance * float(np.mean(error)), TUNING.walk_excess * poisson)
+    return walk if walk > least else 0.0
+
+
 def crowded_reads(stepping: np.ndarray) -> np.ndarray:
     """Return the reads (T,) in which more pixels step than a rain of particles could make.
 

@@ -76,7 +76,7 @@ def fit_surface(tiles: Tiles, dt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         solution, scale = (np.array(parts) for parts in zip(*fits, strict=True))
         _beside_peaks(solution, peaks, mean, error, some)
         # What is the same in all differences is part of the rate of each pixel.
-        solution -= dt[:, None] * np.median(solution / dt[:, None], axis=0)
+        solution = without_rate(solution, dt)
         last = some.group == groups[-1]
         part = solution[:, last] @ some.columns[:, last].T
         if last.any() and _believed(part, scale * np.sqrt(last.sum() / part.shape[1])):
@@ -173,6 +173,19 @@ def _believed(part: np.ndarray, error: np.ndarray) -> bool:
     return bool(max(chance, single - 2, slow) > TUNING.min_chance)
 
 
+def without_rate(change: np.ndarray, dt: np.ndarray) -> np.ndarray:
+    """Return changes (T - 1, ...) without their usual rate, which is part of that of each pixel.
+
+    The mean rate without what stands out, such as a flash: a median would leave a slope, since
+    the noise of a read cancels in the sum of differences only.
+    """
+    length = dt.reshape(-1, *(1,) * (change.ndim - 1))
+    rest = change - length * np.median(change / length, axis=0)
+    usual = np.abs(rest) <= TUNING.reject * 1.4826 * np.median(np.abs(rest), axis=0) + 1e-12
+    total = np.sum(np.where(usual, rest, 0.0), axis=0)
+    return rest - length * total / np.maximum(np.sum(np.where(usual, length, 0.0), axis=0), 1e-12)
+
+
 def column_offsets(tiles: Tiles, dt: np.ndarray) -> np.ndarray:
     """Return the offsets of columns that jump or drift together with all their rows (T - 1, W).
 
@@ -180,7 +193,7 @@ def column_offsets(tiles: Tiles, dt: np.ndarray) -> np.ndarray:
     """
     total, count = tiles.column.astype(np.float64)
     mean = total / np.maximum(count, 1)
-    mean -= dt[:, None] * np.median(mean / dt[:, None], axis=0)
+    mean = without_rate(mean, dt)
     scatter = 1.4826 * np.median(np.abs(mean), axis=1)
     known = count > TUNING.min_tile_pixels
     power = np.where(known, (mean / np.maximum(scatter, 1e-12)[:, None]) ** 2, 1.0)

@@ -48,7 +48,7 @@ class CorrectionTuning:
         0.1, "", "Fraction of tiles above a third of the highest, up to which that is a peak"
     )
     covered_tiles: float = tuned(
-        0.2, "", "Fraction of tiles that charge around a peak raises from which it hides the light"
+        0.03, "", "Fraction of tiles that charge around a peak raises from which it hides the light"
     )
     odd_column: float = tuned(
         8.0, "sigma", "Excess of the chi-squared of a column whose offset is subtracted"
@@ -127,8 +127,10 @@ class CorrectionTuning:
         0.5, "", "Pixels whose scatter departs from the median by more do not measure the noise"
     )
     walk_excess: float = tuned(0.1, "", "Least random walk over the shot noise that counts as one")
-    least_walk: float = tuned(
-        0.002, "read variances", "The same over the read variance of a frame, per frame time"
+    walk_chance: float = tuned(6.0, "sigma", "Significance from which a random walk is believed")
+    min_walk_lag: int = tuned(3, "reads", "Least distance of reads that shows a random walk")
+    median_efficiency: float = tuned(
+        0.37, "", "Efficiency of the median deviation of a normal variable", "Hampel (1974)"
     )
     crowded_pixels: float = tuned(
         0.03, "", "Fraction of the pixels of a tile that step in one read in which it is crowded"

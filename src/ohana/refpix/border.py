@@ -103,11 +103,12 @@ def border_strips(ramp: Ramp, threads: int | None = None) -> Strips:
         some = slice(start, start + READS_PER_TASK)
         for strip, where, side in present:
             strip[some] = _usable(ramp, some, *where)
-            strip[some][:, *beyond(ramp.facts.border, widths[side], side)] = np.nan
+            rows, cols = beyond(ramp.facts.border, widths[side], side)
+            strip[some][:, rows, cols] = np.nan
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         list(pool.map(fill, range(0, len(shape), READS_PER_TASK)))
-    for strip, _, _ in present:
+    for strip, *_ in present:
         # A few pixels of a row may repeat their values by chance.
         find_missing(strip, ramp.facts.saturation, repeats=strip.shape[2] == ramp.shape[2])
     return Strips(*strips)

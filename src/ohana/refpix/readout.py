@@ -54,6 +54,8 @@ def with_readout(ramps: list[Ramp]) -> list[Ramp]:
     if not guessed:
         return ramps
     sample = sample_of(ramps[0])
+    changes: dict[str, Any]
+    notes: list[str]
     changes, notes = {}, []
     if "outputs" in guessed:
         changes |= measure_outputs(sample, facts, notes)
