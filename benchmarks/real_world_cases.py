@@ -82,7 +82,7 @@ CASES = {
         {"channel_steps": 4, "channel_step": (10.0, 10.0)},
     ),
     "random walk": Case({"pixel_walk": 2.0}, {"pixel_walk": 0.5}),
-    "1/f of pixels": Case({"pixel_pink": 12.0}, {"pixel_pink": 4.0}),
+    "1/f of pixels": Case({"pixel_pink": 6.0}, {"pixel_pink": 2.0}),
     "heavy tails": Case({"heavy_tails": True}),
     "counts fall": Case({"counts_fall": True}),
     "drift": Case(*_DRIFT),
