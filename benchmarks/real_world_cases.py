@@ -82,7 +82,7 @@ CASES = {
         {"channel_steps": 4, "channel_step": (10.0, 10.0)},
     ),
     "random walk": Case({"pixel_walk": 2.0}, {"pixel_walk": 0.5}),
-    "1/f of pixels": Case({"pixel_pink": 12.0}, {"pixel_pink": 4.0}),
+    "1/f of pixels": Case({"pixel_pink": 6.0}, {"pixel_pink": 2.0}),
     "heavy tails": Case({"heavy_tails": True}),
     "counts fall": Case({"counts_fall": True}),
     "drift": Case(*_DRIFT),
@@ -99,6 +99,8 @@ CASES = {
 def settings_of(case: Case, strength: str, reads: int, size: int) -> dict[str, Any]:
     """Return all settings of an exposure."""
     scale = (size / SIZE) ** 2
+    # Well below the 50 transitions to which telegraph noise is limited by default.
+    period = {"telegraph_period": (max(4.0, reads / 15), max(40.0, reads / 3))}
     counts = {name: max(round(SCENE[name] * scale), 1) for name in COUNTS}
     changes = (case.strong if strength == "strong" else case.weak) or {}
-    return SCENE | counts | {"reads": reads, "rows": size, "cols": size} | changes
+    return SCENE | counts | period | {"reads": reads, "rows": size, "cols": size} | changes
