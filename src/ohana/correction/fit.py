@@ -64,7 +64,7 @@ def fit_shared(source: CorrectedRamp, threads: int | None = None) -> CorrectedRa
     tiles, sample = measure_tiles(ramp, lambda r: load_block(source, r)[0], covariance, threads)
     if sample.spread.size < TUNING.min_pixels or not np.isfinite(tiles.mean).any():
         return source
-    shared, peaks = _light(ramp, tiles, covariance.dt), peaked(tiles)
+    (shared, events), peaks = _light(ramp, tiles, covariance.dt), peaked(tiles)
     rest = _without(sample, shared)
     noise = measure_read_noise(rest, covariance, peaks)
     if not noise.white > 0:
@@ -76,7 +76,9 @@ def fit_shared(source: CorrectedRamp, threads: int | None = None) -> CorrectedRa
     unsearched = crowded_reads(tiles.stepping)
     typical = usual_covariance(noise, covariance)
     light = np.diff(shared.surface.mean(axis=(1, 2)))
-    shapes = find_shapes(rest, typical, covariance.dt, light, unsearched[1:])
+    calm = _without_events(rest, events, tiles)
+    left_out = unsearched[1:] | (events.mean(axis=(1, 2)) > TUNING.covered_tiles)
+    shapes = find_shapes(calm, typical, covariance.dt, light, left_out)
     shared = shared._replace(shapes=shapes, typical=typical, unsearched=unsearched)
     if len(shapes) or unsearched.any():
         noise = measure_read_noise(without_shapes(rest, shared), covariance, peaks)
@@ -108,21 +110,24 @@ def _nothing(ramp: Ramp, tiles: Tiles, dt: np.ndarray) -> Shared:
     )
 
 
-def _light(ramp: Ramp, tiles: Tiles, dt: np.ndarray) -> Shared:
-    """Return the changes of light and offsets that the tiles show, summed up from read 0."""
+def _light(ramp: Ramp, tiles: Tiles, dt: np.ndarray) -> tuple[Shared, np.ndarray]:
+    """Return the changes of light and offsets, summed up from read 0, and tiles with events."""
     _, height, width = ramp.shape
     level, smooth = fit_surface(tiles, dt)
     columns = np.arange(len(dt))[:, None, None]
-    surface = smooth + local_changes(tiles, smooth + level[columns, tiles.output], dt)
+    local, events = local_changes(tiles, smooth + level[columns, tiles.output], dt)
+    surface = smooth + local
     level, column = _summed(level), _summed(column_offsets(tiles, dt))
     shared = _nothing(ramp, tiles, dt)._replace(
         surface=_summed(surface), node_row=tiles.row, node_col=tiles.col
     )
     outputs = level.shape[1]
     if abs(ramp.facts.fast_axis) == 1:
-        return shared._replace(col_level=column + level[:, np.arange(width) * outputs // width])
+        level = level[:, np.arange(width) * outputs // width]
+        return shared._replace(col_level=column + level), events
     along = np.arange(height) * outputs // height
-    return shared._replace(col_level=column, row_level=np.ascontiguousarray(level[:, along, None]))
+    level = np.ascontiguousarray(level[:, along, None])
+    return shared._replace(col_level=column, row_level=level), events
 
 
 def _summed(change: np.ndarray) -> np.ndarray:
@@ -140,6 +145,13 @@ def _without(sample: PixelSample, shared: Shared) -> PixelSample:
             light_at(shared, sample.row[some], sample.col[some]), axis=0
         )
     return sample._replace(excess=rest)
+
+
+def _without_events(sample: PixelSample, events: np.ndarray, tiles: Tiles) -> PixelSample:
+    """Return the sample of pixels with zeros where an event covers their tile."""
+    near = np.abs(sample.row[:, None] - tiles.row).argmin(axis=1)
+    tile = np.abs(sample.col[:, None] - tiles.col).argmin(axis=1)
+    return sample._replace(excess=np.where(events[:, near, tile], 0.0, sample.excess))
 
 
 def _any_light(shared: Shared) -> bool:

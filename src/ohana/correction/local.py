@@ -14,8 +14,10 @@ from ohana.ramp import TILE_ROWS
 _NEIGHBOURS = np.ones((1, 3, 3))
 
 
-def local_changes(tiles: Tiles, smooth: np.ndarray, dt: np.ndarray) -> np.ndarray:
-    """Return what a part of the array shares and is no event (T - 1, K, M) [DN].
+def local_changes(
+    tiles: Tiles, smooth: np.ndarray, dt: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find what a part of the array shares, and tell light from events.
 
     A region of tiles that rises in a few reads over at most the area of a large snowball may be an
     event, and stays. What falls, is larger, or goes on for long is light: charge does none of that.
@@ -28,6 +30,13 @@ def local_changes(tiles: Tiles, smooth: np.ndarray, dt: np.ndarray) -> np.ndarra
         What `ohana.correction.surface.fit_surface` found, offsets of outputs included.
     dt : ndarray, shape (T - 1,)
         Times between reads.
+
+    Returns
+    -------
+    light : ndarray of float64, shape (T - 1, K, M)
+        Change of the light [DN].
+    events : ndarray of bool, shape (T - 1, K, M)
+        Tiles with events, and those beside them.
     """
     known = np.isfinite(tiles.mean)
     rest = np.where(known, tiles.mean - smooth, 0.0)
@@ -44,7 +53,8 @@ def local_changes(tiles: Tiles, smooth: np.ndarray, dt: np.ndarray) -> np.ndarra
         light[f] |= _wide(high[f], rest[f], tiles)
     if len(tiles.row) > 1 and np.diff(tiles.row).min() > TILE_ROWS:
         light &= _beyond_one_row(rest * np.sqrt(weight) / excess)
-    return np.where(light & known, rest, 0.0)
+    events = ndimage.binary_dilation(high & ~light, _NEIGHBOURS > 0)
+    return np.where(light & known, rest, 0.0), events
 
 
 def _beyond_one_row(sigma: np.ndarray) -> np.ndarray:

@@ -103,15 +103,17 @@ def _moments(sample: PixelSample) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
     for some in np.array_split(quiet, max(1, min(TUNING.noise_parts, len(quiet) // 64))):
         excess = sample.excess[:, some].astype(np.float64)
         with np.errstate(invalid="ignore"):
-            scale = 1.4826 * np.nanmedian(np.abs(excess), axis=1)[:, None]
+            usable = np.isfinite(excess).any(axis=1)
+            scale = np.full((len(excess), 1), np.nan)
+            scale[usable, 0] = 1.4826 * np.nanmedian(np.abs(excess[usable]), axis=1)
             kept = np.abs(excess) < _CUT * scale
             excess = np.where(kept, excess, 0.0)
             # The mean is a better rate than the median from which the sample was taken.
-            usual = np.abs(excess) < _CUT * np.median(scale)
+            usual = np.abs(excess) < _CUT * np.nanmedian(scale)
             mean = np.where(usual, excess, 0.0).sum(axis=0) / np.maximum(usual.sum(axis=0), 1)
             excess -= kept * mean
-        count = np.maximum(kept.sum(axis=1), 1)
-        both = np.maximum((kept[1:] & kept[:-1]).sum(axis=1), 1)
+        count, both = kept.sum(axis=1), (kept[1:] & kept[:-1]).sum(axis=1)
+        count, both = (np.where(n < len(some) // 2, np.nan, n) for n in (count, both))
         variance = np.sum(excess**2, axis=1) / count
         beside = np.append(np.sum(excess[1:] * excess[:-1], axis=1) / both, 0.0)
         parts.append([variance, beside])
@@ -177,10 +179,14 @@ def measure_walk(
         weight = np.array([ahead, -(ahead + behind), behind]) / ((ahead + behind) / 2)
         bend = weight @ path[at]
         bend = bend[np.isfinite(bend)]
+        if len(bend) < TUNING.min_pixels:
+            continue
         variance = (1.4826 * np.median(np.abs(bend - np.median(bend)))) ** 2
         length = weight[0] ** 2 * behind + weight[2] ** 2 * ahead
         excess.append((variance - white * (weight**2 @ frames[at])) / length)
         error.append(variance * np.sqrt(2 / TUNING.median_efficiency / len(bend)) / length)
+    if not excess:
+        return 0.0
     poisson = max(float(np.median(sample.rate[quiet])), 0.0) / gain
     walk = float(np.mean(excess)) - poisson
     least = max(TUNING.walk_chance * float(np.mean(error)), TUNING.walk_excess * poisson)

@@ -15,7 +15,7 @@ from ohana.correction.model import Shared
 from ohana.correction.tiles import PixelSample
 from ohana.correction.tuning import TUNING
 
-_REJECT, _ROUNDS = TUNING.shape_reject, TUNING.shape_rounds
+_REJECT, _ROUNDS, _SHRINK = TUNING.shape_reject, TUNING.shape_rounds, TUNING.shape_shrink
 
 
 def find_shapes(
@@ -23,7 +23,7 @@ def find_shapes(
     typical: np.ndarray,
     dt: np.ndarray,
     light: np.ndarray,
-    unsearched: np.ndarray,
+    left_out: np.ndarray,
 ) -> np.ndarray:
     """Find the shapes that pixels share, as differences (S, T - 1), strongest first.
 
@@ -37,11 +37,11 @@ def find_shapes(
         Times between reads.
     light : ndarray, shape (T - 1,)
         Change of the light of the whole array, the first shape if it is none of a single read.
-    unsearched : ndarray of bool, shape (T - 1,)
-        Differences that do not count.
+    left_out : ndarray of bool, shape (T - 1,)
+        Differences that do not count, such as those of a snowball that covers much of the array.
     """
     none = np.zeros((0, len(dt)), np.float32)
-    if len(dt) < TUNING.min_shape_differences:
+    if np.sum(~left_out) < TUNING.min_shape_differences:
         return none
     lower = _cholesky(typical)
     known = np.isfinite(sample.excess).all(axis=0) & (sample.spread > 0)
@@ -50,36 +50,58 @@ def find_shapes(
     scale = sample.spread[known] / np.median(sample.spread[known])
     excess = sample.excess[:, known] / scale
     limit = TUNING.shape_reject * np.sqrt(typical[0])[:, None]
-    excess = np.where(unsearched[:, None], 0.0, np.clip(excess, -limit, limit))
+    excess = np.where(left_out[:, None], 0.0, np.clip(excess, -limit, limit))
     white = linalg.solve_triangular(lower, excess, lower=True)
-    given = dt[None]
-    if light.any() and not _in_one_read((light / np.sqrt(typical[0]))[:, None])[0]:
-        given = np.stack([dt, light])
-    known_shapes, _ = np.linalg.qr(linalg.solve_triangular(lower, given.T, lower=True))
-    white -= known_shapes @ (known_shapes.T @ white)
+    rate = linalg.solve_triangular(lower, dt, lower=True)
+    white = _beside(white, rate)
     # No pixel counts for more than a noisy one does, or a few odd ones would make the shapes.
     length = np.linalg.norm(white, axis=0)
     most = np.sqrt(len(dt) + 4 * np.sqrt(2 * len(dt)))
     white *= np.minimum(1, most / np.maximum(length, 1e-12))
+    usual, given = float(np.mean(white**2)), np.zeros((0, len(dt)))
+    edge = (1 + np.sqrt(len(dt) / white.shape[1])) ** 2 * (1 + TUNING.template_excess)
+    if light.any() and not _in_one_read((light / np.sqrt(typical[0]))[:, None])[0]:
+        own = linalg.solve_triangular(lower, np.where(left_out, 0.0, light), lower=True)
+        own = _beside(own[:, None], rate)[:, 0]
+        # All pixels see the light alike, unless their amplitudes scatter by more than noise.
+        if np.mean((own @ white) ** 2) > edge * usual * (own @ own):
+            given, white = light[None], _beside(white, own)
     value, shape = _principal(white)
     _, first = _principal(white[:, ::2])
     _, second = _principal(white[:, 1::2])
-    usual = float(np.median(value[: len(value) // 2 + 1]))
-    edge = (1 + np.sqrt(len(dt) / white.shape[1])) ** 2 * (1 + TUNING.template_excess)
     count = int(np.sum(value[: TUNING.max_templates] > edge * usual))
     overlap = np.abs(first.T[:count] @ second[:, :count])
     alike = overlap.max(axis=1, initial=0) > TUNING.template_overlap
     shape = shape[:, :count]
     step = lower @ shape
-    # The noise of a read, or what comes in one read, is no shape in time.
-    alike &= ~(_in_one_read(shape) | _in_one_read(step / np.sqrt(typical[0])[:, None]))
-    return np.concatenate([given[1:], step[:, alike].T])
+    # The noise of a read, or what comes in a few reads as charge does, is no shape in time.
+    in_sigma = step / np.sqrt(typical[0])[:, None]
+    alike &= ~(_in_one_read(shape) | _in_one_read(in_sigma) | _in_few_reads(in_sigma))
+    found = step[:, alike].T
+    at = np.arange(len(dt))
+    for row in found:
+        row[left_out] = np.interp(at[left_out], at[~left_out], row[~left_out])
+    return np.concatenate([given, found])
+
+
+def _beside(white: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Return whitened ramps (T - 1, n) without what they have of a column (T - 1,)."""
+    unit = column / np.linalg.norm(column)
+    return white - unit[:, None] * (unit @ white)
 
 
 def _in_one_read(shape: np.ndarray) -> np.ndarray:
     """Return which columns (T - 1, S) have most of their power in two neighbouring rows."""
     power = shape**2 / np.sum(shape**2, axis=0)
     return (power[1:] + power[:-1]).max(axis=0, initial=0) > TUNING.local_shape
+
+
+def _in_few_reads(step: np.ndarray) -> np.ndarray:
+    """Return which columns (T - 1, S) have most of their power in a few rows, not the first ones."""
+    power, few = step**2 / np.sum(step**2, axis=0), TUNING.few_reads
+    return np.sort(power, axis=0)[-few:].sum(axis=0) > np.maximum(
+        TUNING.in_few_reads, power[:few].sum(axis=0) + 1e-9
+    )
 
 
 def without_shapes(sample: PixelSample, shared: Shared) -> PixelSample:
@@ -107,8 +129,8 @@ def subtract_shapes(data: np.ndarray, stop: np.ndarray, shared: Shared) -> None:
     """Subtract from each ramp the shapes that it holds, in place; releases the GIL.
 
     The amplitudes are fitted together with the rate by generalised least squares. Differences far
-    from the fit, such as those of hits, are left out, and amplitudes no larger than their errors
-    shrunk to zero (James & Stein 1961). What a ramp does in a read that is not searched is
+    from the fit, such as those of hits, are left out, and amplitudes up to twice their errors
+    shrunk to zero (after James & Stein 1961). What a ramp does in a read that is not searched is
     taken out whole.
 
     Parameters
@@ -156,7 +178,7 @@ def _subtract_shapes(data, stop, columns, whole, diagonal, beside):
             if turn == _ROUNDS - 1 or not changed:
                 break
         for k in range(1, terms - whole):
-            chance = inverse[k, k] * max(scale, 1.0) ** 2
+            chance = _SHRINK * inverse[k, k] * max(scale, 1.0) ** 2
             solution[k] *= max(1 - chance / max(solution[k] ** 2, 1e-30), 0.0)
         total = 0.0
         for f in range(count):

@@ -104,9 +104,16 @@ class CorrectionTuning:
     local_shape: float = tuned(
         0.8, "", "Power in two differences from which a shape is the noise of a read"
     )
+    few_reads: int = tuned(4, "differences", "That may hold the charge of a few large events")
+    in_few_reads: float = tuned(
+        0.5, "", "Power in so few differences from which a shape is that of events"
+    )
+    shape_shrink: float = tuned(
+        4.0, "", "Amplitudes lose the square of their error times this, over the amplitude"
+    )
     max_templates: int = tuned(4, "", "Shapes in time, at most")
     template_excess: float = tuned(
-        0.12,
+        0.3,
         "",
         "Variance of a shape above that of noise by this fraction makes it a shared shape",
     )

@@ -6,7 +6,7 @@ Only a sample of reads and of lines is read. What the sample does not show clear
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
