@@ -50,6 +50,7 @@ LIMITS = {
     "frame_time": (1e-9, 0),
     "outputs": (128, 129),
     "border": (0, -1),
+    "border_sides": ((0, 64, 0, 64), (0, 65, 0, 0)),
     "row_smoothing": (1e-9, 0),
     "sigma_threshold": (1, 0.99),
     "neighbour_threshold": (1, 0.99),
@@ -76,7 +77,14 @@ LIMITS = {
     "snowball_max_area": (75, 0),
     "threads": (1, 0),
 }
-WITHOUT_RANGE = {"dataset", "reference_correction", "odd_even", "network_precision"}
+WITHOUT_RANGE = {
+    "dataset",
+    "polarity",
+    "read_order",
+    "reference_correction",
+    "odd_even",
+    "network_precision",
+}
 
 
 @pytest.mark.parametrize("name", SPECIFIED)
@@ -172,7 +180,10 @@ zzz: {a: 1}
 
 
 def test_limits_the_wrong_way_round_are_reported_beside_other_mistakes():
-    text = "snowball_min_radius: 20\nfoo: 1\nrtn_amplitude_range: [9, 3]\ndetector_index: 1"
+    text = (
+        "snowball_min_radius: 20\nfoo: 1\nrtn_amplitude_range: [9, 3]\ndetector_index: 1\n"
+        "border: 4\nborder_sides: [4, 4, 0, 4]"
+    )
     with pytest.raises(OhanaError) as caught:
         parse_config(text, "f")
     assert str(caught.value).splitlines() == [
@@ -180,6 +191,7 @@ def test_limits_the_wrong_way_round_are_reported_beside_other_mistakes():
         "f:2: foo: unknown key",
         "f:3: rtn_amplitude_range: low end (9.0) must be below high end (3.0)",
         "f:4: detector_index must be below detectors_side_by_side",
+        "f:6: border_sides must not be given beside border",
     ]
 
 

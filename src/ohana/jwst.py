@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 
@@ -88,6 +88,8 @@ def _kind(annotation: Any, default: Any) -> str:
         return f"float_list(min=2, max=2, default=list({', '.join(map(str, default))}))"
     if get_origin(annotation) in (Union, UnionType):
         annotation = next(kind for kind in get_args(annotation) if kind is not type(None))
+    if get_origin(annotation) is Literal:
+        annotation = str
     if get_origin(annotation) is tuple:
         return "int_list(min=4, max=4, default=None)"
     names = {bool: "boolean", int: "integer", float: "float", str: "string"}

@@ -1,4 +1,4 @@
-"""Do counts rise or fall with light, and which read came first?
+"""Whether counts rise or fall with light, and which read came first.
 
 Just after a reset all pixels are at the pedestal; light makes them differ, the longer the more.
 What a pixel differs from its neighbours at the end of a ramp is therefore its light, and at the

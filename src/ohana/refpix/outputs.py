@@ -42,42 +42,42 @@ def count_outputs(change: np.ndarray) -> int | None:
     clipped = np.clip(change, -limit, limit)
     # Columns of two halves of the lines, whose noise is independent.
     halves = np.stack([clipped[:, half::2].mean(axis=1) for half in (0, 1)])
-    sums = np.concatenate([np.zeros((2, reads, 1)), np.cumsum(halves, axis=2, dtype=float)], axis=2)
     for number in NUMBERS:
         segment = width // (4 * number) // 2 * 2  # as many even columns as odd ones
-        if width % number == 0 and segment >= TUNING.min_segment and _divides(sums, number):
+        if width % number == 0 and segment >= TUNING.min_segment and _divides(halves, number):
             return number
     return None
 
 
-def _divides(sums: np.ndarray, number: int) -> bool:
+def _divides(halves: np.ndarray, number: int) -> bool:
     """Tell whether there are jumps between ``number`` equal stripes, and not within them."""
-    reads, width = sums.shape[1], sums.shape[2] - 1
+    _, reads, width = halves.shape
     size = width // number
     segment = size // 8 * 2
-    within = _jumps(sums, size // 2 + size * np.arange(number), segment)
-    between = _jumps(sums, size * np.arange(1, number), segment)
+    within = _jumps(halves, size // 2 + size * np.arange(number), segment)
+    between = _jumps(halves, size * np.arange(1, number), segment)
     power = np.mean(between[0] * between[1], axis=0)
-    usual = max(float(np.quantile(np.mean(within[0] * within[1], axis=0), 0.75)), 0.0)
+    usual = float(np.quantile(np.mean(within[0] * within[1], axis=0), 0.75))
+    error = float(np.sqrt(np.mean(within[0] ** 2) * np.mean(within[1] ** 2) / reads))
     product = np.sum(between[0] * between[1])
     norm = np.sqrt(np.sum(between[0] ** 2) * np.sum(between[1] ** 2))
     correlation = min(max(product / max(norm, 1e-30), -0.999), 0.999)
     free = (reads - 1) * (number - 1) - 3
     if free <= 0 or np.arctanh(correlation) * np.sqrt(free) < TUNING.jump_significance:
         return False
-    clear = power > TUNING.jump_contrast * usual
-    return bool(np.mean(clear) >= TUNING.min_boundaries and np.median(power) > 0)
+    clear = power > max(TUNING.jump_contrast * usual, TUNING.jump_power * error)
+    return bool(np.mean(clear) >= TUNING.min_boundaries)
 
 
-def _jumps(sums: np.ndarray, places: np.ndarray, segment: int) -> np.ndarray:
+def _jumps(halves: np.ndarray, places: np.ndarray, segment: int) -> np.ndarray:
     """Return the jumps at some places, less their median over the reads, (2, S, places) [DN].
 
     Two segments on either side extrapolate a straight line to the place.
     """
-    edges = [sums[:, :, places + k * segment] for k in (-2, -1, 0, 1, 2)]
-    a, b, c, d = (
-        np.diff(pair, axis=0)[0] / segment for pair in zip(edges[:-1], edges[1:], strict=True)
-    )
+    columns = places[:, None] + np.arange(-2 * segment, 2 * segment)
+    # Pairs of columns, of which one is even; their median, as single columns may be noisy.
+    pairs = halves[:, :, columns.reshape(len(places), 4, -1, 2)].mean(axis=-1)
+    a, b, c, d = np.moveaxis(np.median(pairs, axis=-1), -1, 0)
     jump = 1.5 * (c - b) - 0.5 * (d - a)
     jump -= np.median(jump, axis=1, keepdims=True)
     spread = MAD * np.median(np.abs(jump), axis=1, keepdims=True)

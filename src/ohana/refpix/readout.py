@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ohana.ramp import DetectorInfo, Ramp, side_widths
-from ohana.refpix.edges import border_width
+from ohana.refpix.edges import border_widths
 from ohana.refpix.outputs import count_outputs
 from ohana.refpix.tuning import TUNING
 
@@ -54,21 +54,19 @@ def with_readout(ramps: list[Ramp]) -> list[Ramp]:
     if not guessed:
         return ramps
     sample = sample_of(ramps[0])
-    changes: dict[str, Any]
-    notes: list[str]
-    changes, notes = {}, []
+    changes: dict[str, Any] = {}
+    notes: list[str] = []
     if "outputs" in guessed:
         changes |= measure_outputs(sample, facts, notes)
     if "border" in guessed:
         changes |= measure_border(sample, facts, notes)
     if not changes:
         return ramps
-    sources = facts.sources | dict.fromkeys(changes, "measured")
-    known = replace(facts, **changes, sources=sources)
+    told = dict.fromkeys(changes, "measured")
     return [
         replace(
             ramp,
-            facts=replace(known, saturation=ramp.facts.saturation),
+            facts=replace(ramp.facts, **changes, sources=ramp.facts.sources | told),
             notes=(*ramp.notes, *notes),
         )
         for ramp in ramps
@@ -146,12 +144,11 @@ def usable_reads(data: np.ndarray) -> int:
     return int(enough[-1]) + 1 if len(enough) else 0
 
 
-def measure_border(sample: Sample, facts: DetectorInfo, notes: list[str]) -> dict[str, object]:
+def measure_border(sample: Sample, facts: DetectorInfo, notes: list[str]) -> dict[str, Any]:
     """Return the border of the sides on which it shows; the others stay as they are assumed."""
     assumed = side_widths(facts.border, facts.border_sides)
     rows, cols = change_of(sample.cols).T, change_of(sample.rows).T
-    sides = (rows, rows[::-1], cols, cols[::-1])
-    seen = [border_width(side) for side in sides]
+    seen = border_widths((rows, rows[::-1], cols, cols[::-1]))
     widths = tuple(a if s is None else s for a, s in zip(assumed, seen, strict=True))
     if all(s is None for s in seen) or 2 * max(widths) >= min(len(rows), len(cols)):
         return {}

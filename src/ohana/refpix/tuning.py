@@ -50,6 +50,9 @@ class ReadoutTuning:
     jump_contrast: float = tuned(
         4.0, "", "Variance of the jumps at boundaries over those elsewhere, at least"
     )
+    jump_power: float = tuned(
+        2.5, "sigma", "The same in units of its error where nothing jumps, at least"
+    )
     min_boundaries: float = tuned(0.75, "", "Part of the boundaries that must have such jumps")
 
     # Width of the border
@@ -59,7 +62,10 @@ class ReadoutTuning:
     light_significance: float = tuned(
         10.0, "sigma", "Step of the light at the border over the scatter of lines and pixels"
     )
-    dark_level: float = tuned(0.15, "of the light", "Largest light of a line of the border")
+    dark_level: float = tuned(
+        0.35, "of the light", "Largest change of a line of the border: its output drifts"
+    )
+    dark_spread: float = tuned(0.12, "of the light", "Largest difference of these lines")
     lit_level: float = tuned(0.7, "of the light", "Least light of the lines beside the border")
     full_level: float = tuned(1.4, "of the light", "Most light of the lines beside the border")
 
