@@ -170,7 +170,7 @@ def _maps(
         best_significance=plane(gaussian(scanned.up_sigma, noise.dof.ravel())),
         best_read=plane(scanned.up_read, np.int32),
         flicker=plane(np.maximum(flicker, 0.0)),
-        curve=plane(curve, np.int8),
+        curve=plane(curve, np.int16),
         first_usable=np.zeros(shape, np.int32),
         stop=block.stop,
         first_appearance=plane(temporal.first_appearance, np.int32),
