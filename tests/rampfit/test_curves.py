@@ -101,7 +101,7 @@ def test_fits_a_curve_by_hand():
     ramps = Ramps(data[:, None], np.array([7]), np.ones(1), np.zeros(1), shapes=shapes)
     size, error = fit_curves(ramps, model)
     assert size[2, 0] == pytest.approx(40)
-    assert best_curve(ramps, model).curve.tolist() == [2]
+    assert best_curve(ramps, model, np.zeros(1)).curve.tolist() == [2]
     assert bends(ramps, scan(ramps, model), model).tolist() == [2]
     free = ramps._replace(curve=np.array([2]))
     fitted = scan(free, model)

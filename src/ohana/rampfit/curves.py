@@ -76,7 +76,7 @@ def _shapes(times: bytes) -> np.ndarray:
     return table
 
 
-def best_curve(ramps: Ramps, covariance: DifferenceCovariance) -> Bend:
+def best_curve(ramps: Ramps, covariance: DifferenceCovariance, least: np.ndarray) -> Bend:
     """Return the curve that explains most of each ramp, known steps excluded.
 
     Parameters
@@ -85,6 +85,9 @@ def best_curve(ramps: Ramps, covariance: DifferenceCovariance) -> Bend:
         n ramps, with ``shapes``.
     covariance : DifferenceCovariance
         Covariance coefficients.
+    least : ndarray, shape (n,)
+        Chi-squared that a curve must explain to be of use. Where a rise of the rate is near it,
+        its read is looked for.
     """
     begin = (ramps.shapes != 0).argmax(1)
     kinks = np.flatnonzero(begin > 0)
@@ -98,15 +101,19 @@ def best_curve(ramps: Ramps, covariance: DifferenceCovariance) -> Bend:
     gain[(late > 0) & ends] = 0
     best = gain.argmax(0)
     found = Bend(tried[best], gain[best, np.arange(len(best))])
-    _move_kinks(found, ramps, kinks, covariance)
+    near = np.isin(found.curve, kinks) & (found.gain > TUNING.near_kink * least)
+    _move_kinks(found, ramps, np.flatnonzero(near), kinks, covariance)
     return found
 
 
 def _move_kinks(
-    found: Bend, ramps: Ramps, kinks: np.ndarray, covariance: DifferenceCovariance
+    found: Bend,
+    ramps: Ramps,
+    index: np.ndarray,
+    kinks: np.ndarray,
+    covariance: DifferenceCovariance,
 ) -> None:
-    """Find the read at which the rate of ramps rises, from about where it does, in place."""
-    index = np.flatnonzero(np.isin(found.curve, kinks))
+    """Find the read at which the rate of some ramps rises, from about where it does, in place."""
     if not len(index):
         return
     some, curve = ramps.select(index), found.curve[index]
@@ -142,8 +149,9 @@ def bends(ramps: Ramps, plain: Scan, covariance: DifferenceCovariance) -> np.nda
     ndarray
         Index among the shapes; -1 where a step describes the ramp as well.
     """
-    found = best_curve(ramps, covariance)
-    return np.where(found.gain > step_gain(plain) + curve_cost(plain), found.curve, -1)
+    least = step_gain(plain) + curve_cost(plain)
+    found = best_curve(ramps, covariance, least)
+    return np.where(found.gain > least, found.curve, -1)
 
 
 def step_gain(plain: Scan) -> np.ndarray:
@@ -187,6 +195,16 @@ def straightened(
     return ramps._replace(data=data)
 
 
+def curve_misfits(covariance: DifferenceCovariance) -> np.ndarray:
+    """Return the `misfits` of the shapes of `curve_shapes`."""
+    return _misfits(covariance.dt.astype(np.float64).tobytes())
+
+
+@lru_cache(maxsize=8)
+def _misfits(times: bytes) -> np.ndarray:
+    return misfits(_shapes(times), np.frombuffer(times))
+
+
 def misfits(shapes: np.ndarray, dt: np.ndarray) -> np.ndarray:
     """Return the step at each read that may be the difference of a curve from its shape.
 
@@ -200,8 +218,8 @@ def misfits(shapes: np.ndarray, dt: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (K + 1, T - 1)
-        For curves of size 1: a part of what the curve adds in that read or beside it, and a smaller part of its
-        largest distance from a straight ramp.
+        For curves of size 1: a part of what the curve adds in that read or beside it, and a
+        smaller part of its largest distance from a straight ramp.
     """
     path, time = np.cumsum(shapes, axis=1), np.cumsum(dt)
     sag = np.abs(path - path[:, -1:] * time / time[-1]).max(1, keepdims=True)

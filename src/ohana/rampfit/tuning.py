@@ -123,6 +123,9 @@ class RampfitTuning:
         3.0, "", "Longest decay time tried, as a part of the ramp; longer ones are parabolas"
     )
     kinks: int = tuned(6, "", "Reads at which a rise of the rate is tried first, at most about")
+    near_kink: float = tuned(
+        0.5, "", "Part of what it must explain from which the read of a rise is looked for"
+    )
     kink_margin: int = tuned(
         3, "differences", "Fewest on either side of a change of the rate; it is a step with fewer"
     )
