@@ -90,7 +90,7 @@ class PixelMaps:
     flicker : ndarray of float32
         Screening statistic of telegraph noise, 0 for a quiet ramp: see
         `ohana.detect.telegraph.screen`.
-    curve : ndarray of int8
+    curve : ndarray of int16
         Curve in which the ramp bends, see `ohana.rampfit.curves.curve_shapes`; -1 where it is
         straight, -2 where too few reads tell a curve from a step.
     first_usable, stop : ndarray of int32

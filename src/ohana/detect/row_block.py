@@ -182,7 +182,7 @@ def _maps(
         fall_significance=plane(gaussian(-scanned.down_sigma, noise.dof.ravel())),
         fall_read=plane(scanned.down_read, np.int32),
         flicker=plane(np.maximum(flicker, 0.0)),
-        curve=plane(curve, np.int8),
+        curve=plane(curve, np.int16),
         first_usable=np.zeros(shape, np.int32),
         stop=block.stop,
         first_appearance=plane(temporal.first_appearance, np.int32),

@@ -18,7 +18,7 @@ from ohana.network.tuning import TUNING
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.gls import DATA, MIN_INFORMATION_SINGLE, PIVOT, ROWS
-from ohana.rampfit.scan_kernels import CHUNK, fit_chunk
+from ohana.rampfit.scan_kernels import CHUNK, fit_chunk, take_differences
 
 #: Names of the channels, in their order.
 CHANNELS = (
@@ -151,20 +151,9 @@ def _fill(data, stop, excluded, given, dof, model, limits, out):
         start = min(first, n - chunk)
         part = slice(start, start + chunk)
         own = given[:, part]
-        nothing, nowhere = np.empty(0, np.float32), np.empty(0, np.bool_)
-        fit_chunk(
-            data[:, part],
-            stop[part],
-            excluded[:, part],
-            own,
-            nothing,
-            model,
-            least,
-            nowhere,
-            work,
-            sums,
-            fit,
-        )
+        straight, shapes = np.empty(0, np.int64), np.empty((0, 0), np.float32)
+        take_differences(data[:, part], stop[part], excluded[:, part], own[2], model.dt, work)
+        fit_chunk(own, straight, shapes, model, least, np.empty(0, np.bool_), work, sums, fit)
         _significances(work, dof[part], ceiling, max_dof, out[SIGNIFICANCE, :, part])
         _steps(data[:, part], stop[part], own, model, ceiling, out[:, :, part])
         _levels(data[:, part], stop[part], own, model, ceiling, out[LEVEL, :, part])

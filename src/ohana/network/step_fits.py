@@ -9,6 +9,7 @@ from ohana.network.probabilities import Voxels
 from ohana.network.tuning import TUNING
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import DifferenceCovariance
+from ohana.rampfit.curves import curve_shapes
 from ohana.rampfit.noise import gaussian
 from ohana.rampfit.scan import ramps_of, step_at
 
@@ -22,7 +23,7 @@ BATCH = 2048
 def measure_voxels(
     picked: Picked, block: RampBlock, maps: PixelMaps, steps: Steps, model: DifferenceCovariance
 ) -> Voxels:
-    """Fit a step at each possible hit, with other known steps of the pixel as free parameters.
+    """Fit a step at each possible hit, with its other known steps and its curve as free parameters.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def measure_voxels(
             maps.shot[at],
             excluded=np.zeros((len(block.data), len(part)), np.bool_),
         )
+        curve = np.maximum(maps.curve[at].astype(np.int64), -1)
+        ramps = ramps._replace(curve=curve, shapes=curve_shapes(model))
         _exclude(ramps.excluded, pixel[part], *sorted_steps)
         ramps.excluded[read[part], np.arange(len(part))] = False
         amplitude[part], error[part] = step_at(ramps, model, read[part])

@@ -162,13 +162,13 @@ def _bent(
     count, chi2, first = before
     straight = np.flatnonzero(ramps.curve[active] < 0)
     scanned, index = scanned.select(straight), active[straight]
-    found = best_curve(ramps.select(index), covariance)
+    step, cost = step_gain(scanned), curve_cost(scanned)
+    found = best_curve(ramps.select(index), covariance, step + cost)
     fresh = count[index] == 0
     new = index[fresh]
     chi2[new], first.curve[new], first.gain[new] = (
         values[fresh] for values in (scanned.chi2, *found)
     )
-    step, cost = step_gain(scanned), curve_cost(scanned)
     instead = found.gain > step + cost
     instead[instead] = _beats_two(
         ramps, index, scanned, found.gain - step - cost, instead, covariance

@@ -86,7 +86,8 @@ def patch_curves(
     """
     around, count = mean_around(ramps, width, index)
     around = around._replace(shapes=curve_shapes(covariance))
-    found, plain = best_curve(around, covariance), scan(around, covariance)
-    bent = (count >= TUNING.patch_pixels) & (found.gain > TUNING.patch_gain)
-    bent &= found.gain > step_gain(plain) + TUNING.curve_cost
+    plain = scan(around, covariance)
+    least = np.maximum(step_gain(plain) + TUNING.curve_cost, TUNING.patch_gain)
+    found = best_curve(around, covariance, least)
+    bent = (count >= TUNING.patch_pixels) & (found.gain > least)
     return np.where(bent, found.curve, -1)

@@ -157,7 +157,8 @@ def _run(
     """Run `scan_kernel` with all its arrays in one precision."""
     n = ramps.data.shape[1]
     out: np.ndarray = np.zeros((rows, n), precision)
-    given, shapes = _in(precision, ramps)
+    given = _given(precision, ramps)
+    curve, shapes = _free_curves(precision, ramps)
     single = precision is np.float32
     may_split = may_split_jump(covariance)
     settings = (
@@ -174,7 +175,7 @@ def _run(
             np.ascontiguousarray(ramps.stop),
             ramps.excluded,
             given,
-            ramps.curve,
+            curve,
             shapes,
             covariance,
             settings,
@@ -185,13 +186,21 @@ def _run(
     return out
 
 
-def _in(precision: type, ramps: Ramps) -> tuple[np.ndarray, np.ndarray]:
-    """Return both variances and the guess of each ramp (3, n), and the shapes of curves."""
+def _given(precision: type, ramps: Ramps) -> np.ndarray:
+    """Return both variances and the guess of each ramp (3, n)."""
     given: np.ndarray = np.zeros((3, ramps.data.shape[1]), precision)
     given[0], given[1] = ramps.variance, ramps.shot
     if ramps.guess.size:
         given[2] = np.nan_to_num(ramps.guess)
-    return given, ramps.shapes.astype(precision)
+    return given
+
+
+def _free_curves(precision: type, ramps: Ramps) -> tuple[np.ndarray, np.ndarray]:
+    """Return the curve of each ramp, counted among those that are free in any, and these shapes."""
+    if not (ramps.curve >= 0).any():
+        return np.empty(0, np.int64), np.empty((0, 0), precision)
+    used, curve = np.unique(ramps.curve, return_inverse=True)
+    return curve.astype(np.int64), ramps.shapes[used].astype(precision)
 
 
 def fit_curves(
@@ -217,7 +226,7 @@ def fit_curves(
     precision = np.float32 if quick else np.float64
     n = ramps.data.shape[1]
     out: np.ndarray = np.zeros((2, len(ramps.shapes) - 1, n), precision)
-    given, shapes = _in(precision, ramps)
+    given, shapes = _given(precision, ramps), ramps.shapes.astype(precision)
     covariance = DifferenceCovariance(*(values.astype(precision) for values in covariance))
     stop = np.ascontiguousarray(ramps.stop)
     if n:

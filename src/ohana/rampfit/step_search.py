@@ -9,7 +9,7 @@ import numpy as np
 from ohana.config import DetectorConfig
 from ohana.events import Steps, join_steps
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
-from ohana.rampfit.curves import misfits
+from ohana.rampfit.curves import curve_misfits
 from ohana.rampfit.exclusion import exclude, strongest
 from ohana.rampfit.noise import gaussian
 from ohana.rampfit.nonlinearity import may_be_nonlinear
@@ -110,7 +110,7 @@ def _search(
     at, ramp = np.nonzero(begins)
     rest = scan(ramps, covariance, quick=True)
     # Too small a step beside a curve is one of the differences between the curve and its shape.
-    misfit = misfits(ramps.shapes, covariance.dt)
+    misfit = curve_misfits(covariance)
     parts = []
     for start in range(0, len(ramp), BATCH):
         part = slice(start, start + BATCH)

@@ -122,7 +122,10 @@ class RampfitTuning:
     decay_lengths: float = tuned(
         3.0, "", "Longest decay time tried, as a part of the ramp; longer ones are parabolas"
     )
-    kinks: int = tuned(6, "", "Reads at which a change of the rate is tried, evenly spaced")
+    kinks: int = tuned(6, "", "Reads at which a rise of the rate is tried first, at most about")
+    near_kink: float = tuned(
+        0.5, "", "Part of what it must explain from which the read of a rise is looked for"
+    )
     kink_margin: int = tuned(
         3, "differences", "Fewest on either side of a change of the rate; it is a step with fewer"
     )
@@ -153,8 +156,11 @@ class RampfitTuning:
     max_misfit: float = tuned(
         0.3, "", "A step below this part of what the curve adds in that read is its misfit"
     )
+    max_kink_misfit: float = tuned(
+        0.6, "", "The same where the rate rises, somewhere between two reads", "half, with noise"
+    )
     max_sag_misfit: float = tuned(
-        0.03, "", "So is one below this part of the largest distance from a straight ramp"
+        0.05, "", "So is one below this part of the largest distance from a straight ramp"
     )
     max_nonlinear_rise: float = tuned(
         0.3,

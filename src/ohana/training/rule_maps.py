@@ -27,7 +27,7 @@ from ohana.utils.progress import Progress, no_progress
 #: Stages whose settings affect steps and maps.
 STAGES = ("reading", "detector", "reference", "steps", "telegraph noise")
 #: Version of the content: a new one replaces the kept files.
-VERSION = f"1 {__version__} {DetectorConfig().fingerprint(STAGES)}"
+VERSION = f"2 {__version__} {DetectorConfig().fingerprint(STAGES)}"
 
 
 #: Name of the stage in progress reports.

@@ -104,7 +104,7 @@ def _screen_curves(
     some = ramps.select(index)
     some = some._replace(data=some.data - _summed_steps(steps, index, len(ramps.data)))
     some = some._replace(shapes=curve_shapes(covariance))
-    curve, explained = best_curve(some, covariance)
+    curve, explained = best_curve(some, covariance, np.full(len(index), TUNING.curve_gain))
     some = some._replace(curve=np.where(explained > TUNING.curve_gain, curve, -1))
     fit = scan(some, covariance, quick=some.guess.size > 0)
     rate = np.where(some.curve < 0, noise.rate[index], fit.rate)
