@@ -77,7 +77,11 @@ def find_resets(reads: np.ndarray, times: np.ndarray) -> tuple[int, ...]:
         sigma = 1.4826 * _median(away)
     begin, found = 0, []
     for t in range(3, len(index)):
-        if t - begin >= 3 and shared[t - 1] < 0 and _is_reset(reads, times, shared, sigma, begin, t):
+        if (
+            t - begin >= 3
+            and shared[t - 1] < 0
+            and _is_reset(reads, times, shared, sigma, begin, t)
+        ):
             found.append(int(index[t]))
             begin = t
     return tuple(found)

@@ -111,7 +111,7 @@ def border_strips(ramp: Ramp, threads: int | None = None) -> Strips:
         list(pool.map(fill, range(0, len(shape), READS_PER_TASK)))
     for strip, _ in present:
         # A few pixels of a row may repeat their values by chance.
-        find_missing(strip, ramp.facts.saturation, repeats=strip.shape[2] == ramp.shape[2])
+        find_missing(strip, ramp.facts.saturation, repeats=strip.shape[-1] == ramp.shape[-1])
     return Strips(*strips)
 
 
