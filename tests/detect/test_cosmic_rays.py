@@ -244,6 +244,35 @@ def test_charge_does_not_fall():
     assert charge.tolist() == [False, False, True, True, False, False]
 
 
+def test_a_fall_undoes_only_rises_of_about_its_size():
+    steps = steps_of(
+        # A read that is off and back, before a hit.
+        (5, 5, 4, -4096, -400),
+        (5, 5, 5, 4100, 400),
+        (5, 5, 14, 2500, 250),
+        # The same upward; and a hit that is much smaller than a fall alone.
+        (6, 6, 9, 4096, 400),
+        (6, 6, 10, -4090, -400),
+        (6, 6, 12, 1500, 150),
+        (7, 7, 4, -5000, -500),
+        (7, 7, 8, 700, 70),
+        # Two levels: a third rise of the size of the pair is none either.
+        (8, 8, 4, 100, 10),
+        (8, 8, 6, -104, -10),
+        (8, 8, 15, 95, 10),
+    )
+    charge = charge_steps(steps, np.zeros(SHAPE, bool))
+    assert np.flatnonzero(charge).tolist() == [2, 5, 7]
+
+
+def test_charge_does_not_depend_on_the_order_of_the_steps():
+    steps = steps_of((5, 5, 4, 100, 10), (6, 6, 9, 80, 8), (5, 5, 9, -60, -6), (5, 5, 14, 200, 20))
+    border = np.zeros(SHAPE, bool)
+    order = np.array([3, 1, 0, 2])
+    again = charge_steps(steps.select(order), border)
+    assert again.tolist() == charge_steps(steps, border)[order].tolist()
+
+
 def test_reference_pixels_have_no_charge():
     border = np.zeros(SHAPE, bool)
     border[:4] = True

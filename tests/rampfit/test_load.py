@@ -66,12 +66,15 @@ def test_first_read_is_zero(ramp_of):
 def test_saturated_reads_stop_a_ramp(ramp_of):
     cube = flat()
     cube[6:, 5, 5] = FULL
-    cube[7, 20, 5] = FULL + 50  # comes back down: still not to be used
+    cube[7, 20, 5], cube[8:, 20, 5] = FULL + 50, FULL - 50  # still not to be used
+    cube[7, 22, 5] = FULL + 50  # comes back to where it was
     cube[:, 30, 5] = FULL
     cube[6:, 5, 20] = FULL - 1
     data, stop, first = load(ramp_of(cube))
     assert stop[5, 5] == 6
     assert stop[20, 5] == 7
+    assert stop[22, 5] == READS
+    assert np.flatnonzero(np.isnan(data[:, 22, 5])).tolist() == [7]
     assert (stop[30, 5], first[30, 5]) == (0, READS)
     assert stop[5, 20] == READS
     assert data[6, 5, 5] == FULL - 100  # the jump itself stays readable

@@ -30,7 +30,7 @@ class DetectTuning:
     pair_difference: float = tuned(0.1, "", "Relative difference up to which their sizes are equal")
     same_size: float = tuned(3.0, "sigma", "The same in units of the errors of both")
     like_pair: float = tuned(
-        0.4, "", "Further rises that differ from such a pair by less, relatively, are no charge"
+        0.3, "", "Further rises that differ from such a pair by less, relatively, are no charge"
     )
     halo_margin: int = tuned(
         4, "pixels", "Width around a snowball in which faint steps belong to its halo, at least"

@@ -14,6 +14,7 @@ OPTIONS = {"nogil": True, "cache": True}
 _SAMPLE, _MAJORITY = TUNING.run_sample, TUNING.majority
 _OFF_AND_BACK, _OFF_AT_AN_END = TUNING.off_and_back, TUNING.off_at_an_end
 _RAMP_MARGIN, _COME_BACK = TUNING.ramp_margin, TUNING.come_back
+_WIDE_RUN = TUNING.wide_run
 _LOG_CHANCE = log(TUNING.repeat_chance)
 #: Scale of the median absolute deviation of normal deviates.
 _MAD = 1.4826
@@ -81,21 +82,24 @@ def _store(runs, count, t, r, first, last, repeat):
 
 @njit(**OPTIONS)
 def _usual_change(data, r, cols, value):
-    """Return spread and median of the differences of some pixels, in a row.
+    """Return spread, median and least of the differences of some pixels of a row.
 
-    Reads at ``value`` and those that repeat the read before are left out.
+    Reads that repeat the read before are left out, and except for the least difference, which is
+    the step of coarse numbers, those at ``value``.
     """
     reads = data.shape[0]
     step = max((reads - 1) // _SAMPLE, 1)
     one, slopes = np.empty((reads - 1) // step + 1), np.empty(len(cols))
     pooled = np.empty(len(cols) * len(one))
-    number, known = 0, 0
+    number, known, smallest = 0, 0, np.inf
     for c in cols:
         n = 0
         for t in range(1, reads, step):
             now, before = data[t, r, c], data[t - 1, r, c]
-            known_change = now - before == now - before and now != before
-            if known_change and now != value and before != value:
+            if not abs(now - before) > 0:
+                continue
+            smallest = min(smallest, abs(now - before))
+            if now != value and before != value:
                 one[n] = now - before
                 n += 1
         if n:
@@ -106,8 +110,8 @@ def _usual_change(data, r, cols, value):
                 pooled[number] = abs(one[i] - middle)
                 number += 1
     if not known:
-        return 0.0, 0.0
-    return _MAD * np.median(pooled[:number]), np.median(slopes[:known])
+        return 0.0, 0.0, smallest
+    return _MAD * np.median(pooled[:number]), np.median(slopes[:known]), smallest
 
 
 @njit(**OPTIONS)
@@ -135,10 +139,8 @@ def _departs(data, t, r, c, sigma, slope, may_rise):
         return may_rise and value - before > _OFF_AT_AN_END * sigma + _RAMP_MARGIN * slope
     low, high = min(before, data[b, r, c]), max(before, data[b, r, c])
     if value < low:
-        near, far = low - value, high - value
-    else:
-        near, far = value - high, value - low
-    return near > _OFF_AND_BACK * sigma and near > _COME_BACK * far
+        return low - value > _OFF_AND_BACK * sigma
+    return value - high > max(_OFF_AND_BACK * sigma, _COME_BACK * (value - low))
 
 
 @njit(**OPTIONS)
@@ -166,12 +168,14 @@ def judge_runs(data, runs, lost):
 def _is_off(data, t, r, first, last):
     """Return whether most pixels of a constant run leave their ramps in its read.
 
-    A run at the upper end of the scale that lasts to the last read counts where it is at least
-    half a row: so many pixels do not saturate at once.
+    A rise that lasts to the last read counts in runs that are wider than the core of any
+    snowball: so many pixels do not saturate at once.
     """
     cols = _sampled(first, last)
-    sigma, slope = _usual_change(data, r, cols, data[t, r, first])
-    may_rise, away = 2 * (last - first) >= data.shape[2], 0
+    sigma, slope, least = _usual_change(data, r, cols, data[t, r, first])
+    sigma = max(sigma, _MAD * least)
+    width = data.shape[2]
+    may_rise, away = last - first >= min(width, max(_WIDE_RUN, width // 2)), 0
     for c in cols:
         away += _departs(data, t, r, c, sigma, slope, may_rise)
     return away >= _MAJORITY * len(cols)
@@ -187,7 +191,7 @@ def _jumped(data, t, r, cols):
         if not same:
             break
         t -= 1
-    sigma, slope = _usual_change(data, r, cols, np.nan)
+    sigma, slope, _ = _usual_change(data, r, cols, np.nan)
     jumps = 0
     for c in cols:
         rise = data[t, r, c] - data[max(t - 1, 0), r, c]

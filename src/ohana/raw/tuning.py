@@ -30,6 +30,11 @@ class RawTuning:
     ramp_margin: float = tuned(
         5.0, "", "Reads at the usual rate that a constant at an end must be away as well"
     )
+    wide_run: int = tuned(
+        256,
+        "pixels",
+        "A rise to the end in a run shorter than this, or than half a row, may be saturation",
+    )
     come_back: float = tuned(
         0.5, "", "Fraction of a rise after which all of it that falls again was no charge"
     )
@@ -53,7 +58,7 @@ class RawTuning:
     )
     reset_return: float = tuned(0.3, "", "Fraction of the signal that must not return at once")
     max_shared_jump: float = tuned(
-        0.5, "", "A signal of which more than this came in one read is an offset that jumped"
+        0.7, "", "A signal of which more than this came in one read is an offset that jumped"
     )
 
 
