@@ -165,7 +165,7 @@ def stratum_odds(
         false = excess(falls, gauss * part[k], prior, share)
         if k:
             real *= share
-            if _too_many(len(own[0]), strata.share[k], *map(len, sides)):
+            if k >= len(Place) or _too_many(len(own[0]), strata.share[k], *map(len, sides)):
                 false = np.maximum(false, seen - gauss * part[k] - real)
         out[k] = false / np.maximum(real, 1e-9)
     return out

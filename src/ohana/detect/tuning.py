@@ -82,6 +82,9 @@ class DetectTuning:
     crowded_pixels: float = tuned(
         0.01, "", "Part of all pixels that must rise in a read that particles do not explain ..."
     )
+    crowded_array: float = tuned(
+        0.1, "", "Part of all pixels in events of one read that nothing explains, however few"
+    )
     crowded_events: tuple[float, float] = tuned(
         (10.0, 20.0), "", "... with more events than so many times those of a usual read, and more"
     )
