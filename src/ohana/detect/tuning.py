@@ -99,7 +99,12 @@ class DetectTuning:
     false_shape: float = tuned(
         0.02, "", "Shape of the prior of false events that no decoy has shown: its mean without any"
     )
-    suspect_shape: float = tuned(0.5, "", "The same in pixels flagged by the mission")
+    decoy_doubt: float = tuned(
+        0.5, "sigma", "Candidates beyond the decoys that are put down to chance"
+    )
+    suspect_shape: float = tuned(
+        0.5, "", "Shape of the prior in pixels flagged by the mission, at most: half of its mean"
+    )
     suspect_steps: tuple[float, float] = tuned(
         (1.5e-3, 1e-4),
         "per pixel",

@@ -160,9 +160,7 @@ def _facts(prediction: Prediction, pictures: list[dict]) -> dict[str, Any]:
         "model": MODEL,
         "sections": sections(prediction),
         "warnings": [
-            warning
-            for entry in prediction.run.get("health") or ()
-            for warning in entry["warnings"]
+            warning for entry in prediction.run.get("health") or () for warning in entry["warnings"]
         ],
         "health": _health_picture(prediction),
         "classes": [
