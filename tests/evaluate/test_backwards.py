@@ -13,6 +13,7 @@ from ohana.evaluate.injection.false_alarms import (
     charged_pixels,
     count_false_alarms,
     rate_with_interval,
+    without_echoes,
 )
 from ohana.evaluate.injection.null_ramps import backward_source, noise_source
 from ohana.pipeline import find_events
@@ -182,3 +183,32 @@ def test_neighbours_of_charge_do_not_count(tmp_path):
     planes = source.ramp.planes
     assert isinstance(source.ramp, Ramp)
     assert isinstance(planes, Planes)
+
+
+def test_bad_pixels_count(tmp_path):
+    # Forwards they rise; what they do long after it is not the afterglow of a hit.
+    cube = noise(np.random.default_rng(5), (40, 64, 64))
+    cube[8:, 30, 30] += 200
+    source = source_of(tmp_path, cube)
+    [hit] = find_events(source, SENSITIVE, silent).events
+    usable, reads = np.ones((64, 64), bool), 40
+    late, echo = (replace(hit, first_frame=reads - (8 + after)) for after in (20, 2))
+    assert without_echoes([late, echo], [hit], usable, reads) == [late]
+    ball = replace(hit, label=Label.SNOWBALL)
+    assert without_echoes([late], [ball], usable, reads) == []
+    flicker = replace(hit, label=Label.TELEGRAPH_NOISE, first_frame=None)
+    assert without_echoes([flicker], [hit], usable, reads) == []
+    assert without_echoes([flicker], [], usable, reads) == [flicker]
+    assert without_echoes([late], [], ~usable, reads) == []
+
+
+def test_crowded_reads_are_turned_round(tmp_path):
+    cube = noise(np.random.default_rng(5))
+    rng = np.random.default_rng(2)
+    for row, col in rng.integers(0, 64, (60, 2)):
+        cube[4:, row, col] -= 80
+    source = source_of(tmp_path, cube)
+    found = find_events(source, SENSITIVE, silent)
+    assert found.population.strata.reads.tolist() == [4]
+    alarms = count_false_alarms(source, found, SENSITIVE, 0, silent)
+    assert alarms.alarms[0].backward == 0

@@ -231,3 +231,20 @@ def test_calibrated_image_and_disordered_times_are_refused(tmp_path):
     path = hst_file(tmp_path / "y.fits", hst_reads(), times=TIMES[::-1].copy())
     with pytest.raises(OhanaError, match="SAMPTIME.* that ascend"):
         open_exposure(path)
+
+
+def test_pixels_that_the_missions_suspect(tmp_path):
+    quality = np.zeros((4, *SHAPE), np.int16)
+    quality[:, 7, 7], quality[2, 8, 8], quality[:, 9, 9] = 16 | 32, 32, 512
+    [ramp] = open_exposure(hst_file(tmp_path / "x_raw.fits", hst_reads(), quality=quality))
+    assert ramp.suspect[7, 7] == 0b1010
+    assert ramp.suspect[8, 8] == 0b1000
+    assert np.count_nonzero(ramp.suspect) == 2
+    assert ramp.bad_pixels is None
+    pixels = np.zeros((8, 8), np.uint32)
+    pixels[1, 2], pixels[3, 4], pixels[5, 6] = 1, 2048 | 32768 | 2**31, 2**31
+    [ramp, *_] = open_exposure(jwst_file(tmp_path / "a.fits", uncal(), PIXELDQ=pixels))
+    assert ramp.suspect[3, 4] == 0b10010
+    assert np.count_nonzero(ramp.suspect) == 1
+    [ramp, *_] = open_exposure(jwst_file(tmp_path / "b.fits", uncal(), PIXELDQ=0 * pixels))
+    assert ramp.suspect is None

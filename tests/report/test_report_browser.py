@@ -3,11 +3,13 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from report_pages import BALL, HEIGHT, RAYS, READS, RTN, WIDTH, small_prediction
+from test_report_health import ENTRY
 from test_report_page import many
 
 from ohana.report.page.build import write_report
@@ -384,6 +386,15 @@ def test_nothing_found(open_page, tmp_path):
     assert saved(page, "#export-json")[0] == "[]\n"
     page.click("#show-run")
     assert "24 reads of 64 x 80" in page.inner_text("#run")
+
+
+def test_health_is_shown(open_page, tmp_path):
+    told = replace(small_prediction(tmp_path / "x"), run={"health": [ENTRY]})
+    page = open_page(write_report(told, tmp_path / "r.html"))
+    assert page.inner_text("#notice") == f"Warning: {ENTRY['warnings'][0]}"
+    page.click("#show-run")
+    assert "read 4 not searched" in page.inner_text("#sections")
+    assert page.evaluate("document.getElementById('health').naturalWidth") > 500
 
 
 def test_page_of_too_many_events_says_so(open_page, tmp_path):

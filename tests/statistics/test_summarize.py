@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from pyarrow import parquet
 from scipy import stats
 from summaries import event, telegraph, write_results
@@ -21,6 +21,7 @@ from ohana.export.exposure import Detector, find_exposures, pixel_pitch
 from ohana.statistics.rates import rate_rows, spectrum_rows, trend
 from ohana.statistics.repeats import chance_of, repeated_pixels, write_reference_mask
 from ohana.statistics.summarise import summarize
+from ohana.statistics.summary import summary_text
 from ohana.statistics.tally import Tally
 from ohana.utils.intervals import poisson_interval
 
@@ -446,3 +447,28 @@ def test_a_failure_is_one_line(tmp_path, capsys):
     assert main([str(tmp_path)]) == 1
     error = f"error: {tmp_path}: wanted results of ohana-predict, got none that are whole\n"
     assert capsys.readouterr().err.endswith(error)
+
+
+def test_health_is_summed_up(tmp_path):
+    entry = {"integration": 0, "rises": 30, "falls": 4, "decoys": 3, "decoys_by_noise": 0.5}
+    entry |= {"pixels_in_events": 0.1, "suspect_pixels": 0, "reads": {}, "missing": []}
+    entry |= {"not_searched": [{"read": 1, "reason": "unsettled"}], "warnings": []}
+    for number in range(7):
+        told = {"warnings": ["12 % of all pixels step in read 3: not believable"]}
+        write_results(tmp_path / f"x{number}", health=[entry | told, entry])
+    write_results(tmp_path / "well", health=[entry | {"decoys_by_noise": None}])
+    kinds = [event(), event("snowball", 40, 50), telegraph(30, 30)]
+    write_results(tmp_path / "old", kinds)
+    statistics = summarize(tmp_path, tmp_path / "out")
+    text = summary_text(statistics)
+    assert (
+        "health: 450 rises, 60 falls; falls like events: 45 (7 by noise); 15 reads not searched; "
+        "warnings in 7 of 8 exposures"
+    ) in text
+    assert "x0: 12 % of all pixels step in read 3: not believable" in statistics.notices
+    assert any("warnings on 2 more, see exposures.ecsv" in notice for notice in statistics.notices)
+    assert "warnings in 7 of 8" in (tmp_path / "out/summary.html").read_text("utf-8")
+    table = Table.read(tmp_path / "out" / "exposures.ecsv")
+    row = table[table["exposure"] == "x0"][0]
+    assert (row["rises"], row["decoys"], row["reads_not_searched"]) == (60, 6, 2)
+    assert row["warnings"].startswith("12 % of all pixels")

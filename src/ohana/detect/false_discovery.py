@@ -158,14 +158,14 @@ def stratum_odds(
         gauss = noise * (stats.norm.sf(low) - stats.norm.sf(high))
         prior = suspect_steps * pixels if k == Place.SUSPECT else 0.0
         ordinary = excess(usual_falls, gauss * part[0])
-        # The decoys are counted to within their root: what they leave is real only beyond that.
-        doubt = np.sqrt(np.maximum(ordinary - TUNING.false_shape, 0))
+        # The decoys are counted to within their root: what they leave may be chance.
+        doubt = TUNING.decoy_doubt * np.sqrt(np.maximum(ordinary - TUNING.false_shape, 0))
         real = np.maximum(usual - gauss * part[0] - ordinary - doubt, 0) + TUNING.hidden_events
         share = min(strata.share[k], 1.0)
         false = excess(falls, gauss * part[k], prior, share)
         if k:
             real *= share
-            if _too_many(len(own[0]), strata.share[k], *map(len, sides)):
+            if k >= len(Place) or _too_many(len(own[0]), strata.share[k], *map(len, sides)):
                 false = np.maximum(false, seen - gauss * part[k] - real)
         out[k] = false / np.maximum(real, 1e-9)
     return out
@@ -223,7 +223,7 @@ def excess(
     count, expected = np.broadcast_arrays(np.asarray(count, float), np.asarray(expected, float))
     shape, rate = TUNING.false_shape * max(share, 1e-6), 1.0
     if prior > 0:
-        shape = TUNING.suspect_shape
+        shape = min(TUNING.suspect_shape, prior / 2)
         rate += shape / prior
     few = np.minimum(count, TUNING.most_terms)
     # (expected + e)^count, term by term: each is a gamma distribution of e.

@@ -220,6 +220,8 @@ def _crowded_reads(rays: Members, decoys: Members, reads: int, pixels: int) -> n
     usual = float(np.median(events[1:])) if reads > 1 else 0.0
     many = covered > TUNING.crowded_pixels * pixels
     many &= events > TUNING.crowded_events[0] * usual + TUNING.crowded_events[1]
+    # Nothing that arrives covers so much of an array at once, as one event or as many.
+    many |= covered > TUNING.crowded_array * pixels
     return np.union1d(falls, np.flatnonzero(many))
 
 

@@ -93,6 +93,9 @@ class DetectTuning:
     crowded_pixels: float = tuned(
         0.01, "", "Part of all pixels that must rise in a read that particles do not explain ..."
     )
+    crowded_array: float = tuned(
+        0.1, "", "Part of all pixels in events of one read that nothing explains, however few"
+    )
     crowded_events: tuple[float, float] = tuned(
         (10.0, 20.0), "", "... with more events than so many times those of a usual read, and more"
     )
@@ -107,7 +110,12 @@ class DetectTuning:
     false_shape: float = tuned(
         0.02, "", "Shape of the prior of false events that no decoy has shown: its mean without any"
     )
-    suspect_shape: float = tuned(0.5, "", "The same in pixels flagged by the mission")
+    decoy_doubt: float = tuned(
+        0.5, "sigma", "Candidates beyond the decoys that are put down to chance"
+    )
+    suspect_shape: float = tuned(
+        0.5, "", "Shape of the prior in pixels flagged by the mission, at most: half of its mean"
+    )
     suspect_steps: tuple[float, float] = tuned(
         (1.5e-3, 1e-4),
         "per pixel",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +52,20 @@ class Detector(NamedTuple):
         return re.sub(r"[^a-z0-9]+", "_", self.label.lower().replace(" x ", "x")).strip("_")
 
 
+class RecordedHealth(NamedTuple):
+    """Health of an exposure, all integrations together; see `ohana.results.health.Health`.
+
+    ``not_searched`` counts reads; numbers are NaN in records that have none.
+    """
+
+    rises: float = np.nan
+    falls: float = np.nan
+    decoys: float = np.nan
+    decoys_by_noise: float = np.nan
+    not_searched: float = np.nan
+    warnings: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class ExposureMetadata:
     """An exposure as recorded by its run, without events.
@@ -82,6 +96,8 @@ class ExposureMetadata:
         Fast and slow axis of the read-out, see `ohana.ramp.DetectorInfo`.
     found_by : str
         Version, settings and network of the search for events.
+    health : RecordedHealth
+        Steps of pixels, and warnings.
     """
 
     folder: Path
@@ -96,6 +112,7 @@ class ExposureMetadata:
     gain: float | None
     axes: tuple[int, int]
     found_by: str
+    health: RecordedHealth = RecordedHealth()
 
     @property
     def mjd(self) -> float:
@@ -237,9 +254,22 @@ def exposure_of(folder: Path, run: dict[str, Any], pitch: float | None = None) -
             found_by=" ".join(
                 (run["versions"]["ohana"], run["config_fingerprint"], run["network"] or "rules")
             ),
+            health=_health(run.get("health") or ()),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise OhanaError(f"{folder}: {RUN} has a missing or invalid field: {error!r}") from None
+
+
+def _health(entries: Sequence[dict[str, Any]]) -> RecordedHealth:
+    if not entries:
+        return RecordedHealth()
+    rises, falls, decoys, by_noise = (
+        float(sum(each[name] or 0 for each in entries))
+        for name in ("rises", "falls", "decoys", "decoys_by_noise")
+    )
+    left_out = float(sum(len(each["not_searched"]) for each in entries))
+    warnings = dict.fromkeys(warning for each in entries for warning in each["warnings"])
+    return RecordedHealth(rises, falls, decoys, by_noise, left_out, tuple(warnings))
 
 
 def _lit(height: int, width: int, facts: dict[str, Any]) -> tuple[slice, slice]:

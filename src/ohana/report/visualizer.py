@@ -14,6 +14,7 @@ from ohana.report.figures.event_panel import event_figure
 from ohana.report.figures.event_plots import draw_ramp
 from ohana.report.figures.full_frame import draw_full_frame
 from ohana.report.figures.gallery import gallery_figure, pick_events
+from ohana.report.figures.health import health_figure
 from ohana.report.figures.movie import write_movie
 from ohana.report.figures.summary_page import summary_figure
 from ohana.results.catalogue import Detection
@@ -266,6 +267,20 @@ class ResultVisualizer:
         """
         events = [event for _, event in self.select(types, min_confidence)]
         figure = summary_figure(self.prediction, events)
+        save_figure(figure, save)
+        return figure
+
+    def plot_health(self, *, integration: int = 0, save: str | Path | None = None) -> Figure:
+        """Draw what was measured of the reads, and how many pixels step at each.
+
+        Parameters
+        ----------
+        integration : int
+            Integration of the exposure.
+        save : str or Path, optional
+            File to write too.
+        """
+        figure = health_figure(self.prediction, integration)
         save_figure(figure, save)
         return figure
 

@@ -19,6 +19,7 @@ from ohana.statistics.repeats import Repeats
 from ohana.statistics.summary import (
     PIXELS_HEAD,
     RATES_HEAD,
+    health_text,
     pixel_cells,
     rate_cells,
     repeated,
@@ -78,6 +79,7 @@ def _section(tally: Tally, repeats: Repeats | None, pictures: dict[str, Path]) -
     parts = [
         f"<h2>{html.escape(tally.detector.label)}</h2>",
         f"<p>{html.escape(time_span(tally))}</p>",
+        f"<p>{html.escape(health_text(tally))}</p>",
         "<h3>Rates</h3>",
         _table(RATES_HEAD, [rate_cells(row) for row in rate_rows(tally)]),
         "<h3>Over time</h3>",

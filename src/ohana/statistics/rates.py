@@ -145,6 +145,12 @@ EXPOSURES = (
     Column("pixel_pitch", float, "um", "Width of a pixel"),
     Column("gain", float, "electron / DN", "Gain, where it is known"),
     Column("found_by", str, "", "Version, settings, and rules or network"),
+    Column("rises", float, "", "Steps of pixels upward, telegraph noise left out"),
+    Column("falls", float, "", "Steps of pixels downward, telegraph noise left out"),
+    Column("decoys", float, "", "Falls that would be events if they were rises"),
+    Column("decoys_by_noise", float, "", "How many of them Gaussian noise makes"),
+    Column("reads_not_searched", float, "", "Reads in which no step was looked for"),
+    Column("warnings", str, "", "What is not believable"),
 )
 
 
@@ -181,6 +187,12 @@ def exposure_rows(tally: Tally, root: Path) -> list[dict[str, Any]]:
             "pixel_pitch": exposure.pitch,
             "gain": exposure.gain,
             "found_by": exposure.found_by,
+            "rises": exposure.health.rises,
+            "falls": exposure.health.falls,
+            "decoys": exposure.health.decoys,
+            "decoys_by_noise": exposure.health.decoys_by_noise,
+            "reads_not_searched": exposure.health.not_searched,
+            "warnings": "; ".join(exposure.health.warnings),
         }
         for label, count in counts.items():
             of_pixels = not label.traits.has_first_read

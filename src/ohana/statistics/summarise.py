@@ -32,6 +32,8 @@ EVENTS, EXPOSURES_FILE, RATES_FILE = (
     "exposures.ecsv",
     "rates.ecsv",
 )
+#: Exposures whose warnings are told one by one.
+MOST_WARNED = 5
 #: Files for one detector.
 OF_DETECTOR = re.compile(
     r".+_\d+x\d+(_from_row_\d+_column_\d+)?"
@@ -129,6 +131,11 @@ def _notices(statistics: Statistics) -> Iterator[str]:
         )
     for tally, repeats in zip(statistics.tallies, statistics.repeats, strict=True):
         name, number = tally.detector.label, len(tally.exposures)
+        warned = [exposure for exposure in tally.exposures if exposure.health.warnings]
+        for exposure in warned[:MOST_WARNED]:
+            yield f"{exposure.name}: {exposure.health.warnings[0]}"
+        if len(warned) > MOST_WARNED:
+            yield f"{name}: warnings on {len(warned) - MOST_WARNED} more, see exposures.ecsv"
         timeless = sum(not exposure.start for exposure in tally.exposures)
         if timeless:
             yield f"{name}: {timeless} of {number} exposures have no start time: ordered by name"

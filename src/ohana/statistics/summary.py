@@ -103,6 +103,26 @@ def repeated(repeats: Repeats) -> str:
     )
 
 
+def health_text(tally: Tally) -> str:
+    """Sum up the health of the exposures of a detector; empty where no record has any.
+
+    Falls that look like events, beyond those of noise, are as many as there are false events.
+    """
+    known = [e.health for e in tally.exposures if e.health.rises == e.health.rises]
+    if not known:
+        return ""
+    rises, falls, decoys, by_noise, left_out = (
+        sum(getattr(each, name) for each in known)
+        for name in ("rises", "falls", "decoys", "decoys_by_noise", "not_searched")
+    )
+    warned = sum(bool(each.warnings) for each in known)
+    return (
+        f"{rises:.0f} rises, {falls:.0f} falls; falls like events: {decoys:.0f} "
+        f"({by_noise:.2g} by noise); {left_out:.0f} reads not searched; "
+        f"warnings in {warned} of {len(known)} exposures"
+    )
+
+
 def summary_text(statistics: Statistics) -> str:
     """Return the summary as lines for a terminal: detectors, rates, repeated pixels, notes."""
     lines = []
@@ -110,6 +130,8 @@ def summary_text(statistics: Statistics) -> str:
         lines += [tally.detector.label, f"  {time_span(tally)}"]
         cells = [RATES_HEAD[:7], *(rate_cells(row)[:7] for row in rate_rows(tally))]
         lines += [columns(cells)]
+        if health := health_text(tally):
+            lines.append(f"  health: {health}")
         if repeats is not None:
             lines.append(f"  repeated telegraph noise: {repeated(repeats)}")
         lines.append("")

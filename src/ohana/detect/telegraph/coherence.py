@@ -99,7 +99,8 @@ def _of_lines(moves: Transitions, line: np.ndarray, beside: np.ndarray, reads: i
     are no company: they share charge.
     """
     out = np.zeros(len(line))
-    for number in np.flatnonzero(np.bincount(line) >= 2):
+    lines = np.flatnonzero(np.bincount(line) >= 2)
+    for number in lines:
         inside = np.flatnonzero(line[moves.event] == number)
         event, read, up = (column[inside] for column in moves)
         # Some of very many are company enough.
@@ -108,7 +109,8 @@ def _of_lines(moves: Transitions, line: np.ndarray, beside: np.ndarray, reads: i
         same = far & (up[:, None] == up[some])
         met = (same & (np.abs(read[:, None] - read[some]) <= 1)).any(axis=1)
         chance = 1 - (1 - 3 / reads) ** same.sum(axis=1)
-        if stats.binom.sf(met.sum() - 1, len(met), chance.mean()) > TUNING.coherent_chance:
+        unlikely = TUNING.coherent_chance / len(lines)
+        if stats.binom.sf(met.sum() - 1, len(met), chance.mean()) > unlikely:
             continue
         for each in np.unique(event):
             mine = event == each

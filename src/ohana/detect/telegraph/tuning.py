@@ -175,7 +175,7 @@ class TelegraphTuning:
         3, "events", "Fewest other events that switch in a read for it to count as shared"
     )
     coherent_chance: float = tuned(
-        1e-3, "", "Probability of so many transitions at the same read below which they are shared"
+        1e-4, "", "Probability of so many transitions at the same read below which they are shared"
     )
     coherent_distance: int = tuned(
         2, "pixels", "Distance up to which pixels of a row or column may share a trap's charge"

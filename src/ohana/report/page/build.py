@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import html
+import io
 import json
 import logging
 from collections import Counter
@@ -41,6 +43,10 @@ PICTURES_SHARE = (0.25, 0.5)
 EVENT_ROOM, SCRIPT_ROOM = 2000, 1_500_000
 #: Scripts of the page, in order of their dependence.
 SCRIPTS = ("data", "frame", "event", "times", "table", "review", "theme", "keys", "main")
+
+
+#: Resolution of the figure of the reads [dots per inch].
+HEALTH_DPI = 80
 
 
 class Block(NamedTuple):
@@ -153,6 +159,10 @@ def _facts(prediction: Prediction, pictures: list[dict]) -> dict[str, Any]:
         "detections": _digest(prediction),
         "model": MODEL,
         "sections": sections(prediction),
+        "warnings": [
+            warning for entry in prediction.run.get("health") or () for warning in entry["warnings"]
+        ],
+        "health": _health_picture(prediction),
         "classes": [
             {"key": key, "id": int(row.label), "found": found[key], "name": row.title}
             | {name: getattr(row, name) for name in ("short", "dark", "open_sign")}
@@ -160,6 +170,17 @@ def _facts(prediction: Prediction, pictures: list[dict]) -> dict[str, Any]:
         ],
         "total": len(prediction.events),
     }
+
+
+def _health_picture(prediction: Prediction) -> str | None:
+    """Return the figure of the reads as the source of an image; None without a record of them."""
+    if not prediction.run.get("health"):
+        return None
+    from ohana.report.figures.health import health_figure  # matplotlib
+
+    file = io.BytesIO()
+    health_figure(prediction).savefig(file, format="png", dpi=HEALTH_DPI)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def _digest(prediction: Prediction) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ohana.config import DetectorConfig
@@ -23,6 +23,7 @@ def sections(prediction: Prediction) -> list[dict[str, Any]]:
     changed, default = _settings(run.get("config") or {})
     shown = [
         ("Run", _about(prediction)),
+        ("Health", _health(run.get("health") or ())),
         ("Settings that differ from the defaults", changed),
         ("Detector", _detector(run.get("facts") or {})),
         *((title, _rows(run.get(name) or {})) for name, title in SECTIONS.items()),
@@ -49,6 +50,29 @@ def _about(prediction: Prediction) -> Rows:
     if not run:
         rows.append(["record", "none: this prediction has no run.json"])
     return [row for row in rows if row]
+
+
+def _health(entries: Sequence[Mapping[str, Any]]) -> Rows:
+    """Return what is not as it should be, warnings first."""
+    rows: Rows = []
+    for entry in entries:
+        several = f" ({entry['integration']})" if len(entries) > 1 else ""
+        rows += [["warning" + several, _text(warning)] for warning in entry["warnings"]]
+        rows += [
+            ["pixels that rise, fall" + several, f"{entry['rises']}, {entry['falls']}"],
+            [
+                "falls like events" + several,
+                f"{entry['decoys']} ({_text(entry['decoys_by_noise'])} by noise)",
+            ],
+            ["pixels in events" + several, f"{100 * entry['pixels_in_events']:.3g} %"],
+            ["pixels flagged, but used" + several, _text(entry["suspect_pixels"])],
+        ]
+        rows += [
+            [f"read {item['read']} not searched" + several, _text(item["reason"])]
+            for item in entry["not_searched"]
+        ]
+        rows += [["missing" + several, _text(text)] for text in entry["missing"]]
+    return rows
 
 
 def _detector(facts: Mapping[str, Any]) -> Rows:

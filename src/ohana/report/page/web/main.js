@@ -56,6 +56,7 @@ function notice(text) {
 
 function tellLeftOut() {
   const left = facts.left_out ?? [];
+  if (facts.warnings.length) notice(`Warning: ${facts.warnings[0]}`);
   if (!left.length) return;
   const number = left.reduce((sum, { number }) => sum + number, 0);
   notice(`${number} of ${facts.total} events are not in this page`);
@@ -83,6 +84,12 @@ function tellRun() {
     box.append(element("summary", title), list);
     return box;
   });
+  if (facts.health) {
+    const picture = Object.assign(document.createElement("img"), {
+      id: "health", src: facts.health, alt: "What was measured of the reads, and how many pixels step at each",
+    });
+    boxes.find((box) => box.firstChild.textContent === "Health").append(picture);
+  }
   $("sections").replaceChildren(...boxes, element("p", PRECISION, "faint"));
 }
 
