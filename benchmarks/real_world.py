@@ -129,8 +129,8 @@ def silence(path: Path, cards: Sequence[str]) -> None:
 
 def reads_not_searched(path: Path) -> set[int]:
     """Return the reads that a run lists as not searched."""
-    integrations = json.loads(path.read_text())["integrations"]
-    return set(integrations[0].get("not_searched", ()))
+    health = json.loads(path.read_text())["health"]
+    return {entry["read"] for entry in health[0]["not_searched"]}
 
 
 def score(truth: Truth, asked: Truth, entries: list[Detection]) -> Counts:

@@ -44,7 +44,7 @@ from ohana.read import open_exposure
 from ohana.refpix.border import border_mask
 from ohana.results.catalogue import write_catalogue
 from ohana.results.corrected_cube import Processed
-from ohana.results.health import FalseSteps, Health, health_of
+from ohana.results.health import FalseSteps, Health, health_of, report_of
 from ohana.results.maps import paint_mask, write_mask
 from ohana.results.outputs import corrected_source, files_of, outputs_of, write_maps, writing_cube
 from ohana.results.run_record import IntegrationFiles, remove_run, run_record, write_run
@@ -234,6 +234,7 @@ def find_events(
         source.ramp.suspect,
         FalseSteps(population.decoys, population.noise[0] * stats.norm.sf(config.sigma_threshold)),
         dropped,
+        report_of(source, tell_missing(searched.missing, source.ramp.shape[1:])),
     )
     health = replace(health, integration=source.ramp.integration)
     return FoundEvents(events, maps, population, health, searched.missing)

@@ -243,18 +243,23 @@ class ReadQuality(NamedTuple):
         Shot noise of each difference over the usual one.
     unsearched : ndarray of bool, shape (T,)
         Reads in which steps are not searched: more pixels step than particles could make.
+    lost : ndarray of bool, shape (T,)
+        Reads between others that no pixel has.
     """
 
     white: np.ndarray
     extra: np.ndarray
     shot: np.ndarray
     unsearched: np.ndarray
+    lost: np.ndarray
 
     def backwards(self) -> ReadQuality:
         """Return the quality of the reads in reverse order."""
         # A step from read f - 1 to f becomes one to read T - f.
         searched = np.append(self.unsearched[:1], self.unsearched[:0:-1])
-        return ReadQuality(self.white[::-1], self.extra[::-1], self.shot[::-1], searched)
+        return ReadQuality(
+            self.white[::-1], self.extra[::-1], self.shot[::-1], searched, self.lost[::-1]
+        )
 
 
 def side_widths(border: int, sides: Sequence[bool | int]) -> tuple[int, ...]:

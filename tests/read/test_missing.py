@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ohana.rampfit.load import CorrectedRamp, load_block, load_with_missing
+from ohana.read.missing import Missing, find_missing, summed_up, tell_missing
 
 from ohana import find_anomalies
 from ohana.config import DetectorConfig
 from ohana.pipeline import predict
 from ohana.ramp import DetectorInfo, Ramp
-from ohana.rampfit.load import CorrectedRamp, load_block, load_with_missing
 from ohana.read.array import planes_of_array
-from ohana.read.missing import Missing, find_missing, summed_up, tell_missing
 from ohana.refpix.border import border_strips
 
 READS, ROWS, COLS = 40, 64, 96

@@ -12,6 +12,7 @@ from ohana.correction.local import local_changes
 from ohana.correction.model import Shared, light_at
 from ohana.correction.noise import (
     crowded_reads,
+    lost_reads,
     measure_read_noise,
     measure_walk,
     typical_covariance,
@@ -86,9 +87,10 @@ def fit_shared(source: CorrectedRamp, threads: int | None = None) -> CorrectedRa
             shared = shared._replace(typical=typical_covariance(noise, covariance))
     rest = without_shapes(rest, shared)
     walk = measure_walk(rest, noise.white, covariance, ramp.facts.gain)
-    if noise.odd or walk or unsearched.any():
+    lost = lost_reads(tiles.mean)
+    if noise.odd or walk or unsearched.any() or lost.any():
         extra = noise.quality.extra + walk / noise.white * covariance.dt
-        quality = noise.quality._replace(extra=extra, unsearched=unsearched)
+        quality = noise.quality._replace(extra=extra, unsearched=unsearched, lost=lost)
         ramp = replace(ramp, quality=quality)
     nothing = not (len(shapes) or unsearched.any() or _any_light(shared))
     return source._replace(ramp=ramp, shared=None if nothing else shared)

@@ -176,6 +176,21 @@ def load_with_missing(
     return RampBlock(block.data, first_saturated), first_usable, missing
 
 
+def without_gaps(data: np.ndarray, lost: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return reads (T, R, W) in which those that are lost lie between their neighbours.
+
+    With `ohana.rampfit.covariance.without_weight` they carry no weight, and what happened
+    while they are missing is found as a step between the reads around them.
+    """
+    data, there = data.copy(), np.flatnonzero(~lost)
+    for t in np.flatnonzero(lost):
+        after = there[np.searchsorted(there, t)]
+        before = there[np.searchsorted(there, t) - 1]
+        share = np.float32((times[t] - times[before]) / (times[after] - times[before]))
+        data[t] = data[before] * (1 - share) + data[after] * share
+    return data
+
+
 def _spilling(ramp: Ramp, block: RampBlock, rows: slice, cols: slice) -> np.ndarray:
     """Return the first read in which a pixel or a neighbour has slowly saturated, else T."""
     top, bottom, _ = rows.indices(ramp.shape[1])

@@ -54,7 +54,7 @@ def measure_read_noise(
     white, light = _usual(variance, beside, covariance)
     reads = len(variance) + 1
     factor, extra, shot = np.ones(reads), np.zeros(reads - 1), np.ones(reads - 1)
-    quality = ReadQuality(factor, extra, shot, np.zeros(reads, bool))
+    quality = ReadQuality(factor, extra, shot, *np.zeros((2, reads), bool))
     if not white > 0:
         return TypicalNoise(white, light, quality, False)
     # Two differences share the noise of the read between them: that tells reads apart.
@@ -150,8 +150,8 @@ def measure_walk(
 ) -> float:
     """Return what accumulates in a typical pixel beyond shot noise [DN^2 per frame time].
 
-    Reads far apart tell a walk from white noise: the variance of ``x[2k] - 2 x[k] + x[0]``, in which
-    the rate cancels, grows with k. Zero where chance may explain it.
+    Reads far apart tell a walk from white noise: the variance of ``x[2k] - 2 x[k] + x[0]``, in
+    which the rate cancels, grows with k. Zero where chance may explain it.
 
     Parameters
     ----------
@@ -191,6 +191,12 @@ def measure_walk(
     walk = float(np.mean(excess)) - poisson
     least = max(TUNING.walk_chance * float(np.mean(error)), TUNING.walk_excess * poisson)
     return walk if walk > least else 0.0
+
+
+def lost_reads(mean: np.ndarray) -> np.ndarray:
+    """Return the reads (T,) between others that no pixel has, from averages (T - 1, K, M)."""
+    there = np.isfinite(mean).any(axis=(1, 2))
+    return np.concatenate([[False], ~there[1:] & ~there[:-1], [False]])
 
 
 def crowded_reads(stepping: np.ndarray) -> np.ndarray:

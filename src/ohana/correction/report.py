@@ -40,24 +40,21 @@ def describe(source: CorrectedRamp) -> list[str]:
     return notices
 
 
-def table(source: CorrectedRamp) -> dict[str, list[float]]:
+def table(source: CorrectedRamp) -> dict[str, np.ndarray]:
     """Return what was found for each read: a column of T numbers for each kind.
 
-    ``light`` is the shared change of the light since read 0, in the middle of the array's range
-    [DN]; ``offset`` the scatter of the offsets of outputs, columns and rows [DN];
-    ``noise`` the noise of the read over the usual one; ``searched`` is 1 where steps were searched,
-    else 0.
+    ``light [DN]`` is the shared change of the light since read 0, the median over the array;
+    ``offset [DN]`` the scatter of the offsets of outputs, columns and rows; ``noise factor`` the
+    noise of the read over the usual one.
     """
     shared, reads = source.shared, len(source.ramp.times)
-    columns = {name: np.zeros(reads) for name in ("light", "offset")}
+    columns = {name: np.zeros(reads) for name in ("light [DN]", "offset [DN]")}
     if shared is not None:
-        columns["light"] = np.median(shared.surface, axis=(1, 2))
+        columns["light [DN]"] = np.median(shared.surface, axis=(1, 2))
         offsets = [shared.col_level, shared.row_level]
-        columns["offset"] = np.max([x.reshape(reads, -1).std(axis=1) for x in offsets], axis=0)
-    columns["noise"] = _noise_factor(source)
-    quality = source.ramp.quality
-    columns["searched"] = np.ones(reads) if quality is None else 1.0 - quality.unsearched
-    return {name: np.round(values, 4).tolist() for name, values in columns.items()}
+        columns["offset [DN]"] = np.max([x.reshape(reads, -1).std(axis=1) for x in offsets], axis=0)
+    columns["noise factor"] = _noise_factor(source)
+    return {name: values for name, values in columns.items() if np.ptp(values) > 0}
 
 
 def _noise_factor(source: CorrectedRamp) -> np.ndarray:

@@ -97,7 +97,7 @@ def _in_one_read(shape: np.ndarray) -> np.ndarray:
 
 
 def _in_few_reads(step: np.ndarray) -> np.ndarray:
-    """Return which columns (T - 1, S) have most of their power in a few rows, not the first ones."""
+    """Return which columns (T - 1, S) have most of their power in a few rows, not the first."""
     power, few = step**2 / np.sum(step**2, axis=0), TUNING.few_reads
     return np.sort(power, axis=0)[-few:].sum(axis=0) > np.maximum(
         TUNING.in_few_reads, power[:few].sum(axis=0) + 1e-9

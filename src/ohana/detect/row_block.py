@@ -11,11 +11,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.config import DetectorConfig
-from ohana.correction.load import CorrectedRamp, load_with_missing
+from ohana.correction.load import CorrectedRamp, load_with_missing, without_gaps
 from ohana.detect.telegraph.pixels import find_telegraph_noise, telegraph_events, without_levels
 from ohana.events import Event, PixelMaps, Steps
 from ohana.ramp import Ramp, RampBlock
-from ohana.rampfit.covariance import DifferenceCovariance, difference_covariance
+from ohana.rampfit.covariance import (
+    DifferenceCovariance,
+    difference_covariance,
+    without_weight,
+)
 from ohana.rampfit.curves import straightened
 from ohana.rampfit.noise import Noise, gaussian, measure, with_read_noise
 from ohana.rampfit.pixel_search import search
@@ -93,7 +97,12 @@ def analyse_block(
     known = _known_read_noise(source.ramp, rows, config)
     if known is not None:
         noise = with_read_noise(noise, known)
-    steps, telegraph, maps = analyse(block, noise, covariance, gain, config)
+    filled = block
+    if source.ramp.quality is not None and source.ramp.quality.lost.any():
+        lost = source.ramp.quality.lost
+        filled = block._replace(data=without_gaps(block.data, lost, source.ramp.times))
+        covariance = without_weight(covariance, lost)
+    steps, telegraph, maps = analyse(filled, noise, covariance, gain, config)
     maps = replace(maps, first_usable=first)
     shift = rows.start
     steps = steps._replace(row=steps.row + np.int32(shift))

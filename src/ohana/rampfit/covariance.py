@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.ramp import Ramp, ReadQuality
+from ohana.rampfit.tuning import TUNING
 
 
 class DifferenceCovariance(NamedTuple):
@@ -87,6 +88,22 @@ def difference_covariance(
     return DifferenceCovariance(np.diff(times), read, shot, read_next, shot_next)
 
 
+def without_weight(covariance: DifferenceCovariance, lost: np.ndarray) -> DifferenceCovariance:
+    """Return the covariance coefficients in which some reads (T,) are so noisy that none counts.
+
+    Examples
+    --------
+    >>> odd = without_weight(difference_covariance(np.arange(4.0)), np.arange(4) == 1)
+    >>> odd.read, odd.read_next
+    (array([401., 401.,   2.]), array([-400.,   -1.,    0.]))
+    """
+    more = np.where(lost, TUNING.lost_variance - read_variance(covariance), 0.0)
+    return covariance._replace(
+        read=covariance.read + more[:-1] + more[1:],
+        read_next=covariance.read_next - np.append(more[1:-1], 0.0),
+    )
+
+
 def read_variance(covariance: DifferenceCovariance) -> np.ndarray:
     """Return the variance of the white noise of each read, in units of that of one frame: (T,).
 
@@ -131,7 +148,7 @@ def with_quality(covariance: DifferenceCovariance, quality: ReadQuality) -> Diff
     The second of three reads has twice the usual variance:
 
     >>> alike = difference_covariance(np.arange(3.0))
-    >>> quality = ReadQuality(np.array([1, 2, 1]), np.zeros(2), np.ones(2), np.zeros(3, bool))
+    >>> quality = ReadQuality(np.array([1, 2, 1]), np.zeros(2), np.ones(2), *np.zeros((2, 3), bool))
     >>> odd = with_quality(alike, quality)
     >>> odd.read, odd.read_next
     (array([3., 3.]), array([-2.,  0.]))

@@ -22,6 +22,10 @@ class RampfitTuning:
         2, "pixels", "Pixels of a 3 x 3 square saturated by read 1, up to which none is a core"
     )
 
+    lost_variance: float = tuned(
+        400.0, "read variances", "Of a read that is lost: it carries no weight"
+    )
+
     # Robust sums over the differences
     clip: float = tuned(
         5.0, "sigma", "Differences further than this from the median are excluded as events"

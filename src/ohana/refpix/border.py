@@ -108,7 +108,7 @@ def border_strips(ramp: Ramp, threads: int | None = None) -> Strips:
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         list(pool.map(fill, range(0, len(shape), READS_PER_TASK)))
-    for strip, (_, cols) in present:
+    for strip, (_, cols), _ in present:
         # A few pixels of a row may repeat their values by chance.
         find_missing(strip, ramp.facts.saturation, repeats=cols == slice(0, ramp.shape[2]))
     return Strips(*strips)

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ohana.classes import Label
+from ohana.correction.load import CorrectedRamp
+from ohana.correction.report import table
 from ohana.events import Event, PixelMaps, Steps
 from ohana.utils.formatting import json_safe
 
@@ -42,6 +44,14 @@ class ReadReport(NamedTuple):
     per_read: Mapping[str, np.ndarray] = {}
     not_searched: Mapping[int, str] = {}
     missing: Sequence[str] = ()
+
+
+def report_of(source: CorrectedRamp, missing: Sequence[str]) -> ReadReport:
+    """Report what was measured of the reads of a ramp; ``missing`` describes data that are not."""
+    quality = source.ramp.quality
+    odd = [] if quality is None else np.flatnonzero(quality.unsearched)
+    why = "more pixels step than particles hit"
+    return ReadReport(table(source), {int(read): why for read in odd}, tuple(missing))
 
 
 class FalseSteps(NamedTuple):
