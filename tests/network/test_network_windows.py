@@ -27,6 +27,7 @@ from ohana.network.unet3d import Architecture, UNet3D
 from ohana.pipeline import search_pixels
 from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import covariance_of
+from ohana.rampfit.curves import curve_shapes
 from ohana.rampfit.scan import Ramps, step_at
 from ohana.read import open_exposure
 from ohana.refpix.fit import fit_reference
@@ -205,6 +206,8 @@ def test_amplitudes(seen):
             maps.noise[row, [col]].astype(float) ** 2,
             maps.shot[row, [col]],
             excluded,
+            np.maximum(maps.curve[row, [col]].astype(int), -1),
+            shapes=curve_shapes(covariance_of(source.ramp)),
         )
         wanted = step_at(ramp, covariance_of(source.ramp), np.array([read]))
         np.testing.assert_allclose(got, np.ravel(wanted), rtol=1e-5, atol=1e-6)

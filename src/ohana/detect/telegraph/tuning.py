@@ -27,7 +27,7 @@ class TelegraphTuning:
         3.0, "", "Screening statistic of candidates: 0.2 to 0.5 % of pixels of noise", FALSE_ALARMS
     )
     curve_gain: float = tuned(
-        16.0, "chi-squared", "A candidate is screened again without a curve that explains this much"
+        9.0, "chi-squared", "A candidate is screened again without a curve that explains this much"
     )
     screened_dwells: tuple[float, ...] = tuned(
         (3.0, 8.0, 20.0, 60.0),
