@@ -102,6 +102,7 @@ def backward_source(source: CorrectedRamp, maps: PixelMaps) -> CorrectedRamp:
         facts=replace(ramp.facts, saturation=np.inf),
         flags=None,
         reference_done=True,
+        resets=(),
     )
     return CorrectedRamp(backward)
 
@@ -187,7 +188,8 @@ def noise_source(source: CorrectedRamp, maps: PixelMaps, seed: int) -> Corrected
         reads=reads,
     )
     facts = replace(ramp.facts, saturation=np.inf)
-    return CorrectedRamp(replace(ramp, planes=planes, facts=facts, flags=None, reference_done=True))
+    ramp = replace(ramp, planes=planes, facts=facts, flags=None, reference_done=True, resets=())
+    return CorrectedRamp(ramp)
 
 
 def _plausible(maps: PixelMaps) -> np.ndarray:
