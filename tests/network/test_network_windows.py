@@ -127,7 +127,7 @@ def small_windows(monkeypatch, reads, side):
 @pytest.mark.parametrize("name", EXPOSURES)
 @pytest.mark.parametrize(("reads", "side"), [(8, 16), (4, 24), (400, 400)])
 def test_windows_leave_no_trace(seen, monkeypatch, name, reads, side):
-    source, steps, maps, _ = seen[name]
+    source, steps, maps = seen[name][:3]
     network = random_network()
     small_windows(monkeypatch, reads, side)
     output = run_network(seen[name], network, CONFIG, silent)
@@ -174,7 +174,7 @@ def test_cuts_change_no_amplitude(seen, monkeypatch):
 
 
 def test_amplitudes(seen):
-    source, steps, maps, _ = seen["long"]
+    source, steps, maps = seen["long"][:3]
     voxels = run_network(seen["long"], random_network(), CONFIG, silent).voxels
     block, _ = load_block(source, slice(0, source.ramp.shape[1]))
     step_of = {at: i for i, at in enumerate(zip(steps.read, steps.row, steps.col, strict=True))}
@@ -216,7 +216,7 @@ def test_amplitudes(seen):
 
 def test_slab_edges_do_not_count(seen, monkeypatch):
     """Ramps end where the walk said, even if what ended them lies outside of the window."""
-    source, steps, maps, _ = seen["long"]
+    source, steps, maps = seen["long"][:3]
     stop = maps.stop.copy()
     stop[::3] = np.minimum(stop[::3], 9)
     maps = PixelMaps(**{**vars(maps), "stop": stop})

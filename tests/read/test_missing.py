@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ohana.rampfit.load import CorrectedRamp, load_block, load_with_missing
-from ohana.read.missing import Missing, find_missing, summed_up, tell_missing
+from ohana.correction.load import CorrectedRamp, load_block, load_with_missing
+from ohana.raw.missing import Missing, find_missing, summed_up, tell_missing
 
 from ohana import find_anomalies
 from ohana.config import DetectorConfig

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ohana.read.resets import find_resets
+from ohana.raw.resets import find_resets
 
 from ohana import find_anomalies, open_exposure
 

@@ -55,7 +55,7 @@ def test_what_is_kept_is_what_the_rules_find(made):
     folder, exposures = made
     store = split_path(folder, "training")
     source = stored_source(store / exposures[1].name)
-    _, steps, maps, _ = search_pixels(source, DetectorConfig(), None, lambda *_: None)
+    _, steps, maps = search_pixels(source, DetectorConfig(), None, lambda *_: None)[:3]
     kept = load_prepared(store, exposures[1].name)
     assert len(steps.row)
     for column, ours in zip(steps, kept.steps, strict=True):

@@ -104,6 +104,7 @@ def backward_source(source: CorrectedRamp, maps: PixelMaps) -> CorrectedRamp:
         flags=None,
         reference_done=True,
         quality=None if ramp.quality is None else ramp.quality.backwards(),
+        resets=(),
     )
     return CorrectedRamp(backward)
 
@@ -189,7 +190,8 @@ def noise_source(source: CorrectedRamp, maps: PixelMaps, seed: int) -> Corrected
         reads=reads,
     )
     facts = replace(ramp.facts, saturation=np.inf)
-    ramp = replace(ramp, planes=planes, facts=facts, flags=None, quality=None, reference_done=True)
+    ramp = replace(ramp, planes=planes, facts=facts, flags=None, reference_done=True)
+    ramp = replace(ramp, quality=None, resets=())
     return CorrectedRamp(ramp)
 
 
