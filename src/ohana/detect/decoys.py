@@ -16,6 +16,7 @@ from ohana.config import DetectorConfig
 from ohana.detect.cosmic_rays import RayCandidates, charge_steps, ray_candidates
 from ohana.detect.linking import link_steps, read_tolerance
 from ohana.detect.telegraph.tuning import TUNING as TELEGRAPH
+from ohana.detect.tuning import TUNING
 from ohana.events import STEP_TYPES, PixelMaps, Steps, join_steps
 
 
@@ -45,8 +46,9 @@ def find_decoys(
     config : DetectorConfig
         As for cosmic rays.
     """
-    # Pixels for which nothing but a fall made levels likely.
+    # Pixels for which nothing but a fall made levels likely, and that none but levels could make.
     calm = telegraph & (maps.flicker <= TELEGRAPH.candidate)
+    calm &= maps.fall_significance < TUNING.doubtful_fall * config.sigma_threshold
     mirrored = mirrored_steps(join_steps([steps, _falls(maps, calm, config.sigma_threshold)]))
     left_out = snowballs | (telegraph & ~calm)
     away = border | left_out

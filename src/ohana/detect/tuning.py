@@ -17,6 +17,10 @@ class DetectTuning:
     )
     max_read_tolerance: int = tuned(8, "reads", "Largest error of the date of a faint step")
 
+    doubtful_fall: float = tuned(
+        2.0, "thresholds", "A fall beyond this in a pixel with levels is one of these levels"
+    )
+
     # Cosmic rays
     max_fall: float = tuned(
         0.5, "", "A fall by this fraction of a rise of the same pixel shows that it was not charge"
