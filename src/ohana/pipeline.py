@@ -34,6 +34,7 @@ from ohana.detect.snowballs.classify import find_snowballs
 from ohana.detect.strata import tell_suspects
 from ohana.detect.telegraph.coherence import without_coherent
 from ohana.detect.telegraph.fit import MIN_READS
+from ohana.detect.telegraph.pixels import without_outliers
 from ohana.events import Event, PixelMaps, join_steps
 from ohana.network.calibration import Calibration
 from ohana.network.tuning import TUNING as NETWORK_TUNING
@@ -214,7 +215,10 @@ def find_events(
     """
     searched = search_pixels(source, config, cube, progress)
     steps, maps = searched.steps, searched.maps
-    telegraph = without_coherent(searched.telegraph, source.ramp.shape, config)
+    telegraph = searched.telegraph
+    if source.ramp.quality is not None and source.ramp.quality.heavy_tails:
+        telegraph = without_outliers(telegraph)
+    telegraph = without_coherent(telegraph, source.ramp.shape, config)
     log.debug(f"{len(steps.row)} steps of pixels, {len(telegraph)} pixels like telegraph noise")
     if len(source.ramp.planes) < NETWORK_TUNING.min_reads:
         network = None

@@ -245,6 +245,8 @@ class ReadQuality(NamedTuple):
         Reads in which steps are not searched: more pixels step than particles could make.
     lost : ndarray of bool, shape (T,)
         Reads between others that no pixel has.
+    heavy_tails : bool
+        Whether differences fall far below the others much more often than Gaussian noise does.
     """
 
     white: np.ndarray
@@ -252,14 +254,14 @@ class ReadQuality(NamedTuple):
     shot: np.ndarray
     unsearched: np.ndarray
     lost: np.ndarray
+    heavy_tails: bool = False
 
     def backwards(self) -> ReadQuality:
         """Return the quality of the reads in reverse order."""
         # A step from read f - 1 to f becomes one to read T - f.
         searched = np.append(self.unsearched[:1], self.unsearched[:0:-1])
-        return ReadQuality(
-            self.white[::-1], self.extra[::-1], self.shot[::-1], searched, self.lost[::-1]
-        )
+        white, extra, shot, lost = (x[::-1] for x in (self.white, self.extra, self.shot, self.lost))
+        return ReadQuality(white, extra, shot, searched, lost, self.heavy_tails)
 
 
 def side_widths(border: int, sides: Sequence[bool | int]) -> tuple[int, ...]:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ohana.correction.load import CorrectedRamp, load_block, load_with_missing
-from ohana.raw.missing import Missing, find_missing, summed_up, tell_missing
 
 from ohana import find_anomalies
 from ohana.config import DetectorConfig
+from ohana.correction.load import CorrectedRamp, load_block, load_with_missing
 from ohana.pipeline import predict
 from ohana.ramp import DetectorInfo, Ramp
+from ohana.raw.missing import Missing, find_missing, summed_up, tell_missing
 from ohana.read.array import planes_of_array
 from ohana.refpix.border import border_strips
 

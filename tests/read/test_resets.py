@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from ohana.raw.resets import find_resets
 
 from ohana import find_anomalies, open_exposure
+from ohana.raw.resets import find_resets
 
 READS, RESET, SHAPE = 60, 25, (64, 96)
 HITS = ((8, 30, 30, 2500), (19, 20, 25, 900), (33, 40, 50, 1500), (48, 30, 31, 700))

@@ -12,6 +12,7 @@ from ohana.correction.local import local_changes
 from ohana.correction.model import Shared, light_at
 from ohana.correction.noise import (
     crowded_reads,
+    has_heavy_tails,
     lost_reads,
     measure_read_noise,
     measure_walk,
@@ -88,9 +89,12 @@ def fit_shared(source: CorrectedRamp, threads: int | None = None) -> CorrectedRa
     rest = without_shapes(rest, shared)
     walk = measure_walk(rest, noise.white, covariance, ramp.facts.gain)
     lost = lost_reads(tiles.mean)
-    if noise.odd or walk or unsearched.any() or lost.any():
+    heavy = has_heavy_tails(rest, peaks)
+    if noise.odd or walk or heavy or unsearched.any() or lost.any():
         extra = noise.quality.extra + walk / noise.white * covariance.dt
-        quality = noise.quality._replace(extra=extra, unsearched=unsearched, lost=lost)
+        quality = noise.quality._replace(
+            extra=extra, unsearched=unsearched, lost=lost, heavy_tails=heavy
+        )
         ramp = replace(ramp, quality=quality)
     nothing = not (len(shapes) or unsearched.any() or _any_light(shared))
     return source._replace(ramp=ramp, shared=None if nothing else shared)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from ohana.correction.tiles import PixelSample
 from ohana.correction.tuning import TUNING
@@ -191,6 +192,23 @@ def measure_walk(
     walk = float(np.mean(excess)) - poisson
     least = max(TUNING.walk_chance * float(np.mean(error)), TUNING.walk_excess * poisson)
     return walk if walk > least else 0.0
+
+
+def has_heavy_tails(sample: PixelSample, peaks: np.ndarray) -> bool:
+    """Return whether differences fall far more often than Gaussian noise lets them.
+
+    Falls only: charge raises. ``peaks`` are as in `measure_read_noise`.
+    """
+    quiet = np.abs(sample.spread / np.median(sample.spread) - 1) < TUNING.quiet_pixels
+    excess = sample.excess[~peaks][:, quiet]
+    excess = excess[np.isfinite(excess)]
+    if len(excess) < TUNING.min_pixels:
+        return False
+    middle = np.median(excess)
+    scale = 1.4826 * np.median(np.abs(excess - middle))
+    seen = int(np.sum(excess - middle < -TUNING.tail * scale))
+    usual = len(excess) * stats.norm.sf(TUNING.tail)
+    return seen > TUNING.heavy_tail * usual + TUNING.min_chance * np.sqrt(usual)
 
 
 def lost_reads(mean: np.ndarray) -> np.ndarray:

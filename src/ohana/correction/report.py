@@ -34,6 +34,8 @@ def describe(source: CorrectedRamp) -> list[str]:
     if len(noisy):
         worst = float(factor.max()) / usual
         notices.append(f"noise: reads {ranges(noisy)} above the others, up to {worst:.2g} times")
+    if quality.heavy_tails:
+        notices.append("noise: heavy tails; levels of single reads are no telegraph noise")
     if quality.unsearched.any():
         reads = ranges(np.flatnonzero(quality.unsearched))
         notices.append(f"reads {reads}: more pixels step than particles hit, not searched")

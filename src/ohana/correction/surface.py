@@ -86,7 +86,7 @@ def fit_surface(tiles: Tiles, dt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
                 level[:, 1:] = solution[:, outputs]
             smooth: np.ndarray = solution[:, ~outputs] @ some.columns[:, ~outputs].T
             return level, smooth.reshape(tiles.mean.shape)
-        groups = groups[:-1]
+        groups = groups[:-1]  # type: ignore[assignment]
     return np.zeros((len(dt), tiles.output.max() + 1)), np.zeros(tiles.mean.shape)
 
 

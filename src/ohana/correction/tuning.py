@@ -139,6 +139,10 @@ class CorrectionTuning:
     median_efficiency: float = tuned(
         0.37, "", "Efficiency of the median deviation of a normal variable", "Hampel (1974)"
     )
+    tail: float = tuned(3.5, "sigma", "Falls beyond this are the tail of the noise")
+    heavy_tail: float = tuned(
+        8.0, "", "Times more of them than Gaussian noise has, from which the tails are heavy"
+    )
     crowded_pixels: float = tuned(
         0.03, "", "Fraction of the pixels of a tile that step in one read in which it is crowded"
     )

@@ -49,7 +49,7 @@ class ReadReport(NamedTuple):
 def report_of(source: CorrectedRamp, missing: Sequence[str]) -> ReadReport:
     """Report what was measured of the reads of a ramp; ``missing`` describes data that are not."""
     quality = source.ramp.quality
-    odd = [] if quality is None else np.flatnonzero(quality.unsearched)
+    odd = [] if quality is None else np.flatnonzero(quality.unsearched).tolist()
     why = "more pixels step than particles hit"
     return ReadReport(table(source), {int(read): why for read in odd}, tuple(missing))
 

@@ -188,6 +188,20 @@ def without_levels(
     return join_steps([steps.select(~np.isin(steps.col, index)), left])
 
 
+def without_outliers(events: list[Event]) -> list[Event]:
+    """Drop telegraph noise whose shorter level lasts for single reads, and which is not strong.
+
+    For noise with heavy tails: reads that lie off by chance look like a level that never lasts.
+    """
+    kept = []
+    for event in events:
+        shortest = min(float(event.extra[name]) for name in ("dwell_low", "dwell_high"))  # type: ignore[arg-type]
+        strong = float(event.extra["fit_quality"]) > TUNING.strong_levels  # type: ignore[arg-type]
+        if strong or shortest > TUNING.lasting_level:
+            kept.append(event)
+    return kept
+
+
 def telegraph_events(index: np.ndarray, fit: TelegraphFit, cols: int) -> list[Event]:
     """Make an event of each pixel of a block that is ``cols`` wide."""
     events = []

@@ -182,5 +182,13 @@ class TelegraphTuning:
     )
     min_reads: int = tuned(10, "reads", "Fewest usable reads of a ramp that is searched")
 
+    # Noise with heavy tails
+    lasting_level: float = tuned(
+        1.6, "reads", "Mean dwell time above which a level is none of single reads"
+    )
+    strong_levels: float = tuned(
+        0.9, "", "Fit quality above which levels of single reads count all the same"
+    )
+
 
 TUNING = TelegraphTuning()
