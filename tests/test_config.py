@@ -83,6 +83,7 @@ WITHOUT_RANGE = {
     "read_order",
     "reference_correction",
     "odd_even",
+    "shared_correction",
     "network_precision",
 }
 

@@ -314,13 +314,13 @@ def test_odd_arrays_without_events(tmp_path, cube, border):
     assert detections == []
 
 
-def test_a_flash_is_one_extended_event(tmp_path):
+def test_a_flash_is_no_event(tmp_path):
     cube = quiet()
     cube[10:] += 300
     np.save(tmp_path / "x.npy", cube)
-    _, [event], mask = run(tmp_path / "x.npy", tmp_path / "out", BARE)
-    assert (event["type"], event["first_frame"], event["extended"]) == ("cosmic_ray", 10, True)
-    assert mask.all()
+    summary, detections, mask = run(tmp_path / "x.npy", tmp_path / "out", BARE)
+    assert detections == [] and not mask.any()
+    assert any("shared changes" in notice for notice in summary.notices)
 
 
 def test_dead_pixels_and_gaps(tmp_path):

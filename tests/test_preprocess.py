@@ -26,7 +26,7 @@ def test_drift_and_first_read_are_gone(drifting):
 
 
 def test_without_correction_the_drift_stays(drifting):
-    config = DetectorConfig(border=4, reference_correction=False)
+    config = DetectorConfig(border=4, reference_correction=False, shared_correction=False)
     out = np.load(Preprocessor(config).process(drifting / "ramp.npy", drifting / "out.npy"))
     np.testing.assert_allclose(out[:, 30, 30], [15, 13, 50, 43, 51], atol=1e-3)
 

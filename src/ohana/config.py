@@ -107,6 +107,13 @@ class DetectorConfig(BaseModel):
     odd_even: bool = setting(
         True, "reference", "", "Correct odd and even columns separately where possible", strict=True
     )
+    shared_correction: bool = setting(
+        True,
+        "reference",
+        "",
+        "Take off what science pixels share: changes of the light, offsets, settling",
+        strict=True,
+    )
     row_smoothing: float | None = setting(
         None,
         "reference",
@@ -291,6 +298,7 @@ class DetectorConfig(BaseModel):
 
 
 _NOT_NUMBERS = {
+    "shared_correction",
     "dataset",
     "polarity",
     "read_order",

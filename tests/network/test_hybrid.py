@@ -16,6 +16,7 @@ from ohana.batch.run import Workers, run_batch
 from ohana.classes import Label
 from ohana.cli.predict import main
 from ohana.config import DetectorConfig
+from ohana.correction.fit import corrected_ramp
 from ohana.correction.load import CorrectedRamp
 from ohana.detect.row_block import Searched
 from ohana.errors import OhanaError
@@ -31,7 +32,6 @@ from ohana.network.unet3d import Architecture, UNet3D
 from ohana.pipeline import find_events, link_events, outside_snowballs, predict, search_pixels
 from ohana.predictor import Predictor
 from ohana.read import open_exposure
-from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import catalogue, read_catalogue
 from ohana.results.maps import read_features
 from ohana.results.run_record import read_run
@@ -65,7 +65,7 @@ def scene(tmp_path_factory):
     made = simulate_exposure(SCENE, np.random.default_rng(4))
     write_fits(made, folder / "all.fits")
     ramp = open_exposure(folder / "all.fits", CONFIG)[0]
-    source = CorrectedRamp(ramp, fit_reference(ramp, CONFIG)[0])
+    source = corrected_ramp(ramp, CONFIG)[0]
     searched = search_pixels(source, CONFIG, None, quiet)
     rules, _ = link_events(searched, CONFIG, quiet)
     rules += outside_snowballs(searched.telegraph, rules, searched.maps.stop.shape)

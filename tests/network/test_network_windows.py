@@ -11,6 +11,7 @@ import torch
 
 from ohana.classes import Label
 from ohana.config import DetectorConfig
+from ohana.correction.fit import corrected_ramp
 from ohana.correction.load import CorrectedRamp, load_block
 from ohana.detect.row_block import Searched
 from ohana.errors import OhanaError
@@ -30,7 +31,6 @@ from ohana.rampfit.covariance import covariance_of
 from ohana.rampfit.curves import curve_shapes
 from ohana.rampfit.scan import Ramps, step_at
 from ohana.read import open_exposure
-from ohana.refpix.fit import fit_reference
 from ohana.simulate import SimulationConfig, simulate_exposure, write_fits
 
 #: Results are compared with those of the model as it is, which is float32.
@@ -100,7 +100,7 @@ def seen(tmp_path_factory):
         path = tmp_path_factory.mktemp(name) / "exposure.fits"
         write_fits(simulate_exposure(config, np.random.default_rng(5)), path)
         [ramp] = open_exposure(path, CONFIG)
-        source = CorrectedRamp(ramp, fit_reference(ramp, CONFIG)[0])
+        source = corrected_ramp(ramp, CONFIG)[0]
         made[name] = search_pixels(source, CONFIG, None, silent)
     return made
 

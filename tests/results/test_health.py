@@ -127,7 +127,9 @@ def test_in_the_record_and_the_summary(tmp_path):
     cube = np.cumsum(rng.normal(3, 1, (20, 48, 48)), 0) + rng.normal(0, 5, (20, 48, 48))
     cube[9:] += rng.uniform(100, 200, (48, 48))
     np.save(tmp_path / "x.npy", cube.astype(np.float32))
-    summary = predict(tmp_path / "x.npy", tmp_path / "out", DetectorConfig(border=0))
+    summary = predict(
+        tmp_path / "x.npy", tmp_path / "out", DetectorConfig(border=0, shared_correction=False)
+    )
     [entry] = read_run(tmp_path / "out")["health"]
     wanted = ["integration", "rises", "falls", "decoys", "decoys_by_noise", "pixels_in_events"]
     wanted += ["suspect_pixels", "reads", "not_searched", "missing", "warnings"]

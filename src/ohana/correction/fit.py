@@ -21,7 +21,7 @@ from ohana.correction.noise import (
 )
 from ohana.correction.report import describe
 from ohana.correction.shapes import find_shapes, without_shapes
-from ohana.correction.surface import column_offsets, fit_surface, peaked
+from ohana.correction.surface import column_offsets, cores, covers, fit_surface, peaked
 from ohana.correction.tiles import PixelSample, Tiles, measure_tiles
 from ohana.correction.tuning import TUNING
 from ohana.ramp import Ramp
@@ -40,7 +40,10 @@ def corrected_ramp(ramp: Ramp, config: DetectorConfig) -> tuple[CorrectedRamp, l
         What was done, one line each.
     """
     reference, notice = fit_reference(ramp, config)
-    source = fit_shared(CorrectedRamp(ramp, reference), config.threads)
+    source = CorrectedRamp(ramp, reference)
+    if not config.shared_correction:
+        return source, [notice, "what pixels share: not looked for, shared_correction is off"]
+    source = fit_shared(source, config.threads)
     return source, [notice, *describe(source)]
 
 
@@ -64,9 +67,12 @@ def fit_shared(source: CorrectedRamp, threads: int | None = None) -> CorrectedRa
         return source
     covariance = covariance_of(ramp)
     tiles, sample = measure_tiles(ramp, lambda r: load_block(source, r)[0], covariance, threads)
-    if sample.spread.size < TUNING.min_pixels or not np.isfinite(tiles.mean).any():
+    few = sample.spread.size < TUNING.min_pixels or not np.isfinite(tiles.mean).any()
+    if few or not np.median(sample.spread) > 0:
         return source
-    (shared, events), peaks = _light(ramp, tiles, covariance.dt), peaked(tiles)
+    if covers(tiles) and cores(tiles).any():
+        return source
+    (shared, events), peaks = _light(ramp, tiles, covariance.dt), peaked(tiles) | cores(tiles)
     rest = _without(sample, shared)
     noise = measure_read_noise(rest, covariance, peaks)
     if not noise.white > 0:
@@ -76,10 +82,11 @@ def fit_shared(source: CorrectedRamp, threads: int | None = None) -> CorrectedRa
         noise = measure_read_noise(rest, covariance, peaks)
     # Shapes first: what they bring into single reads is no noise of these.
     unsearched = crowded_reads(tiles.stepping)
+    unsearched[1:] &= ~peaks
     typical = usual_covariance(noise, covariance)
     light = np.diff(shared.surface.mean(axis=(1, 2)))
     calm = _without_events(rest, events, tiles)
-    left_out = unsearched[1:] | (events.mean(axis=(1, 2)) > TUNING.covered_tiles)
+    left_out = peaks | unsearched[1:] | (events.mean(axis=(1, 2)) > TUNING.covered_tiles)
     shapes = find_shapes(calm, typical, covariance.dt, light, left_out)
     shared = shared._replace(shapes=shapes, typical=typical, unsearched=unsearched)
     if len(shapes) or unsearched.any():
@@ -87,7 +94,7 @@ def fit_shared(source: CorrectedRamp, threads: int | None = None) -> CorrectedRa
         if noise.white > 0:
             shared = shared._replace(typical=typical_covariance(noise, covariance))
     rest = without_shapes(rest, shared)
-    walk = measure_walk(rest, noise.white, covariance, ramp.facts.gain)
+    walk = measure_walk(rest, noise.white, covariance, ramp.facts.gain, left_out)
     lost = lost_reads(tiles.mean)
     heavy = has_heavy_tails(rest, peaks)
     if noise.odd or walk or heavy or unsearched.any() or lost.any():

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
-from ohana.correction.surface import without_rate
+from ohana.correction.surface import cores, without_rate
 from ohana.correction.tiles import Tiles
 from ohana.correction.tuning import TUNING
 from ohana.ramp import TILE_ROWS
@@ -49,7 +49,7 @@ def local_changes(
     sigma /= np.sqrt(np.maximum(near, 1e-30)) * excess
     light = (sigma < -TUNING.local_threshold) | _lasting(sigma)
     high = sigma > TUNING.local_threshold
-    for f in np.flatnonzero(high.any(axis=(1, 2))):
+    for f in np.flatnonzero(high.any(axis=(1, 2)) & ~cores(tiles)):
         light[f] |= _wide(high[f], rest[f], tiles)
     if len(tiles.row) > 1 and np.diff(tiles.row).min() > TILE_ROWS:
         light &= _beyond_one_row(rest * np.sqrt(weight) / excess)

@@ -147,7 +147,11 @@ def _usual(
 
 
 def measure_walk(
-    sample: PixelSample, white: float, covariance: DifferenceCovariance, gain: float
+    sample: PixelSample,
+    white: float,
+    covariance: DifferenceCovariance,
+    gain: float,
+    left_out: np.ndarray,
 ) -> float:
     """Return what accumulates in a typical pixel beyond shot noise [DN^2 per frame time].
 
@@ -164,15 +168,18 @@ def measure_walk(
         Timing of the reads.
     gain : float
         [e-/DN]
+    left_out : ndarray of bool, shape (T - 1,)
+        Differences that an event dominates; the longest run without them is used.
     """
-    reads = len(covariance.dt) + 1
-    times, lag = np.append(0.0, np.cumsum(covariance.dt)), (reads - 1) // 2
+    first, last = _longest_run(~left_out)
+    reads = last - first + 1
+    times, lag = np.append(0.0, np.cumsum(covariance.dt[first:last])), (reads - 1) // 2
     quiet = np.abs(sample.spread / np.median(sample.spread) - 1) < TUNING.quiet_pixels
     if lag < TUNING.min_walk_lag or quiet.sum() < TUNING.min_pixels:
         return 0.0
-    path = np.cumsum(sample.excess[:, quiet], axis=0, dtype=np.float64)
+    path = np.cumsum(sample.excess[first:last, quiet], axis=0, dtype=np.float64)
     path = np.concatenate([np.zeros_like(path[:1]), path])
-    frames, excess, error = read_variance(covariance), [], []
+    frames, excess, error = read_variance(covariance)[first : last + 1], [], []
     for start in range(min(reads - 2 * lag, 2)):
         at = start + lag * np.arange(3)
         # Reads may be unevenly spaced: weights for which a rate cancels.
@@ -192,6 +199,16 @@ def measure_walk(
     walk = float(np.mean(excess)) - poisson
     least = max(TUNING.walk_chance * float(np.mean(error)), TUNING.walk_excess * poisson)
     return walk if walk > least else 0.0
+
+
+def _longest_run(good: np.ndarray) -> tuple[int, int]:
+    """Return where the longest run of good entries begins, and where it ends."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(int)))
+    if not len(edges):
+        return 0, 0
+    begin, end = edges[::2], edges[1::2]
+    longest = int(np.argmax(end - begin))
+    return int(begin[longest]), int(end[longest])
 
 
 def has_heavy_tails(sample: PixelSample, peaks: np.ndarray) -> bool:

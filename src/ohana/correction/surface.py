@@ -69,12 +69,13 @@ def fit_surface(tiles: Tiles, dt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     mean, error = tiles.mean.reshape(len(dt), -1), tiles.error.reshape(len(dt), -1)
     terms = terms_of(tiles)
-    groups, peaks = (CONSTANT, OUTPUTS, SMOOTH), peaked(tiles)
+    groups, peaks, full = (CONSTANT, OUTPUTS, SMOOTH), peaked(tiles), cores(tiles)
     while groups:
         some = terms.select(groups)
         fits = [_fit_tiles(m, e, some.columns) for m, e in zip(mean, error, strict=True)]
         solution, scale = (np.array(parts) for parts in zip(*fits, strict=True))
-        _beside_peaks(solution, peaks, mean, error, some)
+        _beside_peaks(solution, peaks & ~full, mean, error, some)
+        _between(solution, full)
         # What is the same in all differences is part of the rate of each pixel.
         solution = without_rate(solution, dt)
         last = some.group == groups[-1]
@@ -107,6 +108,30 @@ def peaked(tiles: Tiles) -> np.ndarray:
         wide = np.mean(rest > TUNING.local_threshold) > TUNING.covered_tiles
         found[f] = few and wide and rest.max() > TUNING.peak
     return found
+
+
+def cores(tiles: Tiles) -> np.ndarray:
+    """Return the differences (T - 1,) in which a core fills, in an array that it may cover.
+
+    Light and the halo of a snowball look alike there, and only the halo comes with a core.
+    """
+    return (tiles.filled >= TUNING.core_pixels) & covers(tiles, TUNING.small_array)
+
+
+def covers(tiles: Tiles, areas: float = TUNING.tiny_array) -> bool:
+    """Return whether the array is smaller than some times the largest area of an event."""
+    area = float(np.ptp(tiles.row) + 1) * float(np.ptp(tiles.col) + 1)
+    return area < areas * TUNING.max_event_area
+
+
+def _between(solution: np.ndarray, full: np.ndarray) -> None:
+    """Take the fit of differences with a core from those near it in time, in place."""
+    calm = np.flatnonzero(~full)
+    for f in np.flatnonzero(full) if len(calm) else ():
+        near = calm[np.argsort(np.abs(calm - f), kind="stable")[: TUNING.calm_neighbours]]
+        solution[f] = np.median(solution[near], axis=0)
+    if not len(calm):
+        solution[:] = 0.0
 
 
 def _beside_peaks(

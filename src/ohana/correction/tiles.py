@@ -37,6 +37,8 @@ class Tiles(NamedTuple):
         Read-out channel of each tile.
     column : ndarray of float32, shape (2, T - 1, W)
         Sum and number of the differences of each column, less the average of their tile.
+    filled : ndarray of int, shape (T - 1,)
+        Most pixels of a tile that are saturated from the later read of each difference on.
     """
 
     mean: np.ndarray
@@ -46,6 +48,7 @@ class Tiles(NamedTuple):
     col: np.ndarray
     output: np.ndarray
     column: np.ndarray
+    filled: np.ndarray
 
 
 class PixelSample(NamedTuple):
@@ -183,7 +186,7 @@ def measure_tiles(
     dt = covariance.dt.astype(np.float32)
     share = -(-len(chosen) * TILE_ROWS * width // TUNING.sample_pixels)
 
-    def work(rows: slice) -> tuple[np.ndarray, np.ndarray, PixelSample]:
+    def work(rows: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray, PixelSample]:
         block = load(rows)
         rate, spread = rough_rates(block, dt)
         usable = ~border_mask(ramp, rows) & np.isfinite(rate)
@@ -191,21 +194,31 @@ def measure_tiles(
         column = np.empty((2, len(dt), width), np.float32)
         tile_kernel(block.data, block.stop, usable, rate, dt, edges, *sums, column)
         index = np.flatnonzero(usable.ravel())[rows.start // TILE_ROWS % share :: share]
-        return sums, column, _sample(block, index, rate, spread, dt, rows.start)
+        filled = most_filled(block.stop, edges, len(block.data))
+        return sums, column, filled, _sample(block, index, rate, spread, dt, rows.start)
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         results = list(pool.map(work, chosen))
-    mean, error, stepping = np.stack([sums for sums, _, _ in results], axis=2)
-    column = np.sum([each for _, each, _ in results], axis=0)
-    sample = [pixels for _, _, pixels in results]
+    mean, error, stepping = np.stack([each[0] for each in results], axis=2)
+    column = np.sum([each[1] for each in results], axis=0)
+    filled = np.max([each[2] for each in results], axis=0)
+    sample = [each[3] for each in results]
     joined = PixelSample(*(np.concatenate(parts, axis=-1) for parts in zip(*sample, strict=True)))
     row = np.array([(rows.start + rows.stop - 1) / 2 for rows in chosen])
     owner = np.broadcast_to(output, (len(row), len(output)))
     if not along_rows:
         owner = np.broadcast_to((row * outputs // height).astype(int)[:, None], owner.shape)
-    return Tiles(
-        mean, error, stepping, row, (edges[:-1] + edges[1:] - 1) / 2, owner, column
-    ), joined
+    col = (edges[:-1] + edges[1:] - 1) / 2
+    return Tiles(mean, error, stepping, row, col, owner, column, filled), joined
+
+
+def most_filled(stop: np.ndarray, edges: np.ndarray, reads: int) -> np.ndarray:
+    """Return the most pixels of a tile that saturate in reads 1 to T - 1, from ``stop`` (R, W)."""
+    most = np.zeros(reads - 1, int)
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        counts = np.bincount(stop[:, low:high].ravel(), minlength=reads + 1)
+        most = np.maximum(most, counts[1:reads])
+    return most
 
 
 def rough_rates(block: RampBlock, dt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -56,6 +56,13 @@ class CorrectionTuning:
     column_left_out: int = tuned(
         2, "differences", "Most deviant ones of a column that do not count, and one in 20 besides"
     )
+    core_pixels: int = tuned(12, "pixels", "Of a tile that saturate in one read: a core fills")
+    small_array: float = tuned(
+        14.0, "areas of an event", "Size of an array that a single event may cover"
+    )
+    tiny_array: float = tuned(
+        3.0, "areas of an event", "Size of an array in which nothing shared is told from a core"
+    )
     calm_neighbours: int = tuned(
         4, "differences", "Whose smooth change replaces that of a difference with a peak"
     )

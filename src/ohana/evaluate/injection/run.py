@@ -92,7 +92,8 @@ def inject_and_recover(
     for number, placed in enumerate(place_events(site, wanted, settings, placing), 1):
         # What pixels share is measured again: it must not contain any part of an event.
         with_them = with_events(ramp, [each.event for each in placed])
-        added = fit_shared(CorrectedRamp(with_them, source.reference), config.threads)
+        added = CorrectedRamp(with_them, source.reference)
+        added = fit_shared(added, config.threads) if config.shared_correction else added
         # Each event is scored as if it were alone: with the densities of the original exposure.
         shared = _share(progress, len(events), len(placed), len(wanted))
         found = find_events(added, config, shared, None, original.population, network)
