@@ -314,12 +314,19 @@ def test_odd_arrays_without_events(tmp_path, cube, border):
     assert detections == []
 
 
-def test_a_flash_is_one_extended_event(tmp_path):
+def test_a_flash_is_no_event(tmp_path):
     cube = quiet()
     cube[10:] += 300
     np.save(tmp_path / "x.npy", cube)
-    _, [event], mask = run(tmp_path / "x.npy", tmp_path / "out", BARE)
+    summary, events, mask = run(tmp_path / "x.npy", tmp_path / "out", BARE)
+    assert events == []
+    assert not mask.any()
+    assert summary.warnings == ["100 % of all pixels step in read 10: not believable"]
+    # What is left without a minimum confidence is one extended event.
+    all_of_them = BARE.model_copy(update={"min_confidence": 0.0})
+    _, [event], mask = run(tmp_path / "x.npy", tmp_path / "all", all_of_them)
     assert (event["type"], event["first_frame"], event["extended"]) == ("cosmic_ray", 10, True)
+    assert event["confidence"] < 0.1
     assert mask.all()
 
 

@@ -16,6 +16,7 @@ from ohana.config import DetectorConfig
 from ohana.detect.cosmic_rays import RayCandidates, charge_steps, ray_candidates
 from ohana.detect.linking import link_steps, read_tolerance
 from ohana.detect.telegraph.tuning import TUNING as TELEGRAPH
+from ohana.detect.tuning import TUNING
 from ohana.events import STEP_TYPES, PixelMaps, Steps, join_steps
 
 
@@ -47,6 +48,7 @@ def find_decoys(
     """
     # Pixels for which nothing but a fall made levels likely.
     calm = telegraph & (maps.flicker <= TELEGRAPH.candidate)
+    calm &= maps.best_significance < TUNING.no_rise
     mirrored = mirrored_steps(join_steps([steps, _falls(maps, calm, config.sigma_threshold)]))
     left_out = snowballs | (telegraph & ~calm)
     away = border | left_out
