@@ -118,7 +118,7 @@ def prepare(config: SimulationConfig, seed: int, folder: Path) -> Exposure:
     Predictor(config=settings).predict(path, folder / "found", processed=False)
     detections: Sequence[Detection] = read_catalogue(folder / "found" / "detections.json")
     ramp = open_exposure(path, settings)[0]
-    source = CorrectedRamp(ramp, fit_reference(ramp, settings)[0])
+    source = corrected_ramp(ramp, settings)[0]
     noise = config.total_noise(simulated.noise) / config.gain
     empty = empty_pixels(simulated.truth, simulated.stop)
     return Exposure(simulated.truth, source, noise, flags_of(detections), empty)

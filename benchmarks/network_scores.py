@@ -99,7 +99,7 @@ def measure(case: Case, seed: int, find: Finder) -> dict[str, Any]:
 
 def _open(path: Path, settings: DetectorConfig) -> CorrectedRamp:
     ramp = open_exposure(path, settings)[0]
-    return CorrectedRamp(ramp, fit_reference(ramp, settings)[0])
+    return corrected_ramp(ramp, settings)[0]
 
 
 def add_events(record: dict[str, Any], truth: Truth, found: FoundEvents) -> None:

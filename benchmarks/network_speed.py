@@ -100,7 +100,7 @@ def measure(task: Task) -> Speed:
 
     config = DetectorConfig(threads=task.threads)
     [ramp] = open_exposure(task.path, config)
-    source = CorrectedRamp(ramp, fit_reference(ramp, config)[0])
+    source = corrected_ramp(ramp, config)[0]
     searched = search_pixels(source, config, None, silent)
     network = network_of(task)
     before = peak_memory()

@@ -319,8 +319,26 @@ def test_a_flash_is_no_event(tmp_path):
     cube[10:] += 300
     np.save(tmp_path / "x.npy", cube)
     summary, detections, mask = run(tmp_path / "x.npy", tmp_path / "out", BARE)
-    assert detections == [] and not mask.any()
+    assert detections == []
+    assert not mask.any()
     assert any("shared changes" in notice for notice in summary.notices)
+
+
+def test_a_flash_is_no_event_without_the_shared_model(tmp_path):
+    cube = quiet()
+    cube[10:] += 300
+    np.save(tmp_path / "x.npy", cube)
+    bare = BARE.model_copy(update={"shared_correction": False})
+    summary, events, mask = run(tmp_path / "x.npy", tmp_path / "out", bare)
+    assert events == []
+    assert not mask.any()
+    assert summary.warnings == ["100 % of all pixels step in read 10: not believable"]
+    # What is left without a minimum confidence is one extended event.
+    all_of_them = bare.model_copy(update={"min_confidence": 0.0})
+    _, [event], mask = run(tmp_path / "x.npy", tmp_path / "all", all_of_them)
+    assert (event["type"], event["first_frame"], event["extended"]) == ("cosmic_ray", 10, True)
+    assert event["confidence"] < 0.1
+    assert mask.all()
 
 
 def test_dead_pixels_and_gaps(tmp_path):

@@ -40,7 +40,7 @@ def samples(made, size=6, **changes):
 
 def test_a_stored_exposure_is_the_ramp_that_was_simulated(made):
     folder, exposures = made
-    ramp, reference, _ = stored_source(split_path(folder, "training") / exposures[0].name)
+    ramp, reference, *_ = stored_source(split_path(folder, "training") / exposures[0].name)
     cube = exposures[0].cube
     assert ramp.shape == cube.shape
     assert np.array_equal(ramp.planes.read(), cube)

@@ -46,9 +46,9 @@ def find_decoys(
     config : DetectorConfig
         As for cosmic rays.
     """
-    # Pixels for which nothing but a fall made levels likely, and that none but levels could make.
+    # Pixels for which nothing but a fall made levels likely.
     calm = telegraph & (maps.flicker <= TELEGRAPH.candidate)
-    calm &= maps.fall_significance < TUNING.doubtful_fall * config.sigma_threshold
+    calm &= maps.best_significance < TUNING.no_rise
     mirrored = mirrored_steps(join_steps([steps, _falls(maps, calm, config.sigma_threshold)]))
     left_out = snowballs | (telegraph & ~calm)
     away = border | left_out

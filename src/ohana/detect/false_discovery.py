@@ -174,9 +174,14 @@ def stratum_odds(
 def _ranges(
     significance: np.ndarray, around: np.ndarray, least: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return ranges around some significances that hold enough of the given ones, if any do."""
+    """Return ranges around some significances that hold enough of the given ones.
+
+    Where none does, all that is more significant counts: false events do not become more frequent
+    with significance, but far fainter ones tell nothing.
+    """
     ordered = np.sort(significance)
-    low, high = np.full(len(around), least), np.full(len(around), np.inf)
+    low = np.maximum(around / TUNING.decoy_reach, least)
+    high = np.full(len(around), np.inf)
     for width in sorted(TUNING.decoy_widths, reverse=True):
         below, above = np.maximum(around / width, least), around * width
         inside = np.searchsorted(ordered, above, "right") - np.searchsorted(ordered, below)

@@ -17,10 +17,6 @@ class DetectTuning:
     )
     max_read_tolerance: int = tuned(8, "reads", "Largest error of the date of a faint step")
 
-    doubtful_fall: float = tuned(
-        2.0, "thresholds", "A fall beyond this in a pixel with levels is one of these levels"
-    )
-
     # Cosmic rays
     max_fall: float = tuned(
         0.5, "", "A fall by this fraction of a rise of the same pixel shows that it was not charge"
@@ -105,17 +101,23 @@ class DetectTuning:
     )
 
     # Decoys
+    no_rise: float = tuned(
+        4.5, "sigma", "Best rise up to which the falls of a pixel alone have suggested levels"
+    )
     decoy_widths: tuple[float, ...] = tuned(
-        (1.25, 1.6, 2.5, 6.0),
+        (1.25, 1.6, 2.5),
         "",
         "Factors in significance within which decoys are counted: the least with enough of them",
+    )
+    decoy_reach: float = tuned(
+        2.5, "", "Without enough: factor in significance above which all fainter decoys count"
     )
     decoys_wanted: int = tuned(10, "events", "Decoys and candidates that are enough")
     false_shape: float = tuned(
         0.02, "", "Shape of the prior of false events that no decoy has shown: its mean without any"
     )
     decoy_doubt: float = tuned(
-        0.5, "sigma", "Candidates beyond the decoys that are put down to chance"
+        1.0, "sigma", "Candidates beyond the decoys that are put down to chance"
     )
     suspect_shape: float = tuned(
         0.5, "", "Shape of the prior in pixels flagged by the mission, at most: half of its mean"

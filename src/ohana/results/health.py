@@ -212,7 +212,7 @@ def _crowded(rises: np.ndarray, falls: np.ndarray, pixels: int) -> list[str]:
         many = np.flatnonzero(both > MANY_PIXELS * CROWD * pixels)
     worst = many[np.argsort(-both[many], kind="stable")][:NAMED]
     told = [
-        f"{100 * both[read] / pixels:.2g} % of all pixels step in read {read}: not believable"
+        f"{100 * both[read] / pixels:.3g} % of all pixels step in read {read}: not believable"
         for read in sorted(worst.tolist())
     ]
     if len(many) > NAMED:
@@ -232,7 +232,7 @@ def _parts(inside: float, flickers: float) -> list[str]:
     """Warn of too many pixels in events."""
     told = []
     if inside > MOST_IN_EVENTS:
-        told.append(f"{100 * inside:.2g} % of all pixels are in events: not believable")
+        told.append(f"{100 * inside:.3g} % of all pixels are in events: not believable")
     if flickers > MANY_TELEGRAPH:
         told.append(f"{100 * flickers:.2g} % of all pixels have telegraph noise: not believable")
     return told
