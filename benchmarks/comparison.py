@@ -25,6 +25,7 @@ from completeness import TELEGRAPH_READS, Kind, quiet, rays, telegraph
 from machine import describe
 from ohana.config import DetectorConfig
 from ohana.config_file import load_config
+from ohana.correction.fit import corrected_ramp
 from ohana.correction.load import CorrectedRamp
 from ohana.evaluate.comparison import (
     MIN_FALSE_PER_MPIX,
@@ -42,7 +43,6 @@ from ohana.evaluate.comparison import (
 from ohana.evaluate.other_codes import OTHER_CODES, FlaggedPixels, flag_ramp
 from ohana.predictor import Predictor
 from ohana.read import open_exposure
-from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import Detection, read_catalogue
 from ohana.simulate import SimulationConfig, Truth, simulate_exposure, write_fits
 from pages import write_section

@@ -31,6 +31,7 @@ from network_tables import Records, text_of
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.config_file import load_config
+from ohana.correction.fit import corrected_ramp
 from ohana.correction.load import CorrectedRamp
 from ohana.detect.false_discovery import EventDensities
 from ohana.detect.row_block import compile_kernels
@@ -38,7 +39,6 @@ from ohana.evaluate.truth.confusion import overlaps
 from ohana.evaluate.truth.pairs import Pairing, compare
 from ohana.pipeline import FoundEvents, find_events
 from ohana.read import open_exposure
-from ohana.refpix.fit import fit_reference
 from ohana.results.catalogue import catalogue
 from ohana.simulate import Truth, simulate_to_fits
 from ohana.utils.files import replacing

@@ -87,13 +87,12 @@ def measure(task: Task) -> Speed:
     import torch
 
     from ohana.config import DetectorConfig
-    from ohana.correction.load import CorrectedRamp
+    from ohana.correction.fit import corrected_ramp
     from ohana.network.device import for_inference
     from ohana.network.inference import run_network
     from ohana.network.tiling import tile
     from ohana.pipeline import search_pixels
     from ohana.read import open_exposure
-    from ohana.refpix.fit import fit_reference
 
     def silent(stage: str, done: int, total: int) -> None:
         pass

@@ -94,7 +94,7 @@ def fit_shared(source: CorrectedRamp, threads: int | None = None) -> CorrectedRa
         if noise.white > 0:
             shared = shared._replace(typical=typical_covariance(noise, covariance))
     rest = without_shapes(rest, shared)
-    walk = measure_walk(rest, noise.white, covariance, ramp.facts.gain, left_out)
+    walk = measure_walk(rest, noise, covariance, ramp.facts.gain, left_out)
     lost = lost_reads(tiles.mean)
     heavy = has_heavy_tails(rest, peaks)
     if noise.odd or walk or heavy or unsearched.any() or lost.any():

@@ -148,7 +148,7 @@ def _usual(
 
 def measure_walk(
     sample: PixelSample,
-    white: float,
+    noise: TypicalNoise,
     covariance: DifferenceCovariance,
     gain: float,
     left_out: np.ndarray,
@@ -162,8 +162,8 @@ def measure_walk(
     ----------
     sample : PixelSample
         Differences without what is shared.
-    white : float
-        Read variance of one frame [DN^2].
+    noise : TypicalNoise
+        Its noise, single reads and differences included.
     covariance : DifferenceCovariance
         Timing of the reads.
     gain : float
@@ -179,7 +179,9 @@ def measure_walk(
         return 0.0
     path = np.cumsum(sample.excess[first:last, quiet], axis=0, dtype=np.float64)
     path = np.concatenate([np.zeros_like(path[:1]), path])
-    frames, excess, error = read_variance(covariance)[first : last + 1], [], []
+    single = (read_variance(covariance) * noise.quality.white)[first : last + 1]
+    extra = np.append(0.0, np.cumsum(noise.quality.extra[first:last]))
+    excess, error = [], []
     for start in range(min(reads - 2 * lag, 2)):
         at = start + lag * np.arange(3)
         # Reads may be unevenly spaced: weights for which a rate cancels.
@@ -191,7 +193,10 @@ def measure_walk(
             continue
         variance = (1.4826 * np.median(np.abs(bend - np.median(bend)))) ** 2
         length = weight[0] ** 2 * behind + weight[2] ** 2 * ahead
-        excess.append((variance - white * (weight**2 @ frames[at])) / length)
+        known = weight**2 @ single[at]
+        known += weight[0] ** 2 * (extra[at[1]] - extra[at[0]])
+        known += weight[2] ** 2 * (extra[at[2]] - extra[at[1]])
+        excess.append((variance - noise.white * known) / length)
         error.append(variance * np.sqrt(2 / TUNING.median_efficiency / len(bend)) / length)
     if not excess:
         return 0.0
