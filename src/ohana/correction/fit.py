@@ -21,7 +21,14 @@ from ohana.correction.noise import (
 )
 from ohana.correction.report import describe
 from ohana.correction.shapes import find_shapes, without_shapes
-from ohana.correction.surface import column_offsets, cores, covers, fit_surface, peaked
+from ohana.correction.surface import (
+    column_offsets,
+    cores,
+    covers,
+    fit_surface,
+    parity_offsets,
+    peaked,
+)
 from ohana.correction.tiles import PixelSample, Tiles, measure_tiles
 from ohana.correction.tuning import TUNING
 from ohana.ramp import Ramp
@@ -130,7 +137,7 @@ def _light(ramp: Ramp, tiles: Tiles, dt: np.ndarray) -> tuple[Shared, np.ndarray
     columns = np.arange(len(dt))[:, None, None]
     local, events = local_changes(tiles, smooth + level[columns, tiles.output], dt)
     surface = smooth + local
-    level, column = _summed(level), _summed(column_offsets(tiles, dt))
+    level, column = _summed(level), _summed(_columns(tiles, dt))
     shared = _nothing(ramp, tiles, dt)._replace(
         surface=_summed(surface), node_row=tiles.row, node_col=tiles.col
     )
@@ -141,6 +148,12 @@ def _light(ramp: Ramp, tiles: Tiles, dt: np.ndarray) -> tuple[Shared, np.ndarray
     along = np.arange(height) * outputs // height
     level = np.ascontiguousarray(level[:, along, None])
     return shared._replace(col_level=column, row_level=level), events
+
+
+def _columns(tiles: Tiles, dt: np.ndarray) -> np.ndarray:
+    """Return the offsets of columns: odd and even ones, and single ones (T - 1, W) [DN]."""
+    single = column_offsets(tiles, dt)
+    return np.where(single.any(axis=0), single, parity_offsets(tiles, dt))
 
 
 def _summed(change: np.ndarray) -> np.ndarray:

@@ -94,7 +94,10 @@ def _wide(high: np.ndarray, rest: np.ndarray, tiles: Tiles) -> np.ndarray:
     area = ndimage.sum_labels(
         np.broadcast_to(_areas(tiles), high.shape), labels, range(1, count + 1)
     )
-    for k in np.flatnonzero(np.atleast_1d(area) > TUNING.max_event_area) + 1:
+    # Rows between those that were read are not known: a halo may look wider than it is.
+    sparse = len(tiles.row) > 1 and np.diff(tiles.row).min() > TILE_ROWS
+    most = TUNING.max_event_area * (TUNING.sparse_areas if sparse else 1.0)
+    for k in np.flatnonzero(np.atleast_1d(area) > most) + 1:
         region = labels == k
         peak = rest[region].max() / max(float(np.median(rest[region])), 1e-30)
         wide |= region & (peak < TUNING.max_flat_peak)

@@ -15,6 +15,7 @@ from ohana.correction.model import Shared
 from ohana.correction.tiles import PixelSample
 from ohana.correction.tuning import TUNING
 
+_NONE = TUNING.no_amplitude
 _REJECT, _ROUNDS, _SHRINK = TUNING.shape_reject, TUNING.shape_rounds, TUNING.shape_shrink
 
 
@@ -147,14 +148,25 @@ def subtract_shapes(data: np.ndarray, stop: np.ndarray, shared: Shared) -> None:
     columns = np.concatenate([shared.dt[None], shared.shapes, single])
     if len(columns) > 1:
         flat, last = data.reshape(len(data), -1), np.ascontiguousarray(stop).ravel()
-        _subtract_shapes(flat, last, columns, len(odd), shared.typical[0], shared.typical[1])
+        plain = _plain_fit(columns, shared.typical) if not len(odd) else np.zeros((0, 1))
+        _subtract_shapes(flat, last, columns, plain, len(odd), *shared.typical)
+
+
+def _plain_fit(columns: np.ndarray, typical: np.ndarray) -> np.ndarray:
+    """Return weights (S, T - 1) that give the amplitude of each shape over its error."""
+    lower = _cholesky(typical)
+    white = linalg.solve_triangular(lower, columns.T, lower=True)
+    inverse = np.linalg.inv(white.T @ white)
+    weights = inverse @ linalg.solve_triangular(lower.T, white, lower=False).T
+    return weights[1:] / np.sqrt(np.diag(inverse))[1:, None]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _subtract_shapes(data, stop, columns, whole, diagonal, beside):
+def _subtract_shapes(data, stop, columns, plain, whole, diagonal, beside):
     """Fit ``columns`` (terms, T - 1) to each ramp, and subtract all but the first, the rate.
 
-    The last ``whole`` columns are not shrunk.
+    The last ``whole`` columns are not shrunk. ``plain`` are the weights of `_plain_fit`, or none:
+    whole ramps that hold no shape according to them are left alone.
     """
     reads, n = data.shape
     count, terms = reads - 1, len(columns)
@@ -169,6 +181,15 @@ def _subtract_shapes(data, stop, columns, whole, diagonal, beside):
             good += used[f]
         if good <= terms + 1:
             continue
+        if good == count and plain.shape[0]:
+            most = 0.0
+            for k in range(plain.shape[0]):
+                amplitude = 0.0
+                for f in range(count):
+                    amplitude += plain[k, f] * d[f]
+                most = max(most, abs(amplitude))
+            if most < _NONE:
+                continue
         scale = 1.0
         for turn in range(_ROUNDS):
             normal, solution = _normal_equations(d, used, columns, diagonal, beside, reduced)

@@ -211,6 +211,26 @@ def without_rate(change: np.ndarray, dt: np.ndarray) -> np.ndarray:
     return rest - length * total / np.maximum(np.sum(np.where(usual, length, 0.0), axis=0), 1e-12)
 
 
+def parity_offsets(tiles: Tiles, dt: np.ndarray) -> np.ndarray:
+    """Return the offsets of odd and even columns of each output (T - 1, W); zero if chance [DN]."""
+    total, count = tiles.column.astype(np.float64)
+    mean, width = total / np.maximum(count, 1), total.shape[1]
+    owner = np.arange(width) * (tiles.output[0].max() + 1) // width
+    sign, offsets = 1.0 - 2.0 * (np.arange(width) % 2), np.zeros(mean.shape)
+    for output in np.unique(owner):
+        mine = (owner == output) & (count > TUNING.min_tile_pixels).all(axis=0)
+        if mine.sum() < TUNING.min_tile_pixels:
+            continue
+        turned = mean[:, mine] * sign[mine]
+        half = without_rate(np.median(turned, axis=1), dt)
+        error = 1.25 * 1.4826 * np.median(np.abs(turned - half[:, None]), axis=1)
+        error /= np.sqrt(mine.sum())
+        power = (half / np.maximum(error, 1e-12)) ** 2
+        if (power.sum() - len(dt)) / np.sqrt(2 * len(dt)) > TUNING.odd_column:
+            offsets[:, owner == output] = half[:, None] * sign[owner == output]
+    return offsets
+
+
 def column_offsets(tiles: Tiles, dt: np.ndarray) -> np.ndarray:
     """Return the offsets of columns that jump or drift together with all their rows (T - 1, W).
 

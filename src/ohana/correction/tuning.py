@@ -87,6 +87,7 @@ class CorrectionTuning:
         "Largest area that an event may raise in one read",
         "a halo that reaches 75 pixels",
     )
+    sparse_areas: float = tuned(5.0, "", "Times this where rows between the tiles were not read")
     max_flat_peak: float = tuned(
         8.0, "", "Brightest over median tile of a large region, above which it is a snowball"
     )
@@ -106,6 +107,9 @@ class CorrectionTuning:
     )
     shape_reject: float = tuned(
         4.0, "sigma", "Differences further than this from rate and shapes are left out"
+    )
+    no_amplitude: float = tuned(
+        1.5, "sigma", "Amplitudes below this in a plain fit are not fitted any further"
     )
     shape_rounds: int = tuned(4, "", "Fits of a ramp, each without what the last left out")
     local_shape: float = tuned(
