@@ -256,6 +256,12 @@ class ReadQuality(NamedTuple):
     lost: np.ndarray
     heavy_tails: bool = False
 
+    @property
+    def differs(self) -> bool:
+        """Whether any read, or the noise of all, is not as usual."""
+        odd = (self.white != 1, self.extra, self.shot != 1, self.unsearched, self.lost)
+        return self.heavy_tails or any(bool(part.any()) for part in odd)
+
     def backwards(self) -> ReadQuality:
         """Return the quality of the reads in reverse order."""
         # A step from read f - 1 to f becomes one to read T - f.

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from ohana.config import DetectorConfig
+from ohana.correction.columns import column_offsets
+from ohana.correction.halos import Halos, areas_of_events, find_halos
 from ohana.correction.load import CorrectedRamp, load_block
 from ohana.correction.local import local_changes
 from ohana.correction.model import Shared, light_at
@@ -21,14 +23,7 @@ from ohana.correction.noise import (
 )
 from ohana.correction.report import describe
 from ohana.correction.shapes import find_shapes, without_shapes
-from ohana.correction.surface import (
-    column_offsets,
-    cores,
-    covers,
-    fit_surface,
-    parity_offsets,
-    peaked,
-)
+from ohana.correction.surface import fit_surface
 from ohana.correction.tiles import PixelSample, Tiles, measure_tiles
 from ohana.correction.tuning import TUNING
 from ohana.ramp import Ramp
@@ -77,41 +72,43 @@ def fit_shared(source: CorrectedRamp, threads: int | None = None) -> CorrectedRa
     few = sample.spread.size < TUNING.min_pixels or not np.isfinite(tiles.mean).any()
     if few or not np.median(sample.spread) > 0:
         return source
-    if covers(tiles) and cores(tiles).any():
+    halos = find_halos(tiles)
+    if areas_of_events(tiles) < TUNING.tiny_array and halos.cores.any():
         return source
-    (shared, events), peaks = _light(ramp, tiles, covariance.dt), peaked(tiles) | cores(tiles)
+    shared, events = _light(ramp, tiles, covariance.dt, halos)
     rest = _without(sample, shared)
-    noise = measure_read_noise(rest, covariance, peaks)
+    noise = measure_read_noise(rest, covariance, halos.either)
     if not noise.white > 0:
         return source
     if not _matters(shared, np.sqrt(noise.white)):
         shared, rest = _nothing(ramp, tiles, covariance.dt), sample
-        noise = measure_read_noise(rest, covariance, peaks)
+        noise = measure_read_noise(rest, covariance, halos.either)
     # Shapes first: what they bring into single reads is no noise of these.
     unsearched = crowded_reads(tiles.stepping)
-    unsearched[1:] &= ~peaks
+    unsearched[1:] &= ~halos.either
     typical = usual_covariance(noise, covariance)
     light = np.diff(shared.surface.mean(axis=(1, 2)))
+    covered = events.mean(axis=(1, 2)) > TUNING.covered_tiles
+    left_out = halos.either | unsearched[1:] | covered
     calm = _without_events(rest, events, tiles)
-    left_out = peaks | unsearched[1:] | (events.mean(axis=(1, 2)) > TUNING.covered_tiles)
     shapes = find_shapes(calm, typical, covariance.dt, light, left_out)
     shared = shared._replace(shapes=shapes, typical=typical, unsearched=unsearched)
     if len(shapes) or unsearched.any():
-        noise = measure_read_noise(without_shapes(rest, shared), covariance, peaks)
+        noise = measure_read_noise(without_shapes(rest, shared), covariance, halos.either)
         if noise.white > 0:
             shared = shared._replace(typical=typical_covariance(noise, covariance))
-    rest = without_shapes(rest, shared)
+        rest = without_shapes(rest, shared)
     walk = measure_walk(rest, noise, covariance, ramp.facts.gain, left_out)
-    lost = lost_reads(tiles.mean)
-    heavy = has_heavy_tails(rest, peaks)
-    if noise.odd or walk or heavy or unsearched.any() or lost.any():
-        extra = noise.quality.extra + walk / noise.white * covariance.dt
-        quality = noise.quality._replace(
-            extra=extra, unsearched=unsearched, lost=lost, heavy_tails=heavy
-        )
-        ramp = replace(ramp, quality=quality)
-    nothing = not (len(shapes) or unsearched.any() or _any_light(shared))
-    return source._replace(ramp=ramp, shared=None if nothing else shared)
+    quality = noise.quality._replace(
+        extra=noise.quality.extra + walk / noise.white * covariance.dt,
+        unsearched=unsearched,
+        lost=lost_reads(tiles.mean),
+        heavy_tails=has_heavy_tails(rest, halos.either),
+    )
+    return source._replace(
+        ramp=replace(ramp, quality=quality) if quality.differs else ramp,
+        shared=shared if shared.is_any else None,
+    )
 
 
 def _nothing(ramp: Ramp, tiles: Tiles, dt: np.ndarray) -> Shared:
@@ -130,16 +127,14 @@ def _nothing(ramp: Ramp, tiles: Tiles, dt: np.ndarray) -> Shared:
     )
 
 
-def _light(ramp: Ramp, tiles: Tiles, dt: np.ndarray) -> tuple[Shared, np.ndarray]:
+def _light(ramp: Ramp, tiles: Tiles, dt: np.ndarray, halos: Halos) -> tuple[Shared, np.ndarray]:
     """Return the changes of light and offsets, summed up from read 0, and tiles with events."""
     _, height, width = ramp.shape
-    level, smooth = fit_surface(tiles, dt)
-    columns = np.arange(len(dt))[:, None, None]
-    local, events = local_changes(tiles, smooth + level[columns, tiles.output], dt)
-    surface = smooth + local
-    level, column = _summed(level), _summed(_columns(tiles, dt))
+    level, smooth = fit_surface(tiles, dt, halos)
+    local, events = local_changes(tiles, smooth + level[:, tiles.output], dt, halos.cores)
+    level, column = _summed(level), _summed(column_offsets(tiles, dt))
     shared = _nothing(ramp, tiles, dt)._replace(
-        surface=_summed(surface), node_row=tiles.row, node_col=tiles.col
+        surface=_summed(smooth + local), node_row=tiles.row, node_col=tiles.col
     )
     outputs = level.shape[1]
     if abs(ramp.facts.fast_axis) == 1:
@@ -148,12 +143,6 @@ def _light(ramp: Ramp, tiles: Tiles, dt: np.ndarray) -> tuple[Shared, np.ndarray
     along = np.arange(height) * outputs // height
     level = np.ascontiguousarray(level[:, along, None])
     return shared._replace(col_level=column, row_level=level), events
-
-
-def _columns(tiles: Tiles, dt: np.ndarray) -> np.ndarray:
-    """Return the offsets of columns: odd and even ones, and single ones (T - 1, W) [DN]."""
-    single = column_offsets(tiles, dt)
-    return np.where(single.any(axis=0), single, parity_offsets(tiles, dt))
 
 
 def _summed(change: np.ndarray) -> np.ndarray:
@@ -178,11 +167,6 @@ def _without_events(sample: PixelSample, events: np.ndarray, tiles: Tiles) -> Pi
     near = np.abs(sample.row[:, None] - tiles.row).argmin(axis=1)
     tile = np.abs(sample.col[:, None] - tiles.col).argmin(axis=1)
     return sample._replace(excess=np.where(events[:, near, tile], 0.0, sample.excess))
-
-
-def _any_light(shared: Shared) -> bool:
-    """Return whether there is any light or offset to subtract."""
-    return bool(shared.surface.any() or shared.col_level.any() or shared.row_level.any())
 
 
 def _matters(shared: Shared, noise: float) -> bool:

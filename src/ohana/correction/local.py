@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
-from ohana.correction.surface import cores, without_rate
+from ohana.correction.surface import without_rate
 from ohana.correction.tiles import Tiles
 from ohana.correction.tuning import TUNING
 from ohana.ramp import TILE_ROWS
@@ -15,7 +15,7 @@ _NEIGHBOURS = np.ones((1, 3, 3))
 
 
 def local_changes(
-    tiles: Tiles, smooth: np.ndarray, dt: np.ndarray
+    tiles: Tiles, smooth: np.ndarray, dt: np.ndarray, cores: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find what a part of the array shares, and tell light from events.
 
@@ -30,6 +30,8 @@ def local_changes(
         What `ohana.correction.surface.fit_surface` found, offsets of outputs included.
     dt : ndarray, shape (T - 1,)
         Times between reads.
+    cores : ndarray of bool, shape (T - 1,)
+        Differences in which what covers the array is a halo.
 
     Returns
     -------
@@ -49,9 +51,9 @@ def local_changes(
     sigma /= np.sqrt(np.maximum(near, 1e-30)) * excess
     light = (sigma < -TUNING.local_threshold) | _lasting(sigma)
     high = sigma > TUNING.local_threshold
-    for f in np.flatnonzero(high.any(axis=(1, 2)) & ~cores(tiles)):
+    for f in np.flatnonzero(high.any(axis=(1, 2)) & ~cores):
         light[f] |= _wide(high[f], rest[f], tiles)
-    if len(tiles.row) > 1 and np.diff(tiles.row).min() > TILE_ROWS:
+    if tiles.height > TILE_ROWS:
         light &= _beyond_one_row(rest * np.sqrt(weight) / excess)
     events = ndimage.binary_dilation(high & ~light, _NEIGHBOURS > 0)
     return np.where(light & known, rest, 0.0), events
@@ -95,8 +97,7 @@ def _wide(high: np.ndarray, rest: np.ndarray, tiles: Tiles) -> np.ndarray:
         np.broadcast_to(_areas(tiles), high.shape), labels, range(1, count + 1)
     )
     # Rows between those that were read are not known: a halo may look wider than it is.
-    sparse = len(tiles.row) > 1 and np.diff(tiles.row).min() > TILE_ROWS
-    most = TUNING.max_event_area * (TUNING.sparse_areas if sparse else 1.0)
+    most = TUNING.max_event_area * (TUNING.sparse_areas if tiles.height > TILE_ROWS else 1.0)
     for k in np.flatnonzero(np.atleast_1d(area) > most) + 1:
         region = labels == k
         peak = rest[region].max() / max(float(np.median(rest[region])), 1e-30)
@@ -106,5 +107,5 @@ def _wide(high: np.ndarray, rest: np.ndarray, tiles: Tiles) -> np.ndarray:
 
 def _areas(tiles: Tiles) -> np.ndarray:
     """Return the area that each column of tiles stands for (M,) [pixels]."""
-    height = np.diff(tiles.row).min() if len(tiles.row) > 1 else TILE_ROWS
-    return height * np.gradient(tiles.col) if len(tiles.col) > 1 else np.full(1, height * 32.0)
+    one = np.full(1, float(TUNING.tile_cols))
+    return tiles.height * (np.gradient(tiles.col) if len(tiles.col) > 1 else one)

@@ -41,6 +41,12 @@ class Shared(NamedTuple):
     dt: np.ndarray
     unsearched: np.ndarray
 
+    @property
+    def is_any(self) -> bool:
+        """Whether there is anything to subtract."""
+        light = (self.surface, self.col_level, self.row_level, self.unsearched)
+        return len(self.shapes) > 0 or any(bool(part.any()) for part in light)
+
 
 def subtract_shared(
     data: np.ndarray, shared: Shared, rows: slice = slice(None), cols: slice = slice(None)

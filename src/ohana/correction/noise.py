@@ -12,9 +12,6 @@ from ohana.correction.tuning import TUNING
 from ohana.ramp import ReadQuality
 from ohana.rampfit.covariance import DifferenceCovariance, read_variance, with_quality
 
-#: Differences further from zero than this are left out [sigma].
-_CUT = 4.0
-
 
 class TypicalNoise(NamedTuple):
     """Noise of a typical pixel: that of most reads, and how single ones depart from it.
@@ -26,14 +23,11 @@ class TypicalNoise(NamedTuple):
         difference to difference: shot noise, random walks [DN^2].
     quality : ReadQuality
         How reads depart from most.
-    odd : bool
-        Whether any read departs from the others.
     """
 
     white: float
     light: float
     quality: ReadQuality
-    odd: bool
 
 
 def measure_read_noise(
@@ -57,7 +51,7 @@ def measure_read_noise(
     factor, extra, shot = np.ones(reads), np.zeros(reads - 1), np.ones(reads - 1)
     quality = ReadQuality(factor, extra, shot, *np.zeros((2, reads), bool))
     if not white > 0:
-        return TypicalNoise(white, light, quality, False)
+        return TypicalNoise(white, light, quality)
     # Two differences share the noise of the read between them: that tells reads apart.
     frames = read_variance(covariance)
     own = (light * covariance.shot_next[:-1] - beside) / (white * frames[1:-1])
@@ -73,8 +67,7 @@ def measure_read_noise(
     if light > 0:
         less = np.where(more < -least, more, 0.0) / (light * covariance.shot)
         shot[:] = np.maximum(1 + less, TUNING.least_noise)
-    differs = bool(odd.any() or extra.any() or (shot < 1).any())
-    return TypicalNoise(white, light, quality, differs)
+    return TypicalNoise(white, light, quality)
 
 
 def usual_covariance(noise: TypicalNoise, covariance: DifferenceCovariance) -> np.ndarray:
@@ -92,14 +85,18 @@ def typical_covariance(noise: TypicalNoise, covariance: DifferenceCovariance) ->
     return usual_covariance(noise, with_quality(covariance, noise.quality))
 
 
+def _quiet(sample: PixelSample) -> np.ndarray:
+    """Return which pixels scatter about as most do, bool (n,)."""
+    return np.abs(sample.spread / np.median(sample.spread) - 1) < TUNING.quiet_pixels
+
+
 def _moments(sample: PixelSample) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return variance (T - 1,) and covariance with the next (T - 2,) of differences, and errors.
 
     Medians over parts of the array: what is in a part of it, such as the halo of a snowball, does
     not count. Noisy pixels and differences of hits are left out.
     """
-    usual = np.median(sample.spread) if sample.spread.size else np.nan
-    quiet = np.flatnonzero(np.abs(sample.spread / usual - 1) < TUNING.quiet_pixels)
+    quiet = np.flatnonzero(_quiet(sample))
     parts = []
     for some in np.array_split(quiet, max(1, min(TUNING.noise_parts, len(quiet) // 64))):
         excess = sample.excess[:, some].astype(np.float64)
@@ -107,10 +104,10 @@ def _moments(sample: PixelSample) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
             usable = np.isfinite(excess).any(axis=1)
             scale = np.full((len(excess), 1), np.nan)
             scale[usable, 0] = 1.4826 * np.nanmedian(np.abs(excess[usable]), axis=1)
-            kept = np.abs(excess) < _CUT * scale
+            kept = np.abs(excess) < TUNING.noise_reject * scale
             excess = np.where(kept, excess, 0.0)
             # The mean is a better rate than the median from which the sample was taken.
-            usual = np.abs(excess) < _CUT * np.nanmedian(scale)
+            usual = np.abs(excess) < TUNING.noise_reject * np.nanmedian(scale)
             mean = np.where(usual, excess, 0.0).sum(axis=0) / np.maximum(usual.sum(axis=0), 1)
             excess -= kept * mean
         count, both = kept.sum(axis=1), (kept[1:] & kept[:-1]).sum(axis=1)
@@ -174,7 +171,7 @@ def measure_walk(
     first, last = _longest_run(~left_out)
     reads = last - first + 1
     times, lag = np.append(0.0, np.cumsum(covariance.dt[first:last])), (reads - 1) // 2
-    quiet = np.abs(sample.spread / np.median(sample.spread) - 1) < TUNING.quiet_pixels
+    quiet = _quiet(sample)
     if lag < TUNING.min_walk_lag or quiet.sum() < TUNING.min_pixels:
         return 0.0
     path = np.cumsum(sample.excess[first:last, quiet], axis=0, dtype=np.float64)
@@ -221,7 +218,7 @@ def has_heavy_tails(sample: PixelSample, peaks: np.ndarray) -> bool:
 
     Falls only: charge raises. ``peaks`` are as in `measure_read_noise`.
     """
-    quiet = np.abs(sample.spread / np.median(sample.spread) - 1) < TUNING.quiet_pixels
+    quiet = _quiet(sample)
     excess = sample.excess[~peaks][:, quiet]
     excess = excess[np.isfinite(excess)]
     if len(excess) < TUNING.min_pixels:

@@ -113,10 +113,14 @@ def without_shapes(sample: PixelSample, shared: Shared) -> PixelSample:
     return sample._replace(excess=np.diff(data, axis=0).astype(np.float32))
 
 
+def _banded(typical: np.ndarray) -> np.ndarray:
+    """Return the covariance of differences in the lower banded form of `scipy.linalg`."""
+    return np.stack([typical[0], np.append(typical[1][:-1], 0.0)])
+
+
 def _cholesky(typical: np.ndarray) -> np.ndarray:
     """Return the lower Cholesky factor of the covariance of differences (T - 1, T - 1)."""
-    banded = np.stack([typical[0], np.append(typical[1][:-1], 0.0)])
-    factor = linalg.cholesky_banded(banded, lower=True)
+    factor = linalg.cholesky_banded(_banded(typical), lower=True)
     return np.diag(factor[0]) + np.diag(factor[1][:-1], -1)
 
 
@@ -154,11 +158,9 @@ def subtract_shapes(data: np.ndarray, stop: np.ndarray, shared: Shared) -> None:
 
 def _plain_fit(columns: np.ndarray, typical: np.ndarray) -> np.ndarray:
     """Return weights (S, T - 1) that give the amplitude of each shape over its error."""
-    lower = _cholesky(typical)
-    white = linalg.solve_triangular(lower, columns.T, lower=True)
-    inverse = np.linalg.inv(white.T @ white)
-    weights = inverse @ linalg.solve_triangular(lower.T, white, lower=False).T
-    return weights[1:] / np.sqrt(np.diag(inverse))[1:, None]
+    solved = linalg.solveh_banded(_banded(typical), columns.T, lower=True)
+    inverse = np.linalg.inv(columns @ solved)
+    return (inverse @ solved.T)[1:] / np.sqrt(np.diag(inverse))[1:, None]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ohana.correction.halos import Halos
 from ohana.correction.tiles import Tiles
 from ohana.correction.tuning import TUNING
 
@@ -49,7 +50,7 @@ def _unit(places: np.ndarray) -> np.ndarray:
     return (places - middle) / max(places[-1] - middle, 1.0)
 
 
-def fit_surface(tiles: Tiles, dt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fit_surface(tiles: Tiles, dt: np.ndarray, halos: Halos) -> tuple[np.ndarray, np.ndarray]:
     """Fit the smooth shared change of each difference, without the mean of each tile in time.
 
     Parameters
@@ -58,6 +59,8 @@ def fit_surface(tiles: Tiles, dt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         Averages of differences.
     dt : ndarray, shape (T - 1,)
         Times between reads.
+    halos : Halos
+        Differences that take their light from those beside them.
 
     Returns
     -------
@@ -69,69 +72,44 @@ def fit_surface(tiles: Tiles, dt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     mean, error = tiles.mean.reshape(len(dt), -1), tiles.error.reshape(len(dt), -1)
     terms = terms_of(tiles)
-    groups, peaks, full = (CONSTANT, OUTPUTS, SMOOTH), peaked(tiles), cores(tiles)
-    while groups:
-        some = terms.select(groups)
+    for last in (SMOOTH, OUTPUTS, CONSTANT):
+        some = terms.select(tuple(range(last + 1)))
         fits = [_fit_tiles(m, e, some.columns) for m, e in zip(mean, error, strict=True)]
         solution, scale = (np.array(parts) for parts in zip(*fits, strict=True))
-        _beside_peaks(solution, peaks & ~full, mean, error, some)
-        _between(solution, full)
+        _beside_peaks(solution, halos.peaks & ~halos.cores, mean, error, some)
+        _between(solution, halos.cores)
         # What is the same in all differences is part of the rate of each pixel.
         solution = without_rate(solution, dt)
-        last = some.group == groups[-1]
-        part = solution[:, last] @ some.columns[:, last].T
-        if last.any() and _believed(part, scale * np.sqrt(last.sum() / part.shape[1])):
-            level: np.ndarray = np.zeros((len(dt), tiles.output.max() + 1))
-            outputs = some.group == OUTPUTS
-            if outputs.any():
-                level[:, 1:] = solution[:, outputs]
-            smooth: np.ndarray = solution[:, ~outputs] @ some.columns[:, ~outputs].T
-            return level, smooth.reshape(tiles.mean.shape)
-        groups = groups[:-1]  # type: ignore[assignment]
+        newest = some.group == last
+        part = solution[:, newest] @ some.columns[:, newest].T
+        if newest.any() and _believed(part, scale * np.sqrt(newest.sum() / part.shape[1])):
+            return _split(solution, some, tiles)
     return np.zeros((len(dt), tiles.output.max() + 1)), np.zeros(tiles.mean.shape)
 
 
-def peaked(tiles: Tiles) -> np.ndarray:
-    """Return the differences (T - 1,) in which charge around a peak covers much of the array.
-
-    So does the halo of a snowball in a small array.
-    """
-    count = len(tiles.mean)
-    mean, error = tiles.mean.reshape(count, -1), tiles.error.reshape(count, -1)
-    found = np.zeros(count, bool)
-    for f, (values, floor) in enumerate(zip(mean, error, strict=True)):
-        known = np.isfinite(values)
-        if not known.any():
-            continue
-        rest = (values - np.median(values[known]))[known] / np.median(floor[known])
-        few = np.mean(rest > rest.max() / 3) < TUNING.peaked_tiles
-        wide = np.mean(rest > TUNING.local_threshold) > TUNING.covered_tiles
-        found[f] = few and wide and rest.max() > TUNING.peak
-    return found
+def _split(solution: np.ndarray, terms: Terms, tiles: Tiles) -> tuple[np.ndarray, np.ndarray]:
+    """Return the offsets of outputs (T - 1, outputs), and all else at the tiles (T - 1, K, M)."""
+    level = np.zeros((len(solution), tiles.output.max() + 1))
+    outputs = terms.group == OUTPUTS
+    if outputs.any():
+        level[:, 1:] = solution[:, outputs]
+    smooth = solution[:, ~outputs] @ terms.columns[:, ~outputs].T
+    return level, smooth.reshape(tiles.mean.shape)
 
 
-def cores(tiles: Tiles) -> np.ndarray:
-    """Return the differences (T - 1,) in which a core fills, in an array that it may cover.
-
-    Light and the halo of a snowball look alike there, and only the halo comes with a core.
-    """
-    return (tiles.filled >= TUNING.core_pixels) & covers(tiles, TUNING.small_array)
+def _near(calm: np.ndarray, at: np.integer) -> np.ndarray:
+    """Return those of some differences that are nearest in time to one."""
+    order = np.argsort(np.abs(calm - at), kind="stable")
+    return calm[order[: TUNING.calm_neighbours]]
 
 
-def covers(tiles: Tiles, areas: float = TUNING.tiny_array) -> bool:
-    """Return whether the array is smaller than some times the largest area of an event."""
-    area = float(np.ptp(tiles.row) + 1) * float(np.ptp(tiles.col) + 1)
-    return area < areas * TUNING.max_event_area
-
-
-def _between(solution: np.ndarray, full: np.ndarray) -> None:
+def _between(solution: np.ndarray, cores: np.ndarray) -> None:
     """Take the fit of differences with a core from those near it in time, in place."""
-    calm = np.flatnonzero(~full)
-    for f in np.flatnonzero(full) if len(calm) else ():
-        near = calm[np.argsort(np.abs(calm - f), kind="stable")[: TUNING.calm_neighbours]]
-        solution[f] = np.median(solution[near], axis=0)
+    calm = np.flatnonzero(~cores)
     if not len(calm):
         solution[:] = 0.0
+    for f in np.flatnonzero(cores) if len(calm) else ():
+        solution[f] = np.median(solution[_near(calm, f)], axis=0)
 
 
 def _beside_peaks(
@@ -142,15 +120,14 @@ def _beside_peaks(
     The halo of a snowball may reach over most of a small array, and must not pass for light. Only
     offsets are taken from the difference itself, from the lowest quarter of the tiles.
     """
-    calm = np.flatnonzero(~peaks)
-    smooth = terms.group == SMOOTH
+    calm, smooth = np.flatnonzero(~peaks), terms.group == SMOOTH
+    own = terms.columns[:, terms.group == OUTPUTS]
+    output = own @ np.arange(1, own.shape[1] + 1)
     for f in np.flatnonzero(peaks) if len(calm) else ():
-        near = calm[np.argsort(np.abs(calm - f), kind="stable")[: TUNING.calm_neighbours]]
+        near = solution[_near(calm, f)]
         solution[f] = 0.0
-        solution[f, smooth] = np.median(solution[near][:, smooth], axis=0)
+        solution[f, smooth] = np.median(near[:, smooth], axis=0)
         rest = mean[f] - terms.columns @ solution[f]
-        own = terms.columns[:, terms.group == OUTPUTS]
-        output = own @ np.arange(1, own.shape[1] + 1)
         lows = [_low(rest[output == k], error[f][output == k]) for k in np.unique(output)]
         solution[f, terms.group == CONSTANT] = lows[0]
         solution[f, terms.group == OUTPUTS] = np.array(lows[1:]) - lows[0]
@@ -191,11 +168,17 @@ def _believed(part: np.ndarray, error: np.ndarray) -> bool:
     if not known.any():
         return False
     power = np.mean(part[known] ** 2, axis=1) / error[known] ** 2
-    chance = (power.sum() - known.sum()) / np.sqrt(2 * known.sum())
-    single = np.sqrt(power.max())
+    chance = surplus(power.sum(), int(known.sum()))
+    # The largest of many chances is 2 sigma above a usual one.
+    single = np.sqrt(power.max()) - 2
     # The sum over reads shows slow changes that no single difference shows.
     slow = np.abs(np.cumsum(part[known].mean(axis=1))).max() / np.sqrt(np.sum(error[known] ** 2))
-    return bool(max(chance, single - 2, slow) > TUNING.min_chance)
+    return bool(max(chance, single, slow) > TUNING.min_chance)
+
+
+def surplus(power: np.ndarray | float, count: int) -> np.ndarray | float:
+    """Return by how much sums of ``count`` squared deviates exceed chance [sigma]."""
+    return (power - count) / np.sqrt(2 * count)
 
 
 def without_rate(change: np.ndarray, dt: np.ndarray) -> np.ndarray:
@@ -209,41 +192,3 @@ def without_rate(change: np.ndarray, dt: np.ndarray) -> np.ndarray:
     usual = np.abs(rest) <= TUNING.reject * 1.4826 * np.median(np.abs(rest), axis=0) + 1e-12
     total = np.sum(np.where(usual, rest, 0.0), axis=0)
     return rest - length * total / np.maximum(np.sum(np.where(usual, length, 0.0), axis=0), 1e-12)
-
-
-def parity_offsets(tiles: Tiles, dt: np.ndarray) -> np.ndarray:
-    """Return the offsets of odd and even columns of each output (T - 1, W); zero if chance [DN]."""
-    total, count = tiles.column.astype(np.float64)
-    mean, width = total / np.maximum(count, 1), total.shape[1]
-    owner = np.arange(width) * (tiles.output[0].max() + 1) // width
-    sign, offsets = 1.0 - 2.0 * (np.arange(width) % 2), np.zeros(mean.shape)
-    for output in np.unique(owner):
-        mine = (owner == output) & (count > TUNING.min_tile_pixels).all(axis=0)
-        if mine.sum() < TUNING.min_tile_pixels:
-            continue
-        turned = mean[:, mine] * sign[mine]
-        half = without_rate(np.median(turned, axis=1), dt)
-        error = 1.25 * 1.4826 * np.median(np.abs(turned - half[:, None]), axis=1)
-        error /= np.sqrt(mine.sum())
-        power = (half / np.maximum(error, 1e-12)) ** 2
-        if (power.sum() - len(dt)) / np.sqrt(2 * len(dt)) > TUNING.odd_column:
-            offsets[:, owner == output] = half[:, None] * sign[owner == output]
-    return offsets
-
-
-def column_offsets(tiles: Tiles, dt: np.ndarray) -> np.ndarray:
-    """Return the offsets of columns that jump or drift together with all their rows (T - 1, W).
-
-    Zero in columns that do no more than noise does [DN].
-    """
-    total, count = tiles.column.astype(np.float64)
-    mean = total / np.maximum(count, 1)
-    mean = without_rate(mean, dt)
-    scatter = 1.4826 * np.median(np.abs(mean), axis=1)
-    known = count > TUNING.min_tile_pixels
-    power = np.where(known, (mean / np.maximum(scatter, 1e-12)[:, None]) ** 2, 1.0)
-    # A snowball raises a column in one read or two, and not evenly: these do not count.
-    left_out = TUNING.column_left_out + len(dt) // 20
-    power = np.sort(power, axis=0)[: max(len(dt) - left_out, 0)].sum(axis=0)
-    odd = (power - len(dt)) / np.sqrt(2 * len(dt)) > TUNING.odd_column
-    return np.where(odd & known, mean, 0.0)

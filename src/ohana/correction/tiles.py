@@ -50,6 +50,11 @@ class Tiles(NamedTuple):
     column: np.ndarray
     filled: np.ndarray
 
+    @property
+    def height(self) -> float:
+        """Rows from one row of tiles to the next: more than `TILE_ROWS` where some are not read."""
+        return float(np.diff(self.row).min()) if len(self.row) > 1 else TILE_ROWS
+
 
 class PixelSample(NamedTuple):
     """Some pixels with all their differences.

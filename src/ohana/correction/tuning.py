@@ -139,6 +139,9 @@ class CorrectionTuning:
     noise_excess: float = tuned(
         0.05, "", "Least relative deviation of the variance of a read that counts"
     )
+    noise_reject: float = tuned(
+        4.0, "sigma", "Differences further than this from zero do not measure the noise"
+    )
     noise_parts: int = tuned(48, "parts", "Of the array, of whose noise the median counts")
     least_noise: float = tuned(0.05, "", "Least variance of a read over the usual one")
     quiet_pixels: float = tuned(
