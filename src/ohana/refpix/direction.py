@@ -140,11 +140,13 @@ def direction_of(images: np.ndarray, second: np.ndarray) -> Direction | None:
     valid = np.isfinite(images).all(axis=0) & np.isfinite(second)
     if valid.mean() < 0.5:
         return None
-    beside = [_beside_neighbours(np.where(valid, image, np.nan)) for image in images]
-    change, typical = beside[3] - beside[0], images[3] - images[0]
+    first, last, next_read = (
+        _beside_neighbours(np.where(valid, image, np.nan))
+        for image in (images[0], images[3], second)
+    )
+    change, typical = last - first, images[3] - images[0]
     common = float(np.median(typical[valid]))
-    near = _beside_neighbours(np.where(valid, second, np.nan)) - beside[0]
-    noise = MAD * float(np.nanmedian(np.abs(near[valid])))
+    noise = MAD * float(np.nanmedian(np.abs((next_read - first)[valid])))
     if not noise > 0:
         return None
     if abs(common) > TUNING.lamp * noise:
@@ -159,7 +161,7 @@ def direction_of(images: np.ndarray, second: np.ndarray) -> Direction | None:
         return None
     if np.mean(typical[lit][steady] < 0) < TUNING.same_sign:
         return None
-    share = _in_last(beside[0], beside[3], valid & (np.abs(change) > TUNING.contrast * noise))
+    share = _in_last(first, last, valid & (np.abs(change) > TUNING.contrast * noise))
     if share is None or 1 - TUNING.in_last < share < TUNING.in_last:
         return None
     backward = share < 0.5
