@@ -159,12 +159,8 @@ def measure_border(sample: Sample, facts: DetectorInfo, notes: list[str]) -> dic
             f"border: {told} pixels (first rows, last rows, first columns, last columns) see no "
             "light, measured"
         )
-    return {
-        "border": border,
-        "border_sides": tuple(True if w == border else w for w in widths)
-        if border
-        else (True,) * 4,
-    }
+    # Where there is none, all sides are alike too.
+    return {"border": border, "border_sides": tuple(True if w == border else w for w in widths)}
 
 
 def change_of(data: np.ndarray) -> np.ndarray:
