@@ -14,6 +14,7 @@ import numpy as np
 
 from ohana.ramp import Planes, Ramp
 from ohana.refpix.tuning import TUNING
+from ohana.utils.tuning import SIGMA_OF_MAD
 
 #: Minimum number of reads: the ends of three parts of the ramp.
 MIN_READS = 4
@@ -21,8 +22,6 @@ MIN_READS = 4
 SQUARE = 16
 #: Largest error of the part of the contrast that is in the last read.
 MAX_ERROR = 0.1
-#: From a median absolute deviation to the standard deviation of a normal distribution.
-MAD = 1.4826
 
 
 class Direction(NamedTuple):
@@ -146,7 +145,7 @@ def direction_of(images: np.ndarray, second: np.ndarray) -> Direction | None:
     )
     change, typical = last - first, images[3] - images[0]
     common = float(np.median(typical[valid]))
-    noise = MAD * float(np.nanmedian(np.abs((next_read - first)[valid])))
+    noise = SIGMA_OF_MAD * float(np.nanmedian(np.abs((next_read - first)[valid])))
     if not noise > 0:
         return None
     if abs(common) > TUNING.lamp * noise:
