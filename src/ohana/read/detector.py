@@ -12,6 +12,7 @@ import numpy as np
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import DetectorInfo, ExposureInfo, Planes
+from ohana.refpix.readout import FULL_FRAME
 
 #: Name -> value and its source.
 Found = dict[str, tuple[Any, str]]
@@ -131,7 +132,7 @@ def gather(
 def _built_in(planes: Planes) -> Found:
     height, width = planes.shape
     full = height == width and width in FULL_FRAMES
-    border = (FULL_FRAME_BORDER, "default (full frame)") if full else (0, "default")
+    border = (FULL_FRAME_BORDER, FULL_FRAME) if full else (0, "default")
     defaults = {name: (getattr(DetectorInfo, name), "default") for name in (*KEYS, *RISING_FORWARD)}
     return defaults | {"saturation": _rail(planes), "border": border}
 

@@ -15,8 +15,11 @@ from ohana.refpix.edges import border_widths
 from ohana.refpix.outputs import count_outputs
 from ohana.refpix.tuning import TUNING
 
+#: Sources of what is assumed of full frames, by their shape and by that of their file.
+FULL_FRAME = "default (full frame)"
+BENCH_FRAME = "default (full frame, one read per extension)"
 #: Sources of properties that the data may correct.
-GUESSES = ("default", "default (full frame)", "default (full frame, one read per extension)")
+GUESSES = ("default", FULL_FRAME, BENCH_FRAME)
 #: Fewest reads whose median is the beginning, or the end, of a ramp.
 ENDS = 3
 #: A pixel that is saturated in fewer than this part of the reads is left out, not the reads.
