@@ -43,7 +43,7 @@ from ohana.correction.load import CorrectedRamp, load_block
 from ohana.evaluate.other_codes import two_point
 from ohana.evaluate.truth.pairs import Pairing, compare
 from ohana.evaluate.truth.pixels import ray_pixels
-from ohana.evaluate.truth.scores import Evaluation, evaluate
+from ohana.evaluate.truth.scores import evaluate
 from ohana.ramp import SATURATED
 from ohana.refpix.border import border_mask
 from ohana.refpix.fit import fit_reference
@@ -153,7 +153,7 @@ def score(truth: Truth, asked: Truth, entries: list[Detection]) -> Counts:
         balls=balls.detectable,
         balls_found=balls.found,
         balls_false=len(alone(paired, Label.SNOWBALL)),
-        overlap=float(sum(found_overlaps(result))),
+        overlap=float(sum(balls.overlaps)),
         events=len(entries),
         real=int(real.sum()),
         confidence=float(paired.confidence.sum()),
@@ -170,12 +170,6 @@ def false_pixels(paired: Pairing, label: Label) -> int:
     """Return the number of pixels of the detections of a class that match no true event."""
     members = paired.found.members
     return len(np.unique(members.pixel[np.isin(members.event, alone(paired, label))]))
-
-
-def found_overlaps(result: Evaluation) -> list[float]:
-    """Return the overlaps of the snowballs that were found."""
-    balls = next(each for each in result.classes if each.label == Label.SNOWBALL)
-    return [overlap for overlap in balls.overlaps if overlap > 0]
 
 
 def false_two_point(path: Path, truth: Truth) -> int | None:
@@ -274,8 +268,9 @@ def main() -> None:
     choice = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
+    machine = describe()
     lines = [
-        f"{describe()}; load {os.getloadavg()[0]:.1f} at the start.",
+        f"{machine}; load {os.getloadavg()[0]:.1f} at the start.",
         "",
         f"{choice.size} x {choice.size} pixels, seeds {', '.join(map(str, choice.seeds))}.",
         "",
@@ -288,7 +283,7 @@ def main() -> None:
         lines.append(f"| {' | '.join(row)} |")
         print(lines[-1], flush=True)
         if choice.output:
-            content = {"machine": describe(), "size": choice.size, "exposures": record}
+            content = {"machine": machine, "size": choice.size, "exposures": record}
             choice.output.write_text(json.dumps(content, indent=1))
     if choice.page:
         write_section(choice.page, "real_world", "\n".join(lines))

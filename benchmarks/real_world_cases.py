@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 #: What all cases share: one detector, a sky of 3 e- per read, stars, and events of all classes.
@@ -38,7 +38,7 @@ class Case:
 
     strong: dict[str, Any]
     weak: dict[str, Any] | None = None
-    silent: tuple[str, ...] = field(default=())
+    silent: tuple[str, ...] = ()
 
 
 def _settling(reads: float, sign: int = 1) -> Case:

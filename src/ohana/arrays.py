@@ -19,13 +19,13 @@ from ohana.predictor import load_model
 from ohana.products.fit import fit_integration
 from ohana.products.flags import Jumps, group_flags
 from ohana.products.ramps import Integration
-from ohana.ramp import Planes, Ramp, suspect_pixels
+from ohana.ramp import Planes, Ramp
 from ohana.rampfit.covariance import covariance_of
 from ohana.read import complete
 from ohana.read.array import NAME, planes_of_array
 from ohana.read.detector import gather, read_times
 from ohana.read.integrations import MIN_READS
-from ohana.read.jwst import SUSPECT_FLAGS
+from ohana.read.jwst import pixel_quality
 from ohana.results.catalogue import Detection, catalogue
 from ohana.results.maps import paint_mask
 from ohana.utils.progress import no_progress
@@ -161,6 +161,7 @@ def find_anomalies(
     planes = planes_of_array(data)
     known = {"nframes": (nframes, "argument"), "groupgap": (groupgap, "argument")}
     facts, notes = gather([], config, planes, known)
+    bad, suspect = (None, None) if pixel_dq is None else pixel_quality(np.asarray(pixel_dq))
     ramp = Ramp(
         name=str(NAME),
         source=NAME,
@@ -168,9 +169,9 @@ def find_anomalies(
         times=read_times(len(data), facts),
         facts=facts,
         flags=None if dq is None else planes_of_array(dq),
-        bad_pixels=None if pixel_dq is None else (np.asarray(pixel_dq) & 1).astype(bool),
+        bad_pixels=bad,
         notes=tuple(notes),
-        suspect=None if pixel_dq is None else suspect_pixels(pixel_dq, SUSPECT_FLAGS),
+        suspect=suspect,
         read_noise=_in_dn(read_noise, facts.gain, data.shape[1:]),
     )
     if isinstance(network, str | Path):

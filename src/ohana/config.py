@@ -23,7 +23,8 @@ Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0)]]
 #: The same in cycles per read: one transition per read is half a cycle.
 FrequencyRange = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(gt=0, le=0.5)]]
 
-#: Widths of the border at the first rows, the last rows, the first columns, the last columns.
+#: Width of the border at one side [pixel], and those at the first rows, the last rows, the first
+#: columns, the last columns.
 Side = Annotated[int, Field(ge=0, le=64)]
 Sides = tuple[Side, Side, Side, Side]
 

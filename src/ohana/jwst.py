@@ -19,10 +19,10 @@ from ohana.arrays import Anomalies, find_in_ramp
 from ohana.config import DetectorConfig
 from ohana.predictor import load_model
 from ohana.products.flags import group_flags, pixel_flags
-from ohana.ramp import Ramp, suspect_pixels
+from ohana.ramp import Ramp
 from ohana.read.array import planes_of_array
 from ohana.read.detector import Found, gather, read_times
-from ohana.read.jwst import DO_NOT_USE, SUSPECT_FLAGS, defaults
+from ohana.read.jwst import defaults, pixel_quality
 
 try:
     from jwst.stpipe import Step
@@ -169,8 +169,7 @@ def ramps_of_model(model: Any, config: DetectorConfig) -> list[Ramp]:
     saturated = steps.saturation == "COMPLETE" or bool((model.groupdq & 2).any())
     if not saturated and steps.superbias != "COMPLETE":
         default |= _rail()
-    bad = (model.pixeldq & DO_NOT_USE).astype(bool)
-    suspect = suspect_pixels(model.pixeldq, SUSPECT_FLAGS)
+    bad, suspect = pixel_quality(model.pixeldq)
     ramps = []
     for integration in range(shape[0]):
         planes = planes_of_array(model.data[integration])
@@ -184,7 +183,7 @@ def ramps_of_model(model: Any, config: DetectorConfig) -> list[Ramp]:
                 times=read_times(shape[1], facts),
                 facts=facts,
                 flags=planes_of_array(flags) if flags.any() else None,
-                bad_pixels=bad if bad.any() else None,
+                bad_pixels=bad,
                 suspect=suspect,
                 integration=integration,
                 reference_done=steps.refpix == "COMPLETE",

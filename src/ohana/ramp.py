@@ -384,7 +384,7 @@ def suspect_pixels(flags: np.ndarray, meaning: Mapping[int, str]) -> np.ndarray 
     >>> suspect_pixels(np.array([[0, 16, 48]]), {16: "hot", 32: "unstable"})
     array([[ 0,  2, 10]], dtype=uint8)
     """
-    out, flags = np.zeros(flags.shape, np.uint8), np.asarray(flags).astype(np.int64)
+    out, flags = np.zeros(flags.shape, np.uint8), flags.astype(np.int64)
     for value, name in meaning.items():
         out[(flags & value) != 0] |= 1 << SUSPECT.index(name)
     return out if out.any() else None

@@ -16,7 +16,7 @@ from ohana.raw.missing_kernels import blank, find_runs, judge_runs
 from ohana.raw.tuning import TUNING
 
 #: Kinds of missing data by their number in `find_missing`, and what they are for people.
-KINDS = ("zeros", "constant", "repeat", "reset")
+KINDS = ("zeros", "constant", "repeat")
 MEANING = {"zeros": "zeros", "constant": "a constant", "repeat": "the read before again"}
 #: Notices on missing data, at most.
 MAX_NOTICES = 8
@@ -31,7 +31,7 @@ class Missing:
     Attributes
     ----------
     kind : str
-        One of `KINDS`; a read in which the detector was reset has no value either.
+        One of `KINDS`.
     reads, rows, cols : tuple of int
         First and last.
     values : int
@@ -148,7 +148,7 @@ def tell_missing(missing: Sequence[Missing], shape: tuple[int, int]) -> list[str
     >>> tell_missing([Missing("zeros", (15, 15), (10, 59), (0, 127), 6400)], (128, 128))
     ['read 15: rows 10 to 59 hold no data (zeros), left out']
     """
-    lines = [_line(item, shape) for item in missing if item.kind != "reset"]
+    lines = [_line(item, shape) for item in missing]
     if len(lines) > MAX_NOTICES:
         lines[MAX_NOTICES - 1 :] = [f"no data in {len(lines) - MAX_NOTICES + 1} more places"]
     return lines

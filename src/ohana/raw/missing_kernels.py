@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from ohana.raw.tuning import TUNING
+from ohana.utils.tuning import SIGMA_OF_MAD
 
 OPTIONS = {"nogil": True, "cache": True}
 # Compiled loops take constants of a module.
@@ -16,8 +17,6 @@ _OFF_AND_BACK, _OFF_AT_AN_END = TUNING.off_and_back, TUNING.off_at_an_end
 _RAMP_MARGIN, _COME_BACK = TUNING.ramp_margin, TUNING.come_back
 _WIDE_RUN = TUNING.wide_run
 _LOG_CHANCE = log(TUNING.repeat_chance)
-#: Scale of the median absolute deviation of normal deviates.
-_MAD = 1.4826
 
 
 @njit(**OPTIONS)
@@ -111,7 +110,7 @@ def _usual_change(data, r, cols, value):
                 number += 1
     if not known:
         return 0.0, 0.0, smallest
-    return _MAD * np.median(pooled[:number]), np.median(slopes[:known]), smallest
+    return SIGMA_OF_MAD * np.median(pooled[:number]), np.median(slopes[:known]), smallest
 
 
 @njit(**OPTIONS)
@@ -173,7 +172,7 @@ def _is_off(data, t, r, first, last):
     """
     cols = _sampled(first, last)
     sigma, slope, least = _usual_change(data, r, cols, data[t, r, first])
-    sigma = max(sigma, _MAD * least)
+    sigma = max(sigma, SIGMA_OF_MAD * least)
     width = data.shape[2]
     may_rise, away = last - first >= min(width, max(_WIDE_RUN, width // 2)), 0
     for c in cols:

@@ -14,6 +14,7 @@ from numba import njit
 from ohana.ramp import Ramp
 from ohana.raw.missing import find_missing
 from ohana.raw.tuning import TUNING
+from ohana.utils.tuning import SIGMA_OF_MAD
 
 #: Differences further than this from the median are steps [scaled median deviations]. Chosen.
 CLIP = 5.0
@@ -74,7 +75,7 @@ def find_resets(reads: np.ndarray, times: np.ndarray) -> tuple[int, ...]:
         change = np.diff(reads, axis=0)
         shared = np.array([_median(row) for row in change])
         away = np.abs(change - shared[:, None])
-        sigma = 1.4826 * _median(away)
+        sigma = SIGMA_OF_MAD * _median(away)
     begin, found = 0, []
     for t in range(3, len(index)):
         if (
@@ -160,7 +161,7 @@ def _without_steps(ramp, resets, out):
     spread = np.median(np.abs(known[:n] - middle)) if n else 0.0
     shift = 0.0
     for t in range(reads):
-        if abs(rise[t] - middle) > CLIP * 1.4826 * spread:
+        if abs(rise[t] - middle) > CLIP * SIGMA_OF_MAD * spread:
             shift += rise[t] - middle
         out[t] = ramp[t] - shift
 

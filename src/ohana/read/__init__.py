@@ -76,8 +76,8 @@ def open_exposure(path: str | Path, config: DetectorConfig | None = None) -> lis
 def complete(ramps: list[Ramp]) -> list[Ramp]:
     """Return the integrations of an exposure with what only their data tell.
 
-    That is the direction of counts and reads, the saturation level, outputs and border, each
-    where settings and header are silent.
+    That is resets within a ramp and, where settings and header are silent, the direction of counts
+    and reads, the saturation level, outputs and border.
 
     Raises
     ------

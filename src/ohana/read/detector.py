@@ -12,6 +12,7 @@ import numpy as np
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
 from ohana.ramp import DetectorInfo, ExposureInfo, Planes
+from ohana.refpix.readout import FULL_FRAME
 
 #: Name -> value and its source.
 Found = dict[str, tuple[Any, str]]
@@ -28,9 +29,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "nframes": ("NFRAMES",),
     "groupgap": ("GROUPGAP",),
 }
-#: Properties that no header gives, known for a mission or measured.
-DIRECTION = ("polarity", "read_order")
-#: The same for instruments whose files keep to one direction.
+#: Properties that no header gives, where files of an instrument keep to one direction.
 RISING_FORWARD = {"polarity": ("rising", "format"), "read_order": ("forward", "format")}
 #: Properties that settings can give.
 SETTABLE = (
@@ -133,10 +132,9 @@ def gather(
 def _built_in(planes: Planes) -> Found:
     height, width = planes.shape
     full = height == width and width in FULL_FRAMES
-    border = (FULL_FRAME_BORDER, "default (full frame)") if full else (0, "default")
-    defaults = {name: (getattr(DetectorInfo, name), "default") for name in KEYS}
-    direction = {name: (getattr(DetectorInfo, name), "default") for name in DIRECTION}
-    return defaults | direction | {"saturation": _rail(planes), "border": border}
+    border = (FULL_FRAME_BORDER, FULL_FRAME) if full else (0, "default")
+    defaults = {name: (getattr(DetectorInfo, name), "default") for name in (*KEYS, *RISING_FORWARD)}
+    return defaults | {"saturation": _rail(planes), "border": border}
 
 
 def _rail(planes: Planes) -> tuple[float, str]:

@@ -12,6 +12,7 @@ from ohana.ramp import Ramp
 from ohana.read.detector import Found
 from ohana.read.fits_images import FitsFile, Image, planes_of
 from ohana.read.integrations import ramps_of
+from ohana.refpix.readout import BENCH_FRAME
 
 #: Words in names of extensions that do not hold reads.
 NOT_READS = re.compile(
@@ -35,7 +36,7 @@ def read(file: FitsFile, config: DetectorConfig) -> list[Ramp]:
     planes, scratch = planes_of(file, images)
     default: Found = {}
     if len(images) > 1 and planes.shape == (2048, 2048):
-        default["outputs"] = (BENCH_OUTPUTS, "default (full frame, one read per extension)")
+        default["outputs"] = (BENCH_OUTPUTS, BENCH_FRAME)
     headers = [images[0].header, file.header]
     return ramps_of(file.source, planes, shape[:-2], headers, config, default, scratch, notes)
 

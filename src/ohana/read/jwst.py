@@ -134,7 +134,28 @@ def _bad_pixels(
         return None, None
     planes, _ = planes_of(file, [image])
     # BZERO of unsigned integers is 2**31: it leaves all bits but the highest as they are.
-    flags = planes.read_stored()[0]
+    return pixel_quality(planes.read_stored()[0])
+
+
+def pixel_quality(flags: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return the pixels that must not be used, and bits of those suspect; None without any.
+
+    Parameters
+    ----------
+    flags : ndarray of int, shape (H, W)
+        With the bits of ``PIXELDQ``.
+
+    Returns
+    -------
+    bad : ndarray of bool, shape (H, W), or None
+    suspect : ndarray of uint8, shape (H, W), or None
+        Bits of `ohana.ramp.SUSPECT`.
+
+    Examples
+    --------
+    >>> pixel_quality(np.array([[0, 1, 2048]]))
+    (array([[False,  True, False]]), array([[0, 0, 2]], dtype=uint8))
+    """
     bad = (flags & DO_NOT_USE).astype(bool)
     return bad if bad.any() else None, suspect_pixels(flags, SUSPECT_FLAGS)
 

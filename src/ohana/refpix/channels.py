@@ -9,6 +9,7 @@ from numba import njit
 from scipy.special import gammainc, gammaincc, gammaincinv, ndtri
 
 from ohana.refpix.border import Strips
+from ohana.utils.tuning import SIGMA_OF_MAD
 
 #: Minimum number of reference pixels per output for separate odd and even columns. With it, level,
 #: slope and parity together add less than 1 % to the noise of science pixels.
@@ -111,7 +112,7 @@ def usable(count: np.ndarray, raw: np.ndarray, scatter: np.ndarray) -> np.ndarra
     typical = max(float(np.median(scatter[good])), 1e-12)
     z = _deviates(scatter / typical, count)
     # Where pixels differ by more than chance, the unit is their own spread.
-    spread = max(1.0, 1.4826 * float(np.median(np.abs(z[good]))))
+    spread = max(1.0, SIGMA_OF_MAD * float(np.median(np.abs(z[good]))))
     deaf = _deviates(raw / typical, count) < -OUTLIER * spread
     stuck = (raw == 0) & (np.median(raw[good]) > 0)
     return good & (np.abs(z) < OUTLIER * spread) & ~deaf & ~stuck

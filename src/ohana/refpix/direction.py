@@ -14,6 +14,7 @@ import numpy as np
 
 from ohana.ramp import Planes, Ramp
 from ohana.refpix.tuning import TUNING
+from ohana.utils.tuning import SIGMA_OF_MAD
 
 #: Minimum number of reads: the ends of three parts of the ramp.
 MIN_READS = 4
@@ -21,8 +22,6 @@ MIN_READS = 4
 SQUARE = 16
 #: Largest error of the part of the contrast that is in the last read.
 MAX_ERROR = 0.1
-#: From a median absolute deviation to the standard deviation of a normal distribution.
-MAD = 1.4826
 
 
 class Direction(NamedTuple):
@@ -140,11 +139,13 @@ def direction_of(images: np.ndarray, second: np.ndarray) -> Direction | None:
     valid = np.isfinite(images).all(axis=0) & np.isfinite(second)
     if valid.mean() < 0.5:
         return None
-    beside = [_beside_neighbours(np.where(valid, image, np.nan)) for image in images]
-    change, typical = beside[3] - beside[0], images[3] - images[0]
+    first, last, next_read = (
+        _beside_neighbours(np.where(valid, image, np.nan))
+        for image in (images[0], images[3], second)
+    )
+    change, typical = last - first, images[3] - images[0]
     common = float(np.median(typical[valid]))
-    near = _beside_neighbours(np.where(valid, second, np.nan)) - beside[0]
-    noise = MAD * float(np.nanmedian(np.abs(near[valid])))
+    noise = SIGMA_OF_MAD * float(np.nanmedian(np.abs((next_read - first)[valid])))
     if not noise > 0:
         return None
     if abs(common) > TUNING.lamp * noise:
@@ -159,7 +160,7 @@ def direction_of(images: np.ndarray, second: np.ndarray) -> Direction | None:
         return None
     if np.mean(typical[lit][steady] < 0) < TUNING.same_sign:
         return None
-    share = _in_last(beside[0], beside[3], valid & (np.abs(change) > TUNING.contrast * noise))
+    share = _in_last(first, last, valid & (np.abs(change) > TUNING.contrast * noise))
     if share is None or 1 - TUNING.in_last < share < TUNING.in_last:
         return None
     backward = share < 0.5

@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ohana.refpix.tuning import TUNING
+from ohana.utils.tuning import SIGMA_OF_MAD
 
-#: From a median absolute deviation to the standard deviation of a normal distribution.
-MAD = 1.4826
 #: Lines just within the border that must be lit.
 LIT_LINES = 4
 #: Allowance for the noise of lines in the largest difference of dark ones, in their errors.
@@ -47,8 +46,8 @@ def lines_of(signal: np.ndarray) -> Lines | None:
         return None
     level = np.nanmedian(lines, axis=1)
     # Neighbouring lines, so that a gradient of the light is no scatter.
-    spread = MAD / np.sqrt(2) * float(np.median(np.abs(np.diff(level[inside]))))
-    pixel = MAD * float(np.nanmedian(np.abs(lines[inside] - level[inside, None])))
+    spread = SIGMA_OF_MAD / np.sqrt(2) * float(np.median(np.abs(np.diff(level[inside]))))
+    pixel = SIGMA_OF_MAD * float(np.nanmedian(np.abs(lines[inside] - level[inside, None])))
     error = max(spread, 1.25 * pixel / np.sqrt(signal.shape[1]))
     return Lines(level, float(np.median(level[inside])), error)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ohana.refpix.tuning import TUNING
+from ohana.utils.tuning import SIGMA_OF_MAD
 
 #: Numbers of outputs that are looked for: equal stripes.
 NUMBERS = (64, 32, 16, 8, 4, 2)
-#: From a median absolute deviation to the standard deviation of a normal distribution.
-MAD = 1.4826
 #: Deviations and jumps count up to this many times their standard deviation, so that neither one
 #: pixel nor one read decides.
 CLIP = 3.0
@@ -38,7 +37,7 @@ def count_outputs(change: np.ndarray) -> int | None:
     if reads < TUNING.min_changes or lines < 2:
         return None
     # Events and stars count as far as noise goes, which costs less than a median.
-    limit = CLIP * MAD * float(np.median(np.abs(change[:, :, ::SPARSE])))
+    limit = CLIP * SIGMA_OF_MAD * float(np.median(np.abs(change[:, :, ::SPARSE])))
     clipped = np.clip(change, -limit, limit)
     # Columns of two halves of the lines, whose noise is independent.
     halves = np.stack([clipped[:, half::2].mean(axis=1) for half in (0, 1)])
@@ -80,5 +79,5 @@ def _jumps(halves: np.ndarray, places: np.ndarray, segment: int) -> np.ndarray:
     a, b, c, d = np.moveaxis(np.median(pairs, axis=-1), -1, 0)
     jump = 1.5 * (c - b) - 0.5 * (d - a)
     jump -= np.median(jump, axis=1, keepdims=True)
-    spread = MAD * np.median(np.abs(jump), axis=1, keepdims=True)
+    spread = SIGMA_OF_MAD * np.median(np.abs(jump), axis=1, keepdims=True)
     return np.clip(jump, -CLIP * spread, CLIP * spread)

@@ -15,8 +15,11 @@ from ohana.refpix.edges import border_widths
 from ohana.refpix.outputs import count_outputs
 from ohana.refpix.tuning import TUNING
 
+#: Sources of what is assumed of full frames, by their shape and by that of their file.
+FULL_FRAME = "default (full frame)"
+BENCH_FRAME = "default (full frame, one read per extension)"
 #: Sources of properties that the data may correct.
-GUESSES = ("default", "default (full frame)", "default (full frame, one read per extension)")
+GUESSES = ("default", FULL_FRAME, BENCH_FRAME)
 #: Fewest reads whose median is the beginning, or the end, of a ramp.
 ENDS = 3
 #: A pixel that is saturated in fewer than this part of the reads is left out, not the reads.
@@ -159,12 +162,8 @@ def measure_border(sample: Sample, facts: DetectorInfo, notes: list[str]) -> dic
             f"border: {told} pixels (first rows, last rows, first columns, last columns) see no "
             "light, measured"
         )
-    return {
-        "border": border,
-        "border_sides": tuple(True if w == border else w for w in widths)
-        if border
-        else (True,) * 4,
-    }
+    # Where there is none, all sides are alike too.
+    return {"border": border, "border_sides": tuple(True if w == border else w for w in widths)}
 
 
 def change_of(data: np.ndarray) -> np.ndarray:

@@ -79,7 +79,8 @@ def draw_light(config: SimulationConfig, rng: np.random.Generator) -> Light:
     stars, hot, full, warm, glow, when, slope, changes = rng.spawn(8)
     shape = config.active_shape
     places = draw_places(config.stars, config.star_flux, shape, stars)
-    sources = star_map(places, config.psf_fwhm, shape)
+    star_light = star_map(places, config.psf_fwhm, shape)
+    sources = star_light.copy()
     spots = sources.reshape(-1)
     hot_pixels = some_pixels(config.hot_fraction, shape, hot)
     hot_rates = log_uniform(config.hot_rate, hot, len(hot_pixels))
@@ -95,7 +96,7 @@ def draw_light(config: SimulationConfig, rng: np.random.Generator) -> Light:
         read = int(when.integers(1, config.reads))
     glowing, flash, unsteady = _persistence(config, glow), _flash(config, slope), None
     if config.unsteady:
-        star_light, hot_light = star_map(places, config.psf_fwhm, shape), np.zeros_like(sources)
+        hot_light = np.zeros_like(sources)
         hot_light.reshape(-1)[hot_pixels] = hot_rates
         others = np.maximum(sources - star_light - hot_light, 0)
         unsteady = draw_unsteady_light(config, places, star_light, hot_light, others, changes)

@@ -15,11 +15,10 @@ from ohana.export.exposure import ExposureMetadata
 from ohana.products.fits_file import ascii_text
 from ohana.statistics.tally import Flickering, Tally
 from ohana.utils.files import replacing
+from ohana.utils.tuning import SIGMA_OF_MAD
 
 #: Pixels in the list that are expected by chance, at most; chosen.
 BY_CHANCE = 0.1
-#: Standard deviation over median absolute deviation of a normal distribution.
-SIGMA_OF_MAD = 1.4826
 #: Columns of ``..._telegraph_pixels.ecsv``.
 PIXELS = (
     Column("row", int, "", "Row, from 0"),

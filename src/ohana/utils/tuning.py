@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import field, fields
 from typing import Any, NamedTuple
 
+#: Standard deviation of a normal variable over its median absolute deviation.
+SIGMA_OF_MAD = 1.4826
+
 
 class TunedNumber(NamedTuple):
     """A number of a stage, as docs/tuning.md shows it."""
