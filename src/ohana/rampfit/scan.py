@@ -166,7 +166,6 @@ def _run(
         SPLIT_COST_SINGLE if single else SPLIT_COST,
         may_split if may_split.any() else may_split[:0],
     )
-    covariance = DifferenceCovariance(*(values.astype(precision) for values in covariance))
     at = np.empty(0, np.int64) if at is None else np.ascontiguousarray(at, np.int64)
     both = np.empty(0, np.bool_) if split is None else np.ascontiguousarray(split, np.bool_)
     if n:
@@ -177,7 +176,7 @@ def _run(
             given,
             curve,
             shapes,
-            covariance,
+            covariance.astype(precision),
             settings,
             at,
             both,
@@ -227,10 +226,9 @@ def fit_curves(
     n = ramps.data.shape[1]
     out: np.ndarray = np.zeros((2, len(ramps.shapes) - 1, n), precision)
     given, shapes = _given(precision, ramps), ramps.shapes.astype(precision)
-    covariance = DifferenceCovariance(*(values.astype(precision) for values in covariance))
-    stop = np.ascontiguousarray(ramps.stop)
+    stop, model = np.ascontiguousarray(ramps.stop), covariance.astype(precision)
     if n:
-        curve_kernel(ramps.data, stop, ramps.excluded, given, shapes, covariance, out)
+        curve_kernel(ramps.data, stop, ramps.excluded, given, shapes, model, out)
     size, error = out.astype(np.float64)
     return size, error
 
