@@ -55,6 +55,13 @@ class Scan(NamedTuple):
         """Return the scan of some of the ramps."""
         return Scan(*(values[index] for values in self))
 
+    def replaced(self, index: np.ndarray, new: Scan) -> Scan:
+        """Return a copy in which the ramps ``index`` have another scan."""
+        copy = Scan(*map(np.copy, self))
+        for values, others in zip(copy, new, strict=True):
+            values[index] = others
+        return copy
+
 
 class Ramps(NamedTuple):
     """Ramps to fit.
