@@ -93,6 +93,10 @@ class Ramps(NamedTuple):
     guess: np.ndarray = np.empty(0)
     shapes: np.ndarray = np.empty((0, 0))
 
+    def curves(self) -> np.ndarray:
+        """Return a copy of ``curve``, -1 for every ramp where it is not given: (n,)."""
+        return self.curve.copy() if self.curve.size else np.full(len(self.stop), -1)
+
     def select(self, index: np.ndarray) -> Ramps:
         """Return some of the ramps."""
         return Ramps(
