@@ -3,6 +3,8 @@ import pytest
 from scipy import stats
 
 from ohana.config import DetectorConfig
+from ohana.detect.row_block import analyse
+from ohana.ramp import RampBlock
 from ohana.rampfit.covariance import difference_covariance
 from ohana.rampfit.noise import measure
 from ohana.rampfit.nonlinearity import saturates_slowly
@@ -206,6 +208,25 @@ def test_pixels_that_fill_to_a_level_of_their_own():
     ramps.data[:2, 3] = ramps.data[2, 3]  # None in the first difference.
     index, stop = saturates_slowly(ramps, np.arange(4), difference_covariance(np.arange(20.0)))
     assert (index.tolist(), stop.tolist()) == ([0, 1], [5, 5])
+
+
+def test_a_pixel_that_fills_to_a_level_of_its_own_ends_there():
+    rng, shape = np.random.default_rng(6), (20, 16, 32)
+    data = rng.normal(1000, 5, shape).astype(np.float32)
+    data[:, 5, 7] += np.append(0, np.cumsum([5265, 5289, 5142, 4997, 1344] + 14 * [0]))
+    data[9:, 3, 3] += 200
+    block, model = (
+        RampBlock(data, np.full(shape[1:], 20, np.int32)),
+        difference_covariance(np.arange(20.0)),
+    )
+    noise = measure(*block, np.zeros(shape[1:], bool), model, 1.5)
+    steps, telegraph, maps = analyse(block, noise, model, 1.5, DetectorConfig())
+    assert (steps.row.tolist(), steps.col.tolist(), steps.read.tolist()) == ([3], [3], [9])
+    assert not telegraph
+    assert maps.stop[5, 7] == 5
+    assert (np.delete(maps.stop.ravel(), 5 * 32 + 7) == 20).all()
+    assert maps.rate[5, 7] == pytest.approx(5173, rel=0.01)
+    assert (block.stop == 20).all()
 
 
 def test_uneven_reads():

@@ -92,7 +92,7 @@ def network_input(
     given[1] = np.where(known, maps.shot, 0.0)
     given[2] = np.nan_to_num(maps.rate)
     stop = np.where(known, block.stop, 0).astype(np.int32)
-    single = DifferenceCovariance(*(values.astype(np.float32) for values in model))
+    single = model.astype(np.float32)
     dof = np.clip(maps.dof, 0.5, 1e6).astype(np.float32)
 
     limits = MIN_INFORMATION_SINGLE, np.float32(1 / TUNING.significance_ceiling**2), TUNING.max_dof

@@ -145,7 +145,7 @@ def _fit(
             np.nan_to_num(part.shot[cols]).ravel(),
             model,
             bend,
-            None if bend is None else shapes,
+            shapes,
         )
         slope[alone.ravel()] = sigma[alone.ravel()] = np.nan
         rate[cols], error[cols] = slope.reshape(variance.shape), sigma.reshape(variance.shape)

@@ -30,6 +30,10 @@ class DifferenceCovariance(NamedTuple):
     read_next: np.ndarray
     shot_next: np.ndarray
 
+    def astype(self, precision: type) -> DifferenceCovariance:
+        """Return the coefficients in single or double precision."""
+        return DifferenceCovariance(*(values.astype(precision) for values in self))
+
 
 def difference_covariance(
     times: np.ndarray,

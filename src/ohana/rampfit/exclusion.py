@@ -22,6 +22,14 @@ def strongest(scanned: Scan, dof: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     return gaussian(sigma, dof), read, split
 
 
+def mark_steps(
+    marked: np.ndarray, read: np.ndarray, ramp: np.ndarray, split: np.ndarray, value: bool = True
+) -> None:
+    """Mark steps in (T, n) at their read, split ones at the next read too, in place."""
+    marked[read, ramp] = value
+    marked[read[split] + 1, ramp[split]] = value
+
+
 def exclude_steps(
     ramps: Ramps, dof: np.ndarray, covariance: DifferenceCovariance, config: DetectorConfig
 ) -> np.ndarray:
@@ -58,17 +66,18 @@ def exclude(
         Steps of which the next read holds a part.
     """
     known, n = ramps.excluded, len(dof)
-    straight = ramps.curve < 0 if ramps.curve.size else np.ones(n, bool)
-    curve = np.where(straight, -1, ramps.curve if ramps.curve.size else -1)
+    curve = ramps.curves()
+    straight = curve < 0
     ramps = ramps._replace(excluded=known.copy(), curve=curve, shapes=curve_shapes(covariance))
     split = np.zeros(known.shape, bool)
     fell = _exclude_strongest(ramps, split, np.arange(n), dof, covariance, config)
     # A smooth curve has no steps in half of its reads, the growing core of a snowball has.
-    most = TUNING.max_excluded_fraction * (np.minimum(ramps.stop, len(ramps.data)) - 1)
+    differences = np.minimum(ramps.stop, len(ramps.data)) - 1
+    most = TUNING.max_excluded_fraction * differences
     grown = np.flatnonzero(straight & (ramps.curve >= 0) & (ramps.excluded.sum(0) > most))
     ramps.curve[grown], ramps.excluded[:, grown], split[:, grown] = -1, known[:, grown], False
     fell |= _exclude_strongest(ramps, split, grown, dof, covariance, config, may_bend=False)
-    few = np.flatnonzero(fell & (most <= TUNING.max_excluded_fraction * TUNING.rise_differences))
+    few = np.flatnonzero(fell & (differences <= TUNING.rise_differences))
     _prefer_rises(ramps, split, few, known, dof, covariance, config)
     return ramps, split
 
@@ -89,10 +98,8 @@ def _prefer_rises(
     """
     if not len(few):
         return
-    some, parts = ramps.select(few), split[:, few]
-    some = some._replace(excluded=known[:, few].copy(), curve=np.full(len(few), -1))
-    parts[:] = False
-    every = np.arange(len(few))
+    some = ramps._replace(excluded=known).select(few)._replace(curve=np.full(len(few), -1))
+    parts, every = np.zeros(some.excluded.shape, bool), np.arange(len(few))
     _exclude_strongest(
         some, parts, every, dof[few], covariance, config, may_bend=False, may_fall=False
     )
@@ -138,8 +145,7 @@ def _exclude_strongest(
         fell[again] = False
         up, down = scanned.up_read[~bent], scanned.down_read[~bent]
         fell[active] |= (read == down) & (read != up)
-        ramps.excluded[read, active] = True
-        ramps.excluded[read[both] + 1, active[both]] = True
+        mark_steps(ramps.excluded, read, active, both)
         split[read[both], active[both]] = True
         count[active] += 1
         active = np.concatenate([again, active[count[active] < config.max_steps]])
@@ -163,16 +169,16 @@ def _bent(
     straight = np.flatnonzero(ramps.curve[active] < 0)
     scanned, index = scanned.select(straight), active[straight]
     step, cost = step_gain(scanned), curve_cost(scanned)
-    found = best_curve(ramps.select(index), covariance, step + cost)
+    some, least = ramps.select(index), step + cost
+    found = best_curve(some, covariance, least)
     fresh = count[index] == 0
     new = index[fresh]
     chi2[new], first.curve[new], first.gain[new] = (
         values[fresh] for values in (scanned.chi2, *found)
     )
-    instead = found.gain > step + cost
-    instead[instead] = _beats_two(
-        ramps, index, scanned, found.gain - step - cost, instead, covariance
-    )
+    instead = found.gain > least
+    second = _second_gain(some.select(instead), scanned.select(instead), covariance)
+    instead[instead] = (found.gain - least)[instead] > second - TUNING.step_cost
     total = chi2[index] - scanned.chi2 + step
     all_instead = first.gain[index] > total + cost - TUNING.step_cost * count[index]
     all_instead &= (count[index] > 0) & ~instead
@@ -184,22 +190,9 @@ def _bent(
     return bent
 
 
-def _beats_two(
-    ramps: Ramps,
-    index: np.ndarray,
-    scanned: Scan,
-    beyond: np.ndarray,
-    which: np.ndarray,
-    covariance: DifferenceCovariance,
-) -> np.ndarray:
-    """Return for ``which`` of some ramps a curve also beats two steps.
-
-    ``beyond`` is the chi-squared that it explains more than the strongest step and its cost.
-    """
-    some = ramps.select(index[which])
-    _, read, both = strongest(scanned.select(which), np.full(which.sum(), np.inf))
-    ramp = np.arange(len(read))
-    some.excluded[read, ramp] = True
-    some.excluded[read[both] + 1, ramp[both]] = True
-    second = step_gain(scan(some, covariance, quick=True))
-    return beyond[which] > second - TUNING.step_cost
+def _second_gain(ramps: Ramps, scanned: Scan, covariance: DifferenceCovariance) -> np.ndarray:
+    """Return the chi-squared that a second step of each ramp explains after the strongest."""
+    _, read, both = strongest(scanned, np.full(len(ramps.stop), np.inf))
+    excluded = ramps.excluded.copy()
+    mark_steps(excluded, read, np.arange(len(read)), both)
+    return step_gain(scan(ramps._replace(excluded=excluded), covariance, quick=True))

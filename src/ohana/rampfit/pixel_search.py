@@ -69,12 +69,12 @@ def _end_slow_saturation(
     index, full = saturates_slowly(ramps, odd, covariance)
     if not len(index):
         return ramps, scanned, found
-    ramps, scanned = ramps._replace(stop=ramps.stop.copy()), Scan(*map(np.copy, scanned))
+    ramps = ramps._replace(stop=ramps.stop.copy())
     ramps.stop[index] = full
     some = ramps.select(index)
-    for values, new in zip(scanned, scan(some, covariance, quick=True), strict=True):
-        values[index] = new
-    return ramps, scanned, _search_again(some, dof, found, index, covariance, config)
+    again = scan(some, covariance, quick=True)
+    found = _search_again(some, again, dof, found, index, covariance, config)
+    return ramps, scanned.replaced(index, again), found
 
 
 def _bend_together(
@@ -90,29 +90,34 @@ def _bend_together(
     A ramp that one step describes far better than that curve keeps its step.
     """
     scanned, found = before
-    stepped, count = np.unique(found.steps.col[~found.steps.saturating], return_counts=True)
-    count, stepped = count[found.curve[stepped] < 0], stepped[found.curve[stepped] < 0]
+    count = np.bincount(found.steps.col[~found.steps.saturating], minlength=len(dof))
+    stepped = np.flatnonzero((count > 0) & (found.curve < 0))
     curve = patch_curves(ramps, width, stepped, covariance)
-    index, count, curve = stepped[curve >= 0], count[curve >= 0], curve[curve >= 0]
+    index, curve = stepped[curve >= 0], curve[curve >= 0]
     some = ramps.select(index)._replace(curve=curve, shapes=curve_shapes(covariance))
     bent, straight = scan(some, covariance, quick=True), scanned.select(index)
     explained = straight.chi2 - bent.chi2 + TUNING.patch_gain
-    keep = np.flatnonzero((count > 1) | (step_gain(straight) < explained))
-    return _search_again(some.select(keep), dof, found, index[keep], covariance, config)
+    keep = np.flatnonzero((count[index] > 1) | (step_gain(straight) < explained))
+    some, bent = some.select(keep), bent.select(keep)
+    return _search_again(some, bent, dof, found, index[keep], covariance, config)
 
 
 def _search_again(
     some: Ramps,
+    scanned: Scan,
     dof: np.ndarray,
     found: Found,
     index: np.ndarray,
     covariance: DifferenceCovariance,
     config: DetectorConfig,
 ) -> Found:
-    """Search the ramps ``index`` again as ``some``; the others keep what was found in them."""
+    """Search the ramps ``index`` again as ``some``; the others keep what was found in them.
+
+    ``scanned`` is the scan of these ramps alone, ``dof`` that of all.
+    """
     if not len(index):
         return found
-    here = find_steps(some, dof[index], scan(some, covariance, quick=True), covariance, config)
+    here = find_steps(some, dof[index], scanned, covariance, config)
     maps = [values.copy() for values in found[1:]]
     for values, new in zip(maps, here[1:], strict=True):
         values[index] = new
@@ -127,10 +132,7 @@ def _scan_bent(ramps: Ramps, scanned: Scan, found: Found, covariance: Difference
     if not len(bent):
         return scanned
     some = ramps.select(bent)._replace(curve=found.curve[bent], shapes=curve_shapes(covariance))
-    scanned = Scan(*map(np.copy, scanned))
-    for values, new in zip(scanned, scan(some, covariance, quick=True), strict=True):
-        values[bent] = new
-    return scanned
+    return scanned.replaced(bent, scan(some, covariance, quick=True))
 
 
 def _without_undecided(

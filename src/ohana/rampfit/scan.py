@@ -55,6 +55,13 @@ class Scan(NamedTuple):
         """Return the scan of some of the ramps."""
         return Scan(*(values[index] for values in self))
 
+    def replaced(self, index: np.ndarray, new: Scan) -> Scan:
+        """Return a copy in which the ramps ``index`` have another scan."""
+        copy = Scan(*map(np.copy, self))
+        for values, others in zip(copy, new, strict=True):
+            values[index] = others
+        return copy
+
 
 class Ramps(NamedTuple):
     """Ramps to fit.
@@ -85,6 +92,10 @@ class Ramps(NamedTuple):
     curve: np.ndarray = np.empty(0, np.int64)
     guess: np.ndarray = np.empty(0)
     shapes: np.ndarray = np.empty((0, 0))
+
+    def curves(self) -> np.ndarray:
+        """Return a copy of ``curve``, -1 for every ramp where it is not given: (n,)."""
+        return self.curve.copy() if self.curve.size else np.full(len(self.stop), -1)
 
     def select(self, index: np.ndarray) -> Ramps:
         """Return some of the ramps."""
@@ -166,7 +177,6 @@ def _run(
         SPLIT_COST_SINGLE if single else SPLIT_COST,
         may_split if may_split.any() else may_split[:0],
     )
-    covariance = DifferenceCovariance(*(values.astype(precision) for values in covariance))
     at = np.empty(0, np.int64) if at is None else np.ascontiguousarray(at, np.int64)
     both = np.empty(0, np.bool_) if split is None else np.ascontiguousarray(split, np.bool_)
     if n:
@@ -177,7 +187,7 @@ def _run(
             given,
             curve,
             shapes,
-            covariance,
+            covariance.astype(precision),
             settings,
             at,
             both,
@@ -227,10 +237,9 @@ def fit_curves(
     n = ramps.data.shape[1]
     out: np.ndarray = np.zeros((2, len(ramps.shapes) - 1, n), precision)
     given, shapes = _given(precision, ramps), ramps.shapes.astype(precision)
-    covariance = DifferenceCovariance(*(values.astype(precision) for values in covariance))
-    stop = np.ascontiguousarray(ramps.stop)
+    stop, model = np.ascontiguousarray(ramps.stop), covariance.astype(precision)
     if n:
-        curve_kernel(ramps.data, stop, ramps.excluded, given, shapes, covariance, out)
+        curve_kernel(ramps.data, stop, ramps.excluded, given, shapes, model, out)
     size, error = out.astype(np.float64)
     return size, error
 

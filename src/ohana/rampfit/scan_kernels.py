@@ -14,6 +14,7 @@ from ohana.rampfit.gls import (
     RATIO,
     ROWS,
     USED,
+    dot,
     eliminate,
     solve_free,
     substitute,
@@ -202,12 +203,8 @@ def curve_kernel(data, first_saturated, excluded, given, shapes, covariance, out
         here = data[:, part], first_saturated[part], without, given[2, part]
         take_differences(*here, covariance.dt, work)
         eliminate(given[0, part], given[1, part], none, shapes, covariance, work)
-        sums[:] = 0
-        for f in range(1, reads):
-            pivot, rate, value = work[PIVOT, f], work[RATE, f], work[DATA, f]
-            for i in range(chunk):
-                sums[0, i] += rate[i] * rate[i] * pivot[i]
-                sums[1, i] += rate[i] * value[i] * pivot[i]
+        dot(work, RATE, RATE, sums[0])
+        dot(work, RATE, DATA, sums[1])
         for k in range(out.shape[1]):
             fit_curve(work, shapes[k], sums, out[0, k, part], out[1, k, part])
 

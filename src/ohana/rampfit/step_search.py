@@ -10,7 +10,7 @@ from ohana.config import DetectorConfig
 from ohana.events import Steps, join_steps
 from ohana.rampfit.covariance import DifferenceCovariance, may_split_jump
 from ohana.rampfit.curves import curve_misfits
-from ohana.rampfit.exclusion import exclude, strongest
+from ohana.rampfit.exclusion import exclude, mark_steps, strongest
 from ohana.rampfit.noise import gaussian
 from ohana.rampfit.nonlinearity import may_be_nonlinear
 from ohana.rampfit.scan import Ramps, Scan, fit_at, scan
@@ -79,8 +79,7 @@ def find_steps(
     index = np.flatnonzero(
         strongest(scanned, dof)[0] >= config.sigma_threshold - TUNING.scan_margin
     )
-    rate, curve = scanned.rate.copy(), ramps.curve.copy()
-    curve, bend = curve if curve.size else np.full(len(dof), -1), np.zeros(len(dof))
+    rate, curve, bend = scanned.rate.copy(), ramps.curves(), np.zeros(len(dof))
     parts = [_saturating(ramps, dof, scanned, covariance, config)]
     filled = np.full(len(dof), len(ramps.data))
     filled[parts[0].col] = parts[0].read
@@ -137,8 +136,7 @@ def _refit(
     """
     ramp, at, both = found[0], found[1].copy(), found[2]
     alone, this = ramps.select(ramp), np.arange(len(ramp))
-    alone.excluded[at, this] = False
-    alone.excluded[at[both] + 1, this[both]] = False
+    mark_steps(alone.excluded, at, this, both, False)
     fitted = fit_at(alone, covariance, at, both if both.any() else None)
     # With the other steps of the ramp free, a split step may turn out to be in one difference.
     weak = np.flatnonzero(both & (np.abs(gaussian(fitted[2], dof[ramp])) < config.sigma_threshold))

@@ -22,6 +22,7 @@ class RampfitTuning:
         2, "pixels", "Pixels of a 3 x 3 square saturated by read 1, up to which none is a core"
     )
 
+    # Reads that are lost
     lost_variance: float = tuned(
         400.0, "read variances", "Of a read that is lost: it carries no weight"
     )

@@ -5,12 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ohana.config import DetectorConfig
 from ohana.correction.load import Corrected, CorrectedRamp, load_block
-from ohana.detect.row_block import analyse
-from ohana.ramp import DetectorInfo, Planes, Ramp, RampBlock, row_blocks
-from ohana.rampfit.covariance import difference_covariance
-from ohana.rampfit.noise import measure
+from ohana.ramp import DetectorInfo, Planes, Ramp, row_blocks
 
 READS, ROWS, COLS = 10, 40, 24
 FULL = 1000.0
@@ -234,22 +230,3 @@ def test_slow_pixels_are_slow_with_averaged_frames_too(ramp_of):
     ramp = ramp_of(cube)
     _, stop, _ = load(replace(ramp, facts=replace(ramp.facts, nframes=4)))
     assert stop[20, 13] == stop[20, 12] == 6
-
-
-def test_a_pixel_that_fills_to_a_level_of_its_own_ends_there():
-    rng, shape = np.random.default_rng(6), (20, 16, 32)
-    data = rng.normal(1000, 5, shape).astype(np.float32)
-    data[:, 5, 7] += np.append(0, np.cumsum([5265, 5289, 5142, 4997, 1344] + 14 * [0]))
-    data[9:, 3, 3] += 200
-    block, model = (
-        RampBlock(data, np.full(shape[1:], 20, np.int32)),
-        difference_covariance(np.arange(20.0)),
-    )
-    noise = measure(*block, np.zeros(shape[1:], bool), model, 1.5)
-    steps, telegraph, maps = analyse(block, noise, model, 1.5, DetectorConfig())
-    assert (steps.row.tolist(), steps.col.tolist(), steps.read.tolist()) == ([3], [3], [9])
-    assert not telegraph
-    assert maps.stop[5, 7] == 5
-    assert (np.delete(maps.stop.ravel(), 5 * 32 + 7) == 20).all()
-    assert maps.rate[5, 7] == pytest.approx(5173, rel=0.01)
-    assert (block.stop == 20).all()
