@@ -7,6 +7,7 @@ import numpy as np
 from ohana.correction.surface import surplus, without_rate
 from ohana.correction.tiles import Tiles
 from ohana.correction.tuning import TUNING
+from ohana.utils.tuning import SIGMA_OF_MAD
 
 
 def column_offsets(tiles: Tiles, dt: np.ndarray) -> np.ndarray:
@@ -34,7 +35,7 @@ def column_offsets(tiles: Tiles, dt: np.ndarray) -> np.ndarray:
 def _single(mean: np.ndarray, known: np.ndarray, dt: np.ndarray) -> np.ndarray:
     """Return the offsets of columns that jump or drift together with all their rows."""
     mean = without_rate(mean, dt)
-    scatter = 1.4826 * np.median(np.abs(mean), axis=1)
+    scatter = SIGMA_OF_MAD * np.median(np.abs(mean), axis=1)
     power = np.where(known, (mean / np.maximum(scatter, 1e-12)[:, None]) ** 2, 1.0)
     # A snowball raises a column in one read or two, and not evenly: these do not count.
     left_out = TUNING.column_left_out + len(dt) // 20
@@ -53,7 +54,7 @@ def _parity(mean: np.ndarray, known: np.ndarray, tiles: Tiles, dt: np.ndarray) -
             continue
         turned = mean[:, mine] * sign[mine]
         half = without_rate(np.median(turned, axis=1), dt)
-        error = 1.25 * 1.4826 * np.median(np.abs(turned - half[:, None]), axis=1)
+        error = 1.25 * SIGMA_OF_MAD * np.median(np.abs(turned - half[:, None]), axis=1)
         error /= np.sqrt(mine.sum())
         power = np.sum((half / np.maximum(error, 1e-12)) ** 2)
         if surplus(power, len(dt)) > TUNING.odd_column:

@@ -10,6 +10,7 @@ from ohana.correction.surface import without_rate
 from ohana.correction.tiles import Tiles
 from ohana.correction.tuning import TUNING
 from ohana.ramp import TILE_ROWS
+from ohana.utils.tuning import SIGMA_OF_MAD
 
 _NEIGHBOURS = np.ones((1, 3, 3))
 
@@ -45,7 +46,7 @@ def local_changes(
     rest = without_rate(rest, dt)
     weight = np.where(known, 1 / np.where(known, tiles.error, 1.0) ** 2, 0.0)
     # The scatter of all tiles includes what the smooth change does not describe.
-    excess = max(1.4826 * float(np.median(np.abs(rest[known] * np.sqrt(weight[known])))), 1.0)
+    excess = max(SIGMA_OF_MAD * float(np.median(np.abs(rest[known] * np.sqrt(weight[known])))), 1.0)
     near = ndimage.convolve(weight, _NEIGHBOURS, mode="constant")
     sigma = ndimage.convolve(rest * weight, _NEIGHBOURS, mode="constant")
     sigma /= np.sqrt(np.maximum(near, 1e-30)) * excess

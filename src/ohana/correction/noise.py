@@ -11,6 +11,7 @@ from ohana.correction.tiles import PixelSample
 from ohana.correction.tuning import TUNING
 from ohana.ramp import ReadQuality
 from ohana.rampfit.covariance import DifferenceCovariance, read_variance, with_quality
+from ohana.utils.tuning import SIGMA_OF_MAD
 
 
 class TypicalNoise(NamedTuple):
@@ -103,7 +104,7 @@ def _moments(sample: PixelSample) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
         with np.errstate(invalid="ignore"):
             usable = np.isfinite(excess).any(axis=1)
             scale = np.full((len(excess), 1), np.nan)
-            scale[usable, 0] = 1.4826 * np.nanmedian(np.abs(excess[usable]), axis=1)
+            scale[usable, 0] = SIGMA_OF_MAD * np.nanmedian(np.abs(excess[usable]), axis=1)
             kept = np.abs(excess) < TUNING.noise_reject * scale
             excess = np.where(kept, excess, 0.0)
             # The mean is a better rate than the median from which the sample was taken.
@@ -139,7 +140,7 @@ def _usual(
             break
         solution = np.linalg.lstsq(columns[kept], values[kept], rcond=None)[0]
         rest = np.abs(values - columns @ solution)
-        kept = rest <= max(4 * 1.4826 * float(np.nanmedian(rest)), 1e-9)
+        kept = rest <= max(4 * SIGMA_OF_MAD * float(np.nanmedian(rest)), 1e-9)
     return float(solution[0]), max(float(solution[1]), 0.0)
 
 
@@ -188,7 +189,7 @@ def measure_walk(
         bend = bend[np.isfinite(bend)]
         if len(bend) < TUNING.min_pixels:
             continue
-        variance = (1.4826 * np.median(np.abs(bend - np.median(bend)))) ** 2
+        variance = (SIGMA_OF_MAD * np.median(np.abs(bend - np.median(bend)))) ** 2
         length = weight[0] ** 2 * behind + weight[2] ** 2 * ahead
         known = weight**2 @ single[at]
         known += weight[0] ** 2 * (extra[at[1]] - extra[at[0]])
@@ -224,7 +225,7 @@ def has_heavy_tails(sample: PixelSample, peaks: np.ndarray) -> bool:
     if len(excess) < TUNING.min_pixels:
         return False
     middle = np.median(excess)
-    scale = 1.4826 * np.median(np.abs(excess - middle))
+    scale = SIGMA_OF_MAD * np.median(np.abs(excess - middle))
     seen = int(np.sum(excess - middle < -TUNING.tail * scale))
     usual = len(excess) * stats.norm.sf(TUNING.tail)
     return seen > TUNING.heavy_tail * usual + TUNING.min_chance * np.sqrt(usual)

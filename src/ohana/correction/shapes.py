@@ -14,6 +14,7 @@ from scipy import linalg
 from ohana.correction.model import Shared
 from ohana.correction.tiles import PixelSample
 from ohana.correction.tuning import TUNING
+from ohana.utils.tuning import SIGMA_OF_MAD
 
 _NONE = TUNING.no_amplitude
 _REJECT, _ROUNDS, _SHRINK = TUNING.shape_reject, TUNING.shape_rounds, TUNING.shape_shrink
@@ -254,7 +255,7 @@ def _reject(d, columns, solution, diagonal, last, used, rest):
         if f + 1 < last and value - value == 0.0:
             sizes[inside] = abs(rest[f])
             inside += 1
-    scale = max(1.4826 * np.median(sizes[:inside]), 1e-6)
+    scale = max(SIGMA_OF_MAD * np.median(sizes[:inside]), 1e-6)
     changed = False
     for f in range(count):
         good = f + 1 < last and abs(rest[f]) <= _REJECT * scale

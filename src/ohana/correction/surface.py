@@ -9,6 +9,7 @@ import numpy as np
 from ohana.correction.halos import Halos
 from ohana.correction.tiles import Tiles
 from ohana.correction.tuning import TUNING
+from ohana.utils.tuning import SIGMA_OF_MAD
 
 
 class Terms(NamedTuple):
@@ -155,7 +156,7 @@ def _fit_tiles(
     rest, floor = mean - np.median(mean[known]), np.median(error[known])
     solution, scale = np.zeros(columns.shape[1]), floor
     for _ in range(6):
-        scale = max(1.4826 * float(np.median(np.abs(rest[known]))), floor)
+        scale = max(SIGMA_OF_MAD * float(np.median(np.abs(rest[known]))), floor)
         kept = known & (np.abs(rest) < TUNING.surface_reject * scale)
         solution = np.linalg.lstsq(columns[kept], mean[kept], rcond=None)[0]
         rest = mean - columns @ solution
@@ -189,6 +190,6 @@ def without_rate(change: np.ndarray, dt: np.ndarray) -> np.ndarray:
     """
     length = dt.reshape(-1, *(1,) * (change.ndim - 1))
     rest = change - length * np.median(change / length, axis=0)
-    usual = np.abs(rest) <= TUNING.reject * 1.4826 * np.median(np.abs(rest), axis=0) + 1e-12
+    usual = np.abs(rest) <= TUNING.reject * SIGMA_OF_MAD * np.median(np.abs(rest), axis=0) + 1e-12
     total = np.sum(np.where(usual, rest, 0.0), axis=0)
     return rest - length * total / np.maximum(np.sum(np.where(usual, length, 0.0), axis=0), 1e-12)

@@ -15,6 +15,7 @@ from ohana.ramp import TILE_ROWS, Ramp, RampBlock, row_blocks
 from ohana.rampfit.covariance import DifferenceCovariance
 from ohana.rampfit.difference_stats import rough_kernel
 from ohana.refpix.border import border_mask
+from ohana.utils.tuning import SIGMA_OF_MAD
 
 # Compiled loops take constants of a module.
 _REJECT, _STEP = np.float32(TUNING.reject), np.float32(TUNING.step)
@@ -103,7 +104,7 @@ def _average(values, start):
     """
     some = np.sort(values[:: max(1, values.size // start)])
     mean = some[(some.size - 1) // 2]
-    spread = np.float32(1.4826) * np.median(np.abs(some - mean)) + np.float32(1e-6)
+    spread = np.float32(SIGMA_OF_MAD) * np.median(np.abs(some - mean)) + np.float32(1e-6)
     kept, scatter = 0, spread
     for _ in range(4):
         total, square, kept = np.float32(0), np.float32(0), 0
