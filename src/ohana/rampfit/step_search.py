@@ -79,7 +79,7 @@ def find_steps(
     index = np.flatnonzero(
         strongest(scanned, dof)[0] >= config.sigma_threshold - TUNING.scan_margin
     )
-    rate, curve, bend = scanned.rate.copy(), ramps.curves(), np.zeros(len(dof))
+    rate, curve, bend = scanned.rate.copy(), ramps.curves(), scanned.bend.copy()
     parts = [_saturating(ramps, dof, scanned, covariance, config)]
     filled = np.full(len(dof), len(ramps.data))
     filled[parts[0].col] = parts[0].read
