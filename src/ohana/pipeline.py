@@ -185,7 +185,8 @@ def predict_ramp(
     ours = processed or source.corrected is not None
     progress("writing", 0, 1)
     notices = [*notices, *tell_missing(found.missing, ramp.shape[1:])]
-    return found, write_maps(outputs, found.maps, ours), notices
+    files = write_maps(outputs, found.maps, ours)
+    return found, files._replace(ramp=source.ramp), notices
 
 
 def find_events(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ohana import DetectorConfig, find_anomalies
-from ohana.correction.fit import fit_shared
+from ohana import DetectorConfig, Predictor, find_anomalies
+from ohana.correction.fit import corrected_ramp, fit_shared
 from ohana.correction.load import CorrectedRamp, load_block, without_gaps
 from ohana.correction.model import Shared, light_at, subtract_shared
 from ohana.correction.noise import crowded_reads, lost_reads
@@ -15,8 +15,10 @@ from ohana.correction.shapes import find_shapes, subtract_shapes
 from ohana.correction.surface import without_rate
 from ohana.correction.tiles import PixelSample, tile_edges
 from ohana.ramp import DetectorInfo, Ramp, ReadQuality
-from ohana.rampfit.covariance import difference_covariance, without_weight
+from ohana.rampfit.covariance import covariance_of, difference_covariance, without_weight
+from ohana.read import open_exposure
 from ohana.read.array import planes_of_array
+from ohana.results.prediction import open_prediction
 
 NOISE, SIZE, READS = 8.0, 256, 30
 FACTS = DetectorInfo(gain=1.5, saturation=60000.0)
@@ -127,6 +129,19 @@ def test_noise_of_a_read():
     source = fit_shared(CorrectedRamp(ramp_of(cube)))
     [told] = describe(source)
     assert told.startswith("noise: reads 14 above the others, up to 2.")
+
+
+def test_noise_of_a_read_is_known_when_the_results_are_opened_again(tmp_path):
+    cube = quiet()[:, :64]
+    cube[14] += np.random.default_rng(6).normal(0, 2 * NOISE, cube[14].shape)
+    np.save(tmp_path / "x.npy", cube.astype(np.float32))
+    config = DetectorConfig(gain=1.5, outputs=1, border=0)
+    Predictor(config=config).predict(tmp_path / "x.npy", tmp_path / "out", processed=False)
+    source, _ = corrected_ramp(open_exposure(tmp_path / "x.npy", config)[0], config)
+    opened = open_prediction(tmp_path / "out").covariance()
+    assert opened.read_next[13] < -4
+    for got, wanted in zip(opened, covariance_of(source.ramp), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-6)
 
 
 def test_random_walk_of_all_pixels():

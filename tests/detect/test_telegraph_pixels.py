@@ -229,7 +229,7 @@ def test_products_and_figures_fit_levels_with_the_noise_that_the_catalogue_uses(
         monkeypatch.setattr(f"{module}.fit_telegraph_noise", spy)
     fitted_ramp(opened, event, 1, 1)
     integration = Integration(
-        [event], cube.shape, maps, opened.covariance, 1.0, 2.0, lambda rows: cube[:, rows], CONFIG
+        [event], cube.shape, maps, opened.covariance(), 1.0, 2.0, lambda rows: cube[:, rows], CONFIG
     )
     load_part(integration, plan_of(integration), slice(0, 3))
     # Its shot noise was scaled down with its scatter: 5 DN^2 * 2 e-/DN * 8^2 / 4^2.

@@ -121,7 +121,7 @@ def with_frames(prediction, frames):
 
 def test_reads_of_different_numbers_of_frames_have_their_own_noise():
     prediction = one_pixel(np.zeros(5), event_at(Label.COSMIC_RAY, 1, 1, 2))
-    model = with_frames(prediction, [1, 1, 1, 4, 8]).covariance
+    model = with_frames(prediction, [1, 1, 1, 4, 8]).covariance()
     np.testing.assert_allclose(model.read, [2.0, 2.0, 1.25, 0.375])
     np.testing.assert_allclose(model.read_next, [-1.0, -1.0, -0.25, 0.0])
 

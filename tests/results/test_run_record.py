@@ -37,7 +37,12 @@ def test_what_is_recorded(done):
     assert record["times"] == list(range(1, 13))
     assert record["frames"] is None
     assert record["integrations"] == [
-        {"integration": 0, "features": "dark_temporal.npz", "processed": "dark_processed.npy"}
+        {
+            "integration": 0,
+            "features": "dark_temporal.npz",
+            "processed": "dark_processed.npy",
+            "quality": None,
+        }
     ]
     assert record["config"]["sigma_threshold"] == 6
     assert record["config"].keys() == DetectorConfig.model_fields.keys()

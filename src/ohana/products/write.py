@@ -124,7 +124,7 @@ def integration_of(prediction: Prediction, ramp: Ramp, index: int) -> Integratio
         [event for event in prediction.events if event["integration"] == ramp.integration],
         prediction.shape,
         prediction.features[index],
-        prediction.covariance,
+        prediction.covariance(index),
         ramp.facts.frame_time,
         ramp.facts.gain,
         load,

@@ -89,7 +89,7 @@ def fitted_ramp(prediction: Prediction, event: Detection, y: int, x: int) -> np.
     >>> float((fit[10] - fit[9]).round())
     50.0
     """
-    model = prediction.covariance
+    model = prediction.covariance(event["integration"])
     pixel = _pixel(prediction, model, y, x, event["integration"])
     config = _config(prediction)
     levels = np.zeros(len(pixel.ramp))

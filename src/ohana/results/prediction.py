@@ -11,7 +11,8 @@ import numpy as np
 
 from ohana.classes import label_of
 from ohana.errors import OhanaError
-from ohana.rampfit.covariance import DifferenceCovariance, difference_covariance
+from ohana.ramp import ReadQuality
+from ohana.rampfit.covariance import DifferenceCovariance, difference_covariance, with_quality
 from ohana.results.catalogue import Detection, member_pixels, read_catalogue
 from ohana.results.maps import paint
 from ohana.results.prediction_files import (
@@ -77,12 +78,17 @@ class Prediction:
         """Maps of the first integration."""
         return self.features[0]
 
-    @property
-    def covariance(self) -> DifferenceCovariance:
-        """Covariance of the first differences as in the run [frame times]."""
+    def covariance(self, integration: int = 0) -> DifferenceCovariance:
+        """Covariance of the first differences of an integration as in the run [frame times]."""
         same = self.run.get("facts", {}).get("nframes", 1)
         frames = self.run.get("frames")
-        return difference_covariance(self.times, 1.0, same if frames is None else np.array(frames))
+        alike = difference_covariance(self.times, 1.0, same if frames is None else np.array(frames))
+        known = self.run.get("integrations", ())
+        quality = known[integration].get("quality") if integration < len(known) else None
+        if quality is None:
+            return alike
+        columns = {k: np.array(v) if isinstance(v, list) else v for k, v in quality.items()}
+        return with_quality(alike, ReadQuality(**columns))
 
     def ramp(self, y: int, x: int, integration: int = 0) -> np.ndarray:
         """Return all reads of the pixel at row ``y`` and column ``x``, float64 (T,) [DN].

@@ -79,6 +79,7 @@ def run_record(
                 "integration": part.ramp.integration,
                 "features": part.features.name,
                 "processed": part.processed.name if part.processed else None,
+                "quality": part.ramp.quality and json_safe(part.ramp.quality._asdict(), 9),
             }
             for part in parts
         ],
