@@ -87,7 +87,9 @@ class Prediction:
         quality = known[integration].get("quality") if integration < len(known) else None
         if quality is None:
             return alike
-        columns = {k: np.array(v) if isinstance(v, list) else v for k, v in quality.items()}
+        columns: dict[str, Any] = {
+            k: np.array(v) if isinstance(v, list) else v for k, v in quality.items()
+        }
         return with_quality(alike, ReadQuality(**columns))
 
     def ramp(self, y: int, x: int, integration: int = 0) -> np.ndarray:
