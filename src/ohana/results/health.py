@@ -11,7 +11,7 @@ import numpy as np
 from ohana.classes import Label
 from ohana.correction.load import CorrectedRamp
 from ohana.correction.report import table
-from ohana.events import Event, PixelMaps, Steps
+from ohana.events import Event, PixelMaps, Steps, pixels_of
 from ohana.utils.formatting import json_safe
 
 #: Part of all pixels that step in one read, or are in events, from which on that is not believable.
@@ -178,19 +178,15 @@ def health_of(
     """
     steps, maps, events = found
     lit = ~border & np.isfinite(maps.noise)
-    flickers = np.zeros(border.shape, bool)
-    covered = np.zeros(border.shape, bool)
-    for event in events:
-        covered[event.rows, event.cols] = True
-        if event.label == Label.TELEGRAPH_NOISE:
-            flickers[event.rows, event.cols] = True
+    telegraph = (event for event in events if event.label == Label.TELEGRAPH_NOISE)
+    flickers = pixels_of(telegraph, border.shape)
     some = steps.select((lit & ~flickers)[steps.row, steps.col])
     rises, falls = (
-        np.bincount(some.read[some.amplitude > 0 if up else some.amplitude < 0], minlength=reads)
-        for up in (True, False)
+        np.bincount(some.read[moved], minlength=reads)
+        for moved in (some.amplitude > 0, some.amplitude < 0)
     )
     pixels = max(int(lit.sum()), 1)
-    inside = float(np.sum(covered & lit) / pixels)
+    inside = float(np.sum(pixels_of(events, border.shape) & lit) / pixels)
     told = [
         *_crowded(rises, falls, pixels),
         *_surplus(false),
