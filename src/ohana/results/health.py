@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -129,6 +129,24 @@ class Health:
             "missing": list(self.report.missing),
             "warnings": list(self.warnings),
         }
+
+
+def warnings_of(health: Iterable[tuple[int, Sequence[str]]]) -> list[str]:
+    """Return the warnings of integrations, each with its number if there are several.
+
+    Examples
+    --------
+    >>> warnings_of([(2, ["falls"])])
+    ['falls']
+    >>> warnings_of([(0, []), (1, ["falls", "rises"])])
+    ['integration 1: falls', 'integration 1: rises']
+    """
+    each = list(health)
+    return [
+        f"integration {number}: {warning}" if len(each) > 1 else warning
+        for number, warnings in each
+        for warning in warnings
+    ]
 
 
 def _span(name: str, values: np.ndarray) -> str:
