@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
@@ -167,3 +168,17 @@ class Event:
     source: str = "rules"
     integration: int = 0
     extra: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def peak(self) -> tuple[int, int]:
+        """Row and column of the pixel with the largest step."""
+        largest = int(np.argmax(np.nan_to_num(self.amplitude, nan=-np.inf)))
+        return int(self.rows[largest]), int(self.cols[largest])
+
+
+def pixels_of(events: Iterable[Event], shape: tuple[int, int]) -> np.ndarray:
+    """Return which pixels of the array are part of an event, bool (H, W)."""
+    covered = np.zeros(shape, bool)
+    for event in events:
+        covered[event.rows, event.cols] = True
+    return covered

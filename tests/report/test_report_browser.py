@@ -395,6 +395,9 @@ def test_health_is_shown(open_page, tmp_path):
     page.click("#show-run")
     assert "read 4 not searched" in page.inner_text("#sections")
     assert page.evaluate("document.getElementById('health').naturalWidth") > 500
+    more = replace(told, run={"health": [ENTRY | {"warnings": ["first", "second", "third"]}]})
+    page = open_page(write_report(more, tmp_path / "more.html"))
+    assert page.inner_text("#notice") == "Warning: first (and 2 more)"
 
 
 def test_page_of_too_many_events_says_so(open_page, tmp_path):

@@ -1,11 +1,12 @@
 """Health of an exposure as a figure and on the page."""
 
-import re
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from report_pages import READS, small_prediction
+from test_report_page import block
 
 from ohana import ResultVisualizer
 from ohana.report.figures.health import health_figure
@@ -75,9 +76,44 @@ def test_section(prediction):
     ]
 
 
+def test_reads_that_are_left_out_for_one_reason_are_one_row(prediction):
+    left = [{"read": read, "reason": "flash"} for read in (3, 4, 5, 9)]
+    left += [{"read": 7, "reason": "unsettled"}]
+    told = replace(prediction, run={"health": [ENTRY | {"not_searched": left}]})
+    [health] = [part for part in sections(told) if part["title"] == "Health"]
+    assert health["rows"][5:7] == [
+        ["reads 3-5, 9 not searched", "flash"],
+        ["read 7 not searched", "unsettled"],
+    ]
+
+
+def facts_of(prediction, path):
+    return json.loads(block(write_report(prediction, path).read_text("utf-8"), "facts"))
+
+
 def test_page(prediction, tmp_path):
-    page = write_report(prediction, tmp_path / "with.html").read_text("utf-8")
-    without = write_report(replace(prediction, run={}), tmp_path / "without.html")
-    # The picture of the reads is part of the packed facts.
-    assert len(page) > len(without.read_text("utf-8")) + 5_000
-    assert re.search('id="sections"', page)
+    facts = facts_of(prediction, tmp_path / "with.html")
+    assert facts["warnings"] == ENTRY["warnings"]
+    assert facts["health"].startswith("data:image/png;base64,")
+    assert len(facts["health"]) > 5_000
+    without = facts_of(replace(prediction, run={}), tmp_path / "without.html")
+    assert (without["warnings"], without["health"]) == ([], None)
+
+
+def test_page_of_several_integrations(prediction, tmp_path, monkeypatch):
+    drawn, other = [], ENTRY | {"integration": 1, "warnings": ["first", "second"]}
+
+    def draw(prediction, integration):
+        drawn.append(health_figure(prediction, integration))
+        return drawn[0]
+
+    monkeypatch.setattr("ohana.report.figures.health.health_figure", draw)
+    several = replace(prediction, run={"health": [ENTRY, other]})
+    told = facts_of(several, tmp_path / "r.html")["warnings"]
+    assert told == [
+        f"integration 0: {ENTRY['warnings'][0]}",
+        "integration 1: first",
+        "integration 1: second",
+    ]
+    # That with most warnings.
+    assert drawn[0].get_suptitle() == f"{prediction.name}, integration 1: health of the reads"

@@ -17,7 +17,7 @@ from ohana.detect.false_discovery import (
 )
 from ohana.detect.row_block import Searched
 from ohana.detect.strata import divide, members_of, members_of_events, places_of
-from ohana.events import Event
+from ohana.events import Event, pixels_of
 
 
 def ray_confidence(
@@ -55,7 +55,7 @@ def population_of(
     """
     ramp, maps = searched.source.ramp, searched.maps
     telegraph, balls = (
-        covered_by(events, border.shape) for events in (searched.telegraph, snowballs)
+        pixels_of(events, border.shape) for events in (searched.telegraph, snowballs)
     )
     falls = find_decoys(searched.steps, maps, border, telegraph, balls, config)
     place = places_of(maps, ramp.suspect)
@@ -95,11 +95,3 @@ def in_crowded_reads(
         for ball, each in zip(snowballs, odds.tolist(), strict=True)
     ]
     return [ball for ball in judged if ball.confidence >= config.snowball_min_confidence]
-
-
-def covered_by(events: list[Event], shape: tuple[int, int]) -> np.ndarray:
-    """Return the pixels of events, bool (H, W)."""
-    covered = np.zeros(shape, bool)
-    for event in events:
-        covered[event.rows, event.cols] = True
-    return covered

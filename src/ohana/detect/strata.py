@@ -166,8 +166,7 @@ def tell_suspects(events: list[Event], suspect: np.ndarray | None) -> list[Event
         return events
     told = []
     for event in events:
-        peak = int(np.argmax(np.nan_to_num(event.amplitude, nan=-np.inf)))
-        bits = int(suspect[event.rows[peak], event.cols[peak]])
+        bits = int(suspect[event.peak])
         names = [name for bit, name in enumerate(SUSPECT) if bits >> bit & 1]
         extra = event.extra | {"on_suspect_pixel": names} if names else event.extra
         told.append(replace(event, extra=extra))

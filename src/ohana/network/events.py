@@ -24,7 +24,7 @@ from ohana.detect.snowballs.classify import classify
 from ohana.detect.snowballs.tuning import TUNING as SNOWBALLS
 from ohana.detect.telegraph.fit import TelegraphFit, fit_telegraph_noise, within_limits
 from ohana.detect.telegraph.pixels import noise_error_of, noise_for_levels, telegraph_events
-from ohana.events import Event, PixelMaps, Steps, join_steps
+from ohana.events import Event, PixelMaps, Steps, join_steps, pixels_of
 from ohana.network.probabilities import (
     NetworkOutput,
     Voxels,
@@ -38,7 +38,6 @@ from ohana.rampfit.covariance import DifferenceCovariance, covariance_of
 from ohana.rampfit.noise import prior_dof_of_map
 from ohana.rampfit.tuning import TUNING as RAMPFIT
 from ohana.refpix.border import border_mask
-from ohana.results.maps import paint_mask
 
 
 def network_events(
@@ -74,11 +73,9 @@ def network_events(
     charge = steps.select(charge_steps(steps, border_mask(source.ramp)))
     balls = [event for event in rules if event.label == Label.SNOWBALL]
     new_balls = _snowballs(output, balls, source, charge, maps, config)
-    flickers = np.zeros(maps.stop.shape, bool)
-    for event in rules:
-        if event.label == Label.TELEGRAPH_NOISE:
-            flickers[event.rows, event.cols] = True
-    covered = flickers | (paint_mask(balls + new_balls, maps.stop.shape) > 0)
+    known = (event for event in rules if event.label == Label.TELEGRAPH_NOISE)
+    flickers = pixels_of(known, maps.stop.shape)
+    covered = flickers | pixels_of(balls + new_balls, maps.stop.shape)
     telegraph = _telegraph_noise(output, covered, source, maps, config)
     flickers |= output.telegraph >= Label.TELEGRAPH_NOISE.traits.network_threshold
     nonlinear = _may_be_nonlinear(output.voxels, maps, covariance_of(source.ramp).dt)

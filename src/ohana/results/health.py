@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 from ohana.classes import Label
 from ohana.correction.load import CorrectedRamp
 from ohana.correction.report import table
-from ohana.events import Event, PixelMaps, Steps
+from ohana.events import Event, PixelMaps, Steps, pixels_of
 from ohana.utils.formatting import json_safe
 
 #: Part of all pixels that step in one read, or are in events, from which on that is not believable.
@@ -131,6 +131,24 @@ class Health:
         }
 
 
+def warnings_of(health: Iterable[tuple[int, Sequence[str]]]) -> list[str]:
+    """Return the warnings of integrations, each with its number if there are several.
+
+    Examples
+    --------
+    >>> warnings_of([(2, ["falls"])])
+    ['falls']
+    >>> warnings_of([(0, []), (1, ["falls", "rises"])])
+    ['integration 1: falls', 'integration 1: rises']
+    """
+    each = list(health)
+    return [
+        f"integration {number}: {warning}" if len(each) > 1 else warning
+        for number, warnings in each
+        for warning in warnings
+    ]
+
+
 def _span(name: str, values: np.ndarray) -> str:
     """Tell the range of a series, its unit behind it.
 
@@ -178,19 +196,15 @@ def health_of(
     """
     steps, maps, events = found
     lit = ~border & np.isfinite(maps.noise)
-    flickers = np.zeros(border.shape, bool)
-    covered = np.zeros(border.shape, bool)
-    for event in events:
-        covered[event.rows, event.cols] = True
-        if event.label == Label.TELEGRAPH_NOISE:
-            flickers[event.rows, event.cols] = True
+    telegraph = (event for event in events if event.label == Label.TELEGRAPH_NOISE)
+    flickers = pixels_of(telegraph, border.shape)
     some = steps.select((lit & ~flickers)[steps.row, steps.col])
     rises, falls = (
-        np.bincount(some.read[some.amplitude > 0 if up else some.amplitude < 0], minlength=reads)
-        for up in (True, False)
+        np.bincount(some.read[moved], minlength=reads)
+        for moved in (some.amplitude > 0, some.amplitude < 0)
     )
     pixels = max(int(lit.sum()), 1)
-    inside = float(np.sum(covered & lit) / pixels)
+    inside = float(np.sum(pixels_of(events, border.shape) & lit) / pixels)
     told = [
         *_crowded(rises, falls, pixels),
         *_surplus(false),

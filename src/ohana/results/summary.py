@@ -13,7 +13,7 @@ from ohana.config import DetectorConfig
 from ohana.events import Event, PixelMaps
 from ohana.ramp import DetectorInfo, Ramp
 from ohana.refpix.border import border_mask
-from ohana.results.health import Health
+from ohana.results.health import Health, warnings_of
 from ohana.utils.formatting import columns
 
 #: Detector properties shown to the user for checking, with their units.
@@ -111,12 +111,7 @@ class Summary:
     @property
     def warnings(self) -> list[str]:
         """Warnings of all integrations, each with its number if there are several."""
-        several = len(self.health) > 1
-        return [
-            f"integration {each.integration}: {warning}" if several else warning
-            for each in self.health
-            for warning in each.warnings
-        ]
+        return warnings_of((each.integration, each.warnings) for each in self.health)
 
     def __str__(self) -> str:
         notes = [f"  warning: {warning}" for warning in self.warnings]

@@ -79,7 +79,7 @@ def _section(tally: Tally, repeats: Repeats | None, pictures: dict[str, Path]) -
     parts = [
         f"<h2>{html.escape(tally.detector.label)}</h2>",
         f"<p>{html.escape(time_span(tally))}</p>",
-        f"<p>{html.escape(health_text(tally))}</p>",
+        *(f"<p>Health: {html.escape(text)}</p>" for text in [health_text(tally)] if text),
         "<h3>Rates</h3>",
         _table(RATES_HEAD, [rate_cells(row) for row in rate_rows(tally)]),
         "<h3>Over time</h3>",

@@ -11,6 +11,7 @@ from scipy import ndimage
 from ohana.classes import Label
 from ohana.config import DetectorConfig
 from ohana.errors import OhanaError
+from ohana.events import pixels_of
 from ohana.pipeline import FoundEvents
 from ohana.ramp import Ramp
 from ohana.rampfit.covariance import DifferenceCovariance, covariance_of
@@ -136,8 +137,8 @@ def model_exposure(ramp: Ramp, found: FoundEvents) -> ExposureModel:
         maps.stop,
     )
     everything, balls = (
-        ndimage.binary_dilation(_painted(found, kinds, usable.shape), np.ones((5, 5), bool))
-        for kinds in (tuple(Label), (Label.SNOWBALL,))
+        ndimage.binary_dilation(pixels_of(events, usable.shape), np.ones((5, 5), bool))
+        for events in (found.events, [e for e in found.events if e.label == Label.SNOWBALL])
     )
     taken = dict.fromkeys((Label.COSMIC_RAY, Label.TELEGRAPH_NOISE), everything)
     return ExposureModel(
@@ -151,14 +152,6 @@ def model_exposure(ramp: Ramp, found: FoundEvents) -> ExposureModel:
         (first + 1, stop - 1),
         regions_of(ramp),
     )
-
-
-def _painted(found: FoundEvents, kinds: tuple[Label, ...], shape: tuple[int, int]) -> np.ndarray:
-    mask = np.zeros(shape, bool)
-    for event in found.events:
-        if event.label in kinds:
-            mask[event.rows, event.cols] = True
-    return mask
 
 
 def _simulation(ramp: Ramp, usable: np.ndarray) -> SimulationConfig:

@@ -12,7 +12,7 @@ from ohana.classes import EVENT_LABELS, Label, labels_with
 from ohana.config import DetectorConfig
 from ohana.correction.load import CorrectedRamp
 from ohana.evaluate.injection.null_ramps import backward_source, noise_source
-from ohana.events import Event, PixelMaps
+from ohana.events import Event, PixelMaps, pixels_of
 from ohana.pipeline import FoundEvents, find_events
 from ohana.refpix.border import border_mask
 from ohana.utils.intervals import poisson_interval
@@ -168,10 +168,7 @@ def _named(progress: Progress, what: str) -> Progress:
 
 def charged_pixels(events: list[Event], shape: tuple[int, int]) -> np.ndarray:
     """Return the pixels of cosmic rays and snowballs, and their neighbours (boolean)."""
-    charged = np.zeros(shape, bool)
-    for event in events:
-        if event.label in CHARGE:
-            charged[event.rows, event.cols] = True
+    charged = pixels_of((event for event in events if event.label in CHARGE), shape)
     return ndimage.binary_dilation(charged, np.ones((3, 3), bool))
 
 
@@ -203,18 +200,12 @@ def without_echoes(
 
     def is_echo(event: Event) -> bool:
         if event.label not in CHARGE:
-            return strongest_pixel(event) in hit_at
+            return event.peak in hit_at
         fell = reads - int(event.first_frame or 0)
-        hits = hit_at.get(strongest_pixel(event), [])
+        hits = hit_at.get(event.peak, [])
         return any(0 < fell - hit <= AFTERGLOW for hit in hits)
 
-    return [e for e in backward if not away[strongest_pixel(e)] and not is_echo(e)]
-
-
-def strongest_pixel(event: Event) -> tuple[int, int]:
-    """Return row and column of the pixel with the largest step."""
-    peak = int(np.nanargmax(event.amplitude))
-    return int(event.rows[peak]), int(event.cols[peak])
+    return [e for e in backward if not away[e.peak] and not is_echo(e)]
 
 
 def _alarms(label: Label, counts: list[int], usable: int, counted: int) -> Alarms:

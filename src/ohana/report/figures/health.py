@@ -17,7 +17,7 @@ from ohana.results.prediction import Prediction
 #: Series that are drawn together, in the first panel.
 STEPS = ("rises", "falls")
 #: Width of the figure, and height of a panel [inch].
-WIDTH, PANEL = 9.0, 1.7
+WIDTH, PANEL = 8.0, 1.7
 
 
 def health_figure(prediction: Prediction, integration: int = 0) -> Figure:
@@ -43,9 +43,9 @@ def health_figure(prediction: Prediction, integration: int = 0) -> Figure:
         1 + len(others), 1, sharex=True, squeeze=False,
         gridspec_kw={"height_ratios": [1.4] + [1] * len(others)},
     )  # fmt: skip
-    figure.suptitle(
-        f"{prediction.name}: health of the reads", x=0.01, ha="left", weight="bold", fontsize=12
-    )
+    several = f", integration {entry['integration']}" if len(entries) > 1 else ""
+    title = f"{prediction.name}{several}: health of the reads"
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=12)
     _draw_steps(panels[0, 0], series)
     for axes, name in zip(panels[1:, 0], others, strict=True):
         axes.plot(np.arange(len(series[name])), series[name], color=MODEL, linewidth=1.2)
@@ -57,10 +57,13 @@ def health_figure(prediction: Prediction, integration: int = 0) -> Figure:
             axes.axvspan(read - 0.5, read + 0.5, color="0.6", alpha=0.35, linewidth=0)
     if left:
         panels[0, 0].plot([], [], color="0.6", linewidth=6, alpha=0.5, label="not searched")
-        panels[0, 0].legend(loc="upper right", fontsize=9, frameon=False, ncol=3)
+    # Above the panel: the read that matters most may fill any corner of it.
+    place: Any = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.1}
+    panels[0, 0].legend(**place, fontsize=9, frameon=False, ncol=3)
     panels[-1, 0].set_xlabel("read")
     panels[-1, 0].set_xlim(-0.5, prediction.shape[0] - 0.5)
     whole_ticks(panels[-1, 0].xaxis)
+    figure.align_ylabels()
     return figure
 
 
@@ -80,4 +83,3 @@ def _draw_steps(axes: Axes, series: Mapping[str, np.ndarray]) -> None:
     axes.set_ylabel("pixels that step")
     axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
     axes.grid(alpha=0.25)
-    axes.legend(loc="upper right", fontsize=9, frameon=False, ncol=3)

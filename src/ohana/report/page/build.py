@@ -9,6 +9,7 @@ import io
 import json
 import logging
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from ohana.report.page.plots import plots
 from ohana.report.page.run_details import sections
 from ohana.report.stretch import MODEL, stretch
 from ohana.results.catalogue import Detection
+from ohana.results.health import warnings_of
 from ohana.results.prediction import Prediction
 from ohana.results.prediction_files import DETECTIONS
 from ohana.utils.files import replacing
@@ -43,10 +45,6 @@ PICTURES_SHARE = (0.25, 0.5)
 EVENT_ROOM, SCRIPT_ROOM = 2000, 1_500_000
 #: Scripts of the page, in order of their dependence.
 SCRIPTS = ("data", "frame", "event", "times", "table", "review", "theme", "keys", "main")
-
-
-#: Resolution of the figure of the reads [dots per inch].
-HEALTH_DPI = 80
 
 
 class Block(NamedTuple):
@@ -149,6 +147,7 @@ def _scaling(picture: Picture, image: np.ndarray) -> dict[str, Any]:
 
 def _facts(prediction: Prediction, pictures: list[dict]) -> dict[str, Any]:
     """Return the data of the page other than events."""
+    health: Sequence[Mapping[str, Any]] = prediction.run.get("health") or ()
     found: Counter[str] = Counter(event["type"] for event in prediction.events)
     return {
         "name": prediction.name,
@@ -159,10 +158,8 @@ def _facts(prediction: Prediction, pictures: list[dict]) -> dict[str, Any]:
         "detections": _digest(prediction),
         "model": MODEL,
         "sections": sections(prediction),
-        "warnings": [
-            warning for entry in prediction.run.get("health") or () for warning in entry["warnings"]
-        ],
-        "health": _health_picture(prediction),
+        "warnings": warnings_of((entry["integration"], entry["warnings"]) for entry in health),
+        "health": _health_picture(prediction, health),
         "classes": [
             {"key": key, "id": int(row.label), "found": found[key], "name": row.title}
             | {name: getattr(row, name) for name in ("short", "dark", "open_sign")}
@@ -172,14 +169,18 @@ def _facts(prediction: Prediction, pictures: list[dict]) -> dict[str, Any]:
     }
 
 
-def _health_picture(prediction: Prediction) -> str | None:
-    """Return the figure of the reads as the source of an image; None without a record of them."""
-    if not prediction.run.get("health"):
+def _health_picture(prediction: Prediction, health: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the figure of the reads as the source of an image; None without a record of them.
+
+    The integration with most warnings stands for all, as in the summary of the run.
+    """
+    if not health:
         return None
     from ohana.report.figures.health import health_figure  # matplotlib
 
+    worst = max(range(len(health)), key=lambda number: len(health[number]["warnings"]))
     file = io.BytesIO()
-    health_figure(prediction).savefig(file, format="png", dpi=HEALTH_DPI)
+    health_figure(prediction, worst).savefig(file, format="png")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ohana.config import DetectorConfig
 from ohana.results.prediction import Prediction
 from ohana.results.summary import FACTS
+from ohana.utils.formatting import ranges
 
 Rows = list[list[str]]
 #: Parts of ``run.json`` that are shown as they are, and their titles.
@@ -57,19 +58,21 @@ def _health(entries: Sequence[Mapping[str, Any]]) -> Rows:
     rows: Rows = []
     for entry in entries:
         several = f" ({entry['integration']})" if len(entries) > 1 else ""
+        noise = entry["decoys_by_noise"]
+        by_noise = _text(noise) if noise is None else f"{noise:.2g}"
         rows += [["warning" + several, _text(warning)] for warning in entry["warnings"]]
         rows += [
             ["pixels that rise, fall" + several, f"{entry['rises']}, {entry['falls']}"],
-            [
-                "falls like events" + several,
-                f"{entry['decoys']} ({_text(entry['decoys_by_noise'])} by noise)",
-            ],
+            ["falls like events" + several, f"{entry['decoys']} ({by_noise} by noise)"],
             ["pixels in events" + several, f"{100 * entry['pixels_in_events']:.3g} %"],
             ["pixels flagged, but used" + several, _text(entry["suspect_pixels"])],
         ]
+        reads: dict[str, list[int]] = {}
+        for item in entry["not_searched"]:
+            reads.setdefault(_text(item["reason"]), []).append(item["read"])
         rows += [
-            [f"read {item['read']} not searched" + several, _text(item["reason"])]
-            for item in entry["not_searched"]
+            [f"read{'s' * (len(left) > 1)} {ranges(left)} not searched" + several, why]
+            for why, left in reads.items()
         ]
         rows += [["missing" + several, _text(text)] for text in entry["missing"]]
     return rows

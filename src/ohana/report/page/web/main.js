@@ -54,12 +54,17 @@ function notice(text) {
   $("notice").hidden = !text;
 }
 
-function tellLeftOut() {
-  const left = facts.left_out ?? [];
-  if (facts.warnings.length) notice(`Warning: ${facts.warnings[0]}`);
-  if (!left.length) return;
+function tellWhatIsWrong() {
+  const left = facts.left_out ?? [], more = facts.warnings.length - 1;
   const number = left.reduce((sum, { number }) => sum + number, 0);
-  notice(`${number} of ${facts.total} events are not in this page`);
+  const told = [];
+  if (more >= 0) told.push(`Warning: ${facts.warnings[0]}` + (more ? ` (and ${more} more)` : ""));
+  if (left.length) told.push(`${number} of ${facts.total} events are not in this page`);
+  notice(told.join(" · "));
+  if (left.length) tellLeftOut(left, number);
+}
+
+function tellLeftOut(left, number) {
   const list = document.createElement("ul");
   for (const { type, number, below } of left) {
     list.append(element("li", `${number} ${classOf(type).name} events of at most ${tell(below, 3)} σ`));
@@ -124,7 +129,7 @@ function setPage() {
   $("empty").textContent = nothing
     ? "Nothing was found in this exposure." : "Choose an event: a mark on the frame or a row of the list.";
   $("none").textContent = nothing ? "No events: nothing was found in this exposure." : "No event passes the filters.";
-  tellLeftOut();
+  tellWhatIsWrong();
   tellRun();
 }
 
