@@ -70,6 +70,15 @@ def test_too_many_pixels_step_in_a_read():
     assert health(steps(19, 3)).warnings == ()
 
 
+def test_a_snowball_of_many_pixels_is_believable():
+    rows, cols = np.divmod(np.arange(300), SHAPE[1])
+    ball = event(Label.SNOWBALL, rows, cols)
+    assert health(steps(300, 5)).warnings != ()
+    calm = health(steps(300, 5), [ball])
+    assert calm.warnings == ()
+    assert calm.rises[5] == 300
+
+
 def test_only_the_worst_reads_are_named():
     both = [steps(100 + read, read) for read in range(2, 8)]
     joined = Steps(*(np.concatenate(columns) for columns in zip(*both, strict=True)))

@@ -203,10 +203,13 @@ def health_of(
         np.bincount(some.read[moved], minlength=reads)
         for moved in (some.amplitude > 0, some.amplitude < 0)
     )
+    # A snowball in a small array is many pixels, and believable.
+    balls = pixels_of((e for e in events if e.label == Label.SNOWBALL), border.shape)
+    others = some.select(~balls[some.row, some.col])
     pixels = max(int(lit.sum()), 1)
     inside = float(np.sum(pixels_of(events, border.shape) & lit) / pixels)
     told = [
-        *_crowded(rises, falls, pixels),
+        *_crowded(np.bincount(others.read, minlength=reads), pixels),
         *_surplus(false),
         *_parts(inside, float(np.sum(flickers & lit) / pixels)),
     ]
@@ -216,9 +219,8 @@ def health_of(
     return Health(rises, falls, false, inside, marked, report or ReadReport(), tuple(told))
 
 
-def _crowded(rises: np.ndarray, falls: np.ndarray, pixels: int) -> list[str]:
-    """Warn of reads in which more pixels step than particles or noise make."""
-    both = rises + falls
+def _crowded(both: np.ndarray, pixels: int) -> list[str]:
+    """Warn of reads in which more pixels step, up and down, than particles or noise make."""
     usual = float(np.median(both[1:])) if len(both) > 1 else 0.0
     many = np.flatnonzero((both > MANY_PIXELS * pixels) & (both > CROWD * usual))
     if len(both) <= NAMED + 1:
